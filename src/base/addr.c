@@ -1,0 +1,171 @@
+#include "base/addr.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/units.h"
+
+bool addr_from_ip(struct addr *a, const char *ip, uint16_t port)
+{
+    struct addr out = {0};
+    struct in6_addr in6;
+    char bare[INET6_ADDRSTRLEN];
+    const char *scope = strchr(ip, '%');
+
+    if (inet_pton(AF_INET, ip, &out.in.sin_addr) == 1) {
+        out.in.sin_family = AF_INET;
+        out.in.sin_port = htons(port);
+        out.len = sizeof(out.in);
+        *a = out;
+        return true;
+    }
+    if (scope) {
+        if ((size_t)(scope - ip) >= sizeof(bare))
+            return false;
+        memcpy(bare, ip, (size_t)(scope - ip));
+        bare[scope - ip] = '\0';
+        ip = bare;
+    }
+    if (inet_pton(AF_INET6, ip, &in6) != 1)
+        return false;
+    out.in6.sin6_addr = in6;
+    out.in6.sin6_family = AF_INET6;
+    out.in6.sin6_port = htons(port);
+    out.len = sizeof(out.in6);
+    if (scope) {
+        out.in6.sin6_scope_id = if_nametoindex(scope + 1);
+        if (out.in6.sin6_scope_id == 0)
+            return false;
+    }
+    *a = out;
+    return true;
+}
+
+bool addr_from_unix(struct addr *a, const char *path)
+{
+    struct addr out = {0};
+
+    if (strlen(path) >= sizeof(out.un.sun_path))
+        return false;
+    out.un.sun_family = AF_UNIX;
+    memcpy(out.un.sun_path, path, strlen(path) + 1);
+    out.len = sizeof(out.un);
+    *a = out;
+    return true;
+}
+
+void addr_from_sockaddr(struct addr *a, const struct sockaddr *sa, socklen_t len)
+{
+    const size_t most = sizeof(*a) - offsetof(struct addr, sa);
+
+    memset(a, 0, sizeof(*a));
+    memcpy(&a->sa, sa, len > most ? most : len);
+    a->len = len;
+}
+
+const char *addr_format(const struct addr *a, char out[ADDR_TEXT_SIZE])
+{
+    char ip[INET6_ADDRSTRLEN] = "?";
+
+    switch (a->len ? a->sa.sa_family : AF_UNSPEC) {
+    case AF_INET:
+        inet_ntop(AF_INET, &a->in.sin_addr, ip, sizeof(ip));
+        snprintf(out, ADDR_TEXT_SIZE, "%s:%u", ip, ntohs(a->in.sin_port));
+        break;
+    case AF_INET6:
+        inet_ntop(AF_INET6, &a->in6.sin6_addr, ip, sizeof(ip));
+        if (a->in6.sin6_scope_id)
+            snprintf(out, ADDR_TEXT_SIZE, "[%s%%%u]:%u", ip, a->in6.sin6_scope_id,
+                     ntohs(a->in6.sin6_port));
+        else
+            snprintf(out, ADDR_TEXT_SIZE, "[%s]:%u", ip, ntohs(a->in6.sin6_port));
+        break;
+    case AF_UNIX:
+        snprintf(out, ADDR_TEXT_SIZE, "unix:%.*s", (int)sizeof(a->un.sun_path), a->un.sun_path);
+        break;
+    default:
+        snprintf(out, ADDR_TEXT_SIZE, "-");
+    }
+    return out;
+}
+
+const char *addr_format_ip(const struct addr *a, char out[ADDR_TEXT_SIZE])
+{
+    const void *bytes = a->sa.sa_family == AF_INET6 ? (const void *)&a->in6.sin6_addr
+                                                    : (const void *)&a->in.sin_addr;
+
+    if ((a->sa.sa_family != AF_INET && a->sa.sa_family != AF_INET6)
+        || !inet_ntop(a->sa.sa_family, bytes, out, ADDR_TEXT_SIZE))
+        snprintf(out, ADDR_TEXT_SIZE, "?");
+    return out;
+}
+
+void addr_set_port(struct addr *a, uint16_t port)
+{
+    if (a->sa.sa_family == AF_INET)
+        a->in.sin_port = htons(port);
+    else if (a->sa.sa_family == AF_INET6)
+        a->in6.sin6_port = htons(port);
+}
+
+uint16_t addr_port(const struct addr *a)
+{
+    if (a->sa.sa_family == AF_INET)
+        return ntohs(a->in.sin_port);
+    if (a->sa.sa_family == AF_INET6)
+        return ntohs(a->in6.sin6_port);
+    return 0;
+}
+
+bool addr_is_loopback(const struct addr *a)
+{
+    if (a->sa.sa_family == AF_INET)
+        return ntohl(a->in.sin_addr.s_addr) >> 24 == 127;
+    if (a->sa.sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr)
+               || (IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr) && a->in6.sin6_addr.s6_addr[12] == 127);
+    return a->sa.sa_family == AF_UNIX;
+}
+
+bool addr_equal(const struct addr *a, const struct addr *b)
+{
+    char x[ADDR_TEXT_SIZE], y[ADDR_TEXT_SIZE];
+
+    return strcmp(addr_format(a, x), addr_format(b, y)) == 0;
+}
+
+const char *addr_split(const char *text, char *host, size_t host_size, uint16_t *port)
+{
+    static const char hint[] = "HOST, HOST:PORT or [IPV6]:PORT";
+    const char *colon, *end, *after, *expected;
+    long n;
+
+    if (text[0] == '[') {
+        end = strchr(text, ']');
+        if (!end || (end[1] && end[1] != ':'))
+            return hint;
+        text++;
+        after = end[1] ? end + 2 : NULL;
+    } else {
+        colon = strchr(text, ':');
+        if (colon && strchr(colon + 1, ':'))
+            colon = NULL; /* a bare IPv6 literal */
+        end = colon ? colon : text + strlen(text);
+        after = colon ? colon + 1 : NULL;
+    }
+    if (end == text || (size_t)(end - text) >= host_size)
+        return hint;
+    if (after) {
+        expected = units_number(after, 1, 65535, &n);
+        if (expected)
+            return "a port from 1 to 65535";
+        *port = (uint16_t)n;
+    }
+    memcpy(host, text, (size_t)(end - text));
+    host[end - text] = '\0';
+    return NULL;
+}

@@ -1,0 +1,70 @@
+/*
+ * Every way in which a tunnel ends, in one table: what logs, exit statuses and counters call it,
+ * which event reports it, and what it means in words.
+ */
+#ifndef BASE_REASON_H
+#define BASE_REASON_H
+
+#include "base/log.h"
+
+/*
+ * Which event tells of it. A tunnel that was open is always followed by tunnel_close; one that
+ * never opened leaves exactly the one event named here.
+ */
+enum reason_kind {
+    REASON_KIND_END,       /* tunnel_close only: nobody did wrong */
+    REASON_KIND_UPSTREAM,  /* upstream_error */
+    REASON_KIND_TRUNCATED, /* truncated */
+    REASON_KIND_MISMATCH,  /* pin_mismatch */
+    REASON_KIND_REFUSED,   /* refused */
+    REASON_KIND_LIMIT,     /* limit */
+};
+
+/* X(identifier, name, kind, text) */
+#define REASONS(X)                                                                                 \
+    X(NONE, "none", END, "still going")                                                            \
+    X(OK, "ok", END, "both sides finished")                                                        \
+    X(IDLE, "idle", END, "no byte either way within idle_timeout")                                 \
+    X(HALF_CLOSE, "half_close", END, "the other side did not finish within half_close_timeout")    \
+    X(DRAINED, "drained", END, "the daemon stopped")                                               \
+    X(UNANSWERED, "unanswered", END, "the server closed on our close_notify without its own")      \
+    X(UPSTREAM_CLOSED, "upstream_closed", END, "the server closed while the client was sending")   \
+    X(CLIENT_RESET, "client_reset", END, "the client reset its connection")                        \
+    X(RESOLVE, "resolve", UPSTREAM, "the host name could not be resolved")                         \
+    X(CONNECT, "connect", UPSTREAM, "no address of the host could be connected to")                \
+    X(TIMEOUT, "timeout", UPSTREAM, "the server did not answer in time")                           \
+    X(TLS, "tls", UPSTREAM, "TLS failed")                                                          \
+    X(TRUNCATED, "truncated", TRUNCATED, "the server ended the stream without close_notify")       \
+    X(PIN_MISMATCH, "pin_mismatch", MISMATCH, "no pin matches what the server presented")          \
+    X(EXPIRED_PINS, "expired_pins", REFUSED, "only pins past their date match")                    \
+    X(REVOKED, "revoked", REFUSED, "the server's key is revoked in the configuration")             \
+    X(PKI, "pki", REFUSED, "the certificate chain does not verify")                                \
+    X(WEAK, "weak", REFUSED, "a key or a signature is too weak")                                   \
+    X(NAME, "name", REFUSED, "the server's certificate does not carry the name")                   \
+    X(DATES, "dates", REFUSED, "the server's certificate is not valid today")                      \
+    X(OBSERVED, "observed", REFUSED, "looked at only: not judged, not trusted")                    \
+    X(TLS_FROM_CLIENT, "tls_from_client", REFUSED,                                                 \
+      "the client speaks TLS itself: let it speak plaintext to this port")                         \
+    X(MAX_CONNECTIONS, "max_connections", LIMIT, "the section has all the tunnels it may have")    \
+    X(FILES, "files", LIMIT, "out of file descriptors")                                            \
+    X(MEMORY, "memory", LIMIT, "out of memory")
+
+enum reason {
+#define X(id, name, kind, text) REASON_##id,
+    REASONS(X)
+#undef X
+        REASON_COUNT
+};
+
+const char *reason_name(enum reason r);
+const char *reason_text(enum reason r);
+enum reason_kind reason_kind(enum reason r);
+
+/* The event and the level that report a reason of this kind. */
+const char *reason_event(enum reason r);
+enum log_level reason_level(enum reason r);
+
+/* True for a verdict about the server: what the tool ends with exit status 3 for. */
+bool reason_is_trust(enum reason r);
+
+#endif

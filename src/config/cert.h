@@ -1,0 +1,32 @@
+/* What there is to say about one certificate: for logs, for the tool, and its two digests. */
+#ifndef CONFIG_CERT_H
+#define CONFIG_CERT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CERT_DIGEST_SIZE 32
+
+struct x509_st; /* OpenSSL's X509 */
+
+struct cert_info {
+    char *subject;  /* "CN=api.example.com,O=Example", UTF-8 as far as the peer's is; not escaped */
+    char *issuer;   /* likewise */
+    char *names;    /* "api.example.com, 192.0.2.1": the names that count; may be "" */
+    char *key_type; /* "EC P-256", "RSA 2048" */
+    int64_t not_before; /* seconds since the epoch */
+    int64_t not_after;
+    bool is_ca;
+    uint8_t key[CERT_DIGEST_SIZE];  /* SHA-256 of the SubjectPublicKeyInfo (RFC 7469 section 2.4) */
+    uint8_t cert[CERT_DIGEST_SIZE]; /* SHA-256 of the whole certificate */
+};
+
+/* Fills in *info, to be freed with cert_info_free(). False when a digest cannot be had. */
+bool cert_describe(const struct x509_st *cert, struct cert_info *info);
+void cert_info_free(struct cert_info *info);
+
+/* The two digests alone. False (only when memory is short): the output is not usable. */
+bool cert_key_digest(const struct x509_st *cert, uint8_t out[CERT_DIGEST_SIZE]);
+bool cert_digest(const struct x509_st *cert, uint8_t out[CERT_DIGEST_SIZE]);
+
+#endif

@@ -1,0 +1,144 @@
+/*
+ * The configuration: INI files to plain structs, every value checked. Knows neither sockets nor
+ * TLS; what only OpenSSL can judge (cipher lists, trust anchors) carries its place along, so that a
+ * later complaint can name the line. Manual: pinproxyd.conf(5).
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "config/pin.h"
+#include "config/problems.h"
+
+/* A value that is judged later, by whoever uses it. */
+struct config_text {
+    const char *text; /* NULL: not given */
+    struct source where;
+};
+
+struct config_texts {
+    struct config_text *items;
+    size_t count;
+};
+
+/* One place to dial: an IP address or a name to resolve. */
+struct config_target {
+    const char *host;
+    uint16_t port; /* 0: the section's */
+};
+
+struct config_targets {
+    struct config_target *items;
+    size_t count;
+};
+
+struct config_listen {
+    struct source where;
+    const char *text; /* as written; what logs and a reload know it by */
+    struct addr addr;
+    int mode;          /* unix: of the socket file; -1: as the umask has it */
+    const char *user;  /* unix: its owner, or NULL */
+    const char *group; /* unix: its group, or NULL */
+};
+
+struct config_listens {
+    struct config_listen *items;
+    size_t count;
+};
+
+enum config_verify { VERIFY_PIN, VERIFY_PIN_PKI, VERIFY_PKI };
+enum config_family { FAMILY_ANY, FAMILY_IPV4, FAMILY_IPV6 };
+enum config_truncation { TRUNCATION_RESET, TRUNCATION_ALLOW };
+enum config_tls { CONFIG_TLS_ANY, CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
+enum config_log_format { LOG_AUTO, LOG_TEXT, LOG_JSON };
+
+/* Bits of also_check. */
+enum { ALSO_CHECK_NAME = 1, ALSO_CHECK_DATES = 2 };
+
+/* What shapes TLS and nothing else: sections with equal settings share one context. */
+struct config_tls_settings {
+    int min; /* enum config_tls */
+    int max;
+    struct config_text ciphers;
+    struct config_text ciphersuites;
+    struct config_text groups;
+    struct config_text sigalgs;
+};
+
+struct config_section {
+    const char *name;
+    struct source where;
+
+    const char *host; /* without a trailing dot */
+    long port;
+    struct config_targets address;
+    int family; /* enum config_family */
+    struct addr bind;
+    int64_t keepalive; /* all durations in milliseconds, 0: off */
+
+    struct config_listens listen;
+    long max_connections; /* 0: no limit of its own */
+
+    int verify; /* enum config_verify */
+    struct pin_list pins;
+    struct pin_list revoked;
+    unsigned also_check;
+    struct config_texts ca_file;
+    struct config_texts ca_dir;
+    const char *verify_name; /* never NULL once loaded */
+
+    const char *sni; /* NULL: none is sent */
+    struct config_tls_settings tls;
+    struct config_texts alpn;
+    int truncation; /* enum config_truncation */
+
+    int64_t connect_timeout;
+    int64_t handshake_timeout;
+    int64_t idle_timeout;
+    int64_t half_close_timeout;
+    int64_t dns_ttl;
+};
+
+struct config_global {
+    long workers; /* 0: one per CPU */
+    const char *user;
+    const char *group;
+    int log_level;        /* enum log_level */
+    int log_format;       /* enum config_log_format */
+    long max_connections; /* 0: from RLIMIT_NOFILE */
+    int64_t drain_timeout;
+    bool remote_clients;
+};
+
+struct config {
+    struct arena arena;
+    struct config_global global;
+    struct config_section **sections; /* by name */
+    size_t count;
+};
+
+/*
+ * Reads a configuration and all that it includes. What is wrong is added to problems; only if
+ * nothing was added may the result be used for more than finding further problems. Never NULL.
+ */
+struct config *config_load(const char *path, struct problems *problems);
+
+/* The same from bytes at hand: path is for messages and as the base of relative paths. */
+struct config *config_parse(const char *path, const char *text, size_t len,
+                            struct problems *problems);
+
+/* A configuration of one section with every default, for the tool's one-off connections. */
+struct config *config_single(const char *name, struct config_section **section);
+
+/* The index of a section in c->sections, or c->count when there is none of that name. */
+size_t config_find(const struct config *c, const char *name);
+
+void config_free(struct config *c);
+
+#endif

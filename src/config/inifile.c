@@ -1,0 +1,260 @@
+#include "config/inifile.h"
+
+#include <ctype.h>
+#include <ini.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+#define FILE_MOST ((size_t)64 * 1024 * 1024)
+
+/* What inih's buffers hold without cutting: MAX_SECTION and MAX_NAME of its ini.c, less the NUL. */
+#define SECTION_MOST 49
+#define KEY_MOST 49
+
+/* The reader of one file: hands lines to inih and remembers which one it is at. */
+struct reader {
+    struct source where;
+    const char *next;
+    const char *end;
+    struct arena *arena;
+    struct inifile *out;
+    struct problems *problems;
+    const char *section; /* NULL before the first, and after a head that cannot be taken */
+    bool have_head;      /* there was one, if only a bad one */
+    bool have_key;       /* an indented line would go on with a key */
+    bool continued;      /* the line at hand does */
+};
+
+static struct inifile_entry *add_entry(struct reader *r, const char *key, const char *value)
+{
+    struct inifile_entry *e;
+
+    r->out->entries = arena_grow(r->arena, r->out->entries, r->out->count, sizeof(*e));
+    e = &r->out->entries[r->out->count++];
+    e->where = r->where;
+    e->section = r->section;
+    e->key = key;
+    e->value = value;
+    return e;
+}
+
+static void trim(const char **s, size_t *n)
+{
+    while (*n && isspace((unsigned char)**s)) {
+        (*s)++;
+        (*n)--;
+    }
+    while (*n && isspace((unsigned char)(*s)[*n - 1]))
+        (*n)--;
+}
+
+/* A comment after a value or a key: a semicolon with a space before it. */
+static bool starts_comment(const char *s, size_t i)
+{
+    return i > 0 && s[i] == ';' && isspace((unsigned char)s[i - 1]);
+}
+
+/* "[name]", perhaps with a comment behind. False when inih must not see it. */
+static bool read_section_head(struct reader *r, const char *s, size_t n)
+{
+    const char *close, *rest;
+    size_t rest_len, end = 0;
+
+    r->section = NULL;
+    r->have_head = true;
+    r->have_key = false;
+    while (end < n && s[end] != ']' && !starts_comment(s, end))
+        end++;
+    close = s + end;
+    if (end == n || *close != ']') {
+        problems_add(r->problems, r->where, "a section's head must end with ']': [NAME]");
+        return false;
+    }
+    rest = close + 1;
+    rest_len = n - (size_t)(rest - s);
+    trim(&rest, &rest_len);
+    if (rest_len && *rest != ';' && *rest != '#') {
+        problems_add(r->problems, r->where, "nothing may follow ']' but a comment");
+        return false;
+    }
+    n = (size_t)(close - s) - 1;
+    s++;
+    trim(&s, &n);
+    if (n == 0) {
+        problems_add(r->problems, r->where, "a section needs a name: [NAME]");
+        return false;
+    }
+    if (n > SECTION_MOST) {
+        problems_add(r->problems, r->where,
+                     "section name too long: %zu bytes where %d fit: choose a short name and say "
+                     "'host = %.*s' in it",
+                     n, SECTION_MOST, (int)n, s);
+        return false;
+    }
+    r->section = arena_strndup(r->arena, s, n);
+    add_entry(r, NULL, NULL);
+    return true;
+}
+
+/* "key = value". False when inih must not see it. */
+static bool read_key(struct reader *r, const char *s, size_t n)
+{
+    const char *separator;
+    size_t key = 0;
+
+    while (key < n && s[key] != '=' && s[key] != ':' && !starts_comment(s, key))
+        key++;
+    separator = s + key;
+    if (key == n || *separator == ';') {
+        problems_add(r->problems, r->where, "expected 'key = value' or '[section]', found '%.*s'",
+                     (int)n, s);
+        return false;
+    }
+    while (key && isspace((unsigned char)s[key - 1]))
+        key--;
+    if (key == 0) {
+        problems_add(r->problems, r->where, "a key is missing before '%c'", *separator);
+        return false;
+    }
+    if (key > KEY_MOST) {
+        problems_add(r->problems, r->where, "unknown key '%.*s'", (int)key, s);
+        return false;
+    }
+    r->have_key = true;
+    return true;
+}
+
+/* Decides whether inih may have this line (without its newline). */
+static bool examine(struct reader *r, const char *line, size_t n, size_t most)
+{
+    const char *s = line;
+    size_t len = n;
+    bool indented;
+
+    r->continued = false;
+    if (r->where.line == 1 && n >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) {
+        s += 3;
+        len -= 3;
+    }
+    indented = len && isspace((unsigned char)*s);
+    if (memchr(line, '\0', n)) {
+        problems_add(r->problems, r->where, "a NUL byte: this is not a text file");
+        return false;
+    }
+    trim(&s, &len);
+    if (len == 0)
+        return false;
+    if (n > most) {
+        problems_add(
+            r->problems, r->where,
+            "line too long: %zu bytes where %zu fit: a list can go on in indented lines, a "
+            "comment in another one",
+            n, most);
+        return false;
+    }
+    if (*s == ';' || *s == '#')
+        return false;
+    /* the order is inih's: an indented line behind a key goes on with it, whatever it looks like */
+    if (indented && r->have_key) {
+        r->continued = true;
+        return r->section != NULL;
+    }
+    if (*s == '[')
+        return read_section_head(r, s, len);
+    if (!read_key(r, s, len))
+        return false;
+    if (!r->section) {
+        if (!r->have_head)
+            problems_add(r->problems, r->where, "a key before the first [section]");
+        return false;
+    }
+    return true;
+}
+
+/* inih's fgets: the next line, or an empty one in place of a line that it must not see. */
+static char *next_line(char *out, int size, void *stream)
+{
+    struct reader *r = stream;
+    const size_t room = size > 1 ? (size_t)size - 1 : 0;
+    const char *newline;
+    size_t n, taken;
+
+    if (r->next == r->end)
+        return NULL;
+    r->where.line++;
+    newline = memchr(r->next, '\n', (size_t)(r->end - r->next));
+    n = newline ? (size_t)(newline - r->next) : (size_t)(r->end - r->next);
+    /* the newline is not handed over, so that a line may fill the buffer */
+    taken = examine(r, r->next, n, room) ? n : 0;
+    memcpy(out, r->next, taken);
+    out[taken] = '\0';
+    r->next += newline ? n + 1 : n;
+    return out;
+}
+
+/* Drops " ; comment", which inih leaves on an indented line. */
+static char *copy_value(struct arena *arena, const char *value)
+{
+    size_t n = strlen(value), i;
+
+    for (i = 0; i < n; i++) {
+        if (starts_comment(value, i)) {
+            n = i;
+            break;
+        }
+    }
+    while (n && isspace((unsigned char)value[n - 1]))
+        n--;
+    return arena_strndup(arena, value, n);
+}
+
+static int take_key(void *user, const char *section, const char *key, const char *value)
+{
+    struct reader *r = user;
+    struct inifile_entry *e;
+
+    (void)section; /* ours is not cut */
+    if (!key || !value)
+        return 1;
+    e = add_entry(r, arena_strdup(r->arena, key), copy_value(r->arena, value));
+    e->continued = r->continued;
+    return 1;
+}
+
+void inifile_parse(const char *path, const char *text, size_t len, struct arena *arena,
+                   struct inifile *out, struct problems *problems)
+{
+    struct reader r = {
+        .where = {.file = path, .line = 0},
+        .next = text,
+        .end = text + len,
+        .arena = arena,
+        .out = out,
+        .problems = problems,
+    };
+    int failed = ini_parse_stream(next_line, &r, take_key, &r);
+
+    if (failed && problems->count == 0) {
+        r.where.line = failed > 0 ? (unsigned)failed : 0;
+        problems_add(problems, r.where, "cannot be read as INI");
+    }
+}
+
+void inifile_read(const char *path, struct arena *arena, struct inifile *out,
+                  struct problems *problems)
+{
+    const struct source where = {.file = path};
+    const char *why;
+    char *text;
+    size_t len;
+
+    why = file_read(path, FILE_MOST, &text, &len);
+    if (why) {
+        problems_add(problems, where, "%s", why);
+        return;
+    }
+    inifile_parse(path, text, len, arena, out, problems);
+    free(text);
+}

@@ -1,0 +1,258 @@
+#include "config/options.h"
+
+#include <string.h>
+#include <strings.h>
+
+static const char *const family_words[] = {"any", "ipv4", "ipv6", NULL};
+static const char *const truncation_words[] = {"reset", "allow", NULL};
+static const char *const tls_words[] = {"none", "1.2", "1.3", NULL};
+static const char *const log_level_words[] = {"silent", "error", "warning", "notice",
+                                              "info",   "debug", NULL};
+
+static const char *const verify_words[] = {"pin",       "pin+pki", "pki", "!tofu",
+                                           "!tofu+pki", "!dane",   NULL};
+static const char *const log_format_words[] = {"auto", "text", "json", "!journal", NULL};
+
+#define GLOBAL(field)                                                                              \
+    .offset = offsetof(struct config_global, field),                                               \
+    .size = sizeof(((struct config_global *)0)->field)
+#define SECTION(field)                                                                             \
+    .offset = offsetof(struct config_section, field),                                              \
+    .size = sizeof(((struct config_section *)0)->field)
+
+/* clang-format off */
+const struct option_row options[] = {
+    {.name = "include", .scope = OPTION_GLOBAL, .flags = OPTION_LIST,
+     .help = "files to read as well: a path or a glob pattern"},
+    {.name = "workers", .scope = OPTION_GLOBAL, .flags = OPTION_RESTART, .value = "auto",
+     .parse = value_workers, GLOBAL(workers),
+     .help = "event-loop threads; auto: one per CPU that the process may use"},
+    {.name = "user", .scope = OPTION_GLOBAL, .flags = OPTION_RESTART,
+     .parse = value_user, GLOBAL(user),
+     .help = "user to become once the listeners are bound, when started as root"},
+    {.name = "group", .scope = OPTION_GLOBAL, .flags = OPTION_RESTART,
+     .parse = value_group, GLOBAL(group),
+     .help = "group to become then; default: the user's"},
+    {.name = "log_level", .scope = OPTION_GLOBAL, .value = "info",
+     .parse = value_choice, GLOBAL(log_level), .range = {.words = log_level_words, .least = LOG_LEVEL_ERROR},
+     .help = "error, warning, notice, info or debug"},
+    {.name = "log_format", .scope = OPTION_GLOBAL, .value = "auto",
+     .parse = value_choice, GLOBAL(log_format), .range = {.words = log_format_words},
+     .help = "auto (text), text (logfmt) or json, on standard error"},
+    {.name = "control", .scope = OPTION_GLOBAL, .flags = OPTION_LATER, .value = "off",
+     .help = "path of the control socket"},
+    {.name = "metrics", .scope = OPTION_GLOBAL, .flags = OPTION_LATER, .value = "off",
+     .help = "ADDR:PORT that answers Prometheus over HTTP"},
+    {.name = "state_dir", .scope = OPTION_GLOBAL, .flags = OPTION_LATER,
+     .help = "directory of the learned pins"},
+    {.name = "max_connections", .scope = OPTION_GLOBAL, .value = "0",
+     .parse = value_number, GLOBAL(max_connections), .range = {.most = 10000000},
+     .help = "tunnels in all; further clients wait; 0: as many as RLIMIT_NOFILE allows"},
+    {.name = "drain_timeout", .scope = OPTION_GLOBAL, .value = "30s",
+     .parse = value_duration, GLOBAL(drain_timeout),
+     .help = "how long a stop lets open tunnels finish"},
+    {.name = "remote_clients", .scope = OPTION_GLOBAL, .value = "no",
+     .parse = value_bool, GLOBAL(remote_clients),
+     .help = "allow listeners for plaintext on addresses other than loopback"},
+
+    {.name = "host", .scope = OPTION_HOST,
+     .parse = value_host, SECTION(host),
+     .help = "host name or IP address; default: the section's name"},
+    {.name = "port", .scope = OPTION_SECTION, .value = "443",
+     .parse = value_number, SECTION(port), .range = {.least = 1, .most = 65535},
+     .help = "port of the host"},
+    {.name = "address", .scope = OPTION_SECTION, .flags = OPTION_LIST,
+     .parse = value_target, SECTION(address),
+     .help = "dial IP[:PORT] or NAME[:PORT] instead of resolving the host; tried in order"},
+    {.name = "family", .scope = OPTION_SECTION, .value = "any",
+     .parse = value_choice, SECTION(family), .range = {.words = family_words},
+     .help = "addresses to use: any, ipv4 or ipv6"},
+    {.name = "bind", .scope = OPTION_SECTION,
+     .parse = value_ip, SECTION(bind),
+     .help = "local address to connect from"},
+    {.name = "via", .scope = OPTION_SECTION, .value = "tcp",
+     .parse = value_via,
+     .help = "transport under TLS: tcp"},
+    {.name = "send_proxy", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "off",
+     .help = "PROXY protocol header inside TLS"},
+    {.name = "warm", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "0",
+     .help = "connections dialled and verified ahead"},
+    {.name = "warm_lifetime", .scope = OPTION_SECTION, .flags = OPTION_LATER,
+     .help = "how long such a connection is kept"},
+    {.name = "starttls", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "off",
+     .help = "protocol in which to ask for TLS"},
+
+    {.name = "listen", .scope = OPTION_HOST, .flags = OPTION_LIST,
+     .parse = value_listen, SECTION(listen),
+     .help = "ADDR:PORT, [IPV6]:PORT or unix:PATH[,mode=0660][,user=U][,group=G]"},
+    {.name = "client", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "raw",
+     .help = "what clients speak other than raw bytes"},
+    {.name = "http_hosts", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_LATER,
+     .help = "further names that an HTTP client may ask for"},
+    {.name = "allow_user", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_LATER,
+     .help = "local users that may use the section"},
+    {.name = "allow_group", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_LATER,
+     .help = "local groups that may use the section"},
+    {.name = "max_connections", .scope = OPTION_SECTION, .value = "0",
+     .parse = value_number, SECTION(max_connections), .range = {.most = 10000000},
+     .help = "tunnels of the section; further clients are refused; 0: no limit"},
+
+    {.name = "verify", .scope = OPTION_SECTION, .value = "pin",
+     .parse = value_choice, SECTION(verify), .range = {.words = verify_words},
+     .help = "pin (instead of the PKI), pin+pki (both must hold) or pki (no pins)"},
+    {.name = "pin", .scope = OPTION_SECTION, .flags = OPTION_LIST,
+     .parse = value_pin, SECTION(pins),
+     .help = "sha256//BASE64, cert:sha256:HEX, cert:FILE or key:FILE [until=DATE] [name=WORD]"},
+    {.name = "revoked", .scope = OPTION_SECTION, .flags = OPTION_LIST,
+     .parse = value_revoked, SECTION(revoked),
+     .help = "keys never to accept: sha256//BASE64 or key:FILE"},
+    {.name = "also_check", .scope = OPTION_SECTION, .flags = OPTION_LIST,
+     .parse = value_also_check, SECTION(also_check),
+     .help = "name, dates: hold a pinned certificate to these too"},
+    {.name = "enforce", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "yes",
+     .help = "whether a pin mismatch refuses"},
+    {.name = "on_pin_removed", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "keep",
+     .help = "what becomes of tunnels whose pin a reload takes away"},
+    {.name = "pins_url", .scope = OPTION_SECTION, .flags = OPTION_LATER,
+     .help = "path on the host that tells further pins"},
+    {.name = "ca_file", .scope = OPTION_SECTION, .flags = OPTION_LIST,
+     .parse = value_paths, SECTION(ca_file),
+     .help = "trust anchors in PEM; default: the system's"},
+    {.name = "ca_dir", .scope = OPTION_SECTION, .flags = OPTION_LIST,
+     .parse = value_paths, SECTION(ca_dir),
+     .help = "directory of trust anchors, as openssl rehash makes it"},
+    {.name = "crl_file", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_LATER,
+     .help = "revocation lists"},
+    {.name = "ocsp", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "off",
+     .help = "whether a stapled OCSP response must come"},
+    {.name = "verify_name", .scope = OPTION_SECTION,
+     .parse = value_host, SECTION(verify_name),
+     .help = "name that the certificate must carry; default: the host"},
+
+    {.name = "sni", .scope = OPTION_SECTION,
+     .parse = value_sni, SECTION(sni),
+     .help = "server name to send, or off; default: the host, unless it is an IP address"},
+    {.name = "tls_min", .scope = OPTION_SECTION, .value = "1.2",
+     .parse = value_tls, SECTION(tls.min), .range = {.words = tls_words, .least = CONFIG_TLS_1_2},
+     .help = "lowest TLS version: 1.2 or 1.3"},
+    {.name = "tls_max", .scope = OPTION_SECTION, .value = "none",
+     .parse = value_tls, SECTION(tls.max), .range = {.words = tls_words},
+     .help = "highest TLS version: 1.2, 1.3 or none"},
+    {.name = "ciphers", .scope = OPTION_SECTION,
+     .parse = value_text, SECTION(tls.ciphers),
+     .help = "ciphers of TLS 1.2, as OpenSSL writes them"},
+    {.name = "ciphersuites", .scope = OPTION_SECTION,
+     .parse = value_text, SECTION(tls.ciphersuites),
+     .help = "cipher suites of TLS 1.3, as OpenSSL writes them"},
+    {.name = "groups", .scope = OPTION_SECTION,
+     .parse = value_text, SECTION(tls.groups),
+     .help = "key exchange groups, as OpenSSL writes them"},
+    {.name = "sigalgs", .scope = OPTION_SECTION,
+     .parse = value_text, SECTION(tls.sigalgs),
+     .help = "signature algorithms, as OpenSSL writes them"},
+    {.name = "alpn", .scope = OPTION_SECTION, .flags = OPTION_LIST,
+     .parse = value_alpn, SECTION(alpn),
+     .help = "application protocols to offer, in this order"},
+    {.name = "resume", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "no",
+     .help = "session resumption"},
+    {.name = "truncation", .scope = OPTION_SECTION, .value = "reset",
+     .parse = value_choice, SECTION(truncation), .range = {.words = truncation_words},
+     .help = "a TCP end without close_notify: reset the client, or allow it as a clean end"},
+    {.name = "client_cert", .scope = OPTION_SECTION, .flags = OPTION_LATER,
+     .help = "certificate to show to the server"},
+    {.name = "client_key", .scope = OPTION_SECTION, .flags = OPTION_LATER,
+     .help = "its private key"},
+
+    {.name = "greeting_timeout", .scope = OPTION_SECTION, .flags = OPTION_LATER,
+     .help = "until a SOCKS or HTTP client has said what it wants"},
+    {.name = "connect_timeout", .scope = OPTION_SECTION, .value = "10s",
+     .parse = value_duration, SECTION(connect_timeout),
+     .help = "to resolve and connect, all addresses together"},
+    {.name = "handshake_timeout", .scope = OPTION_SECTION, .value = "10s",
+     .parse = value_duration, SECTION(handshake_timeout),
+     .help = "for the TLS handshake and the checks"},
+    {.name = "idle_timeout", .scope = OPTION_SECTION, .value = "off",
+     .parse = value_duration, SECTION(idle_timeout),
+     .help = "without a byte either way"},
+    {.name = "half_close_timeout", .scope = OPTION_SECTION, .value = "30s",
+     .parse = value_duration, SECTION(half_close_timeout),
+     .help = "without a byte after one side has finished sending"},
+    {.name = "dns_ttl", .scope = OPTION_SECTION, .value = "30s",
+     .parse = value_duration, SECTION(dns_ttl),
+     .help = "how long a resolved address is used before it is looked up again"},
+    {.name = "keepalive", .scope = OPTION_SECTION, .value = "60s",
+     .parse = value_duration, SECTION(keepalive),
+     .help = "silence after which TCP keepalive probes start, on both sides"},
+};
+/* clang-format on */
+
+const size_t options_count = sizeof(options) / sizeof(options[0]);
+
+_Static_assert(sizeof(options) / sizeof(options[0]) <= OPTIONS_MAX, "raise OPTIONS_MAX");
+
+const struct option_row *options_find(const char *name, enum option_scope scope)
+{
+    size_t i;
+
+    for (i = 0; i < options_count; i++) {
+        const struct option_row *o = &options[i];
+
+        if ((o->scope == scope || (scope == OPTION_HOST && o->scope == OPTION_SECTION))
+            && strcmp(o->name, name) == 0)
+            return o;
+    }
+    return NULL;
+}
+
+void options_set_defaults(void *target, enum option_scope scope, struct arena *arena)
+{
+    const struct value_context ctx = {.arena = arena, .where = {.file = "default"}};
+    size_t i;
+
+    for (i = 0; i < options_count; i++)
+        if (options[i].scope == scope && options[i].value && options[i].size)
+            (void)options[i].parse(&ctx, &options[i].range, (char *)target + options[i].offset,
+                                   options[i].value);
+}
+
+const char *options_set(const struct option_row *o, void *target, const struct value_context *ctx,
+                        const char *value)
+{
+    const char *why;
+
+    if (o->flags & OPTION_LATER) {
+        if (o->value && strcasecmp(value, o->value) == 0)
+            return NULL;
+        return arena_printf(ctx->arena, "%s = %s is not supported yet", o->name, value);
+    }
+    why = o->parse(ctx, &o->range, (char *)target + o->offset, value);
+    return why ? arena_printf(ctx->arena, "%s = %s: %s", o->name, value, why) : NULL;
+}
+
+static void print_scope(FILE *to, const char *title, enum option_scope a, enum option_scope b)
+{
+    size_t i;
+
+    fprintf(to, "%s\n", title);
+    for (i = 0; i < options_count; i++) {
+        const struct option_row *o = &options[i];
+        char name[64];
+
+        if (o->scope != a && o->scope != b)
+            continue;
+        snprintf(name, sizeof(name), "%s%s", o->name, o->flags & OPTION_LIST ? "*" : "");
+        fprintf(to, "  %-20s %-6s %s%s\n", name, o->value ? o->value : "-", o->help,
+                o->flags & OPTION_LATER ? " (not supported yet)" : "");
+    }
+}
+
+void options_print(FILE *to)
+{
+    fputs("Option, default (-: none), meaning. A * may be given several times, or go on in\n"
+          "indented lines. Durations: 500ms, 10s, 5m, 2h, 1d, off. See pinproxyd.conf(5).\n\n",
+          to);
+    print_scope(to, "[global]", OPTION_GLOBAL, OPTION_GLOBAL);
+    fputs("\n", to);
+    print_scope(to, "[HOST], and [defaults] for all but host and listen", OPTION_SECTION,
+                OPTION_HOST);
+}

@@ -1,0 +1,58 @@
+/* Pins: how they are written, and what they are compared by. */
+#ifndef CONFIG_PIN_H
+#define CONFIG_PIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+#include "config/cert.h"
+
+enum pin_kind {
+    PIN_KEY,  /* the server's public key */
+    PIN_CERT, /* the server's exact certificate */
+};
+
+struct pin {
+    enum pin_kind kind;
+    uint8_t digest[CERT_DIGEST_SIZE];
+    int64_t until;       /* not accepted from this second on; 0: no end */
+    const char *name;    /* what logs call it; NULL: its text */
+    const char *text;    /* the configuration's own form: sha256//..., cert:sha256:... */
+    const char *subject; /* of the file it was read from, if that held a certificate; or NULL */
+    const char *file;    /* that file, or NULL */
+};
+
+struct pin_list {
+    struct pin *items;
+    size_t count;
+};
+
+/*
+ * Reads one value of the `pin` key (pinproxyd.conf(5)) and adds what it says to the list, in the
+ * arena. Relative paths start at dir (NULL: the working directory). Returns NULL, or what is wrong
+ * and what would be right; the list is then as it was.
+ */
+const char *pin_parse(const char *value, const char *dir, struct arena *arena,
+                      struct pin_list *list);
+
+/* Reads one value of the `revoked` key: keys only, without until= or name=. */
+const char *pin_parse_revoked(const char *value, const char *dir, struct arena *arena,
+                              struct pin_list *list);
+
+/* "sha256//" and 44 characters of base64. */
+#define PIN_KEY_TEXT_SIZE 56
+void pin_format_key(const uint8_t digest[CERT_DIGEST_SIZE], char out[PIN_KEY_TEXT_SIZE]);
+
+/* "cert:sha256:" and 64 hex digits. */
+#define PIN_CERT_TEXT_SIZE 80
+void pin_format_cert(const uint8_t digest[CERT_DIGEST_SIZE], char out[PIN_CERT_TEXT_SIZE]);
+
+/* Whether the pin is no longer accepted at this time. */
+bool pin_is_over(const struct pin *pin, int64_t now);
+
+/* What to call it: its name, or its text. */
+const char *pin_label(const struct pin *pin);
+
+#endif

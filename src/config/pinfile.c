@@ -1,0 +1,244 @@
+#include "config/pinfile.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+#define FILE_MOST ((size_t)4 * 1024 * 1024)
+
+static const char encrypted[] =
+    "holds an encrypted private key: decrypt its public part first, with 'openssl pkey -in FILE "
+    "-pubout'";
+static const char begin[] = "-----BEGIN ";
+static const char unknown[] = "holds neither a certificate, a CSR nor a key, in PEM or DER";
+
+static struct pinfile_item *add_item(struct pinfile *out, enum pinfile_kind kind)
+{
+    struct pinfile_item *item;
+
+    out->items = xrealloc(out->items, (out->count + 1) * sizeof(*out->items));
+    item = &out->items[out->count++];
+    memset(item, 0, sizeof(*item));
+    item->kind = kind;
+    return item;
+}
+
+static bool add_key(struct pinfile *out, enum pinfile_kind kind, const EVP_PKEY *key)
+{
+    unsigned char *der = NULL;
+    int len = key ? i2d_PUBKEY(key, &der) : 0;
+    bool ok = len > 0
+              && EVP_Digest(der, (size_t)len, add_item(out, kind)->key, NULL, EVP_sha256(), NULL);
+
+    OPENSSL_free(der);
+    return ok;
+}
+
+static bool add_certificate(struct pinfile *out, const X509 *cert)
+{
+    struct pinfile_item *item = add_item(out, PINFILE_CERTIFICATE);
+
+    if (!cert_describe(cert, &item->cert))
+        return false;
+    memcpy(item->key, item->cert.key, CERT_DIGEST_SIZE);
+    return true;
+}
+
+/* The four kinds of DER. Each takes all of the bytes or none. */
+static bool take_certificate(struct pinfile *out, const unsigned char *der, long len)
+{
+    const unsigned char *p = der;
+    X509 *cert = d2i_X509(NULL, &p, len);
+    bool ok = cert && p == der + len && add_certificate(out, cert);
+
+    X509_free(cert);
+    return ok;
+}
+
+/* OpenSSL's own "TRUSTED CERTIFICATE" carries trust settings behind the certificate. */
+static bool take_trusted_certificate(struct pinfile *out, const unsigned char *der, long len)
+{
+    const unsigned char *p = der;
+    X509 *cert = d2i_X509_AUX(NULL, &p, len);
+    bool ok = cert && add_certificate(out, cert);
+
+    X509_free(cert);
+    return ok;
+}
+
+static bool take_request(struct pinfile *out, const unsigned char *der, long len)
+{
+    const unsigned char *p = der;
+    X509_REQ *request = d2i_X509_REQ(NULL, &p, len);
+    bool ok = request && p == der + len
+              && add_key(out, PINFILE_REQUEST, X509_REQ_get0_pubkey(request));
+
+    X509_REQ_free(request);
+    return ok;
+}
+
+static bool take_public_key(struct pinfile *out, const unsigned char *der, long len)
+{
+    const unsigned char *p = der;
+    EVP_PKEY *key = d2i_PUBKEY(NULL, &p, len);
+    bool ok = key && p == der + len && add_key(out, PINFILE_PUBLIC_KEY, key);
+
+    EVP_PKEY_free(key);
+    return ok;
+}
+
+static bool take_private_key(struct pinfile *out, const unsigned char *der, long len)
+{
+    const unsigned char *p = der;
+    EVP_PKEY *key = d2i_AutoPrivateKey(NULL, &p, len);
+    bool ok = key && p == der + len && add_key(out, PINFILE_PRIVATE_KEY, key);
+
+    EVP_PKEY_free(key);
+    return ok;
+}
+
+typedef bool take_der(struct pinfile *out, const unsigned char *der, long len);
+
+static const struct {
+    const char *name; /* RFC 7468, and OpenSSL's older ones */
+    take_der *take;   /* NULL: parameters, nothing to pin */
+} blocks[] = {
+    {PEM_STRING_X509, take_certificate},
+    {PEM_STRING_X509_OLD, take_certificate},
+    {PEM_STRING_X509_TRUSTED, take_trusted_certificate},
+    {PEM_STRING_X509_REQ, take_request},
+    {PEM_STRING_X509_REQ_OLD, take_request},
+    {PEM_STRING_PUBLIC, take_public_key},
+    {PEM_STRING_PKCS8INF, take_private_key},
+    {PEM_STRING_RSA, take_private_key},
+    {PEM_STRING_DSA, take_private_key},
+    {PEM_STRING_ECPRIVATEKEY, take_private_key},
+    {PEM_STRING_ECPARAMETERS, NULL},
+    {PEM_STRING_DHPARAMS, NULL},
+};
+
+static const char *take_block(struct pinfile *out, const char *name, const char *header,
+                              const unsigned char *der, long len)
+{
+    size_t i;
+
+    if (strcmp(name, PEM_STRING_PKCS8) == 0 || strstr(header, "ENCRYPTED"))
+        return encrypted;
+    for (i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+        if (strcmp(name, blocks[i].name) != 0)
+            continue;
+        if (blocks[i].take && !blocks[i].take(out, der, len))
+            return "holds a damaged PEM block";
+        return NULL;
+    }
+    return "holds a PEM block that is neither a certificate, a CSR nor a key";
+}
+
+static size_t count_blocks(const char *data, size_t len)
+{
+    const char *p = data, *end = data + len;
+    size_t n = 0;
+
+    for (; (p = memmem(p, (size_t)(end - p), begin, strlen(begin))); p += strlen(begin))
+        n++;
+    return n;
+}
+
+static const char *parse_pem(const char *data, size_t len, struct pinfile *out)
+{
+    size_t left = count_blocks(data, len);
+    BIO *bio = BIO_new_mem_buf(data, (int)len);
+    const char *why = NULL;
+    unsigned char *der;
+    char *name, *header;
+    unsigned long error;
+    long der_len;
+
+    if (!bio)
+        return "does not fit into memory";
+    while (!why && PEM_read_bio(bio, &name, &header, &der, &der_len) == 1) {
+        why = take_block(out, name, header, der, der_len);
+        left--;
+        OPENSSL_cleanse(der, (size_t)der_len); /* it may be a private key */
+        OPENSSL_free(name);
+        OPENSSL_free(header);
+        OPENSSL_free(der);
+    }
+    BIO_free(bio);
+    error = ERR_peek_last_error();
+    if (!why && ERR_GET_REASON(error) != PEM_R_NO_START_LINE)
+        why = "holds a damaged PEM block";
+    ERR_clear_error();
+    /* OpenSSL passes over what does not start a line */
+    return !why && left ? "holds a PEM block that is indented or damaged" : why;
+}
+
+static const char *parse_der(const char *data, size_t len, struct pinfile *out)
+{
+    static take_der *const kinds[] = {take_certificate, take_request, take_public_key,
+                                      take_private_key};
+    size_t i;
+
+    for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (kinds[i](out, (const unsigned char *)data, (long)len))
+            break;
+    ERR_clear_error();
+    return i < sizeof(kinds) / sizeof(kinds[0]) ? NULL : unknown;
+}
+
+const char *pinfile_parse(const char *data, size_t len, struct pinfile *out)
+{
+    const char *why;
+
+    memset(out, 0, sizeof(*out));
+    if (len > FILE_MOST)
+        return "is too large";
+    ERR_clear_error();
+    why = memmem(data, len, begin, strlen(begin)) ? parse_pem(data, len, out)
+                                                  : parse_der(data, len, out);
+    if (!why && out->count == 0)
+        why = unknown;
+    if (why)
+        pinfile_free(out);
+    return why;
+}
+
+const char *pinfile_read(const char *path, struct pinfile *out)
+{
+    const char *why;
+    char *data;
+    size_t len;
+
+    memset(out, 0, sizeof(*out));
+    why = file_read(path, FILE_MOST, &data, &len);
+    if (why)
+        return why;
+    why = pinfile_parse(data, len, out);
+    OPENSSL_cleanse(data, len);
+    free(data);
+    return why;
+}
+
+void pinfile_free(struct pinfile *f)
+{
+    size_t i;
+
+    for (i = 0; i < f->count; i++)
+        cert_info_free(&f->items[i].cert);
+    free(f->items);
+    memset(f, 0, sizeof(*f));
+}
+
+const char *pinfile_kind_name(enum pinfile_kind kind)
+{
+    static const char *const names[] = {"certificate", "certificate request", "public key",
+                                        "private key"};
+
+    return names[kind];
+}

@@ -1,0 +1,41 @@
+/* Files that pins are made from: certificates, requests and keys, PEM or DER. */
+#ifndef CONFIG_PINFILE_H
+#define CONFIG_PINFILE_H
+
+#include <stddef.h>
+
+#include "config/cert.h"
+
+enum pinfile_kind {
+    PINFILE_CERTIFICATE,
+    PINFILE_REQUEST,
+    PINFILE_PUBLIC_KEY,
+    PINFILE_PRIVATE_KEY,
+};
+
+struct pinfile_item {
+    enum pinfile_kind kind;
+    uint8_t key[CERT_DIGEST_SIZE];
+    struct cert_info cert; /* for PINFILE_CERTIFICATE only, else empty */
+};
+
+struct pinfile {
+    struct pinfile_item *items;
+    size_t count;
+};
+
+/*
+ * Reads everything in a file ("-": standard input). Returns NULL and fills in *out, to be freed with
+ * pinfile_free(), or returns what is wrong, a phrase that follows the path. Nothing in a file is
+ * skipped but PEM blocks of mere parameters: a block that is none of the above is an error.
+ */
+const char *pinfile_read(const char *path, struct pinfile *out);
+
+/* The same for bytes at hand. */
+const char *pinfile_parse(const char *data, size_t len, struct pinfile *out);
+
+void pinfile_free(struct pinfile *f);
+
+const char *pinfile_kind_name(enum pinfile_kind kind);
+
+#endif

@@ -1,0 +1,360 @@
+#include "config/values.h"
+
+#include <ctype.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/file.h"
+#include "base/hostname.h"
+#include "base/strbuf.h"
+#include "base/units.h"
+
+static const char not_yet[] = "not supported yet";
+
+/* Passes on what a parser of base/ expected; NULL as it is. */
+static const char *expected(const struct value_context *ctx, const char *what)
+{
+    return what ? arena_printf(ctx->arena, "expected %s", what) : NULL;
+}
+
+const char *value_duration(const struct value_context *ctx, const struct value_range *range,
+                           void *field, const char *value)
+{
+    (void)range;
+    return expected(ctx, units_duration(value, field));
+}
+
+const char *value_number(const struct value_context *ctx, const struct value_range *range,
+                         void *field, const char *value)
+{
+    return expected(ctx, units_number(value, range->least, range->most, field));
+}
+
+const char *value_workers(const struct value_context *ctx, const struct value_range *range,
+                          void *field, const char *value)
+{
+    (void)ctx;
+    (void)range;
+    if (strcmp(value, "auto") == 0) {
+        *(long *)field = 0;
+        return NULL;
+    }
+    return units_number(value, 1, 256, field) ? "expected a number from 1 to 256, or auto" : NULL;
+}
+
+const char *value_bool(const struct value_context *ctx, const struct value_range *range,
+                       void *field, const char *value)
+{
+    (void)range;
+    return expected(ctx, units_bool(value, field));
+}
+
+static const char *list_words(const struct value_context *ctx, const struct value_range *range)
+{
+    struct strbuf out = {0};
+    const char *text;
+    long i;
+
+    for (i = range->least; range->words[i]; i++)
+        if (range->words[i][0] != '!')
+            strbuf_addf(&out, "%s%s", out.len ? ", " : "one of: ", range->words[i]);
+    text = arena_strdup(ctx->arena, strbuf_text(&out));
+    strbuf_free(&out);
+    return text;
+}
+
+const char *value_choice(const struct value_context *ctx, const struct value_range *range,
+                         void *field, const char *value)
+{
+    long i;
+
+    for (i = range->least; range->words[i]; i++) {
+        if (range->words[i][0] != '!' && strcasecmp(value, range->words[i]) == 0) {
+            *(int *)field = (int)i;
+            return NULL;
+        }
+    }
+    for (i = range->least; range->words[i]; i++)
+        if (range->words[i][0] == '!' && strcasecmp(value, range->words[i] + 1) == 0)
+            return not_yet;
+    return expected(ctx, list_words(ctx, range));
+}
+
+const char *value_tls(const struct value_context *ctx, const struct value_range *range, void *field,
+                      const char *value)
+{
+    if (strcmp(value, "1.0") == 0 || strcmp(value, "1.1") == 0)
+        return "TLS below 1.2 is broken and never spoken: expected 1.2 or 1.3";
+    return value_choice(ctx, range, field, value);
+}
+
+static const char *read_word(const struct value_context *ctx, const struct value_range *range,
+                             void *field, const char *value)
+{
+    (void)range;
+    if (!*value)
+        return "expected a name";
+    *(const char **)field = arena_strdup(ctx->arena, value);
+    return NULL;
+}
+
+const char *value_user(const struct value_context *ctx, const struct value_range *range,
+                       void *field, const char *value)
+{
+    return getpwnam(value) ? read_word(ctx, range, field, value) : "expected a user of this system";
+}
+
+const char *value_group(const struct value_context *ctx, const struct value_range *range,
+                        void *field, const char *value)
+{
+    return getgrnam(value) ? read_word(ctx, range, field, value)
+                           : "expected a group of this system";
+}
+
+const char *value_host(const struct value_context *ctx, const struct value_range *range,
+                       void *field, const char *value)
+{
+    const char *why = hostname_check(value);
+    size_t n = strlen(value);
+
+    (void)range;
+    if (why)
+        return arena_printf(ctx->arena, "expected a host name or an IP address: this one %s", why);
+    /* "example.com." and "example.com" are one name; SNI wants it without (RFC 6066 section 3) */
+    if (value[n - 1] == '.')
+        n--;
+    *(const char **)field = arena_strndup(ctx->arena, value, n);
+    return NULL;
+}
+
+const char *value_sni(const struct value_context *ctx, const struct value_range *range, void *field,
+                      const char *value)
+{
+    if (strcasecmp(value, "off") == 0) {
+        *(const char **)field = "off";
+        return NULL;
+    }
+    if (hostname_is_ip(value))
+        return "expected a host name or off: an IP address is never sent (RFC 6066 section 3)";
+    return value_host(ctx, range, field, value);
+}
+
+const char *value_ip(const struct value_context *ctx, const struct value_range *range, void *field,
+                     const char *value)
+{
+    (void)ctx;
+    (void)range;
+    return addr_from_ip(field, value, 0) ? NULL : "expected an IP address";
+}
+
+const char *value_via(const struct value_context *ctx, const struct value_range *range, void *field,
+                      const char *value)
+{
+    static const char *const later[] = {"unix:", "socks5:", "http:", "vsock:", "exec:", "serial:"};
+    size_t i;
+
+    (void)ctx;
+    (void)range;
+    (void)field;
+    if (strcmp(value, "tcp") == 0)
+        return NULL;
+    for (i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+        if (strncasecmp(value, later[i], strlen(later[i])) == 0)
+            return not_yet;
+    return "expected tcp";
+}
+
+const char *value_target(const struct value_context *ctx, const struct value_range *range,
+                         void *field, const char *value)
+{
+    struct config_targets *list = field;
+    char host[HOSTNAME_MAX + 2];
+    uint16_t port = 0;
+    const char *why = addr_split(value, host, sizeof(host), &port);
+
+    (void)range;
+    if (why)
+        return arena_printf(ctx->arena, "expected IP[:PORT] or NAME[:PORT]: %s", why);
+    why = hostname_check(host);
+    if (why)
+        return arena_printf(ctx->arena, "expected IP[:PORT] or NAME[:PORT]: '%s' %s", host, why);
+    list->items = arena_grow(ctx->arena, list->items, list->count, sizeof(*list->items));
+    list->items[list->count].host = arena_strdup(ctx->arena, host);
+    list->items[list->count].port = port;
+    list->count++;
+    return NULL;
+}
+
+/* ",mode=0660", ",user=U", ",group=G" behind a Unix socket's path. */
+static const char *read_listen_attribute(const struct value_context *ctx,
+                                         struct config_listen *listen, const char *word)
+{
+    char *end;
+
+    if (strncmp(word, "mode=", 5) == 0) {
+        long mode = strtol(word + 5, &end, 8);
+
+        if (!isdigit((unsigned char)word[5]) || *end || mode > 0777)
+            return "expected mode= and an octal number such as 0660";
+        listen->mode = (int)mode;
+    } else if (strncmp(word, "user=", 5) == 0) {
+        if (!getpwnam(word + 5))
+            return "expected user= and a user of this system";
+        listen->user = arena_strdup(ctx->arena, word + 5);
+    } else if (strncmp(word, "group=", 6) == 0) {
+        if (!getgrnam(word + 6))
+            return "expected group= and a group of this system";
+        listen->group = arena_strdup(ctx->arena, word + 6);
+    } else {
+        return "expected unix:PATH[,mode=0660][,user=U][,group=G]";
+    }
+    return NULL;
+}
+
+static const char *read_unix_listen(const struct value_context *ctx, struct config_listen *listen,
+                                    const char *value)
+{
+    char *text = arena_strdup(ctx->arena, value), *word;
+    const char *path, *why = NULL;
+
+    word = strchr(text, ',');
+    if (word)
+        *word++ = '\0';
+    if (!*text)
+        return "expected unix:PATH";
+    path = file_resolve(ctx->arena, ctx->dir, text);
+    if (!addr_from_unix(&listen->addr, path))
+        return "expected a shorter path: the kernel takes at most 107 bytes (unix(7))";
+    while (!why && word) {
+        char *next = strchr(word, ',');
+
+        if (next)
+            *next++ = '\0';
+        why = read_listen_attribute(ctx, listen, word);
+        word = next;
+    }
+    return why;
+}
+
+static const char *read_tcp_listen(struct config_listen *listen, const char *value)
+{
+    char host[HOSTNAME_MAX + 2];
+    uint16_t port = 0;
+    size_t n = strlen(value);
+
+    /* port 0 asks the kernel to choose; addr_split() is for ports that can be dialled */
+    if (n > 2 && strcmp(value + n - 2, ":0") == 0 && (value[0] == '[') == (value[n - 3] == ']')
+        && n < sizeof(host)) {
+        size_t skip = value[0] == '[' ? 1 : 0;
+
+        memcpy(host, value + skip, n - 2 - 2 * skip);
+        host[n - 2 - 2 * skip] = '\0';
+    } else if (addr_split(value, host, sizeof(host), &port) || port == 0) {
+        return "expected ADDR:PORT, [IPV6]:PORT or unix:PATH";
+    }
+    if (!addr_from_ip(&listen->addr, host, port))
+        return "expected an IP address before the port, such as 127.0.0.1:8443";
+    return NULL;
+}
+
+const char *value_listen(const struct value_context *ctx, const struct value_range *range,
+                         void *field, const char *value)
+{
+    struct config_listens *list = field;
+    struct config_listen listen = {.where = ctx->where, .mode = -1};
+    const char *why;
+
+    (void)range;
+    if (strncmp(value, "systemd:", 8) == 0)
+        return not_yet;
+    why = strncmp(value, "unix:", 5) == 0 ? read_unix_listen(ctx, &listen, value + 5)
+                                          : read_tcp_listen(&listen, value);
+    if (why)
+        return why;
+    listen.text = arena_strdup(ctx->arena, value);
+    list->items = arena_grow(ctx->arena, list->items, list->count, sizeof(listen));
+    list->items[list->count++] = listen;
+    return NULL;
+}
+
+const char *value_pin(const struct value_context *ctx, const struct value_range *range, void *field,
+                      const char *value)
+{
+    (void)range;
+    return pin_parse(value, ctx->dir, ctx->arena, field);
+}
+
+const char *value_revoked(const struct value_context *ctx, const struct value_range *range,
+                          void *field, const char *value)
+{
+    (void)range;
+    return pin_parse_revoked(value, ctx->dir, ctx->arena, field);
+}
+
+/* "name dates", "name, dates", or one a line. */
+const char *value_also_check(const struct value_context *ctx, const struct value_range *range,
+                             void *field, const char *value)
+{
+    char *text = arena_strdup(ctx->arena, value), *word, *rest = NULL;
+    unsigned bits = 0;
+
+    (void)range;
+    for (word = strtok_r(text, ", \t", &rest); word; word = strtok_r(NULL, ", \t", &rest)) {
+        if (strcasecmp(word, "name") == 0)
+            bits |= ALSO_CHECK_NAME;
+        else if (strcasecmp(word, "dates") == 0)
+            bits |= ALSO_CHECK_DATES;
+        else
+            return "expected name or dates";
+    }
+    if (bits == 0)
+        return "expected name or dates";
+    *(unsigned *)field |= bits;
+    return NULL;
+}
+
+const char *value_text(const struct value_context *ctx, const struct value_range *range,
+                       void *field, const char *value)
+{
+    struct config_text *text = field;
+
+    (void)range;
+    if (!*value)
+        return "expected a value";
+    text->text = arena_strdup(ctx->arena, value);
+    text->where = ctx->where;
+    return NULL;
+}
+
+static const char *read_texts(const struct value_context *ctx, const struct value_range *range,
+                              void *field, const char *value)
+{
+    struct config_texts *list = field;
+
+    if (!*value)
+        return "expected a value";
+    list->items = arena_grow(ctx->arena, list->items, list->count, sizeof(*list->items));
+    return value_text(ctx, range, &list->items[list->count++], value);
+}
+
+const char *value_paths(const struct value_context *ctx, const struct value_range *range,
+                        void *field, const char *value)
+{
+    if (!*value)
+        return "expected a path";
+    return read_texts(ctx, range, field, file_resolve(ctx->arena, ctx->dir, value));
+}
+
+/* RFC 7301 section 3.1: names of 1 to 255 bytes, the whole list at most 65535. */
+const char *value_alpn(const struct value_context *ctx, const struct value_range *range,
+                       void *field, const char *value)
+{
+    const struct config_texts *list = field;
+
+    if (!*value || strlen(value) > 255 || strpbrk(value, " \t,") || list->count == 64)
+        return "expected one protocol name such as http/1.1; further ones on lines of their own";
+    return read_texts(ctx, range, field, value);
+}

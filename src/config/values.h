@@ -1,0 +1,52 @@
+/*
+ * The kinds of values that options take: one parser each, named in the rows of config/options.c.
+ * Each reads one value into its field; of a list, adds to it. Each returns NULL, or what is wrong
+ * or expected, and then leaves the field as it was.
+ */
+#ifndef CONFIG_VALUES_H
+#define CONFIG_VALUES_H
+
+#include "config/config.h"
+#include "config/pin.h"
+#include "config/problems.h"
+
+/* Where a value stands, and where what it needs is kept. */
+struct value_context {
+    struct arena *arena;
+    struct source where;
+    const char *dir; /* relative paths start here; NULL: the working directory */
+};
+
+/* What a row says about its values. */
+struct value_range {
+    long least; /* numbers, and the first of words that may be chosen */
+    long most;
+    /* In the order of their enum, NULL at the end. A word behind a "!" is not supported yet. */
+    const char *const *words;
+};
+
+typedef const char *value_parse(const struct value_context *ctx, const struct value_range *range,
+                                void *field, const char *value);
+
+value_parse value_also_check; /* unsigned: bits */
+value_parse value_alpn;       /* struct config_texts */
+value_parse value_bool;       /* bool */
+value_parse value_choice;     /* int: the index among the words */
+value_parse value_duration;   /* int64_t: milliseconds */
+value_parse value_group;      /* const char *: a group of this system */
+value_parse value_host;       /* const char *: without a trailing dot */
+value_parse value_ip;         /* struct addr */
+value_parse value_listen;     /* struct config_listens */
+value_parse value_number;     /* long */
+value_parse value_paths;      /* struct config_texts */
+value_parse value_pin;        /* struct pin_list */
+value_parse value_revoked;    /* struct pin_list */
+value_parse value_sni;        /* const char *: a name, or "off" */
+value_parse value_target;     /* struct config_targets */
+value_parse value_text;       /* struct config_text */
+value_parse value_tls;        /* int: enum config_tls, of the words */
+value_parse value_user;       /* const char *: a user of this system */
+value_parse value_via;        /* nothing: there is one transport only */
+value_parse value_workers;    /* long: 0 for auto */
+
+#endif

@@ -1,0 +1,105 @@
+/*
+ * TLS as an engine: bytes in, bytes out. It never sees a socket, a loop or a clock, so any byte
+ * stream can carry it. The only file that knows what a BIO is.
+ *
+ *            records in  --> +-----+ --> plaintext out
+ *         tls_put_records()  | tls |     tls_read()
+ *                            |     |
+ *           records out  <-- +-----+ <-- plaintext in
+ *         tls_take_records()             tls_write()
+ *
+ * The records that the engine writes wait in a scratch that all connections of one thread share:
+ * they must be taken after every call, a failed one too (alerts and key updates come out of reads).
+ *
+ * The two plaintext gates are shut until tls_handshake() has returned TLS_OK, which it does once, at
+ * the one place in tls.c that has seen the handshake's end and a verdict of "trusted".
+ */
+#ifndef ENGINE_TLS_H
+#define ENGINE_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/reason.h"
+#include "config/config.h"
+#include "engine/trust.h"
+
+/*
+ * The most bytes of records, and of plaintext, that go through a connection in one turn. Two of
+ * these, one for each direction, and what little OpenSSL holds are all a tunnel can have in flight.
+ */
+#define TLS_TURN_SIZE ((size_t)14 * 16 * 1024)
+
+/* Room for the records of one turn: headers, tags, and what OpenSSL has to say by itself. */
+#define TLS_RECORDS_SIZE (TLS_TURN_SIZE + 32 * 1024)
+
+/* Room for the plaintext of one turn, with a record that was incomplete in the turn before. */
+#define TLS_PLAINTEXT_SIZE (TLS_TURN_SIZE + 16 * 1024)
+
+struct tls;
+
+/* Where the engines of one thread write their records, one connection's at a time. */
+struct tls_scratch {
+    uint8_t *bytes; /* TLS_RECORDS_SIZE */
+    size_t used;
+    const struct tls *writer; /* whose they are; another's are dropped, never sent */
+};
+
+enum tls_result {
+    TLS_OK,
+    TLS_MORE,      /* needs records from the peer */
+    TLS_FINISHED,  /* the peer has said close_notify: no more plaintext will come */
+    TLS_TRUNCATED, /* the wire ended without it */
+    TLS_FAILED,    /* tls_failure() says why; the connection is of no more use */
+};
+
+struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
+
+/* Makes a new context leave every question of trust to this module. */
+void tls_install(struct ssl_ctx_st *ctx);
+
+/*
+ * A connection to be made under a policy and the section's settings; both and the scratch must
+ * outlive it. NULL when memory is short.
+ */
+struct tls *tls_new(struct ssl_ctx_st *ctx, const struct config_section *section,
+                    const struct trust_policy *policy, struct tls_scratch *scratch);
+void tls_free(struct tls *t);
+
+/*
+ * Gives the engine bytes from the wire. They are not copied and must stay until the engine has
+ * used them up: until tls_handshake() or tls_read() has said TLS_MORE.
+ */
+void tls_put_records(struct tls *t, const uint8_t *bytes, size_t n);
+
+/* The wire has ended. What was put before is still read. */
+void tls_put_end(struct tls *t);
+
+/* Records to be sent: returns how many bytes wait at *bytes, which are then the caller's until the
+ * next call on any connection that shares the scratch. */
+size_t tls_take_records(struct tls *t, const uint8_t **bytes);
+
+/* Goes on with the handshake. now: seconds since the epoch, for dates in certificates and pins. */
+enum tls_result tls_handshake(struct tls *t, int64_t now);
+
+/* Reads plaintext into buf: as much as there is, so that TLS_MORE or an end may come with bytes. */
+enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got);
+
+/* Takes all of the plaintext, at most TLS_TURN_SIZE. */
+enum tls_result tls_write(struct tls *t, const uint8_t *bytes, size_t n);
+
+/* Says close_notify: no more plaintext will be written. Reading goes on. */
+void tls_finish(struct tls *t);
+
+/* Why it failed: a reason, and a detail for people that may quote the peer (not escaped). */
+enum reason tls_failure(const struct tls *t, const char **detail);
+
+const struct trust_verdict *tls_verdict(const struct tls *t);
+const char *tls_version(const struct tls *t);
+const char *tls_cipher(const struct tls *t);
+
+/* The library in use, such as "OpenSSL 3.0.15 3 Sep 2024". */
+const char *tls_library(void);
+
+#endif

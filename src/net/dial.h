@@ -1,0 +1,34 @@
+/*
+ * A dial: from a section's host to a connected stream. Resolves, and tries one address after the
+ * other; when one is slow, the next is started beside it (RFC 8305 section 5), and the first to
+ * connect wins. An object of its own: its look-up and handles may outlive whoever asked.
+ */
+#ifndef NET_DIAL_H
+#define NET_DIAL_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "base/addr.h"
+#include "base/reason.h"
+#include "config/config.h"
+#include "net/resolver.h"
+
+struct dial;
+
+/* Embedded by whoever asks. One of the two is called, once, and never from within dial_start(). */
+struct dial_owner {
+    /* The descriptor is the owner's from now on: non-blocking, close-on-exec. */
+    void (*connected)(struct dial_owner *owner, int fd, const struct addr *peer);
+    /* detail holds each address that was tried and what became of it. */
+    void (*failed)(struct dial_owner *owner, enum reason reason, const char *detail);
+};
+
+/* NULL when memory is short. The section must live until the dial ends or is cancelled. */
+struct dial *dial_start(uv_loop_t *loop, struct resolver *resolver,
+                        const struct config_section *section, struct dial_owner *owner);
+
+/* Neither callback will be called. d may be NULL; once a callback has run, it must not be used. */
+void dial_cancel(struct dial *d);
+
+#endif

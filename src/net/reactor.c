@@ -1,0 +1,45 @@
+#include "net/reactor.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE 4096
+
+int reactor_init(struct reactor *r)
+{
+    int error;
+
+    memset(r, 0, sizeof(*r));
+    error = uv_loop_init(&r->loop);
+    if (error)
+        return error;
+    r->resolver = resolver_new(&r->loop);
+    /* on page borders: copies to and from the kernel are faster */
+    r->input = aligned_alloc(PAGE, TLS_TURN_SIZE);
+    r->plaintext = aligned_alloc(PAGE, TLS_PLAINTEXT_SIZE);
+    r->records.bytes = aligned_alloc(PAGE, TLS_RECORDS_SIZE);
+    if (r->resolver && r->input && r->plaintext && r->records.bytes)
+        return 0;
+    reactor_close(r);
+    reactor_free(r);
+    return UV_ENOMEM;
+}
+
+void reactor_close(struct reactor *r)
+{
+    resolver_close(r->resolver);
+    r->resolver = NULL;
+}
+
+void reactor_free(struct reactor *r)
+{
+    int busy = uv_loop_close(&r->loop);
+
+    assert(busy == 0);
+    (void)busy;
+    free(r->input);
+    free(r->plaintext);
+    free(r->records.bytes);
+    memset(r, 0, sizeof(*r));
+}

@@ -1,0 +1,32 @@
+/*
+ * What one thread's connections share: the loop, the resolver, and the memory that bytes pass
+ * through. Nothing in that memory outlives the callback that put it there.
+ */
+#ifndef NET_REACTOR_H
+#define NET_REACTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "engine/tls.h"
+#include "net/resolver.h"
+
+struct reactor {
+    uv_loop_t loop;
+    struct resolver *resolver;
+    uint8_t *input;     /* TLS_TURN_SIZE: what is read from either side */
+    uint8_t *plaintext; /* TLS_PLAINTEXT_SIZE: what came out of the records */
+    struct tls_scratch records;
+};
+
+/* Zero, or a libuv error with nothing left behind. */
+int reactor_init(struct reactor *r);
+
+/* No new look-ups; the loop then runs until the last handle has closed. */
+void reactor_close(struct reactor *r);
+
+/* After the loop has ended. Every handle must be gone: that is asserted. */
+void reactor_free(struct reactor *r);
+
+#endif

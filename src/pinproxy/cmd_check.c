@@ -1,0 +1,288 @@
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "base/units.h"
+#include "pinproxy/command.h"
+#include "pinproxy/probe.h"
+#include "pinproxy/report.h"
+
+#define DEFAULT_CONFIG PINPROXY_SYSCONFDIR "/pinproxy/pinproxyd.conf"
+#define WARN_DAYS 14
+
+static const char usage[] =
+    "usage: pinproxy check [-c FILE] [--live] [--warn-days N] [--json] [SECTION...]\n"
+    "\n"
+    "Checks the configuration; with --live also what each section's host presents now.\n"
+    "\n"
+    "  -c FILE         configuration (default: " DEFAULT_CONFIG ")\n"
+    "  --live          connect to every host and judge it as the daemon would\n"
+    "  --warn-days N   warn of what ends within N days (14)\n"
+    "  --json          as JSON\n"
+    "\n"
+    "Exit status, as monitoring plugins have it: 0 ok, 1 warning, 2 critical (a refusal, or the\n"
+    "configuration), 3 unknown (could not connect). Of several, 2 comes before 3 before 1.\n";
+
+static const struct option words[] = {
+    {"live", no_argument, NULL, 'l'},
+    {"warn-days", required_argument, NULL, 'w'},
+    {"json", no_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+enum level { LEVEL_OK, LEVEL_WARNING, LEVEL_CRITICAL, LEVEL_UNKNOWN };
+
+static const char *const level_names[] = {"ok", "warning", "critical", "unknown"};
+
+/* What was found out about one section. */
+struct finding {
+    enum level level;
+    json_t *messages;          /* an array of strings */
+    const struct probe *probe; /* with --live */
+};
+
+struct check {
+    const char *path;
+    bool live;
+    bool json;
+    long warn_days;
+    struct snapshot *snapshot;
+    const struct section **sections;
+    struct probe *probes;
+    struct finding *findings;
+    size_t count;
+};
+
+/* Two levels meet: 2 before 3 before 1 before 0. */
+static enum level worse(enum level a, enum level b)
+{
+    static const int weight[] = {0, 1, 3, 2};
+
+    return weight[a] >= weight[b] ? a : b;
+}
+
+static void note(struct finding *f, enum level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void note(struct finding *f, enum level level, const char *format, ...)
+{
+    char *text, *safe;
+    va_list ap;
+
+    va_start(ap, format);
+    if (vasprintf(&text, format, ap) < 0)
+        text = xstrdup("out of memory");
+    va_end(ap);
+    safe = report_safe(text);
+    json_array_append_new(f->messages, json_string(safe));
+    free(safe);
+    free(text);
+    f->level = worse(f->level, level);
+}
+
+/* What the configuration alone tells of a section's pins. */
+static void check_pins(const struct check *check, const struct config_section *s, struct finding *f)
+{
+    const int64_t now = (int64_t)time(NULL);
+    size_t live = 0, i;
+
+    for (i = 0; i < s->pins.count; i++) {
+        const struct pin *pin = &s->pins.items[i];
+        char day[UNITS_DATE_SIZE];
+
+        units_format_date(pin->until, day);
+        if (pin_is_over(pin, now)) {
+            note(f, LEVEL_WARNING, "pin %s ended on %s: remove it", pin_label(pin), day);
+            continue;
+        }
+        live++;
+        if (pin->until && report_days_left(pin->until) < check->warn_days)
+            note(f, LEVEL_WARNING, "pin %s ends on %s, in %ld days", pin_label(pin), day,
+                 report_days_left(pin->until));
+    }
+    if (s->verify == VERIFY_PKI)
+        return;
+    if (live == 0)
+        note(f, LEVEL_CRITICAL, "every pin has ended: every server is refused");
+    else if (live == 1)
+        note(f, LEVEL_WARNING,
+             "only one pin: with a second, of the next key, its renewal is no outage");
+}
+
+static void check_server(const struct check *check, const struct probe *p, struct finding *f)
+{
+    char key[PIN_KEY_TEXT_SIZE], day[UNITS_DATE_SIZE];
+    const struct cert_info *leaf = p->chain_count ? &p->chain[0] : NULL;
+    long days;
+
+    f->probe = p;
+    if (p->reason != REASON_OK) {
+        note(f, reason_is_trust(p->reason) ? LEVEL_CRITICAL : LEVEL_UNKNOWN, "%s: %s%s%s",
+             reason_name(p->reason), reason_text(p->reason), *p->detail ? ": " : "", p->detail);
+        if (!leaf || !reason_is_trust(p->reason))
+            return;
+        pin_format_key(leaf->key, key);
+        note(f, LEVEL_OK, "presented: %s, issued by %s", leaf->subject, leaf->issuer);
+        note(f, LEVEL_OK, "presented: %s", key);
+        note(f, LEVEL_OK, "the PKI says: %s", p->pki);
+        return;
+    }
+    days = report_days_left(leaf->not_after);
+    units_format_date(leaf->not_after, day);
+    if (p->pin)
+        note(f, LEVEL_OK, "pin %s matches", pin_label(p->pin));
+    note(f, days < check->warn_days ? LEVEL_WARNING : LEVEL_OK,
+         days < 0 ? "the server's certificate expired on %s, %ld days ago"
+                  : "the server's certificate is valid until %s, %ld days",
+         day, days < 0 ? -days : days);
+}
+
+static void print_text(const struct check *check)
+{
+    size_t i, j;
+
+    for (i = 0; i < check->count; i++) {
+        const struct finding *f = &check->findings[i];
+
+        printf("%s: %s\n", check->sections[i]->config->name, level_names[f->level]);
+        for (j = 0; j < json_array_size(f->messages); j++)
+            printf("    %s\n", json_string_value(json_array_get(f->messages, j)));
+    }
+}
+
+static json_t *finding_json(const struct check *check, size_t i)
+{
+    const struct finding *f = &check->findings[i];
+    json_t *o = json_pack("{s:s, s:s, s:O}", "section", check->sections[i]->config->name, "status",
+                          level_names[f->level], "messages", f->messages);
+
+    if (!f->probe)
+        return o;
+    json_object_set_new(o, "reason", json_string(reason_name(f->probe->reason)));
+    json_object_set_new(o, "upstream", json_string(f->probe->upstream));
+    if (f->probe->pin)
+        json_object_set_new(o, "pin", json_string(pin_label(f->probe->pin)));
+    if (f->probe->chain_count)
+        json_object_set_new(o, "certificate", report_cert_json(&f->probe->chain[0]));
+    if (f->probe->pki)
+        json_object_set_new(o, "pki", json_string(f->probe->pki));
+    return o;
+}
+
+static void print_json(const struct check *check, enum level level)
+{
+    json_t *sections = json_array();
+    size_t i;
+
+    for (i = 0; i < check->count; i++)
+        json_array_append_new(sections, finding_json(check, i));
+    report_json(json_pack("{s:s, s:s, s:o}", "configuration", check->path, "status",
+                          level_names[level], "sections", sections));
+}
+
+/* Those that were named, or all. False after saying which one is not there. */
+static bool choose_sections(struct check *check, char **names, int count)
+{
+    size_t i;
+    int n;
+
+    check->sections = xcalloc(check->snapshot->count + (size_t)count, sizeof(*check->sections));
+    for (i = 0; count == 0 && i < check->snapshot->count; i++)
+        check->sections[check->count++] = &check->snapshot->sections[i];
+    for (n = 0; n < count; n++) {
+        const struct section *s = snapshot_find(check->snapshot, names[n]);
+
+        if (!s) {
+            command_misused(&command_check, "%s has no section [%s]", check->path, names[n]);
+            return false;
+        }
+        check->sections[check->count++] = s;
+    }
+    return true;
+}
+
+static enum level examine(struct check *check)
+{
+    enum level level = LEVEL_OK;
+    size_t i;
+
+    check->findings = xcalloc(check->count, sizeof(*check->findings));
+    check->probes = xcalloc(check->count, sizeof(*check->probes));
+    for (i = 0; i < check->count; i++) {
+        check->findings[i].messages = json_array();
+        check->probes[i].section = check->sections[i];
+    }
+    if (check->live && probe_run(check->probes, check->count) != 0) {
+        fputs("pinproxy check: no event loop\n", stderr);
+        return LEVEL_UNKNOWN;
+    }
+    for (i = 0; i < check->count; i++) {
+        if (check->live)
+            check_server(check, &check->probes[i], &check->findings[i]);
+        check_pins(check, check->sections[i]->config, &check->findings[i]);
+        level = worse(level, check->findings[i].level);
+    }
+    return level;
+}
+
+static void clear(struct check *check)
+{
+    size_t i;
+
+    for (i = 0; check->findings && i < check->count; i++) {
+        json_decref(check->findings[i].messages);
+        probe_clear(&check->probes[i]);
+    }
+    free(check->findings);
+    free(check->probes);
+    free(check->sections);
+    snapshot_release(check->snapshot);
+}
+
+static int check_config(struct check *check, char **names, int count)
+{
+    struct problems problems = {0};
+    enum level level;
+
+    check->snapshot = snapshot_load(check->path, NULL, &problems);
+    problems_print(&problems, check->snapshot ? stdout : stderr);
+    problems_free(&problems);
+    if (!check->snapshot)
+        return LEVEL_CRITICAL;
+    if (!choose_sections(check, names, count)) {
+        clear(check);
+        return EXITCODE_USAGE;
+    }
+    level = examine(check);
+    if (check->json)
+        print_json(check, level);
+    else
+        print_text(check);
+    clear(check);
+    return (int)level;
+}
+
+static int run(int argc, char **argv)
+{
+    struct check check = {.path = DEFAULT_CONFIG, .warn_days = WARN_DAYS};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:h", words, NULL)) != -1) {
+        if (c == 'c')
+            check.path = optarg;
+        else if (c == 'l')
+            check.live = true;
+        else if (c == 'j')
+            check.json = true;
+        else if (c == 'w' && units_number(optarg, 0, 36500, &check.warn_days))
+            return command_misused(&command_check, "--warn-days takes a number of days");
+        else if (c != 'w')
+            return command_option(&command_check, c);
+    }
+    return check_config(&check, argv + optind, argc - optind);
+}
+
+const struct command command_check = {.name = "check", .usage = usage, .run = run};

@@ -1,0 +1,244 @@
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "pinproxy/command.h"
+#include "pinproxy/oneoff.h"
+#include "pinproxy/report.h"
+#include "proxy/tunnel.h"
+
+static const char usage[] =
+    "usage: pinproxy connect HOST[:PORT] --pin PIN... [--sni NAME] [--timeout TIME]\n"
+    "       pinproxy connect -c FILE SECTION\n"
+    "\n"
+    "Connects standard input and output with a server that is checked against the pins first.\n"
+    "\n"
+    "  --pin PIN        as in pinproxyd.conf(5): sha256//BASE64, cert:FILE, key:FILE ...; may be\n"
+    "                   given several times\n"
+    "  --sni NAME       server name to send; 'off' sends none (default: HOST)\n"
+    "  --timeout TIME   to connect, and again for the handshake (10s)\n"
+    "  -c FILE          take the SECTION of this configuration instead\n"
+    "\n"
+    "Exit status: 0 ok, 1 network or TLS failure, 2 usage, 3 refused by trust, 78 configuration.\n";
+
+static const struct option words[] = {
+    {"pin", required_argument, NULL, 'p'},
+    {"sni", required_argument, NULL, 's'},
+    {"timeout", required_argument, NULL, 't'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+/*
+ * The tunnel is the daemon's own; its client is one end of a socket pair. At the other end two
+ * threads pump standard input and output, which may be anything: a file, a terminal, a pipe.
+ */
+struct session {
+    struct reactor reactor;
+    int ours; /* our end of the pair */
+    enum reason reason;
+};
+
+static bool write_all(int fd, const char *bytes, size_t n)
+{
+    while (n > 0) {
+        ssize_t done = write(fd, bytes, n);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return false;
+        bytes += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
+/* Copies until the end of one or the other. False when the output cannot take it. */
+static bool pump(int from, int to)
+{
+    char *bytes = xmalloc(TLS_TURN_SIZE);
+    bool ok = true;
+    ssize_t n;
+
+    do {
+        n = read(from, bytes, TLS_TURN_SIZE);
+        if (n > 0)
+            ok = write_all(to, bytes, (size_t)n);
+    } while (ok && (n > 0 || (n < 0 && errno == EINTR)));
+    free(bytes);
+    return ok;
+}
+
+static void *pump_input(void *arg)
+{
+    const struct session *s = arg;
+
+    pump(STDIN_FILENO, s->ours);
+    shutdown(s->ours, SHUT_WR);
+    return NULL;
+}
+
+static void *pump_output(void *arg)
+{
+    const struct session *s = arg;
+
+    /* nobody reads any more: so the tunnel may end */
+    if (!pump(s->ours, STDOUT_FILENO))
+        shutdown(s->ours, SHUT_RDWR);
+    return NULL;
+}
+
+static void on_ended(struct tunnel *t, enum reason reason, const char *detail, void *owner)
+{
+    struct session *s = owner;
+    const struct upstream *u = tunnel_upstream(t);
+    const struct trust_verdict *v = u->tls ? tls_verdict(u->tls) : NULL;
+    struct cert_info presented;
+    bool have_presented = false;
+    char name[UPSTREAM_NAME_SIZE], *pki = NULL;
+
+    s->reason = reason;
+    if (reason == REASON_OK)
+        return;
+    if (v && trust_chain_length(v) > 0) {
+        have_presented = trust_chain_describe(v, 0, &presented);
+        pki = trust_chain_pki(u->section->trust, v, (int64_t)time(NULL));
+    }
+    report_refusal(stderr, upstream_name(u, name), reason, detail, u->section->config,
+                   have_presented ? &presented : NULL, pki);
+    if (have_presented)
+        cert_info_free(&presented);
+    free(pki);
+}
+
+static void on_freed(struct tunnel *t, void *owner)
+{
+    struct session *s = owner;
+
+    (void)t;
+    reactor_close(&s->reactor);
+}
+
+static const struct tunnel_events events = {on_ended, on_freed};
+
+static int relay(struct snapshot *snapshot, const struct section *section)
+{
+    struct session s = {.reason = REASON_MEMORY};
+    struct tunnel_client client = {.is_tcp = false};
+    pthread_t input, output;
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0
+        || reactor_init(&s.reactor) != 0) {
+        fprintf(stderr, "pinproxy connect: %s\n", strerror(errno));
+        return EXITCODE_FAILURE;
+    }
+    s.ours = pair[0];
+    client.fd = pair[1];
+    stats_add(&section->stats->open, 1);
+    if (!tunnel_start(&s.reactor, snapshot_hold(snapshot), section, &client, &events, &s))
+        reactor_close(&s.reactor);
+    if (pthread_create(&output, NULL, pump_output, &s) != 0
+        || pthread_create(&input, NULL, pump_input, &s) != 0) {
+        fprintf(stderr, "pinproxy connect: no threads: %s\n", strerror(errno));
+        exit(EXITCODE_FAILURE);
+    }
+    uv_run(&s.reactor.loop, UV_RUN_DEFAULT);
+    /* the output ends with the tunnel; the input may wait for a person, and ends with the process */
+    pthread_join(output, NULL);
+    pthread_detach(input);
+    reactor_free(&s.reactor);
+    return report_status(s.reason);
+}
+
+static int connect_section(const char *path, const char *name)
+{
+    struct problems problems = {0};
+    struct snapshot *snapshot = snapshot_load(path, NULL, &problems);
+    const struct section *section = snapshot ? snapshot_find(snapshot, name) : NULL;
+    int status;
+
+    problems_print(&problems, stderr);
+    problems_free(&problems);
+    if (!snapshot)
+        return EXITCODE_CONFIG;
+    if (section)
+        status = relay(snapshot, section);
+    else
+        status = command_misused(&command_connect, "%s has no section [%s]", path, name);
+    snapshot_release(snapshot);
+    return status;
+}
+
+static int connect_oneoff(struct oneoff *o)
+{
+    const struct section *section = oneoff_ready(o);
+
+    return section ? relay(o->snapshot, section) : EXITCODE_FAILURE;
+}
+
+static int run_oneoff(const char *host, const char *const *pins, size_t count, const char *sni,
+                      const char *timeout)
+{
+    struct oneoff o;
+    const char *why = oneoff_init(&o, host);
+    int status;
+    size_t i;
+
+    for (i = 0; !why && i < count; i++)
+        why = oneoff_set(&o, "pin", pins[i]);
+    if (!why && sni)
+        why = oneoff_set(&o, "sni", sni);
+    if (!why && timeout)
+        why = oneoff_set_timeout(&o, timeout);
+    status = why ? command_misused(&command_connect, "%s", why) : connect_oneoff(&o);
+    oneoff_free(&o);
+    return status;
+}
+
+static int run(int argc, char **argv)
+{
+    const char **pins = xcalloc((size_t)argc, sizeof(*pins));
+    const char *config = NULL, *sni = NULL, *timeout = NULL;
+    size_t count = 0;
+    int status, c;
+
+    while ((c = getopt_long(argc, argv, "c:h", words, NULL)) != -1) {
+        if (c == 'p') {
+            pins[count++] = optarg;
+        } else if (c == 's') {
+            sni = optarg;
+        } else if (c == 't') {
+            timeout = optarg;
+        } else if (c == 'c') {
+            config = optarg;
+        } else {
+            free(pins);
+            return command_option(&command_connect, c);
+        }
+    }
+    if (argc - optind != 1)
+        status = command_misused(&command_connect, "where to? one HOST[:PORT], or -c FILE SECTION");
+    else if (config && (count || sni || timeout))
+        status = command_misused(&command_connect, "with -c FILE the section says it all");
+    else if (config)
+        status = connect_section(config, argv[optind]);
+    else if (count == 0)
+        status = command_misused(&command_connect,
+                                 "a --pin is needed ('pinproxy fetch %s' shows what the host "
+                                 "presents), or -c FILE SECTION",
+                                 argv[optind]);
+    else
+        status = run_oneoff(argv[optind], pins, count, sni, timeout);
+    free(pins);
+    return status;
+}
+
+const struct command command_connect = {.name = "connect", .usage = usage, .run = run};

@@ -1,0 +1,147 @@
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hostname.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "config/options.h"
+#include "config/pin.h"
+#include "pinproxy/command.h"
+#include "pinproxy/oneoff.h"
+#include "pinproxy/probe.h"
+#include "pinproxy/report.h"
+
+static const char usage[] =
+    "usage: pinproxy fetch HOST[:PORT] [--sni NAME] [--timeout TIME] [--ini|--json]\n"
+    "\n"
+    "Shows the certificates that a host presents now, and a section ready to paste. Nothing of it\n"
+    "is trusted yet: confirm the pin by another way.\n"
+    "\n"
+    "  --sni NAME       server name to send; 'off' sends none (default: HOST)\n"
+    "  --timeout TIME   to connect, and again for the handshake (10s)\n"
+    "  --ini            only the section\n"
+    "  --json           as JSON\n"
+    "\n"
+    "Exit status: 0 ok, 1 network or TLS failure, 2 usage.\n";
+
+enum { FORMAT_TEXT = 0, FORMAT_INI = 1, FORMAT_JSON = 2 };
+
+static const struct option words[] = {
+    {"sni", required_argument, NULL, 's'},
+    {"timeout", required_argument, NULL, 't'},
+    {"starttls", required_argument, NULL, 'L'}, /* not yet */
+    {"via", required_argument, NULL, 'L'},      /* not yet */
+    {"ini", no_argument, NULL, 'i'},
+    {"json", no_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static void print_section(const struct probe *p, const char *sni)
+{
+    const struct config_section *s = p->section->config;
+    char pin[PIN_KEY_TEXT_SIZE], today[UNITS_DATE_SIZE];
+
+    pin_format_key(p->chain[0].key, pin);
+    units_format_date((int64_t)time(NULL), today);
+    /* a name that does not fit into a head goes into the section */
+    if (strlen(s->host) < 50)
+        printf("[%s]\n", s->host);
+    else
+        printf("[upstream]\nhost = %s\n", s->host);
+    printf("listen = 127.0.0.1:%d\n", s->port == 443 ? 8443 : 8000 + (int)(s->port % 1000));
+    if (s->port != 443)
+        printf("port = %ld\n", s->port);
+    if (sni)
+        printf("sni = %s\n", sni);
+    printf("; seen on %s, not confirmed\npin = %s\n", today, pin);
+    printf(
+        "; a second pin, of the next key, makes its renewal no outage: 'pinproxy hash NEXT.csr'\n");
+}
+
+static void print_text(const struct probe *p, const char *sni)
+{
+    const struct config_section *s = p->section->config;
+    size_t i;
+
+    printf("%s port %ld (%s) presents, over %s:\n\n", s->host, s->port, p->upstream, p->tls);
+    for (i = 0; i < p->chain_count; i++) {
+        report_cert(stdout, i, &p->chain[i]);
+        putchar('\n');
+    }
+    printf(
+        "This is what answers here and now; it is NOT YET TRUSTED. Confirm the pin by another\n"
+        "way: have it read to you from the server, where 'pinproxy hash CERTIFICATE' prints it,\n"
+        "or fetch it again from another network. Then a section may be:\n\n");
+    print_section(p, sni);
+}
+
+static void print_json(const struct probe *p)
+{
+    json_t *chain = json_array(), *o;
+    size_t i;
+
+    for (i = 0; i < p->chain_count; i++)
+        json_array_append_new(chain, report_cert_json(&p->chain[i]));
+    o = json_pack("{s:s, s:I, s:s, s:s, s:s, s:b, s:o}", "host", p->section->config->host, "port",
+                  (json_int_t)p->section->config->port, "upstream", p->upstream, "tls", p->tls,
+                  "cipher", p->cipher, "trusted", 0, "chain", chain);
+    report_json(o);
+}
+
+static int fetch(struct oneoff *o, const char *sni, int format)
+{
+    struct probe p = {0};
+    int status = EXITCODE_OK;
+
+    p.section = oneoff_observe(o);
+    if (!p.section || probe_run(&p, 1) != 0)
+        return EXITCODE_FAILURE;
+    if (p.reason != REASON_OBSERVED || p.chain_count == 0) {
+        report_refusal(stderr, o->section->host, p.reason, p.detail, o->section, NULL, NULL);
+        status = EXITCODE_FAILURE;
+    } else if (format == FORMAT_INI) {
+        print_section(&p, sni);
+    } else if (format == FORMAT_JSON) {
+        print_json(&p);
+    } else {
+        print_text(&p, sni);
+    }
+    probe_clear(&p);
+    return status;
+}
+
+static int run(int argc, char **argv)
+{
+    const char *sni = NULL, *timeout = NULL, *why;
+    int format = FORMAT_TEXT, status, c;
+    struct oneoff o;
+
+    while ((c = getopt_long(argc, argv, "h", words, NULL)) != -1) {
+        if (c == 's')
+            sni = optarg;
+        else if (c == 't')
+            timeout = optarg;
+        else if (c == 'i' || c == 'j')
+            format |= c == 'i' ? FORMAT_INI : FORMAT_JSON;
+        else if (c == 'L')
+            return command_misused(&command_fetch, "--starttls and --via are not supported yet");
+        else
+            return command_option(&command_fetch, c);
+    }
+    if (format == (FORMAT_INI | FORMAT_JSON))
+        return command_misused(&command_fetch, "--ini or --json, not both");
+    if (argc - optind != 1)
+        return command_misused(&command_fetch, "which host? one HOST[:PORT]");
+    why = oneoff_init(&o, argv[optind]);
+    if (!why && sni)
+        why = oneoff_set(&o, "sni", sni);
+    if (!why && timeout)
+        why = oneoff_set_timeout(&o, timeout);
+    status = why ? command_misused(&command_fetch, "%s", why) : fetch(&o, sni, format);
+    oneoff_free(&o);
+    return status;
+}
+
+const struct command command_fetch = {.name = "fetch", .usage = usage, .run = run};

@@ -1,0 +1,100 @@
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/pin.h"
+#include "config/pinfile.h"
+#include "pinproxy/command.h"
+#include "pinproxy/report.h"
+
+static const char usage[] =
+    "usage: pinproxy hash FILE... [--json]\n"
+    "\n"
+    "Prints the pins of certificates, certificate requests, public and private keys, in PEM or\n"
+    "DER; '-' is standard input. A pin of the next key can so be had before its certificate is.\n"
+    "\n"
+    "  --json   as a JSON array\n"
+    "\n"
+    "Exit status: 0 ok, 1 a file could not be read, 2 usage.\n";
+
+static const struct option words[] = {
+    {"json", no_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static void print_item(const char *path, const struct pinfile_item *item)
+{
+    char key[PIN_KEY_TEXT_SIZE], cert[PIN_CERT_TEXT_SIZE];
+    char *subject = report_safe(item->cert.subject ? item->cert.subject : "");
+
+    pin_format_key(item->key, key);
+    printf("%s  %s: key of the %s%s%s\n", key, path, pinfile_kind_name(item->kind),
+           *subject ? " " : "", subject);
+    if (item->kind == PINFILE_CERTIFICATE) {
+        pin_format_cert(item->cert.cert, cert);
+        printf("%s  %s: the certificate %s\n", cert, path, subject);
+    }
+    free(subject);
+}
+
+static json_t *item_json(const char *path, const struct pinfile_item *item)
+{
+    char key[PIN_KEY_TEXT_SIZE];
+    json_t *o;
+
+    if (item->kind == PINFILE_CERTIFICATE) {
+        o = report_cert_json(&item->cert);
+    } else {
+        pin_format_key(item->key, key);
+        o = json_pack("{s:s}", "pin", key);
+    }
+    json_object_set_new(o, "file", json_string(path));
+    json_object_set_new(o, "kind", json_string(pinfile_kind_name(item->kind)));
+    return o;
+}
+
+/* False when the file could not be read; that is said. */
+static bool hash_file(const char *path, json_t *all)
+{
+    struct pinfile f;
+    const char *why = pinfile_read(path, &f);
+    size_t i;
+
+    if (why) {
+        fprintf(stderr, "pinproxy hash: %s: %s\n", path, why);
+        return false;
+    }
+    for (i = 0; i < f.count; i++) {
+        if (all)
+            json_array_append_new(all, item_json(path, &f.items[i]));
+        else
+            print_item(path, &f.items[i]);
+    }
+    pinfile_free(&f);
+    return true;
+}
+
+static int run(int argc, char **argv)
+{
+    int status = EXITCODE_OK, c, i;
+    bool json = false;
+    json_t *all;
+
+    while ((c = getopt_long(argc, argv, "h", words, NULL)) != -1) {
+        if (c != 'j')
+            return command_option(&command_hash, c);
+        json = true;
+    }
+    if (optind == argc)
+        return command_misused(&command_hash, "which file? ('-' for standard input)");
+    all = json ? json_array() : NULL;
+    for (i = optind; i < argc; i++)
+        if (!hash_file(argv[i], all))
+            status = EXITCODE_FAILURE;
+    if (all)
+        report_json(all);
+    return status;
+}
+
+const struct command command_hash = {.name = "hash", .usage = usage, .run = run};

@@ -1,0 +1,102 @@
+/* pinproxy(1): finds the command and runs it. */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <uv.h>
+
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "engine/tls.h"
+#include "pinproxy/command.h"
+
+static const struct {
+    const struct command *command;
+    const char *help;
+} commands[] = {
+    {&command_fetch, "show the certificates that a host presents, and a section to paste"},
+    {&command_hash, "print the pins of certificates, requests and keys"},
+    {&command_check, "check the configuration, and with --live every host in it"},
+    {&command_connect, "connect standard input and output with a pinned server"},
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void print_usage(FILE *to)
+{
+    size_t i;
+
+    fputs("usage: pinproxy COMMAND [ARGUMENTS]\n"
+          "\n"
+          "The administrator's tool beside pinproxyd(8).\n"
+          "\n",
+          to);
+    for (i = 0; i < COMMANDS; i++)
+        fprintf(to, "  %-10s %s\n", commands[i].command->name, commands[i].help);
+    fputs("\n"
+          "'pinproxy COMMAND --help' tells more, as does pinproxy(1). 'pinproxy --version' prints\n"
+          "the version.\n",
+          to);
+}
+
+int command_misused(const struct command *c, const char *format, ...)
+{
+    va_list ap;
+
+    fprintf(stderr, "pinproxy %s: ", c->name);
+    va_start(ap, format);
+    vfprintf(stderr, format, ap);
+    va_end(ap);
+    fprintf(stderr, "\n'pinproxy %s --help' tells how to call it\n", c->name);
+    return EXITCODE_USAGE;
+}
+
+int command_option(const struct command *c, int option)
+{
+    if (option == 'h') {
+        fputs(c->usage, stdout);
+        return EXITCODE_OK;
+    }
+    /* getopt_long() has said what is wrong */
+    fprintf(stderr, "'pinproxy %s --help' tells how to call it\n", c->name);
+    return EXITCODE_USAGE;
+}
+
+static int run(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    size_t i;
+
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_usage(stdout);
+        return EXITCODE_OK;
+    }
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        printf("pinproxy %s (%s, libuv %s)\n", PACKAGE_VERSION, tls_library(), uv_version_string());
+        return EXITCODE_OK;
+    }
+    for (i = 0; i < COMMANDS; i++)
+        if (strcmp(name, commands[i].command->name) == 0)
+            return commands[i].command->run(argc - 1, argv + 1);
+    if (*name)
+        fprintf(stderr, "pinproxy: unknown command '%s'\n\n", name);
+    print_usage(stderr);
+    return EXITCODE_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    int status;
+
+    /* a peer that goes away is an error of write(2), not a death */
+    signal(SIGPIPE, SIG_IGN);
+    /* the commands say themselves what the daemon would log */
+    log_setup(LOG_LEVEL_SILENT, LOG_FORMAT_TEXT);
+    status = run(argc, argv);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    /* half a report must not pass for a whole one */
+    fprintf(stderr, "pinproxy: standard output: %s\n", strerror(errno));
+    return EXITCODE_FAILURE;
+}

@@ -1,0 +1,77 @@
+#include "pinproxy/oneoff.h"
+
+#include <string.h>
+
+#include "base/hostname.h"
+#include "config/options.h"
+
+const char *oneoff_init(struct oneoff *o, const char *host_and_port)
+{
+    char host[HOSTNAME_MAX + 2] = "";
+    uint16_t port = 443;
+    const char *expected = addr_split(host_and_port, host, sizeof(host), &port);
+    const char *why = expected ? NULL : hostname_check(host);
+    size_t n = strlen(host);
+
+    if (n > 1 && host[n - 1] == '.')
+        host[n - 1] = '\0';
+    memset(o, 0, sizeof(*o));
+    o->config = config_single(host, &o->section);
+    o->section->port = port;
+    if (expected)
+        return arena_printf(&o->config->arena, "'%s': expected %s", host_and_port, expected);
+    return why ? arena_printf(&o->config->arena, "host name '%s' %s", host, why) : NULL;
+}
+
+const char *oneoff_set(struct oneoff *o, const char *option, const char *value)
+{
+    const struct value_context ctx = {.arena = &o->config->arena,
+                                      .where = {.file = "command line"}};
+    const char *why = options_set(options_find(option, OPTION_HOST), o->section, &ctx, value);
+
+    /* as config_load() does */
+    if (!why && o->section->sni && strcmp(o->section->sni, "off") == 0)
+        o->section->sni = NULL;
+    return why;
+}
+
+const char *oneoff_set_timeout(struct oneoff *o, const char *value)
+{
+    const char *why = oneoff_set(o, "connect_timeout", value);
+
+    return why ? why : oneoff_set(o, "handshake_timeout", value);
+}
+
+static const struct section *ready(struct oneoff *o,
+                                   struct snapshot *make(struct config *, struct problems *))
+{
+    struct problems problems = {0};
+
+    o->snapshot = make(o->config, &problems);
+    o->config = NULL; /* it is the snapshot's, or gone with it */
+    problems_print(&problems, stderr);
+    problems_free(&problems);
+    return o->snapshot ? &o->snapshot->sections[0] : NULL;
+}
+
+static struct snapshot *make_trusting(struct config *config, struct problems *problems)
+{
+    return snapshot_new(config, NULL, problems);
+}
+
+const struct section *oneoff_ready(struct oneoff *o)
+{
+    return ready(o, make_trusting);
+}
+
+const struct section *oneoff_observe(struct oneoff *o)
+{
+    return ready(o, snapshot_observer);
+}
+
+void oneoff_free(struct oneoff *o)
+{
+    snapshot_release(o->snapshot);
+    config_free(o->config);
+    memset(o, 0, sizeof(*o));
+}

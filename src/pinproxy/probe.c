@@ -1,0 +1,111 @@
+#include "pinproxy/probe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/mem.h"
+
+/* Connections at once: enough for any configuration, few enough for any ulimit. */
+#define AT_ONCE 64
+
+struct probe_run {
+    struct reactor reactor;
+    struct probe *probes;
+    size_t count;
+    size_t next;
+    size_t open;
+};
+
+static void start_more(struct probe_run *run);
+
+static struct probe *from_upstream(struct upstream *u)
+{
+    return (struct probe *)((char *)u - offsetof(struct probe, connection));
+}
+
+/* Copies what is to be known: it goes with the connection. */
+static void note_server(struct probe *p)
+{
+    const struct upstream *u = &p->connection;
+    const struct trust_verdict *v = tls_verdict(u->tls);
+    size_t i;
+
+    snprintf(p->tls, sizeof(p->tls), "%s", tls_version(u->tls));
+    snprintf(p->cipher, sizeof(p->cipher), "%s", tls_cipher(u->tls));
+    p->pin = v->pin;
+    p->chain_count = trust_chain_length(v);
+    p->chain = xcalloc(p->chain_count, sizeof(*p->chain));
+    for (i = 0; i < p->chain_count; i++)
+        (void)trust_chain_describe(v, i, &p->chain[i]);
+    if (p->reason != REASON_OK && p->chain_count > 0)
+        p->pki = trust_chain_pki(u->section->trust, v, (int64_t)time(NULL));
+}
+
+static void on_step(struct upstream *u)
+{
+    struct probe *p = from_upstream(u);
+
+    if (u->state == UPSTREAM_DIAL || u->state == UPSTREAM_SHAKE)
+        return;
+    if (u->state == UPSTREAM_READY && p->reason == REASON_OK)
+        return; /* it is being closed */
+    p->reason = u->state == UPSTREAM_READY ? REASON_OK : u->reason;
+    snprintf(p->detail, sizeof(p->detail), "%s", u->detail);
+    upstream_name(u, p->upstream);
+    if (u->tls) {
+        note_server(p);
+        tls_finish(u->tls);
+        upstream_flush(&p->connection);
+    }
+    upstream_close(&p->connection, false);
+}
+
+static void on_closed(struct upstream *u)
+{
+    struct probe_run *run = from_upstream(u)->run;
+
+    run->open--;
+    start_more(run);
+}
+
+static const struct upstream_events events = {on_step, on_closed};
+
+static void start_more(struct probe_run *run)
+{
+    while (run->open < AT_ONCE && run->next < run->count) {
+        struct probe *p = &run->probes[run->next++];
+
+        p->run = run;
+        p->reason = REASON_NONE;
+        run->open++;
+        upstream_start(&p->connection, &run->reactor, p->section, &events);
+    }
+    if (run->open == 0)
+        reactor_close(&run->reactor);
+}
+
+int probe_run(struct probe *probes, size_t count)
+{
+    struct probe_run run = {.probes = probes, .count = count};
+
+    if (reactor_init(&run.reactor) != 0)
+        return -1;
+    start_more(&run);
+    uv_run(&run.reactor.loop, UV_RUN_DEFAULT);
+    reactor_free(&run.reactor);
+    return 0;
+}
+
+void probe_clear(struct probe *p)
+{
+    size_t i;
+
+    for (i = 0; i < p->chain_count; i++)
+        cert_info_free(&p->chain[i]);
+    free(p->chain);
+    free(p->pki);
+    p->chain = NULL;
+    p->chain_count = 0;
+    p->pki = NULL;
+}

@@ -1,0 +1,134 @@
+#include "pinproxy/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/strbuf.h"
+#include "base/units.h"
+#include "config/pin.h"
+
+#define DAY 86400
+
+char *report_safe(const char *text)
+{
+    struct strbuf out = {0};
+
+    strbuf_add_safe(&out, text, strlen(text), 1024);
+    return strbuf_detach(&out);
+}
+
+long report_days_left(int64_t until)
+{
+    int64_t left = until - (int64_t)time(NULL);
+
+    /* towards minus infinity: an hour ago is day -1, not day 0 */
+    return (long)(left >= 0 ? left / DAY : -((-left + DAY - 1) / DAY));
+}
+
+static void line(FILE *to, const char *name, const char *value)
+{
+    char *safe;
+
+    if (!value || !*value)
+        return;
+    safe = report_safe(value);
+    fprintf(to, "    %-10s %s\n", name, safe);
+    free(safe);
+}
+
+void report_cert(FILE *to, size_t depth, const struct cert_info *c)
+{
+    char from[UNITS_DATE_SIZE], until[UNITS_DATE_SIZE];
+    char key[PIN_KEY_TEXT_SIZE], cert[PIN_CERT_TEXT_SIZE];
+    char *subject = report_safe(c->subject);
+    long days = report_days_left(c->not_after);
+
+    units_format_date(c->not_before, from);
+    units_format_date(c->not_after, until);
+    pin_format_key(c->key, key);
+    pin_format_cert(c->cert, cert);
+    fprintf(to, "%zu   %-10s %s%s\n", depth, "subject", subject, c->is_ca ? "  (a CA)" : "");
+    free(subject);
+    line(to, "issuer", c->issuer);
+    line(to, "names", c->names);
+    fprintf(to, "    %-10s %s to %s, ", "valid", from, until);
+    if (days < 0)
+        fprintf(to, "EXPIRED %ld days ago\n", -days);
+    else
+        fprintf(to, "%ld days left\n", days);
+    line(to, "key", c->key_type);
+    line(to, "pin", key);
+    line(to, "pin", cert);
+}
+
+json_t *report_cert_json(const struct cert_info *c)
+{
+    char from[UNITS_DATE_SIZE], until[UNITS_DATE_SIZE];
+    char key[PIN_KEY_TEXT_SIZE], cert[PIN_CERT_TEXT_SIZE];
+    char *subject = report_safe(c->subject), *issuer = report_safe(c->issuer);
+    json_t *o;
+
+    units_format_date(c->not_before, from);
+    units_format_date(c->not_after, until);
+    pin_format_key(c->key, key);
+    pin_format_cert(c->cert, cert);
+    o = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:I, s:s, s:s}", "subject", subject,
+                  "issuer", issuer, "names", c->names, "key_type", c->key_type, "ca", c->is_ca,
+                  "not_before", from, "not_after", until, "days_left",
+                  (json_int_t)report_days_left(c->not_after), "pin", key, "cert_pin", cert);
+    free(subject);
+    free(issuer);
+    return o;
+}
+
+static void report_expected(FILE *to, const struct config_section *section)
+{
+    size_t i;
+
+    for (i = 0; i < section->pins.count; i++) {
+        const struct pin *pin = &section->pins.items[i];
+
+        line(to, i ? "or" : "expected", pin->subject ? pin->subject : pin_label(pin));
+        line(to, "", pin->subject || pin->name ? pin->text : NULL);
+        line(to, "from", pin->file);
+    }
+}
+
+void report_refusal(FILE *to, const char *host, enum reason reason, const char *detail,
+                    const struct config_section *section, const struct cert_info *presented,
+                    const char *pki)
+{
+    char key[PIN_KEY_TEXT_SIZE], cert[PIN_CERT_TEXT_SIZE];
+    char *safe = report_safe(detail ? detail : "");
+
+    fprintf(to, "pinproxy: %s: %s: %s%s%s\n", host, reason_name(reason), reason_text(reason),
+            *safe ? ": " : "", safe);
+    free(safe);
+    if (!presented || !reason_is_trust(reason))
+        return;
+    pin_format_key(presented->key, key);
+    pin_format_cert(presented->cert, cert);
+    line(to, "presented", presented->subject);
+    line(to, "issuer", presented->issuer);
+    line(to, "", key);
+    line(to, "", cert);
+    if (reason == REASON_PIN_MISMATCH) {
+        report_expected(to, section);
+        line(to, "pki", pki);
+    }
+}
+
+int report_status(enum reason reason)
+{
+    if (reason == REASON_OK)
+        return EXITCODE_OK;
+    return reason_is_trust(reason) ? EXITCODE_REFUSED : EXITCODE_FAILURE;
+}
+
+void report_json(json_t *value)
+{
+    json_dumpf(value, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(value);
+}

@@ -1,0 +1,35 @@
+/* What the commands print alike: certificates, refusals, exit statuses. */
+#ifndef PINPROXY_REPORT_H
+#define PINPROXY_REPORT_H
+
+#include <jansson.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/exitcode.h"
+#include "config/cert.h"
+#include "config/config.h"
+#include "proxy/upstream.h"
+
+/* Text that a peer chose, made safe to print. The caller frees it. */
+char *report_safe(const char *text);
+
+/* Whole days from now to a time; negative when it is over. */
+long report_days_left(int64_t until);
+
+/* One certificate of a chain, several lines, the names first. */
+void report_cert(FILE *to, size_t depth, const struct cert_info *c);
+json_t *report_cert_json(const struct cert_info *c);
+
+/* Why a connection did not come about: the reason, both certificates, what to do. */
+void report_refusal(FILE *to, const char *host, enum reason reason, const char *detail,
+                    const struct config_section *section, const struct cert_info *presented,
+                    const char *pki);
+
+/* The exit status of a command whose one connection ended so. */
+int report_status(enum reason reason);
+
+/* Prints and frees. */
+void report_json(json_t *value);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * Listeners: the sockets that clients come in by. They belong to the main loop, outlive reloads for
+ * as long as the configuration names them, and find their section anew in each snapshot.
+ */
+#ifndef PINPROXYD_LISTENER_H
+#define PINPROXYD_LISTENER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+#include "config/problems.h"
+#include "proxy/snapshot.h"
+#include "proxy/tunnel.h"
+
+/* A set of listeners. One set is in service at a time; the next is prepared beside it. */
+struct listener_set;
+
+struct listener_events {
+    /* A client has come in by a listener of this section, the snapshot's. It is the callee's. */
+    void (*accepted)(const struct section *section, const struct tunnel_client *client,
+                     void *owner);
+    /* accept(2) failed for want of descriptors or memory. */
+    void (*shortage)(int error, void *owner);
+};
+
+/*
+ * Makes the listeners of a snapshot: takes over those of the set in service (NULL: none) that stay,
+ * binds the others. Nothing is accepted yet, and the old set serves on. NULL after adding to
+ * problems what cannot be bound; then nothing has changed.
+ */
+struct listener_set *listener_set_prepare(const struct snapshot *snapshot,
+                                          const struct listener_set *old,
+                                          struct problems *problems);
+
+/*
+ * Puts a set, prepared for this snapshot, in service in place of the old one, which is freed.
+ * Cannot fail. The snapshot must stay for as long as the set. New listeners begin paused.
+ */
+void listener_set_commit(struct listener_set *set, struct listener_set *old,
+                         const struct snapshot *snapshot, uv_loop_t *loop,
+                         const struct listener_events *events, void *owner);
+
+/* Accepting or not; clients wait in the backlog meanwhile. */
+void listener_set_pause(struct listener_set *set, bool pause);
+
+size_t listener_set_count(const struct listener_set *set); /* set may be NULL */
+
+/* Closes all. set may be NULL. */
+void listener_set_free(struct listener_set *set);
+
+#endif

@@ -1,0 +1,94 @@
+/* pinproxyd(8): reads the command line, loads the configuration, runs the daemon. */
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <uv.h>
+
+#include "base/exitcode.h"
+#include "config/options.h"
+#include "engine/tls.h"
+#include "pinproxyd/daemon.h"
+
+#define DEFAULT_CONFIG PINPROXY_SYSCONFDIR "/pinproxy/pinproxyd.conf"
+
+static const char usage[] =
+    "usage: pinproxyd [-c FILE] [-t] [-V] [-h] [--help-config]\n"
+    "\n"
+    "A pinning TLS forward proxy. Runs in the foreground and logs to standard error.\n"
+    "\n"
+    "  -c FILE         configuration (default: " DEFAULT_CONFIG ")\n"
+    "  -t              check the configuration and exit\n"
+    "  -V, --version   print the version and exit\n"
+    "  -h, --help      print this and exit\n"
+    "  --help-config   print every option of the configuration, its default and meaning\n"
+    "\n"
+    "SIGHUP reloads, SIGTERM stops and lets tunnels finish, SIGUSR1 logs the status.\n"
+    "Exit status: 0 stopped, 1 failed at run time, 2 usage, 78 configuration.\n"
+    "See pinproxyd(8), pinproxyd.conf(5), pinproxy(1).\n";
+
+enum { WORD_HELP_CONFIG = 256 };
+
+static const struct option words[] = {
+    {"version", no_argument, NULL, 'V'},
+    {"help", no_argument, NULL, 'h'},
+    {"help-config", no_argument, NULL, WORD_HELP_CONFIG},
+    {NULL, 0, NULL, 0},
+};
+
+static struct snapshot *load(const char *path)
+{
+    struct problems problems = {0};
+    struct snapshot *snapshot = snapshot_load(path, NULL, &problems);
+
+    if (!snapshot)
+        problems_print(&problems, stderr);
+    problems_free(&problems);
+    return snapshot;
+}
+
+int main(int argc, char **argv)
+{
+    const char *path = DEFAULT_CONFIG;
+    bool only_test = false;
+    struct snapshot *snapshot;
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:tVh", words, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            path = optarg;
+            break;
+        case 't':
+            only_test = true;
+            break;
+        case 'V':
+            printf("pinproxyd %s (%s, libuv %s)\n", PACKAGE_VERSION, tls_library(),
+                   uv_version_string());
+            return EXITCODE_OK;
+        case 'h':
+            fputs(usage, stdout);
+            return EXITCODE_OK;
+        case WORD_HELP_CONFIG:
+            options_print(stdout);
+            return EXITCODE_OK;
+        default:
+            fputs("pinproxyd: 'pinproxyd --help' tells how to call it\n", stderr);
+            return EXITCODE_USAGE;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr,
+                "pinproxyd: unexpected argument '%s': the configuration is given as -c "
+                "FILE\n",
+                argv[optind]);
+        return EXITCODE_USAGE;
+    }
+    snapshot = load(path);
+    if (!snapshot)
+        return EXITCODE_CONFIG;
+    if (!only_test)
+        return daemon_run(path, snapshot);
+    printf("%s: ok, %zu sections\n", path, snapshot->count);
+    snapshot_release(snapshot);
+    return EXITCODE_OK;
+}

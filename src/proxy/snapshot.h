@@ -1,0 +1,54 @@
+/*
+ * A snapshot: one configuration made ready to run, and never changed again. Whoever uses it holds a
+ * reference; a reload builds the next one beside it. It owns nothing that belongs to a loop.
+ */
+#ifndef PROXY_SNAPSHOT_H
+#define PROXY_SNAPSHOT_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "config/config.h"
+#include "config/problems.h"
+#include "engine/trust.h"
+#include "proxy/stats.h"
+
+struct ssl_ctx_st;
+struct tlsctx_set;
+
+struct section {
+    const struct config_section *config;
+    struct trust_policy *trust;
+    struct ssl_ctx_st *tls; /* of the snapshot's set */
+    struct stats *stats;    /* a reference */
+};
+
+struct snapshot {
+    _Atomic unsigned refs;
+    struct config *config;
+    struct tlsctx_set *contexts;
+    struct section *sections; /* in the order of config->sections */
+    size_t count;
+};
+
+/*
+ * Makes a configuration, which it takes over, ready to run: everything that can fail is done here.
+ * What is counted goes on from the old snapshot, if there is one. NULL after adding to problems.
+ */
+struct snapshot *snapshot_new(struct config *config, const struct snapshot *old,
+                              struct problems *problems);
+
+/* Reads, checks and makes ready: all there is to starting and reloading. NULL with problems. */
+struct snapshot *snapshot_load(const char *path, const struct snapshot *old,
+                               struct problems *problems);
+
+/* As snapshot_new() with one section that trusts nobody: to look at a server. */
+struct snapshot *snapshot_observer(struct config *config, struct problems *problems);
+
+struct snapshot *snapshot_hold(struct snapshot *s);
+void snapshot_release(struct snapshot *s);
+
+/* NULL when there is no such section. */
+struct section *snapshot_find(const struct snapshot *s, const char *name);
+
+#endif

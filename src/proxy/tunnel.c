@@ -1,0 +1,478 @@
+#include "proxy/tunnel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sock.h"
+#include "net/endpoint.h"
+#include "proxy/failure.h"
+#include "proxy/upstream.h"
+
+/* How often to see whether a client still waits while its upstream is dialled and judged. */
+#define WAITING_POLL_MS 500
+
+/* How often to see whether the kernel has delivered the last bytes before a reset. */
+#define FAREWELL_POLL_MS 20
+
+/* ... and for how long. A reset throws away what the client's kernel has not taken by then. */
+#define FAREWELL_MS 5000
+
+enum state { STATE_UPSTREAM, STATE_RELAY, STATE_FAREWELL, STATE_CLOSING };
+
+struct tunnel {
+    const struct tunnel_events *events;
+    void *owner;
+    struct reactor *reactor;
+    struct snapshot *snapshot;
+    const struct section *section;
+    enum state state;
+    enum reason reason;
+
+    struct endpoint client;
+    struct addr client_addr;
+    const uint8_t *client_bytes; /* what this event has brought; NULL: nothing */
+    size_t client_count;
+    struct upstream upstream;
+    uv_timer_t timer;
+    int holds; /* the client's handle, the timer, the upstream */
+
+    bool opened;          /* RELAY was reached */
+    bool client_finished; /* its FIN has become close_notify */
+    bool server_finished; /* its close_notify has become FIN */
+    uint64_t sent;
+    uint64_t received;
+    uint64_t received_before_finish; /* when the client had finished */
+    uint64_t started;                /* loop time, as all times here */
+    uint64_t last_byte;
+    uint64_t farewell_until;
+};
+
+static void tunnel_step(struct tunnel *t);
+
+/* Endings. */
+
+static void release(struct tunnel *t)
+{
+    if (--t->holds > 0)
+        return;
+    t->events->freed(t, t->owner);
+    snapshot_release(t->snapshot);
+    free(t);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    release(handle->data);
+}
+
+static void log_end_of(struct tunnel *t, const char *detail)
+{
+    char client[ADDR_TEXT_SIZE];
+    struct log_line l;
+
+    addr_format(&t->client_addr, client);
+    failure_log(&t->upstream, t->reason, detail, client);
+    if (!t->opened)
+        return;
+    log_begin(&l, LOG_LEVEL_INFO, "tunnel_close", t->section->config->name);
+    log_add(&l, "client", client);
+    log_add_number(&l, "sent", (int64_t)t->sent);
+    log_add_number(&l, "received", (int64_t)t->received);
+    log_add_number(&l, "ms", (int64_t)(uv_now(&t->reactor->loop) - t->started));
+    log_add(&l, "reason", reason_name(t->reason));
+    log_end(&l);
+}
+
+static void close_all(struct tunnel *t, bool reset_client, bool reset_upstream)
+{
+    if (t->state == STATE_CLOSING)
+        return;
+    t->state = STATE_CLOSING;
+    endpoint_close(&t->client, reset_client);
+    upstream_close(&t->upstream, reset_upstream);
+    uv_close((uv_handle_t *)&t->timer, on_timer_closed);
+}
+
+/* Notes how the tunnel ended. The first reason stands; it is logged here and nowhere else. */
+static void note_end(struct tunnel *t, enum reason reason, const char *detail)
+{
+    if (t->reason != REASON_NONE)
+        return;
+    t->reason = reason;
+    log_end_of(t, detail);
+    stats_ended(t->section->stats, reason);
+    if (t->events->ended)
+        t->events->ended(t, reason, detail, t->owner);
+}
+
+static void farewell(struct tunnel *t)
+{
+    const bool delivered = endpoint_is_idle(&t->client) && endpoint_unsent(&t->client) == 0;
+
+    if (delivered || t->client.write_error || uv_now(&t->reactor->loop) >= t->farewell_until)
+        close_all(t, true, false);
+}
+
+static void on_farewell(uv_timer_t *timer)
+{
+    tunnel_step(timer->data);
+}
+
+/* The stream broke off: give the client what was authenticated, then a reset. */
+static void start_farewell(struct tunnel *t, enum reason reason, const char *detail)
+{
+    note_end(t, reason, detail);
+    t->state = STATE_FAREWELL;
+    t->farewell_until = uv_now(&t->reactor->loop) + FAREWELL_MS;
+    endpoint_want_read(&t->client, false);
+    upstream_close(&t->upstream, false);
+    uv_timer_start(&t->timer, on_farewell, FAREWELL_POLL_MS, FAREWELL_POLL_MS);
+    farewell(t);
+}
+
+/* Both sides are told that this is the end of the stream, in order. */
+static void end_in_order(struct tunnel *t, enum reason reason)
+{
+    note_end(t, reason, "");
+    if (!t->client_finished) {
+        tls_finish(t->upstream.tls);
+        upstream_flush(&t->upstream);
+    }
+    endpoint_finish(&t->client);
+    close_all(t, false, false);
+}
+
+static void end_with_resets(struct tunnel *t, enum reason reason, const char *detail)
+{
+    note_end(t, reason, detail);
+    close_all(t, true, true);
+}
+
+/* The upstream never became ready: the client has got no byte and gets a reset. */
+static void end_refused(struct tunnel *t)
+{
+    note_end(t, t->upstream.reason, t->upstream.detail);
+    close_all(t, true, false);
+}
+
+/* Deadlines of RELAY: looked at when the timer fires, not moved with each byte. */
+
+static bool is_half_closed(const struct tunnel *t)
+{
+    return t->client_finished || t->server_finished;
+}
+
+static void arm_timer(struct tunnel *t);
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct tunnel *t = timer->data;
+
+    if (t->state != STATE_RELAY)
+        return;
+    arm_timer(t);
+}
+
+static void end_overdue(struct tunnel *t)
+{
+    if (!is_half_closed(t)) {
+        /* what still waits for the client would be lost behind a clean end */
+        if (endpoint_is_idle(&t->client))
+            end_in_order(t, REASON_IDLE);
+        else
+            end_with_resets(t, REASON_IDLE, "");
+    } else if (t->server_finished && endpoint_is_idle(&t->client)) {
+        end_in_order(t, REASON_HALF_CLOSE);
+    } else {
+        /* the server has not said that it is done: the client must not think so */
+        end_with_resets(t, REASON_HALF_CLOSE, "");
+    }
+}
+
+static void arm_timer(struct tunnel *t)
+{
+    const struct config_section *s = t->section->config;
+    const int64_t limit = is_half_closed(t) ? s->half_close_timeout : s->idle_timeout;
+    const int64_t quiet = (int64_t)(uv_now(&t->reactor->loop) - t->last_byte);
+
+    if (limit == 0)
+        uv_timer_stop(&t->timer);
+    else if (quiet >= limit)
+        end_overdue(t);
+    else
+        uv_timer_start(&t->timer, on_timer, (uint64_t)(limit - quiet), 0);
+}
+
+/* The relay. */
+
+/*
+ * Many servers (nginx among them) answer close_notify by closing TCP. The client gets its reset all
+ * the same, for it may have waited for more; but nobody need be warned of it.
+ */
+static bool is_unanswered(const struct tunnel *t)
+{
+    return t->client_finished && t->received == t->received_before_finish;
+}
+
+/* Records to plaintext to the client. False: the tunnel has ended. */
+static bool relay_to_client(struct tunnel *t)
+{
+    struct upstream *u = &t->upstream;
+    enum tls_result result;
+    enum reason reason;
+    const char *detail;
+    size_t n;
+
+    if (!u->fresh || t->server_finished)
+        return true;
+    u->fresh = false;
+    result = tls_read(u->tls, t->reactor->plaintext, TLS_PLAINTEXT_SIZE, &n);
+    upstream_flush(u);
+    if (n > 0) {
+        t->received += n;
+        stats_add(&t->section->stats->received, n);
+        t->last_byte = uv_now(&t->reactor->loop);
+        endpoint_write(&t->client, t->reactor->plaintext, n);
+    }
+    switch (result) {
+    case TLS_OK:
+    case TLS_MORE:
+        return true;
+    case TLS_TRUNCATED:
+        if (t->section->config->truncation == TRUNCATION_ALLOW && !u->wire.error)
+            break;
+        start_farewell(t, is_unanswered(t) ? REASON_UNANSWERED : REASON_TRUNCATED,
+                       u->wire.error ? "the server reset the connection" : "");
+        return false;
+    case TLS_FINISHED:
+        break;
+    case TLS_FAILED:
+        reason = tls_failure(u->tls, &detail);
+        start_farewell(t, reason, detail);
+        return false;
+    }
+    t->server_finished = true;
+    endpoint_finish(&t->client);
+    return true;
+}
+
+/*
+ * A client that itself starts TLS would have its ClientHello wrapped and sent as plaintext, which
+ * no server understands: handshake record, version 3.x, a ClientHello (RFC 8446 sections 5.1, 4.1).
+ */
+static bool is_client_hello(const uint8_t *b, size_t n)
+{
+    return n >= 6 && b[0] == 0x16 && b[1] == 0x03 && b[2] <= 0x04 && b[5] == 0x01;
+}
+
+/* Plaintext to records to the server. False: the tunnel has ended. */
+static bool relay_to_server(struct tunnel *t)
+{
+    struct upstream *u = &t->upstream;
+    enum reason reason;
+    const char *detail;
+
+    if (t->client_bytes && !u->wire.write_error) {
+        if (t->sent == 0 && is_client_hello(t->client_bytes, t->client_count)) {
+            end_with_resets(t, REASON_TLS_FROM_CLIENT, "");
+            return false;
+        }
+        if (tls_write(u->tls, t->client_bytes, t->client_count) != TLS_OK) {
+            reason = tls_failure(u->tls, &detail);
+            end_with_resets(t, reason, detail);
+            return false;
+        }
+        t->sent += t->client_count;
+        stats_add(&t->section->stats->sent, t->client_count);
+        t->last_byte = uv_now(&t->reactor->loop);
+        upstream_flush(u);
+    }
+    t->client_bytes = NULL;
+    if (t->client.ended && !t->client_finished) {
+        t->client_finished = true;
+        t->received_before_finish = t->received;
+        tls_finish(u->tls);
+        upstream_flush(u);
+    }
+    return true;
+}
+
+/* Failures of the streams themselves. False: the tunnel has ended. */
+static bool streams_hold(struct tunnel *t)
+{
+    const struct upstream *u = &t->upstream;
+
+    if (t->client.error || t->client.write_error) {
+        /* no close_notify: to the server this must not look like a complete request */
+        end_with_resets(t, REASON_CLIENT_RESET, "");
+        return false;
+    }
+    /* what the server sent before it went is still read; after its close_notify there is nothing */
+    if (u->wire.write_error && t->server_finished && !t->client_finished) {
+        start_farewell(t, REASON_UPSTREAM_CLOSED, "");
+        return false;
+    }
+    return true;
+}
+
+static void want(struct tunnel *t)
+{
+    const struct upstream *u = &t->upstream;
+
+    endpoint_want_read(&t->client,
+                       endpoint_is_idle(&u->wire) && !t->client_finished && !u->wire.write_error);
+    endpoint_want_read(&t->upstream.wire, endpoint_is_idle(&t->client) && !t->server_finished);
+}
+
+static void relay(struct tunnel *t)
+{
+    const bool was_half_closed = is_half_closed(t);
+
+    if (!relay_to_client(t) || !relay_to_server(t) || !streams_hold(t))
+        return;
+    if (t->client_finished && t->server_finished && endpoint_is_idle(&t->client)
+        && (endpoint_is_idle(&t->upstream.wire) || t->upstream.wire.write_error)) {
+        end_in_order(t, REASON_OK);
+        return;
+    }
+    want(t);
+    if (is_half_closed(t) && !was_half_closed) {
+        t->last_byte = uv_now(&t->reactor->loop); /* the other side has all of its time */
+        arm_timer(t);
+    }
+}
+
+static void log_open(struct tunnel *t)
+{
+    const struct upstream *u = &t->upstream;
+    const struct trust_verdict *v = tls_verdict(u->tls);
+    char text[UPSTREAM_NAME_SIZE], client[ADDR_TEXT_SIZE];
+    struct log_line l;
+
+    stats_opened(t->section->stats, v->pin ? pin_label(v->pin) : "");
+    log_begin(&l, LOG_LEVEL_INFO, "tunnel_open", t->section->config->name);
+    log_add(&l, "client", addr_format(&t->client_addr, client));
+    log_add(&l, "upstream", upstream_name(u, text));
+    log_add(&l, "tls", tls_version(u->tls));
+    log_add(&l, "cipher", tls_cipher(u->tls));
+    log_add(&l, "pin", v->pin ? pin_label(v->pin) : "");
+    log_add(&l, "resumed", "no");
+    log_add_number(&l, "ms", (int64_t)(uv_now(&t->reactor->loop) - t->started));
+    log_end(&l);
+}
+
+/* The choke point: from here on bytes flow. Called in one place, for a trusted upstream only. */
+static void enter_relay(struct tunnel *t)
+{
+    t->state = STATE_RELAY;
+    t->opened = true;
+    t->last_byte = uv_now(&t->reactor->loop);
+    log_open(t);
+    arm_timer(t);
+}
+
+/* A client that is gone need not wait for the upstream's deadlines. */
+static void on_waiting(uv_timer_t *timer)
+{
+    struct tunnel *t = timer->data;
+
+    if (endpoint_is_gone(&t->client))
+        end_with_resets(t, REASON_CLIENT_RESET, "");
+}
+
+static void tunnel_step(struct tunnel *t)
+{
+    if (t->state == STATE_UPSTREAM && t->upstream.state == UPSTREAM_FAILED)
+        end_refused(t);
+    if (t->state == STATE_UPSTREAM && t->upstream.state == UPSTREAM_READY)
+        enter_relay(t);
+    if (t->state == STATE_RELAY)
+        relay(t);
+    else if (t->state == STATE_FAREWELL)
+        farewell(t);
+}
+
+/* Events: each notes a fact and steps. */
+
+static struct tunnel *from_client(struct endpoint *ep)
+{
+    return (struct tunnel *)((char *)ep - offsetof(struct tunnel, client));
+}
+
+static void on_client_read(struct endpoint *ep, const uint8_t *bytes, size_t n)
+{
+    struct tunnel *t = from_client(ep);
+
+    t->client_bytes = bytes;
+    t->client_count = n;
+    tunnel_step(t);
+}
+
+static void on_client_changed(struct endpoint *ep)
+{
+    tunnel_step(from_client(ep));
+}
+
+static void on_client_closed(struct endpoint *ep)
+{
+    release(from_client(ep));
+}
+
+static struct tunnel *from_upstream(struct upstream *u)
+{
+    return (struct tunnel *)((char *)u - offsetof(struct tunnel, upstream));
+}
+
+static void on_upstream_step(struct upstream *u)
+{
+    tunnel_step(from_upstream(u));
+}
+
+static void on_upstream_closed(struct upstream *u)
+{
+    release(from_upstream(u));
+}
+
+static const struct endpoint_events client_events = {on_client_read, on_client_changed,
+                                                     on_client_closed};
+static const struct upstream_events upstream_events = {on_upstream_step, on_upstream_closed};
+
+struct tunnel *tunnel_start(struct reactor *reactor, struct snapshot *snapshot,
+                            const struct section *section, const struct tunnel_client *client,
+                            const struct tunnel_events *events, void *owner)
+{
+    struct tunnel *t = calloc(1, sizeof(*t));
+
+    if (!t) {
+        sock_close_reset(client->fd);
+        snapshot_release(snapshot);
+        return NULL;
+    }
+    t->events = events;
+    t->owner = owner;
+    t->reactor = reactor;
+    t->snapshot = snapshot;
+    t->section = section;
+    t->state = STATE_UPSTREAM;
+    t->reason = REASON_NONE;
+    t->client_addr = client->addr;
+    t->started = uv_now(&reactor->loop);
+    (void)uv_timer_init(&reactor->loop, &t->timer); /* cannot fail */
+    t->timer.data = t;
+    endpoint_open(&t->client, &reactor->loop, client->fd, client->is_tcp, &client_events,
+                  reactor->input, TLS_TURN_SIZE);
+    upstream_start(&t->upstream, reactor, section, &upstream_events);
+    uv_timer_start(&t->timer, on_waiting, WAITING_POLL_MS, WAITING_POLL_MS);
+    t->holds = 3;
+    return t;
+}
+
+void tunnel_kill(struct tunnel *t, enum reason reason)
+{
+    end_with_resets(t, reason, "");
+}
+
+const struct upstream *tunnel_upstream(const struct tunnel *t)
+{
+    return &t->upstream;
+}

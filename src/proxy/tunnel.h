@@ -1,0 +1,54 @@
+/*
+ * A tunnel: one client, one upstream, and the bytes between them.
+ *
+ *     UPSTREAM -> RELAY -> (FAREWELL ->) CLOSING -> freed
+ *         \__________________/
+ *
+ * UPSTREAM  the upstream is dialled and judged; the client is not read
+ * RELAY     both are read, each while the other has nothing waiting to be written
+ * FAREWELL  the stream broke off: the client gets what was authenticated, then a reset
+ * CLOSING   the handles are going
+ *
+ * tunnel_step() looks at the state, moves all that can move, and derives what to wait for. It is
+ * entered from events only, never from itself. RELAY is entered in one place.
+ */
+#ifndef PROXY_TUNNEL_H
+#define PROXY_TUNNEL_H
+
+#include <stdbool.h>
+
+#include "base/addr.h"
+#include "net/reactor.h"
+#include "proxy/snapshot.h"
+
+struct tunnel;
+struct upstream;
+
+struct tunnel_client {
+    int fd; /* a connected stream socket: the tunnel's from now on */
+    bool is_tcp;
+    struct addr addr;
+};
+
+struct tunnel_events {
+    /* The tunnel has ended. reason: how; detail: more words, or "". Comes once. May be NULL. */
+    void (*ended)(struct tunnel *t, enum reason reason, const char *detail, void *owner);
+    /* Its handles are closed; it is freed after this call. */
+    void (*freed)(struct tunnel *t, void *owner);
+};
+
+/*
+ * Starts a tunnel on a client that belongs to a section of the snapshot; takes over the client and
+ * a reference to the snapshot. The caller has counted it as open in the section's stats. NULL when memory is short: then the client is closed.
+ */
+struct tunnel *tunnel_start(struct reactor *reactor, struct snapshot *snapshot,
+                            const struct section *section, const struct tunnel_client *client,
+                            const struct tunnel_events *events, void *owner);
+
+/* Ends a tunnel at once, with resets on both sides. Idempotent. */
+void tunnel_kill(struct tunnel *t, enum reason reason);
+
+/* The upstream's side, to be looked at within ended(). */
+const struct upstream *tunnel_upstream(const struct tunnel *t);
+
+#endif

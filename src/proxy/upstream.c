@@ -1,0 +1,216 @@
+#include "proxy/upstream.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/units.h"
+
+static void fail(struct upstream *u, enum reason reason, const char *detail)
+{
+    u->state = UPSTREAM_FAILED;
+    u->reason = reason;
+    snprintf(u->detail, sizeof(u->detail), "%s", detail);
+    uv_timer_stop(&u->deadline);
+    u->events->step(u);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    struct upstream *u = timer->data;
+    const struct config_section *s = u->section->config;
+    const bool dialling = u->state == UPSTREAM_DIAL;
+    char after[UNITS_DURATION_SIZE], detail[128];
+
+    units_format_duration(dialling ? s->connect_timeout : s->handshake_timeout, after);
+    snprintf(detail, sizeof(detail), "no %s within %s",
+             dialling ? "connection (connect_timeout)" : "TLS handshake (handshake_timeout)",
+             after);
+    dial_cancel(u->dial);
+    u->dial = NULL;
+    fail(u, REASON_TIMEOUT, detail);
+}
+
+/* Deadlines are absolute: armed once on entering a state, whatever trickles in after that. */
+static void arm_deadline(struct upstream *u, int64_t ms)
+{
+    uv_timer_stop(&u->deadline);
+    if (ms > 0)
+        uv_timer_start(&u->deadline, on_deadline, (uint64_t)ms, 0);
+}
+
+void upstream_flush(struct upstream *u)
+{
+    const uint8_t *bytes;
+    size_t n = tls_take_records(u->tls, &bytes);
+
+    endpoint_write(&u->wire, bytes, n);
+}
+
+static void shake(struct upstream *u)
+{
+    enum tls_result result = tls_handshake(u->tls, (int64_t)time(NULL));
+    const char *detail;
+    enum reason reason;
+
+    upstream_flush(u); /* in every case: the alert is to reach the server's log */
+    switch (result) {
+    case TLS_OK:
+        /* the only place: tls_handshake() says so only of a server that the policy trusts */
+        u->state = UPSTREAM_READY;
+        u->fresh = true; /* data may have come with the last flight */
+        uv_timer_stop(&u->deadline);
+        u->events->step(u);
+        return;
+    case TLS_MORE:
+        if (u->wire.error) {
+            fail(u, REASON_TLS, "the server reset the connection during the handshake");
+            return;
+        }
+        endpoint_want_read(&u->wire, true);
+        return;
+    case TLS_FINISHED:
+    case TLS_TRUNCATED:
+    case TLS_FAILED:
+        break;
+    }
+    endpoint_want_read(&u->wire, false);
+    reason = tls_failure(u->tls, &detail);
+    fail(u, reason, detail);
+}
+
+static void step(struct upstream *u)
+{
+    if (u->state == UPSTREAM_SHAKE) {
+        shake(u);
+    } else if (u->state == UPSTREAM_READY) {
+        u->events->step(u);
+    }
+}
+
+static struct upstream *from_wire(struct endpoint *ep)
+{
+    return (struct upstream *)((char *)ep - offsetof(struct upstream, wire));
+}
+
+static void on_read(struct endpoint *ep, const uint8_t *bytes, size_t n)
+{
+    struct upstream *u = from_wire(ep);
+
+    tls_put_records(u->tls, bytes, n);
+    u->fresh = true;
+    step(u);
+}
+
+static void on_changed(struct endpoint *ep)
+{
+    struct upstream *u = from_wire(ep);
+
+    if (ep->ended || ep->error) {
+        tls_put_end(u->tls);
+        u->fresh = true;
+    }
+    step(u);
+}
+
+static void release(struct upstream *u)
+{
+    if (--u->holds > 0)
+        return;
+    tls_free(u->tls);
+    u->tls = NULL;
+    u->events->closed(u);
+}
+
+static void on_wire_closed(struct endpoint *ep)
+{
+    release(from_wire(ep));
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    release(handle->data);
+}
+
+static const struct endpoint_events wire_events = {on_read, on_changed, on_wire_closed};
+
+static struct upstream *from_dial(struct dial_owner *owner)
+{
+    return (struct upstream *)((char *)owner - offsetof(struct upstream, dial_owner));
+}
+
+static void on_connected(struct dial_owner *owner, int fd, const struct addr *peer)
+{
+    struct upstream *u = from_dial(owner);
+    struct reactor *r = u->reactor;
+
+    u->dial = NULL;
+    u->peer = *peer;
+    endpoint_open(&u->wire, &r->loop, fd, peer->sa.sa_family != AF_UNIX, &wire_events, r->input,
+                  TLS_TURN_SIZE);
+    u->holds++;
+    u->tls = tls_new(u->section->tls, u->section->config, u->section->trust, &r->records);
+    if (!u->tls) {
+        fail(u, REASON_MEMORY, "");
+        return;
+    }
+    u->state = UPSTREAM_SHAKE;
+    arm_deadline(u, u->section->config->handshake_timeout);
+    shake(u);
+}
+
+static void on_dial_failed(struct dial_owner *owner, enum reason reason, const char *detail)
+{
+    struct upstream *u = from_dial(owner);
+
+    u->dial = NULL;
+    fail(u, reason, detail);
+}
+
+static void on_no_memory(uv_timer_t *timer)
+{
+    fail(timer->data, REASON_MEMORY, "");
+}
+
+void upstream_start(struct upstream *u, struct reactor *reactor, const struct section *section,
+                    const struct upstream_events *events)
+{
+    memset(u, 0, sizeof(*u));
+    u->events = events;
+    u->reactor = reactor;
+    u->section = section;
+    u->state = UPSTREAM_DIAL;
+    u->dial_owner.connected = on_connected;
+    u->dial_owner.failed = on_dial_failed;
+    (void)uv_timer_init(&reactor->loop, &u->deadline); /* cannot fail */
+    u->deadline.data = u;
+    u->holds = 1;
+    u->dial = dial_start(&reactor->loop, reactor->resolver, section->config, &u->dial_owner);
+    if (u->dial)
+        arm_deadline(u, section->config->connect_timeout);
+    else
+        uv_timer_start(&u->deadline, on_no_memory, 0, 0);
+}
+
+void upstream_close(struct upstream *u, bool reset)
+{
+    if (uv_is_closing((uv_handle_t *)&u->deadline))
+        return;
+    dial_cancel(u->dial);
+    u->dial = NULL;
+    if (u->holds > 1)
+        endpoint_close(&u->wire, reset);
+    uv_close((uv_handle_t *)&u->deadline, on_timer_closed);
+}
+
+const char *upstream_name(const struct upstream *u, char out[UPSTREAM_NAME_SIZE])
+{
+    char text[ADDR_TEXT_SIZE];
+
+    if (u->peer.len)
+        snprintf(out, UPSTREAM_NAME_SIZE, "%s", addr_format(&u->peer, text));
+    else
+        snprintf(out, UPSTREAM_NAME_SIZE, "%s:%ld", u->section->config->host,
+                 u->section->config->port);
+    return out;
+}

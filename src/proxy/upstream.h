@@ -1,0 +1,71 @@
+/*
+ * One connection to a section's host: dialled, shaken hands with, judged. It is READY only when the
+ * server has been trusted by the section's policy on this very connection.
+ *
+ * Whoever wants such a connection (a tunnel, the tool's probe) embeds it. Every event arrives as
+ * one call of step(), after which the owner looks at the fields.
+ */
+#ifndef PROXY_UPSTREAM_H
+#define PROXY_UPSTREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/addr.h"
+#include "base/reason.h"
+#include "engine/tls.h"
+#include "net/dial.h"
+#include "net/endpoint.h"
+#include "net/reactor.h"
+#include "proxy/snapshot.h"
+
+enum upstream_state {
+    UPSTREAM_DIAL,   /* deadline: connect_timeout */
+    UPSTREAM_SHAKE,  /* deadline: handshake_timeout, never extended */
+    UPSTREAM_READY,  /* trusted: plaintext may flow. Set in one place */
+    UPSTREAM_FAILED, /* reason and detail say why */
+};
+
+struct upstream;
+
+struct upstream_events {
+    /* Something has changed: the state, or in READY records have come or everything is written. */
+    void (*step)(struct upstream *u);
+    /* Every handle is gone and the memory free; comes once, after upstream_close(). */
+    void (*closed)(struct upstream *u);
+};
+
+struct upstream {
+    const struct upstream_events *events;
+    struct reactor *reactor;
+    const struct section *section;
+    enum upstream_state state;
+    enum reason reason;
+    char detail[512];
+    struct addr peer; /* what was connected to; len 0 before */
+
+    struct dial *dial;
+    struct dial_owner dial_owner;
+    struct endpoint wire;
+    struct tls *tls;
+    uv_timer_t deadline;
+    bool fresh; /* READY: the engine has records or an end that were not yet read */
+    int holds;  /* handles not yet closed */
+};
+
+/* Starts. The section must outlive it. No event is called from within. */
+void upstream_start(struct upstream *u, struct reactor *reactor, const struct section *section,
+                    const struct upstream_events *events);
+
+/* Sends what the engine has written: to be called after every use of u->tls. */
+void upstream_flush(struct upstream *u);
+
+/* Ends it in any state. Idempotent. reset: not in order, let the server see that. */
+void upstream_close(struct upstream *u, bool reset);
+
+/* Where to, for logs: the address, or the host and port while there is none. */
+#define UPSTREAM_NAME_SIZE 320
+const char *upstream_name(const struct upstream *u, char out[UPSTREAM_NAME_SIZE]);
+
+#endif

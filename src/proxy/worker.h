@@ -1,0 +1,47 @@
+/*
+ * A worker: a thread with a loop and its tunnels. What reaches it from other threads comes through
+ * its mailbox; what leaves it are counters. Nothing else is shared but immutable snapshots.
+ */
+#ifndef PROXY_WORKER_H
+#define PROXY_WORKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "proxy/snapshot.h"
+#include "proxy/tunnel.h"
+
+struct worker;
+
+/* What all workers count together. */
+struct worker_pool {
+    _Atomic uint64_t tunnels; /* from worker_take() to the last handle's close */
+    atomic_bool tell;         /* wake is wanted when a tunnel has gone */
+    uv_async_t *wake;         /* on the loop of whoever hands out clients */
+};
+
+/* Starts the thread. NULL with errno when it cannot be. */
+struct worker *worker_start(struct worker_pool *pool);
+
+/*
+ * Hands over a client and a reference to its section's snapshot. Counted in the pool at once. False
+ * when memory is short: then both are still the caller's.
+ */
+bool worker_take(struct worker *w, struct snapshot *snapshot, const struct section *section,
+                 const struct tunnel_client *client);
+
+/* Tunnels it has, to find the least busy one. */
+uint64_t worker_load(const struct worker *w);
+
+/* Ends all of its tunnels with resets. */
+void worker_kill(struct worker *w);
+
+/*
+ * Ends the thread, tunnels and all, and frees the worker. False when a name look-up that cannot be
+ * cancelled keeps it longer than a second: then it is left as it is, for the process to end.
+ */
+bool worker_stop(struct worker *w);
+
+#endif
