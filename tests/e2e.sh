@@ -1,0 +1,33 @@
+#!/bin/bash
+# The end-to-end tests, with the programs that PINPROXYD and PINPROXY name. By hand, for one test:
+#   tests/e2e.sh -k half_close -x
+set -u -o pipefail
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+export PINPROXY_SRCDIR=${PINPROXY_SRCDIR:-$top}
+build=${PINPROXY_BUILDDIR:-$top/build}
+export PINPROXYD=${PINPROXYD:-$build/pinproxyd}
+export PINPROXY=${PINPROXY:-$build/pinproxy}
+export PYTHONDONTWRITEBYTECODE=1
+
+python=$top/tests/python
+if ! "$python" -c 'import pytest'; then
+    echo "skipped: no pytest (Debian: python3-pytest)"
+    [ "${PINPROXY_NO_SKIP:-}" = 1 ] && exit 1
+    exit 77
+fi
+
+set -- --durations=10 "$@"
+# shellcheck disable=SC2086 # PINPROXY_PYTEST is a list of words; quotes in it hold
+eval 'set -- "$@"' "${PINPROXY_PYTEST:-}"
+
+summary=$(mktemp)
+trap 'rm -f "$summary"' EXIT
+"$python" -m pytest "$@" "$top/tests/e2e" | tee "$summary"
+status=$?
+if [ "$status" = 0 ] && [ "${PINPROXY_NO_SKIP:-}" = 1 ] &&
+    tail -n 1 "$summary" | grep -E '[0-9]+ skipped'; then
+    echo "tests were skipped, and PINPROXY_NO_SKIP=1 allows none"
+    status=1
+fi
+exit "$status"

@@ -1,0 +1,258 @@
+"""Runs pinproxyd and reads its log; runs pinproxy."""
+
+import json
+import os
+import re
+import resource
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from config import ini
+from waiting import DEADLINE
+
+SRCDIR = Path(os.environ.get("PINPROXY_SRCDIR", Path(__file__).resolve().parents[2]))
+PINPROXYD = os.path.abspath(os.environ.get("PINPROXYD", SRCDIR / "build" / "pinproxyd"))
+PINPROXY = os.path.abspath(os.environ.get("PINPROXY", SRCDIR / "build" / "pinproxy"))
+WRAPPER = shlex.split(os.environ.get("PINPROXY_WRAPPER", ""))
+
+COMPLAINTS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "ThreadSanitizer")
+
+FIELD = re.compile(r'([A-Za-z0-9_.]+)=(?:"((?:[^"\\]|\\.)*)"|([^ "]*))(?: |$)')
+ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
+
+
+def instrumented():
+    """Whether memory use means nothing here: a wrapper, or a sanitizer built in."""
+    return bool(WRAPPER) or any(name in Path(PINPROXYD).read_bytes() for name in (b"__asan_init", b"__tsan_init"))
+
+
+def parse_logfmt(line):
+    """Fields of one log line, or None if it is not one from end to end."""
+    fields, at = {}, 0
+    while at < len(line):
+        match = FIELD.match(line, at)
+        if not match:
+            return None
+        key, quoted, bare = match.groups()
+        fields[key] = bare if quoted is None else re.sub(r'\\([ntr"\\])', lambda m: ESCAPES[m.group(1)], quoted)
+        at = match.end()
+    return fields if "event" in fields else None
+
+
+def parse_line(line):
+    if line.startswith("{"):
+        try:
+            return json.loads(line)
+        except ValueError:
+            return None
+    return parse_logfmt(line)
+
+
+def complaints(text):
+    return [line for line in text.splitlines() if any(word in line for word in COMPLAINTS)]
+
+
+def environment(extra=None):
+    service = ("NOTIFY_SOCKET", "JOURNAL_STREAM", "INVOCATION_ID", "LISTEN_FDS")
+    env = {key: value for key, value in os.environ.items() if key not in service}
+    env.update(extra or {})
+    return env
+
+
+class Daemon:
+    """One pinproxyd. `config` is INI text or the dict that config.ini() takes."""
+
+    def __init__(self, directory, config, *, nofile=None, names=None, env=None):
+        self.directory = Path(directory)
+        self.file = self.directory / "pinproxyd.conf"
+        self.write(config)
+        self.nofile = nofile
+        self.env = environment(env)
+        self.hosts = None
+        if names is not None:
+            self.hosts = self.directory / "hosts"
+            self.name_addresses(names)
+        self.lines = []
+        self.changed = threading.Condition()
+        self.process = None
+        self.checked = False
+
+    # configuration
+
+    def write(self, config):
+        self.file.write_text(config if isinstance(config, str) else ini(config))
+
+    def name_addresses(self, names):
+        """Replaces what the daemon's resolver knows: {name: [address, ...]}. In place: the file is bind-mounted."""
+        lines = [f"{address} {name}\n" for name, addresses in names.items() for address in addresses]
+        self.hosts.write_text("".join(lines) + "\n")
+
+    # life
+
+    def command(self):
+        command = WRAPPER + [PINPROXYD, "-c", str(self.file)]
+        if self.hosts is None:
+            return command
+        # A name space of its own: its /etc/hosts is ours, and no name server answers.
+        resolv = self.directory / "resolv.conf"
+        resolv.write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+        script = 'mount --bind "$0" /etc/hosts && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
+        flags = "-m" if os.geteuid() == 0 else "-rm"
+        return ["unshare", flags, "sh", "-c", script, str(self.hosts), str(resolv)] + command
+
+    def launch(self):
+        limits = None
+        if self.nofile:
+            limits = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (self.nofile, self.nofile))
+        self.process = subprocess.Popen(
+            self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            env=self.env, cwd=self.directory, preexec_fn=limits)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def start(self):
+        self.launch()
+        self.wait_event(event="start")
+        return self
+
+    def _read(self):
+        for raw in self.process.stderr:
+            with self.changed:
+                self.lines.append(raw.rstrip(b"\n"))
+                self.changed.notify_all()
+        with self.changed:
+            self.changed.notify_all()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def running(self):
+        return self.process.poll() is None
+
+    def wait(self, status=0):
+        """Waits for the end and holds the daemon to its exit status and to a clean log."""
+        try:
+            self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError("the daemon did not end")
+        finally:
+            self.checked = True
+            self.reader.join(DEADLINE)
+        said = complaints(self.log())
+        assert not said, said
+        assert self.process.returncode == status, f"exit status {self.process.returncode}, not {status}"
+
+    def stop(self):
+        """SIGTERM and the drain; a second SIGTERM if tunnels hold it up. Exit status 0 either way."""
+        if self.checked or self.process is None:
+            return
+        if self.running():
+            self.signal(signal.SIGTERM)
+            try:
+                self.process.wait(1.5)
+            except subprocess.TimeoutExpired:
+                self.signal(signal.SIGTERM)
+        self.wait()
+
+    def kill(self):
+        """For the end of a red test: nothing is left running."""
+        if self.process and self.running():
+            self.process.kill()
+            self.process.wait()
+
+    def reload(self, config=None, ok=True):
+        """SIGHUP; returns the `reload` event, or with ok=False the `reload_failed` one."""
+        if config is not None:
+            self.write(config)
+        mark = self.mark()
+        self.signal(signal.SIGHUP)
+        event = self.wait_event(event=lambda name: name in ("reload", "reload_failed"), since=mark)
+        assert event["event"] == ("reload" if ok else "reload_failed"), event
+        return event
+
+    # log
+
+    def mark(self):
+        """A place in the log, for `since`."""
+        with self.changed:
+            return len(self.lines)
+
+    def log(self):
+        with self.changed:
+            return b"\n".join(self.lines).decode(errors="backslashreplace")
+
+    def events(self, since=0, **wanted):
+        """Events whose fields equal, or satisfy, the wanted ones."""
+        with self.changed:
+            lines = self.lines[since:]
+        found = []
+        for raw in lines:
+            fields = parse_line(raw.decode(errors="backslashreplace"))
+            if fields and all(_matches(fields.get(key), value) for key, value in wanted.items()):
+                found.append(fields)
+        return found
+
+    def wait_event(self, since=0, deadline=DEADLINE, **wanted):
+        """The first such event, waited for."""
+        end = time.monotonic() + deadline
+        while True:
+            alive = self.running() or self.reader.is_alive()
+            found = self.events(since, **wanted)
+            if found:
+                return found[0]
+            assert alive, f"the daemon ended, status {self.process.poll()}, without {wanted}:\n{self.log()}"
+            assert time.monotonic() < end, f"no event {wanted}"
+            with self.changed:
+                self.changed.wait(0.05)
+
+    def address(self, section, nth=0):
+        """Address of the section's listener, as last bound and logged."""
+        return self.addresses(section)[nth]
+
+    def addresses(self, section):
+        return [event["address"] for event in self.events(event="listen", section=section)]
+
+    # what it takes
+
+    def rss(self):
+        text = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", text).group(1)) * 1024
+
+    def fds(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+
+def _matches(value, wanted):
+    if callable(wanted):
+        return value is not None and wanted(value)
+    return value is not None and str(value) == str(wanted)
+
+
+def run_pinproxyd(*arguments, cwd=None, env=None, prefix=()):
+    """Runs the daemon to its end (`-t`, `-V`, a broken configuration)."""
+    return _run([*prefix, *WRAPPER, PINPROXYD, *map(str, arguments)], cwd=cwd, env=env)
+
+
+def run_pinproxy(*arguments, cwd=None, env=None, input=None):
+    return _run([PINPROXY, *map(str, arguments)], cwd=cwd, env=env, input=input)
+
+
+def _run(command, cwd=None, env=None, input=None):
+    """Output as text; bytes that are not UTF-8 come as backslash escapes."""
+    source = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
+    done = subprocess.run(command, capture_output=True, cwd=cwd, env=environment(env), timeout=DEADLINE, **source)
+    done.out = done.stdout.decode(errors="backslashreplace")
+    done.err = done.stderr.decode(errors="backslashreplace")
+    assert not complaints(done.err), done.err
+    assert done.returncode >= 0, f"{command} died of signal {-done.returncode}\n{done.err}"
+    return done

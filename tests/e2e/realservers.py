@@ -1,0 +1,153 @@
+"""Servers that others wrote, on ports of their own, in the test's directory."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from servers import closed_port
+from waiting import DEADLINE, wait_until
+
+
+def need(*programs):
+    """Paths of the programs. Without them the test is skipped, unless PINPROXY_NO_SKIP=1 forbids it."""
+    found = [shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/usr/local/bin") for program in programs]
+    missing = [program for program, path in zip(programs, found) if not path]
+    if missing:
+        text = f"not installed: {', '.join(missing)}"
+        if os.environ.get("PINPROXY_NO_SKIP") == "1":
+            pytest.fail(text)
+        pytest.skip(text)
+    return found
+
+
+class Process:
+    """A server by its command; ready when its port answers."""
+
+    def __init__(self, directory, command, port, cert=None, stop_signal=None, **options):
+        self.cert, self.port, self.address = cert, port, f"127.0.0.1:{port}"
+        self.stop_signal = stop_signal
+        self.log = Path(directory) / f"{Path(command[0]).name}.log"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)
+        try:
+            wait_until(self._ready, f"{command[0]} to listen")
+        except BaseException:
+            self.stop()
+            raise
+
+    def _ready(self):
+        assert self.process.poll() is None, self.log.read_text(errors="replace")
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def stop(self):
+        if self.process.poll() is None:
+            if self.stop_signal:
+                self.process.send_signal(self.stop_signal)
+            else:
+                self.process.terminate()
+            try:
+                self.process.wait(DEADLINE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def openssl_server(directory, cert, *arguments):
+    program, = need("openssl")
+    port = closed_port()
+    command = [program, "s_server", "-accept", f"127.0.0.1:{port}", "-cert", cert.pem_file(), "-key", cert.key_file(),
+               "-quiet", *arguments]
+    return Process(directory, [str(word) for word in command], port, cert)
+
+
+def nginx(directory, cert, root):
+    """Serves the files under `root`."""
+    program, = need("nginx")
+    port = closed_port()
+    where = Path(directory) / "nginx"
+    where.mkdir()
+    temporary = "\n".join(f"{kind}_temp_path {where}/{kind};"
+                          for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    (where / "nginx.conf").write_text(f"""
+{"user root;" if os.geteuid() == 0 else ""}
+daemon off;
+master_process off;
+pid {where}/pid;
+error_log stderr;
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    {temporary}
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate {cert.chain_file()};
+        ssl_certificate_key {cert.key_file()};
+        root {root};
+    }}
+}}
+""")
+    return Process(directory, [program, "-e", "stderr", "-p", str(where), "-c", str(where / "nginx.conf")], port, cert)
+
+
+def tls_before(directory, cert, port_behind):
+    """TLS in front of a plain TCP server."""
+    socat, = need("socat")
+    port = closed_port()
+    return Process(directory, [
+        socat, f"OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,verify=0,"
+               f"cert={cert.pem_file()},key={cert.key_file()}",
+        f"TCP:127.0.0.1:{port_behind}"], port, cert)
+
+
+def redis_tls(directory, cert):
+    program, = need("redis-server")
+    port = closed_port()
+    return Process(directory, [program, "--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1",
+                               "--tls-cert-file", str(cert.pem_file()), "--tls-key-file", str(cert.key_file()),
+                               "--tls-ca-cert-file", str(cert.pem_file()), "--tls-auth-clients", "no",
+                               "--save", "", "--appendonly", "no", "--dir", str(directory)], port, cert)
+
+
+class Postgres:
+    """A cluster of its own. PostgreSQL does not run as root, nor below a directory that only root may enter."""
+
+    def __init__(self):
+        initdb, postgres = self._programs()
+        self.directory = tempfile.mkdtemp(prefix="pinproxy-postgres-")
+        self.process = None
+        try:
+            options = {}
+            if os.geteuid() == 0:
+                options = {"user": "postgres", "group": "postgres", "extra_groups": []}
+                shutil.chown(self.directory, "postgres", "postgres")
+            data = f"{self.directory}/data"
+            subprocess.run([initdb, "-D", data, "-U", "tester", "-A", "trust", "--no-sync"], check=True,
+                           capture_output=True, cwd=self.directory, **options)
+            self.port = closed_port()
+            self.process = Process(self.directory, [
+                postgres, "-D", data, "-h", "127.0.0.1", "-p", str(self.port), "-k", self.directory,
+                "-c", "fsync=off"], self.port, stop_signal=2, cwd=self.directory, **options)
+        except BaseException:
+            self.stop()
+            raise
+
+    @staticmethod
+    def _programs():
+        for place in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
+            if (place / "initdb").exists():
+                return str(place / "initdb"), str(place / "postgres")
+        return need("initdb", "postgres")
+
+    def stop(self):
+        if self.process:
+            self.process.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,0 +1,326 @@
+"""Upstream servers in Python, each with one way to behave."""
+
+import socket
+import ssl
+import threading
+
+from tls import KEPT, TlsConn, Truncated, reset
+from waiting import DEADLINE, wait_until
+
+
+# What a TLS server may do with a connection, once shaken.
+
+def echo(conn):
+    while data := conn.recv():
+        conn.send(data)
+    conn.close_notify()
+
+
+def swallow(conn):
+    """Takes all and answers with the count, after the client's end."""
+    while conn.recv():
+        pass
+    conn.send(str(conn.received).encode())
+    conn.close_notify()
+
+
+def answer_after_end(answer):
+    def behave(conn):
+        conn.recv_all()
+        conn.send(answer)
+        conn.close_notify()
+    return behave
+
+
+def send_then_listen(data):
+    """Ends its own side first, then reads to the client's end."""
+    def behave(conn):
+        conn.send(data)
+        conn.close_notify()
+        conn.recv_all()
+    return behave
+
+
+def send_then_cut(data, count=1):
+    """Ends TCP without close_notify."""
+    def behave(conn):
+        for _ in range(count):
+            conn.send(data)
+        conn.cut()
+    return behave
+
+
+def send_then_reset(data):
+    def behave(conn):
+        conn.send(data)
+        # The peer takes the bytes off the wire first: a reset may overtake them.
+        conn.recv_exactly(1)
+        conn.reset()
+    return behave
+
+
+def pour(conn):
+    """Sends for ever."""
+    block = bytes(range(256)) * 256
+    while True:
+        conn.send(block)
+
+
+class _Server:
+    """Accepts on a free port, a thread for each connection."""
+
+    cert = None
+
+    def __init__(self, host="127.0.0.1", port=0):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.listener = socket.socket(family, socket.SOCK_STREAM)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind((host, port))
+        self.listener.listen(1024)
+        self.host, self.port = host, self.listener.getsockname()[1]
+        self.conns = []
+        self.threads = []
+        self.bugs = []
+        self.stopping = threading.Event()
+        self.acceptor = threading.Thread(target=self._accept, daemon=True)
+        self.acceptor.start()
+
+    @property
+    def address(self):
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def _accept(self):
+        while True:
+            try:
+                sock, peer = self.listener.accept()
+            except OSError:
+                return
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            thread = threading.Thread(target=self._guard, args=(sock, peer), daemon=True)
+            self.threads.append(thread)
+            thread.start()
+
+    def _guard(self, sock, peer):
+        try:
+            self._serve(sock, peer)
+        except (OSError, Truncated, ssl.SSLError):
+            pass  # the connection remembers how it ended
+        except Exception as bug:
+            if not self.stopping.is_set():
+                self.bugs.append(bug)
+
+    def wait_conns(self, count=1):
+        """The first `count` connections, waited for."""
+        wait_until(lambda: len(self.conns) >= count, f"{count} connections at the server")
+        return self.conns[:count]
+
+    def stop(self):
+        self.stopping.set()
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.listener.close()
+        for conn in list(self.conns):
+            try:
+                conn.sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        for thread in [self.acceptor, *self.threads]:
+            thread.join(DEADLINE)
+        for conn in self.conns:
+            conn.sock.close()
+        assert not self.bugs, self.bugs
+
+
+def server_context(cert, minimum=None, maximum=None, ciphers=None, alpn=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if minimum:
+        context.minimum_version = minimum
+    if maximum:
+        context.maximum_version = maximum
+    # Weak certificates are for the daemon to refuse, not for our own library.
+    context.set_ciphers(ciphers or "DEFAULT:@SECLEVEL=0")
+    if alpn:
+        context.set_alpn_protocols(alpn)
+    context.load_cert_chain(cert.chain_file(), cert.key_file())
+    return context
+
+
+class TlsServer(_Server):
+    """After `behave` the connection is closed, unless the behaviour did it.
+
+    Each connection knows its `sni` and `peer`; `behave` runs only after the handshake.
+    """
+
+    def __init__(self, behave, cert, host="127.0.0.1", port=0, **tls):
+        self.behave = behave
+        self.tls = tls
+        self.use(cert)
+        super().__init__(host, port)
+
+    def use(self, cert):
+        """Shows this certificate from now on."""
+        context = server_context(cert, **self.tls)
+        context.sni_callback = lambda tls, name, _: setattr(tls, "sni", name)
+        self.cert, self.context = cert, context
+
+    def _serve(self, sock, peer):
+        conn = TlsConn(sock, self.context)
+        conn.peer, conn.sni, conn.done = peer, None, False
+        self.conns.append(conn)
+        try:
+            conn.handshake()
+            conn.sni = getattr(conn.tls, "sni", None)
+            self.behave(conn)
+            if conn.end is None and sock.fileno() >= 0:
+                conn.drain_raw()
+        finally:
+            if conn.end is None and sock.fileno() >= 0 and conn.error:
+                conn.drain_raw()
+            sock.close()
+            conn.done = True
+
+    def wait_done(self, count=1):
+        """The first `count` connections, when the server has finished with them."""
+        conns = self.wait_conns(count)
+        wait_until(lambda: all(conn.done for conn in conns), "the server's end of the connections")
+        return conns
+
+    def saw_nothing(self, *secrets):
+        """No connection brought one byte of plaintext, nor any of the secrets in clear."""
+        for conn in self.conns:
+            assert conn.received == 0, bytes(conn.plaintext[:100])
+            for secret in secrets:
+                assert secret not in conn.wire
+
+
+class RawConn:
+    def __init__(self, sock):
+        self.sock = sock
+        self.wire = bytearray()
+
+    def recv(self):
+        data = self.sock.recv(65536)
+        if len(self.wire) < KEPT:
+            self.wire += data
+        return data
+
+
+class RawServer(_Server):
+    """No TLS of its own: garbage, silence, resets."""
+
+    def __init__(self, behave, **where):
+        self.behave = behave
+        super().__init__(**where)
+
+    def _serve(self, sock, _):
+        sock.settimeout(DEADLINE)
+        conn = RawConn(sock)
+        self.conns.append(conn)
+        try:
+            self.behave(conn)
+        finally:
+            sock.close()
+
+    def saw_nothing(self, *secrets):
+        for conn in self.conns:
+            for secret in secrets:
+                assert secret not in conn.wire
+
+
+def silence(conn):
+    """Reads, and never says a word."""
+    while conn.recv():
+        pass
+
+
+def garbage(conn):
+    conn.recv()
+    conn.sock.sendall(b"220 mail.example.com ESMTP ready\r\n" * 4)
+    silence(conn)
+
+
+def hang_up(conn):
+    conn.recv()
+
+
+def reset_at_hello(conn):
+    conn.recv()
+    reset(conn.sock)
+
+
+class Relay(RawServer):
+    """Stands before a server and decides what of its answers gets through.
+
+    `first` bytes pass at once; then one byte each `pause` seconds, or none at all if `pause` is None.
+    """
+
+    def __init__(self, target, first, pause=None):
+        self.target, self.first, self.pause = target, first, pause
+        self.cert = target.cert
+        super().__init__(self._relay)
+
+    def _relay(self, conn):
+        out = socket.create_connection((self.target.host, self.target.port), DEADLINE)
+        back = threading.Thread(target=self._answers, args=(out, conn.sock), daemon=True)
+        back.start()
+        try:
+            while data := conn.recv():
+                out.sendall(data)
+        finally:
+            try:
+                out.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            back.join(DEADLINE)
+            out.close()
+
+    def _answers(self, out, sock):
+        passed = 0
+        try:
+            while data := out.recv(65536):
+                now = data[:max(0, self.first - passed)]
+                sock.sendall(now)
+                passed += len(now)
+                for at in range(len(now), len(data)):
+                    if self.pause is None or self.stopping.wait(self.pause):
+                        return
+                    sock.sendall(data[at:at + 1])
+                    passed += 1
+        except OSError:
+            pass
+
+
+class FullBacklog:
+    """A port whose listener takes no more: a SYN to it is never answered."""
+
+    def __init__(self):
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(0)
+        self.port = self.listener.getsockname()[1]
+        self.address = f"127.0.0.1:{self.port}"
+        self.fillers = []
+        for _ in range(64):
+            filler = socket.socket()
+            filler.settimeout(0.2)
+            self.fillers.append(filler)
+            try:
+                filler.connect(("127.0.0.1", self.port))
+            except TimeoutError:
+                return
+        raise AssertionError("the backlog does not fill")
+
+    def stop(self):
+        for sock in [self.listener, *self.fillers]:
+            sock.close()
+
+
+def closed_port(host="127.0.0.1"):
+    """A port that nobody listens on."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    sock.bind((host, 0))
+    port = sock.getsockname()[1]
+    sock.close()
+    return port

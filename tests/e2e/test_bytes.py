@@ -1,0 +1,376 @@
+"""Bytes arrive whole, in order, once; and every end is the end that it was."""
+
+import hashlib
+import os
+import random
+import socket
+import threading
+
+import pytest
+
+import certs
+import servers
+from certs import NAME
+from clients import connect, knock, open_tunnel, ping, read_all, read_exactly, read_to_any_end, read_to_reset, talk
+from config import to
+from daemon import instrumented
+from tls import reset
+from waiting import wait_steady, wait_until
+
+MB = 1 << 20
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def listen(request, tmp_path):
+    return "127.0.0.1:0" if request.param == "tcp" else f"unix:{tmp_path}/sock"
+
+
+def chunks(data, seed):
+    """The same bytes in pieces of very different sizes."""
+    dice, view, at = random.Random(seed), memoryview(data), 0
+    while at < len(data):
+        size = dice.randint(1, dice.choice([3, 1500, 20000, 300000]))
+        yield bytes(view[at:at + size])
+        at += size
+
+
+def send_and_receive(send, receive, finish, data, seed):
+    """Sends `data` in pieces from a thread of its own while it reads to the end; (bytes, digest) of what it read."""
+    failure = []
+
+    def sender():
+        try:
+            for piece in chunks(data, seed):
+                send(piece)
+            finish()
+        except Exception as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=sender)
+    thread.start()
+    digest, count = hashlib.sha256(), 0
+    while piece := receive():
+        digest.update(piece)
+        count += len(piece)
+    thread.join()
+    assert not failure, failure
+    return count, digest.hexdigest()
+
+
+def exchange_whole(pinproxyd, tls_server, listen, size):
+    down, up = random.Random(1).randbytes(size), random.Random(2).randbytes(size)
+    arrived = []
+
+    def both_ways(conn):
+        arrived.append(send_and_receive(conn.send, conn.recv, conn.close_notify, down, seed=3))
+
+    daemon = pinproxyd({NAME: to(tls_server(both_ways), listen=listen)})
+    with connect(daemon.address(NAME)) as client:
+        dice = random.Random(4)
+        got = send_and_receive(
+            client.sendall, lambda: client.recv(dice.choice([1, 100, 5000, 300000])),
+            lambda: client.shutdown(socket.SHUT_WR), up, seed=5)
+    assert got == (size, hashlib.sha256(down).hexdigest())
+    wait_until(lambda: arrived, "the server's end")
+    assert arrived == [(size, hashlib.sha256(up).hexdigest())]
+    closed = daemon.wait_event(event="tunnel_close")
+    assert (closed["sent"], closed["received"], closed["reason"]) == (str(size), str(size), "ok")
+
+
+@pytest.mark.slow
+def test_64_mb_both_ways_at_once(listen, pinproxyd, tls_server):
+    exchange_whole(pinproxyd, tls_server, listen, 64 * MB)
+
+
+@pytest.mark.threads
+def test_2_mb_both_ways_at_once(listen, pinproxyd, tls_server):
+    exchange_whole(pinproxyd, tls_server, listen, 2 * MB)
+
+
+@pytest.mark.valgrind
+def test_nothing_at_all(listen, pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server, listen=listen)})
+    assert talk(daemon.address(NAME), b"") == b""
+    assert server.wait_done()[0].end == "close_notify"
+
+
+def test_single_bytes(pinproxyd, tls_server):
+    daemon = pinproxyd({NAME: to(tls_server())})
+    with connect(daemon.address(NAME)) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for i in range(300):
+            ping(client, bytes([i % 256]))
+
+
+# ends
+
+@pytest.mark.valgrind
+def test_client_finishes_first(listen, pinproxyd, tls_server):
+    """The client's FIN is close_notify upstream; the other direction goes on."""
+    answer = os.urandom(3 * MB)
+    server = tls_server(servers.answer_after_end(answer))
+    daemon = pinproxyd({NAME: to(server, listen=listen)})
+    assert talk(daemon.address(NAME), b"request") == answer
+    conn = server.wait_done()[0]
+    assert (bytes(conn.plaintext), conn.end) == (b"request", "close_notify")
+    assert daemon.wait_event(event="tunnel_close")["reason"] == "ok"
+
+
+def test_server_finishes_first(listen, pinproxyd, tls_server):
+    """The server's close_notify is FIN to the client, who may go on."""
+    server = tls_server(servers.send_then_listen(b"all I have"))
+    daemon = pinproxyd({NAME: to(server, listen=listen)})
+    rest = os.urandom(3 * MB)
+    with connect(daemon.address(NAME)) as client:
+        assert read_all(client) == b"all I have"
+        client.sendall(rest)
+        client.shutdown(socket.SHUT_WR)
+        conn = server.wait_done()[0]
+    assert conn.end == "close_notify"
+    assert conn.received == len(rest) and conn.plaintext == rest[:len(conn.plaintext)]
+    assert daemon.wait_event(event="tunnel_close")["reason"] == "ok"
+
+
+@pytest.mark.valgrind
+def test_truncation_resets_the_client(pinproxyd, tls_server):
+    data = os.urandom(100_000)
+    daemon = pinproxyd({NAME: to(tls_server(servers.send_then_cut(data)))})
+    with connect(daemon.address(NAME)) as client:
+        assert read_to_reset(client) == data
+    daemon.wait_event(event="truncated", section=NAME)
+    daemon.stop()
+    assert len(daemon.events(event="truncated")) == 1
+
+
+def test_truncation_after_more_than_the_kernel_holds(pinproxyd, tls_server):
+    """All that was authenticated arrives before the reset, though the client is slow to take it."""
+    data = os.urandom(MB)
+    server = tls_server(servers.send_then_cut(data, count=10))
+    daemon = pinproxyd({NAME: to(server)})
+    with connect(daemon.address(NAME), receive_buffer=16384) as client:
+        wait_steady(lambda: server.conns and server.conns[0].sent)
+        assert read_to_reset(client, pause=0.002) == data * 10
+    daemon.wait_event(event="truncated", section=NAME)
+
+
+def test_truncation_on_a_unix_socket_is_told_by_the_log(pinproxyd, tls_server, tmp_path):
+    data = os.urandom(100_000)
+    daemon = pinproxyd({NAME: to(tls_server(servers.send_then_cut(data)), listen=f"unix:{tmp_path}/sock")})
+    with connect(daemon.address(NAME)) as client:
+        assert read_to_any_end(client)[0] == data
+    daemon.wait_event(event="truncated", section=NAME)
+
+
+def test_truncation_in_the_middle_of_a_record(pinproxyd, tls_server):
+    """Half a record is not authenticated: not a byte of it reaches the client."""
+    def half(conn):
+        conn.send(b"whole")
+        conn.tls.write(b"x" * 16000)
+        conn.sock.sendall(conn.outgoing.read()[:8000])
+        conn.cut()
+    daemon = pinproxyd({NAME: to(tls_server(half))})
+    with connect(daemon.address(NAME)) as client:
+        assert read_to_reset(client) == b"whole"
+    daemon.wait_event(event="truncated", section=NAME)
+
+
+def test_truncation_after_the_client_has_finished(pinproxyd, tls_server):
+    """The server took the request, began to answer, and was cut off."""
+    def cut_answer(conn):
+        conn.recv_all()
+        conn.send(b"half an answ")
+        conn.cut()
+    daemon = pinproxyd({NAME: to(tls_server(cut_answer))})
+    with connect(daemon.address(NAME)) as client:
+        client.sendall(b"request")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_reset(client) == b"half an answ"
+    daemon.wait_event(event="truncated", section=NAME)
+
+
+def test_truncation_allowed(pinproxyd, tls_server):
+    data = os.urandom(100_000)
+    daemon = pinproxyd({NAME: to(tls_server(servers.send_then_cut(data)), truncation="allow")})
+    with connect(daemon.address(NAME)) as client:
+        assert read_all(client) == data
+    daemon.stop()
+    assert not daemon.events(event="truncated")
+
+
+def test_client_reset_closes_upstream_at_once(pinproxyd, tls_server):
+    """Without close_notify: the server must not take a broken request for a whole one."""
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server)})
+    client = open_tunnel(daemon.address(NAME))
+    reset(client)
+    assert server.wait_done()[0].end in ("truncated", "reset")
+    daemon.wait_event(event="tunnel_close")
+
+
+def test_client_reset_while_the_server_pours(pinproxyd, tls_server):
+    server = tls_server(servers.pour)
+    daemon = pinproxyd({NAME: to(server)})
+    client = connect(daemon.address(NAME))
+    read_exactly(client, 100_000)
+    reset(client)
+    server.wait_done()
+    daemon.wait_event(event="tunnel_close")
+
+
+def test_client_reset_during_the_handshake_closes_upstream_at_once(pinproxyd, tls_server, relay):
+    """Not only when the handshake's deadline comes."""
+    server = tls_server()
+    stalled = relay(server, first=20)
+    daemon = pinproxyd({NAME: to(stalled, handshake_timeout="1h")})
+    client = connect(daemon.address(NAME))
+    stalled.wait_conns()
+    reset(client)
+    assert server.wait_done()[0].end
+    daemon.stop()
+    assert not daemon.events(event="tunnel_open")
+
+
+def test_upstream_reset(pinproxyd, tls_server):
+    daemon = pinproxyd({NAME: to(tls_server(servers.send_then_reset(b"some words")))})
+    with connect(daemon.address(NAME)) as client:
+        assert read_exactly(client, 10) == b"some words"
+        client.sendall(b"go")
+        assert read_to_reset(client) == b""
+    daemon.wait_event(event="tunnel_close")
+
+
+def test_upstream_reset_while_the_client_pours(pinproxyd, tls_server):
+    def take_some(conn):
+        conn.recv_exactly(100_000)
+        conn.reset()
+    daemon = pinproxyd({NAME: to(tls_server(take_some))})
+    with connect(daemon.address(NAME)) as client:
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            while True:
+                client.sendall(b"x" * 65536)
+    daemon.wait_event(event="tunnel_close")
+
+
+def test_no_descriptor_is_left_behind(pinproxyd, tls_server, raw_server, tmp_path):
+    good, bad, cut = tls_server(), tls_server(), tls_server(servers.send_then_cut(b"x"))
+    plain = raw_server(servers.hang_up)
+    daemon = pinproxyd({
+        "global": {"workers": 1}, "good.test": to(good), "cut.test": to(cut), "plain.test": to(plain, pin=good.cert.pin),
+        "bad.test": to(bad, pin=certs.self_signed(tmp_path).pin),
+        "closed.test": {"listen": "127.0.0.1:0", "address": f"127.0.0.1:{servers.closed_port()}",
+                        "pin": good.cert.pin}})
+    open_tunnel(daemon.address("good.test")).close()
+    before = wait_steady(daemon.fds)
+    for _ in range(10):
+        talk(daemon.address("good.test"), b"x" * 100_000)
+        reset(open_tunnel(daemon.address("good.test")))
+        for section in ("cut.test", "plain.test", "bad.test", "closed.test"):
+            knock(daemon.address(section))
+    wait_until(lambda: daemon.fds() <= before, "the descriptors given back")
+
+
+# back-pressure
+
+def measure_stalled(daemon, start, count=20):
+    """What `count` stalled tunnels add to the daemon's memory, each."""
+    open_tunnel(daemon.address("warm.test")).close()
+    before = daemon.rss()
+    clients = start(count)
+    return clients, (daemon.rss() - before) / count
+
+
+LIMIT = (512 + 256) * 1024  # 512 KiB in flight, and what a TLS connection and the allocator take
+
+
+def test_client_that_does_not_read(pinproxyd, tls_server):
+    server, warm = tls_server(servers.pour), tls_server()
+    daemon = pinproxyd({NAME: to(server), "warm.test": to(warm)})
+
+    def start(count):
+        clients = [connect(daemon.address(NAME)) for _ in range(count)]
+        server.wait_conns(count)
+        wait_steady(lambda: [conn.sent for conn in server.conns])
+        assert all(conn.sent for conn in server.conns)
+        return clients
+
+    clients, each = measure_stalled(daemon, start)
+    if not instrumented():
+        assert each < LIMIT
+    # Stalled, not broken: it goes on where it stopped.
+    pattern = bytes(range(256)) * 256
+    stopped_at = server.conns[0].sent
+    for client in clients[:3]:
+        assert read_exactly(client, 65536 * 4) == pattern * 4
+    wait_until(lambda: sum(conn.sent for conn in server.conns) > stopped_at, "the flow to go on")
+    for client in clients:
+        reset(client)
+
+
+def test_server_that_does_not_read(pinproxyd, tls_server):
+    go_on = threading.Event()
+
+    def stall(conn):
+        go_on.wait()
+        servers.swallow(conn)
+
+    server, warm = tls_server(stall), tls_server()
+    daemon = pinproxyd({NAME: to(server), "warm.test": to(warm)})
+    block = b"z" * 65536
+    sent = {}
+
+    def start(count):
+        clients = [connect(daemon.address(NAME)) for _ in range(count)]
+        server.wait_conns(count)
+        for client in clients:
+            client.setblocking(False)
+            sent[client] = 0
+
+        def fill():
+            for client in clients:
+                try:
+                    while True:
+                        sent[client] += client.send(block)
+                except BlockingIOError:
+                    pass
+            return sum(sent.values())
+        wait_steady(fill)
+        return clients
+
+    clients, each = measure_stalled(daemon, start)
+    go_on.set()
+    if not instrumented():
+        assert each < LIMIT
+    for client in clients:
+        client.settimeout(60)
+        client.shutdown(socket.SHUT_WR)
+        assert int(read_all(client)) == sent[client]
+        client.close()
+
+
+def test_both_sides_pour_and_nobody_reads(pinproxyd, tls_server):
+    """Full in both directions, then drained: no deadlock, nothing lost."""
+    size = 8 * MB
+    go_on = threading.Event()
+
+    def pour_then_read(conn):
+        thread = threading.Thread(target=lambda: (conn.send(b"d" * size), conn.close_notify()))
+        thread.start()
+        go_on.wait()
+        conn.recv_all()
+        thread.join()
+
+    server = tls_server(pour_then_read)
+    daemon = pinproxyd({NAME: to(server)})
+    with connect(daemon.address(NAME)) as client:
+        def pour():
+            client.sendall(b"u" * size)
+            client.shutdown(socket.SHUT_WR)
+        thread = threading.Thread(target=pour)
+        thread.start()
+        server.wait_conns()
+        wait_steady(lambda: server.conns[0].sent)
+        go_on.set()
+        assert read_all(client) == b"d" * size
+        thread.join()
+    assert server.wait_done()[0].received == size

@@ -1,0 +1,148 @@
+"""Each wait ends by itself. A deadline that does not hold shows as a hang."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+import servers
+from certs import NAME
+from clients import connect, open_tunnel, ping, read_all, read_to_any_end
+from config import to
+from refusal import assert_refused
+from servers import FullBacklog
+from waiting import PATIENCE
+
+NOBODYS_PIN = f"sha256//{'A' * 42}8="
+SOON = f"{int(400 * PATIENCE)}ms"
+
+
+@pytest.fixture
+def full_backlog(stack):
+    return stack.add(FullBacklog())
+
+
+def test_connect_that_is_never_answered(pinproxyd, full_backlog):
+    daemon = pinproxyd({NAME: {"listen": "127.0.0.1:0", "address": full_backlog.address, "pin": NOBODYS_PIN,
+                               "connect_timeout": SOON}})
+    assert_refused(daemon, None, "upstream_error", "timeout")
+
+
+def test_connect_deadline_holds_for_all_addresses_together(pinproxyd, full_backlog):
+    daemon = pinproxyd({NAME: {"listen": "127.0.0.1:0", "address": [full_backlog.address] * 3, "pin": NOBODYS_PIN,
+                               "connect_timeout": SOON}})
+    assert_refused(daemon, None, "upstream_error", "timeout")
+
+
+@pytest.mark.valgrind
+def test_server_that_says_nothing(pinproxyd, raw_server):
+    server = raw_server(servers.silence)
+    daemon = pinproxyd({NAME: to(server, pin=NOBODYS_PIN, handshake_timeout=SOON)})
+    assert_refused(daemon, server, "upstream_error", "timeout")
+
+
+def test_server_that_does_not_even_read(pinproxyd, raw_server):
+    gone = threading.Event()
+    server = raw_server(lambda conn: gone.wait(60))
+    daemon = pinproxyd({NAME: to(server, pin=NOBODYS_PIN, handshake_timeout=SOON)})
+    try:
+        assert_refused(daemon, None, "upstream_error", "timeout")
+    finally:
+        gone.set()
+
+
+@pytest.mark.parametrize("first", [3, 60, 130], ids=["in_a_record_head", "in_server_hello", "after_server_hello"])
+def test_server_that_stalls_in_the_handshake(first, pinproxyd, tls_server, relay):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(relay(server, first), handshake_timeout=SOON)})
+    assert_refused(daemon, server, "upstream_error", "timeout")
+
+
+def test_dripping_bytes_do_not_extend_the_handshake(pinproxyd, tls_server, relay):
+    """A byte every so often; the whole handshake would take minutes."""
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(relay(server, first=0, pause=0.15 * PATIENCE), handshake_timeout=SOON)})
+    assert_refused(daemon, server, "upstream_error", "timeout")
+
+
+def test_idle_tunnel_ends_cleanly_on_both_sides(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server, idle_timeout=SOON)})
+    with open_tunnel(daemon.address(NAME)) as client:
+        assert read_all(client) == b""
+    assert server.wait_done()[0].end == "close_notify"
+    daemon.wait_event(event="tunnel_close", reason="idle")
+
+
+@pytest.mark.parametrize("speaker", ["client", "server"])
+def test_a_busy_tunnel_is_not_idle(speaker, pinproxyd, tls_server):
+    """Bytes in one direction alone keep it alive, well past the limit."""
+    def tick(conn):
+        for _ in range(10):
+            time.sleep(0.1)
+            conn.send(b".")
+        conn.close_notify()
+        conn.recv_all()
+
+    server = tls_server(tick if speaker == "server" else servers.swallow)
+    daemon = pinproxyd({NAME: to(server, idle_timeout=f"{int(600 * PATIENCE)}ms")})
+    with connect(daemon.address(NAME)) as client:
+        if speaker == "client":
+            for _ in range(10):
+                client.sendall(b".")
+                time.sleep(0.1)
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == (b"10" if speaker == "client" else b"." * 10)
+
+
+def test_idle_is_off_unless_asked_for(pinproxyd, tls_server):
+    daemon = pinproxyd({NAME: to(tls_server(), half_close_timeout=SOON, handshake_timeout=SOON, connect_timeout=SOON)})
+    with open_tunnel(daemon.address(NAME)) as client:
+        time.sleep(1)
+        ping(client)
+
+
+def test_server_that_does_not_finish_after_the_client(pinproxyd, tls_server):
+    def never_ends(conn):
+        conn.recv_all()
+        conn.drain_raw()
+    server = tls_server(never_ends)
+    daemon = pinproxyd({NAME: to(server, half_close_timeout=SOON)})
+    with connect(daemon.address(NAME)) as client:
+        client.sendall(b"request")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_any_end(client)[0] == b""
+    daemon.wait_event(event="tunnel_close", reason="half_close")
+    server.wait_done()
+
+
+def test_client_that_does_not_finish_after_the_server(pinproxyd, tls_server):
+    server = tls_server(servers.send_then_listen(b"all I have"))
+    daemon = pinproxyd({NAME: to(server, half_close_timeout=SOON)})
+    with connect(daemon.address(NAME)) as client:
+        assert read_all(client) == b"all I have"
+        daemon.wait_event(event="tunnel_close", reason="half_close")
+        server.wait_done()
+
+
+def test_half_close_counts_from_the_last_byte(pinproxyd, tls_server):
+    """A long answer after the client's end is not cut while it flows."""
+    def slow_answer(conn):
+        conn.recv_all()
+        for _ in range(10):
+            conn.send(b"a piece. ")
+            time.sleep(0.1)
+        conn.close_notify()
+    daemon = pinproxyd({NAME: to(tls_server(slow_answer), half_close_timeout=f"{int(600 * PATIENCE)}ms")})
+    with connect(daemon.address(NAME)) as client:
+        client.sendall(b"request")
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == b"a piece. " * 10
+
+
+def test_deadlines_are_off_with_zero(pinproxyd, tls_server, relay):
+    server = relay(tls_server(), first=100, pause=0.001)
+    daemon = pinproxyd({NAME: to(server, connect_timeout="0", handshake_timeout="off", half_close_timeout="off")})
+    with open_tunnel(daemon.address(NAME)) as client:
+        ping(client)

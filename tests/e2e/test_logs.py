@@ -1,0 +1,144 @@
+"""What the log says, and what never gets into it."""
+
+import json
+import re
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+import certs
+import servers
+from certs import NAME
+from clients import knock, talk
+from config import to
+from daemon import parse_logfmt
+from refusal import SECRET, assert_refused
+from waiting import wait_until
+
+EVIL = ("evil\nlevel=info event=tunnel_open section=server.test\r\n\t\"quoted\" \\ \x1b[31mred\x7f"
+        " \u202etxt.exe\u202c \u2066x\u2069 \u200f \u0085 \u2028 end")
+
+
+def lines_of(daemon):
+    return [line for line in daemon.lines if line]
+
+
+def assert_clean(lines):
+    """Valid UTF-8, no control byte, nothing that turns the reader's text around."""
+    for line in lines:
+        text = line.decode("utf-8")
+        assert not re.search("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]", text), line
+
+
+@pytest.mark.valgrind
+def test_every_line_is_logfmt(pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server), "bad.test": to(server, pin=certs.self_signed(tmp_path).pin)})
+    talk(daemon.address(NAME), b"hello")
+    knock(daemon.address("bad.test"), SECRET)
+    daemon.stop()
+    for line in lines_of(daemon):
+        fields = parse_logfmt(line.decode())
+        assert fields, line
+        assert list(fields)[:3] == ["time", "level", "event"]
+        assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", fields["time"])
+        assert fields["level"] in ("error", "warning", "notice", "info", "debug")
+
+
+@pytest.mark.valgrind
+def test_every_line_is_json(pinproxyd, tls_server, tmp_path):
+    server = tls_server(cert=certs.with_subject_bytes(tmp_path, b'a "quoted" \\ name \xff\x01'))
+    daemon = pinproxyd({"global": {"log_format": "json"}, NAME: to(server),
+                        "bad.test": to(server, pin=certs.self_signed(tmp_path).pin)})
+    talk(daemon.address(NAME), b"hello")
+    knock(daemon.address("bad.test"), SECRET)
+    daemon.stop()
+    events = [json.loads(line.decode()) for line in lines_of(daemon)]
+    assert all({"time", "level", "event"} <= event.keys() for event in events)
+    seen = {event["event"] for event in events}
+    assert {"start", "listen", "tunnel_open", "tunnel_close", "pin_mismatch", "stop"} <= seen
+    assert_clean(lines_of(daemon))
+
+
+def evil_certificates(directory):
+    return {
+        "utf8": certs.self_signed(directory, subject=certs.subject_of(EVIL)),
+        "bytes": certs.with_subject_bytes(
+            directory, b"ev\xffil\xc3(\nevent=tunnel_open \x1b]0;title\x07 \x9b31m \xed\xa0\x80 end"),
+        "nul": certs.with_subject_bytes(directory, b"evil\0 and the rest to the end"),
+    }
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+@pytest.mark.parametrize("kind", ["utf8", "bytes", "nul"])
+def test_certificate_with_an_evil_subject(kind, format, pinproxyd, tls_server, tmp_path):
+    server = tls_server(cert=evil_certificates(tmp_path)[kind])
+    daemon = pinproxyd({"global": {"log_format": format}, NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
+    event = assert_refused(daemon, server, "pin_mismatch")
+    assert "evil" in event["subject"] or "ev" in event["subject"]
+    assert "end" in event["subject"]
+    assert not daemon.events(event="tunnel_open")
+    assert_clean(lines_of(daemon))
+
+
+def test_evil_subject_of_a_pki_refusal(pinproxyd, tls_server, ca, tmp_path):
+    server = tls_server(cert=evil_certificates(tmp_path)["bytes"])
+    daemon = pinproxyd({NAME: to(server, verify="pki", pin=None, ca_file=ca.cert.pem_file())})
+    assert_refused(daemon, server, "refused", "pki")
+    assert_clean(lines_of(daemon))
+
+
+def test_huge_subject_does_not_flood_the_log(pinproxyd, tls_server, tmp_path):
+    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "u" * 60) for _ in range(400)])
+    server = tls_server(cert=certs.self_signed(tmp_path, subject=name))
+    daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
+    assert_refused(daemon, server, "pin_mismatch")
+    assert max(map(len, lines_of(daemon))) < 16384
+
+
+def test_payload_is_never_logged(pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd({"global": {"log_level": "debug"}, NAME: to(server),
+                        "bad.test": to(server, pin=certs.self_signed(tmp_path).pin)})
+    assert talk(daemon.address(NAME), SECRET) == SECRET
+    knock(daemon.address("bad.test"), SECRET)
+    daemon.stop()
+    assert "s3cr3t" not in daemon.log()
+
+
+@pytest.mark.parametrize("level, shown, hidden", [
+    ("error", {"pin_mismatch"}, {"upstream_error", "tunnel_open", "listen"}),
+    ("warning", {"pin_mismatch", "upstream_error"}, {"tunnel_open", "tunnel_close"}),
+    ("notice", {"start", "listen", "pin_mismatch"}, {"tunnel_open", "tunnel_close"}),
+    ("info", {"start", "listen", "tunnel_open", "tunnel_close"}, set()),
+])
+def test_log_level(level, shown, hidden, pinproxyd, tls_server, tmp_path):
+    """The quiet levels hide even `start`, so the ports are fixed and the daemon is polled."""
+    server = tls_server()
+    ports = {section: servers.closed_port() for section in (NAME, "bad.test", "closed.test")}
+    daemon = pinproxyd({
+        "global": {"log_level": level},
+        NAME: to(server, listen=f"127.0.0.1:{ports[NAME]}"),
+        "bad.test": to(server, pin=certs.self_signed(tmp_path).pin, listen=f"127.0.0.1:{ports['bad.test']}"),
+        "closed.test": to(server, address=f"127.0.0.1:{servers.closed_port()}",
+                          listen=f"127.0.0.1:{ports['closed.test']}")}, wait=False)
+
+    def up():
+        try:
+            return talk(f"127.0.0.1:{ports[NAME]}", b"hello") == b"hello"
+        except ConnectionRefusedError:
+            return False
+    wait_until(up, "the daemon")
+    for section in ("bad.test", "closed.test"):
+        knock(f"127.0.0.1:{ports[section]}")
+    daemon.stop()
+    seen = {event["event"] for event in daemon.events()}
+    assert shown <= seen
+    assert not hidden & seen
+
+
+def test_timeouts_and_reasons_are_words_not_numbers(pinproxyd, tls_server):
+    daemon = pinproxyd({NAME: to(tls_server(), address=f"127.0.0.1:{servers.closed_port()}")})
+    event = assert_refused(daemon, None, "upstream_error", "connect")
+    assert "refused" in event["detail"].lower()

@@ -1,0 +1,210 @@
+"""Many tunnels, and too many."""
+
+import resource
+import threading
+import time
+
+import pytest
+
+import certs
+from certs import NAME
+from clients import REFUSED, connect, knock, open_tunnel, ping, read_all, read_exactly, talk
+from config import to
+from daemon import instrumented
+from waiting import DEADLINE, wait_until
+
+
+@pytest.mark.threads
+def test_500_tunnels_at_once(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({"global": {"workers": 4}, NAME: to(server)})
+    clients = [connect(daemon.address(NAME)) for _ in range(500)]
+    for i, client in enumerate(clients):
+        client.sendall(f"I am client {i:04d}. ".encode() * 50)
+    for i, client in enumerate(clients):
+        assert read_exactly(client, 18 * 50) == f"I am client {i:04d}. ".encode() * 50
+    for i, client in enumerate(clients):
+        ping(client, b"again %d" % i)
+        client.shutdown(1)
+    for client in clients:
+        assert read_all(client) == b""
+        client.close()
+    wait_until(lambda: len(daemon.events(event="tunnel_close")) == 500, "500 tunnels closed")
+
+
+@pytest.mark.threads
+def test_clients_come_and_go_on_all_workers(pinproxyd, tls_server):
+    daemon = pinproxyd({"global": {"workers": 4}, NAME: to(tls_server())})
+    wrong = []
+
+    def visit(who):
+        for i in range(25):
+            data = f"{who}.{i};".encode() * 200
+            if talk(daemon.address(NAME), data) != data:
+                wrong.append((who, i))
+
+    threads = [threading.Thread(target=visit, args=(who,)) for who in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    wait_until(lambda: len(daemon.events(event="tunnel_close", reason="ok")) == 200, "200 tunnels closed")
+
+
+def test_a_client_beyond_the_global_limit_waits(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({"global": {"max_connections": 2}, NAME: to(server)})
+    first, second = open_tunnel(daemon.address(NAME)), open_tunnel(daemon.address(NAME))
+    waiting = connect(daemon.address(NAME))
+    waiting.sendall(b"let me in")
+    waiting.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        waiting.recv(1)
+    assert len(server.conns) == 2
+    daemon.wait_event(event="limit", what="max_connections")
+    first.close()
+    waiting.settimeout(DEADLINE)
+    assert read_exactly(waiting, 9) == b"let me in"
+    ping(second)
+    waiting.close()
+    second.close()
+
+
+def test_clients_beyond_the_global_limit_are_all_served_in_time(pinproxyd, tls_server):
+    daemon = pinproxyd({"global": {"max_connections": 3, "workers": 2}, NAME: to(tls_server())})
+    answers = []
+    threads = [threading.Thread(target=lambda i=i: answers.append(talk(daemon.address(NAME), b"%d" % i)))
+               for i in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers, key=int) == [b"%d" % i for i in range(30)]
+
+
+def test_a_client_beyond_a_sections_limit_is_reset(pinproxyd, tls_server):
+    server, other = tls_server(), tls_server()
+    daemon = pinproxyd({NAME: to(server, max_connections=1), "other.test": to(other)})
+    first = open_tunnel(daemon.address(NAME))
+    assert knock(daemon.address(NAME)) == REFUSED
+    daemon.wait_event(event="limit", what="max_connections", section=NAME)
+    ping(first)
+    talk(daemon.address("other.test"), b"not concerned")
+    first.close()
+    wait_until(lambda: daemon.events(event="tunnel_close", section=NAME), "the first tunnel's end")
+    open_tunnel(daemon.address(NAME)).close()
+    assert len(server.conns) == 2
+
+
+def test_limit_is_logged_once_a_second_at_most(pinproxyd, tls_server):
+    daemon = pinproxyd({NAME: to(tls_server(), max_connections=1)})
+    first = open_tunnel(daemon.address(NAME))
+    for _ in range(100):
+        knock(daemon.address(NAME))
+    first.close()
+    daemon.stop()
+    seconds = [event["time"][:19] for event in daemon.events(event="limit")]
+    assert seconds
+    assert len(seconds) <= 2 * len(set(seconds))
+
+
+def test_out_of_descriptors(pinproxyd, tls_server):
+    """The limit falls while the daemon runs: it sheds the new, keeps the old, and recovers."""
+    daemon = pinproxyd({NAME: to(tls_server())})
+    kept = [open_tunnel(daemon.address(NAME)) for _ in range(3)]
+    hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (daemon.fds() + 1, hard))
+    crowd = crowd_in(daemon, 40)
+    daemon.wait_event(event="limit", what="files")
+    for tunnel in kept:
+        ping(tunnel, b"still here")
+    for client in crowd:
+        client.close()
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (hard, hard))
+    wait_until(lambda: serves(daemon), "service after the shortage")
+    for tunnel in kept:
+        ping(tunnel, b"still here")
+        tunnel.close()
+
+
+def test_out_of_descriptors_in_a_single_burst(pinproxyd, tls_server):
+    """No room at all: the clients that wait are served once others have left."""
+    daemon = pinproxyd({NAME: to(tls_server())})
+    kept = [open_tunnel(daemon.address(NAME)) for _ in range(4)]
+    hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (daemon.fds(), hard))
+    outside = crowd_in(daemon, 5)
+    daemon.wait_event(event="limit", what="files")
+    ping(kept[0])
+    for tunnel in kept[1:]:
+        tunnel.close()
+    for client in outside:
+        client.close()
+    wait_until(lambda: serves(daemon), "service after others have left")
+    ping(kept[0])
+    kept[0].close()
+
+
+def test_few_descriptors_from_the_start(pinproxyd, tls_server):
+    """max_connections = 0 comes from RLIMIT_NOFILE: more clients than that wait, none is lost."""
+    daemon = pinproxyd({"global": {"workers": 1}, NAME: to(tls_server())}, nofile=96)
+    answers = []
+
+    def visit(i):
+        with connect(daemon.address(NAME)) as client:
+            ping(client, b"%04d" % i)
+            time.sleep(0.02)
+            ping(client, b"%04d" % i)
+            answers.append(i)
+
+    threads = [threading.Thread(target=visit, args=(i,)) for i in range(120)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == list(range(120))
+
+
+def crowd_in(daemon, count):
+    """Connections of which some may be turned away at once."""
+    crowd = []
+    for _ in range(count):
+        try:
+            crowd.append(connect(daemon.address(NAME)))
+        except ConnectionResetError:
+            pass
+    return crowd
+
+
+def serves(daemon):
+    try:
+        with connect(daemon.address(NAME), timeout=2) as client:
+            ping(client)
+            return True
+    except (OSError, AssertionError):
+        return False
+
+
+def test_refused_clients_do_not_count_against_the_limit(pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd({"global": {"max_connections": 2}, "bad.test": to(server, pin=certs.self_signed(tmp_path).pin),
+                        NAME: to(server)})
+    for _ in range(10):
+        knock(daemon.address("bad.test"))
+    assert talk(daemon.address(NAME), b"served") == b"served"
+
+
+def test_memory_is_given_back(pinproxyd, tls_server):
+    """Tunnels one after another do not add up."""
+    daemon = pinproxyd({"global": {"workers": 1}, NAME: to(tls_server())})
+
+    def visits(count):
+        for _ in range(count):
+            talk(daemon.address(NAME), b"x" * 100_000)
+        return daemon.rss()
+
+    before = visits(50)
+    after = visits(300)
+    if not instrumented():
+        assert after - before < 300 * 4096

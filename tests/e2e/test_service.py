@@ -1,0 +1,86 @@
+"""What the service manager is told: sd_notify(3)'s datagrams, and the journal's priorities."""
+
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from certs import NAME
+from config import to
+from daemon import PINPROXYD, WRAPPER, environment
+from waiting import DEADLINE, wait_until
+
+
+class Manager:
+    """Listens where NOTIFY_SOCKET points, as systemd does."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind(self.path)
+        self.sock.settimeout(DEADLINE)
+
+    def next(self):
+        message = self.sock.recv(4096).decode()
+        return dict(line.split("=", 1) for line in message.splitlines())
+
+
+@pytest.fixture
+def manager(tmp_path):
+    manager = Manager(tmp_path / "notify")
+    yield manager
+    manager.sock.close()
+
+
+def test_readiness_reload_and_stop_are_told(pinproxyd, tls_server, manager):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server)}, env={"NOTIFY_SOCKET": manager.path})
+    ready = manager.next()
+    assert ready["READY"] == "1"
+    assert "1 listeners" in ready["STATUS"]
+    daemon.reload({NAME: to(server), "more.test": to(server)})
+    # one message: Type=notify-reload takes RELOADING only with the time beside it
+    reloading = manager.next()
+    assert reloading["RELOADING"] == "1" and int(reloading["MONOTONIC_USEC"]) > 0
+    ready = manager.next()
+    assert ready["READY"] == "1"
+    assert "2 listeners" in ready["STATUS"]
+    daemon.process.send_signal(signal.SIGTERM)
+    assert manager.next()["STOPPING"] == "1"
+
+
+def test_reload_that_fails_is_over_all_the_same(pinproxyd, tls_server, manager):
+    """Else the manager would wait for READY until it kills the daemon."""
+    daemon = pinproxyd({NAME: to(tls_server())}, env={"NOTIFY_SOCKET": manager.path})
+    assert manager.next()["READY"] == "1"
+    daemon.reload("[broken\n", ok=False)
+    assert manager.next()["RELOADING"] == "1"
+    assert manager.next()["READY"] == "1"
+
+
+def test_not_ready_before_the_listeners_are_bound(pinproxyd, tls_server, manager):
+    daemon = pinproxyd({NAME: to(tls_server())}, env={"NOTIFY_SOCKET": manager.path})
+    assert manager.next()["READY"] == "1"
+    host, port = daemon.address(NAME).rsplit(":", 1)
+    socket.create_connection((host, int(port))).close()
+
+
+def test_lines_carry_the_priority_when_stderr_is_the_journal(tmp_path):
+    """systemd.exec(5): JOURNAL_STREAM names the stream; then "<4>" before a line is its priority."""
+    config = tmp_path / "pinproxyd.conf"
+    config.write_text(f"[{NAME}]\nlisten = 127.0.0.1:0\nverify = pki\n")
+    log = tmp_path / "log"
+    with log.open("wb") as stderr:
+        info = os.fstat(stderr.fileno())
+        process = subprocess.Popen(
+            [*WRAPPER, PINPROXYD, "-c", config], stderr=stderr, stdout=subprocess.DEVNULL,
+            env=environment({"JOURNAL_STREAM": f"{info.st_dev}:{info.st_ino}"}))
+    try:
+        wait_until(lambda: "event=start" in log.read_text(), "the start")
+    finally:
+        process.terminate()
+        assert process.wait(DEADLINE) == 0
+    assert all(line.startswith("<") and line[2] == ">" for line in log.read_text().splitlines())
+    assert any(line.startswith("<5>") and "event=start" in line for line in log.read_text().splitlines())

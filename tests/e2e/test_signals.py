@@ -1,0 +1,347 @@
+"""SIGHUP, SIGTERM, SIGINT, SIGUSR1."""
+
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+import certs
+import servers
+from certs import NAME
+from clients import REFUSED, connect, knock, open_tunnel, ping, read_all, read_exactly, read_to_reset, talk
+from config import to
+from servers import closed_port
+from waiting import wait_steady, wait_until
+
+
+def refused_now(daemon, section=NAME):
+    return knock(daemon.address(section), b"hello") == REFUSED
+
+
+# reload
+
+@pytest.mark.valgrind
+def test_reload_changes_pins(pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server)})
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    daemon.reload({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
+    assert refused_now(daemon)
+    daemon.wait_event(event="pin_mismatch")
+    daemon.reload({NAME: to(server)})
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+
+
+def test_reload_reads_pin_files_anew(pinproxyd, tls_server, tmp_path):
+    server, other = tls_server(), certs.self_signed(tmp_path)
+    pinned = tmp_path / "pinned.pem"
+    pinned.write_bytes(other.pem)
+    daemon = pinproxyd({NAME: to(server, pin=f"cert:{pinned}")})
+    assert refused_now(daemon)
+    pinned.write_bytes(server.cert.pem)
+    daemon.reload()
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+
+
+def test_reload_revokes(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server)})
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    daemon.reload({NAME: to(server, revoked=server.cert.pin)})
+    assert refused_now(daemon)
+    daemon.wait_event(event="refused", reason="revoked")
+
+
+def test_reload_adds_and_removes_sections(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server), "leaving.test": to(server)})
+    leaving = daemon.address("leaving.test")
+    daemon.reload({NAME: to(server), "coming.test": to(server)})
+    daemon.wait_event(event="listen", section="coming.test")
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert talk(daemon.address("coming.test"), b"hello") == b"hello"
+
+    def gone():
+        try:
+            connect(leaving).close()
+        except ConnectionRefusedError:
+            return True
+    wait_until(gone, "the removed section's port closed")
+
+
+def test_reload_moves_a_listener(pinproxyd, tls_server, tmp_path):
+    server, port = tls_server(), closed_port()
+    daemon = pinproxyd({NAME: to(server, listen=f"127.0.0.1:{port}")})
+    assert talk(f"127.0.0.1:{port}", b"hello") == b"hello"
+    daemon.reload({NAME: to(server, listen=f"unix:{tmp_path}/sock")})
+    assert talk(f"unix:{tmp_path}/sock", b"hello") == b"hello"
+    with pytest.raises(ConnectionRefusedError):
+        connect(f"127.0.0.1:{port}")
+
+
+def test_reload_keeps_tunnels(pinproxyd, tls_server, tmp_path):
+    """Those of changed and of removed sections too."""
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server), "leaving.test": to(server)})
+    one, two = open_tunnel(daemon.address(NAME)), open_tunnel(daemon.address("leaving.test"))
+    daemon.reload({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
+    for tunnel in (one, two):
+        ping(tunnel, b"still here")
+        tunnel.shutdown(socket.SHUT_WR)
+        assert read_all(tunnel) == b""
+        tunnel.close()
+    daemon.wait_event(event="tunnel_close", section="leaving.test", reason="ok")
+
+
+def test_reload_keeps_the_listener_and_who_waits_in_its_backlog(pinproxyd, tls_server):
+    server = tls_server()
+    before = {"global": {"max_connections": 1}, NAME: to(server)}
+    after = {"global": {"max_connections": 1}, NAME: to(server, idle_timeout="1h")}
+    daemon = pinproxyd(before)
+    first = open_tunnel(daemon.address(NAME))
+    waiting = connect(daemon.address(NAME))
+    waiting.sendall(b"patience")
+    daemon.reload(after)
+    daemon.reload(after)
+    first.close()
+    assert read_exactly(waiting, 8) == b"patience"
+    waiting.close()
+
+
+def test_reload_raises_the_limit_for_who_waits(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({"global": {"max_connections": 1}, NAME: to(server)})
+    first = open_tunnel(daemon.address(NAME))
+    waiting = connect(daemon.address(NAME))
+    waiting.sendall(b"patience")
+    daemon.wait_event(event="limit", what="max_connections")
+    daemon.reload({"global": {"max_connections": 2}, NAME: to(server)})
+    assert read_exactly(waiting, 8) == b"patience"
+    first.close()
+    waiting.close()
+
+
+@pytest.mark.valgrind
+def test_failed_reload_changes_nothing(pinproxyd, tls_server):
+    server = tls_server()
+    good = {NAME: to(server)}
+    daemon = pinproxyd(good)
+    tunnel = open_tunnel(daemon.address(NAME))
+    daemon.reload({NAME: to(server, pin="sha256//short"), "new.test": to(server)}, ok=False)
+    assert f"{daemon.file}:" in daemon.log()
+    ping(tunnel)
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert not daemon.addresses("new.test")
+    daemon.reload(good)
+    ping(tunnel)
+    tunnel.close()
+
+
+def test_failed_reload_by_a_missing_file(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server)})
+    daemon.file.unlink()
+    daemon.reload(ok=False)
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+
+
+def test_failed_reload_by_a_port_in_use(pinproxyd, tls_server):
+    """All or nothing: what could be bound is not kept either."""
+    server, free = tls_server(), closed_port()
+    daemon = pinproxyd({"global": {"workers": 1}, NAME: to(server)})
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    before = wait_steady(daemon.fds)
+    daemon.reload({"global": {"workers": 1}, NAME: to(server, pin="sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="),
+                   "fine.test": to(server, listen=f"127.0.0.1:{free}"),
+                   "taken.test": to(server, listen=f"127.0.0.1:{server.port}")}, ok=False)
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    with pytest.raises(ConnectionRefusedError):
+        connect(f"127.0.0.1:{free}")
+    wait_until(lambda: daemon.fds() <= before, "the descriptors given back")
+
+
+def test_reload_by_ca_file_that_has_gone(pinproxyd, tls_server, ca):
+    server = tls_server(cert=ca.issue())
+    anchors = ca.cert.pem_file()
+    daemon = pinproxyd({NAME: to(server, verify="pki", ca_file=anchors)})
+    anchors.unlink()
+    daemon.reload(ok=False)
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+
+
+@pytest.mark.threads
+def test_reload_under_load(pinproxyd, tls_server):
+    """Not one client fails while the configuration changes under it."""
+    server = tls_server()
+    shapes = [{"global": {"workers": 4}, NAME: to(server)},
+              {"global": {"workers": 4}, NAME: to(server, pin=[server.cert.cert_pin]), "more.test": to(server)}]
+    daemon = pinproxyd(shapes[0])
+    over, failures, served = threading.Event(), [], []
+
+    def visit(who):
+        i = 0
+        while not over.is_set():
+            i += 1
+            data = f"{who}.{i};".encode() * 50
+            try:
+                if talk(daemon.address(NAME), data) != data:
+                    failures.append("other bytes came back")
+            except OSError as error:
+                failures.append(error)
+        served.append(i)
+
+    threads = [threading.Thread(target=visit, args=(who,)) for who in range(4)]
+    for thread in threads:
+        thread.start()
+    for i in range(20):
+        daemon.reload(shapes[(i + 1) % 2])
+        time.sleep(0.05)
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures[:3]
+    assert sum(served) > 20
+
+
+@pytest.mark.threads
+def test_signals_in_quick_succession(pinproxyd, tls_server):
+    daemon = pinproxyd({"global": {"workers": 4}, NAME: to(tls_server())})
+    for _ in range(50):
+        daemon.signal(signal.SIGHUP)
+        daemon.signal(signal.SIGUSR1)
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+
+
+# stop
+
+@pytest.mark.valgrind
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_without_tunnels(number, pinproxyd, tls_server):
+    daemon = pinproxyd({"global": {"drain_timeout": "1h"}, NAME: to(tls_server())})
+    daemon.signal(number)
+    daemon.wait(0)
+    assert daemon.events(event="stop")
+
+
+def test_stop_lets_an_open_tunnel_finish(pinproxyd, tls_server):
+    daemon = pinproxyd({"global": {"drain_timeout": "1h"}, NAME: to(tls_server())})
+    tunnel = open_tunnel(daemon.address(NAME))
+    daemon.signal(signal.SIGTERM)
+
+    def closed():
+        try:
+            connect(daemon.address(NAME)).close()
+        except ConnectionRefusedError:
+            return True
+    wait_until(closed, "the listener closed")
+    ping(tunnel, b"a last word" * 1000)
+    assert daemon.running()
+    tunnel.shutdown(socket.SHUT_WR)
+    assert read_all(tunnel) == b""
+    daemon.wait(0)
+    assert daemon.events(event="tunnel_close")[0]["reason"] == "ok"
+
+
+def test_drain_timeout_resets(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({"global": {"drain_timeout": "300ms"}, NAME: to(server)})
+    with open_tunnel(daemon.address(NAME)) as tunnel:
+        daemon.signal(signal.SIGTERM)
+        assert read_to_reset(tunnel) == b""
+    daemon.wait(0)
+    assert server.wait_done()[0].end in ("truncated", "reset")
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_second_signal_ends_at_once(second, pinproxyd, tls_server):
+    daemon = pinproxyd({"global": {"drain_timeout": "1h"}, NAME: to(tls_server())})
+    with open_tunnel(daemon.address(NAME)) as tunnel:
+        daemon.signal(signal.SIGTERM)
+        time.sleep(0.3)
+        ping(tunnel)
+        daemon.signal(second)
+        assert read_to_reset(tunnel) == b""
+    daemon.wait(0)
+
+
+def test_stop_in_the_middle_of_a_handshake(pinproxyd, raw_server):
+    server = raw_server(servers.silence)
+    daemon = pinproxyd({"global": {"drain_timeout": "300ms"},
+                        NAME: to(server, pin=f"sha256//{'A' * 42}8=")})
+    with connect(daemon.address(NAME)) as client:
+        server.wait_conns()
+        daemon.signal(signal.SIGTERM)
+        assert read_to_reset(client) == b""
+    daemon.wait(0)
+
+
+def test_stop_in_the_middle_of_a_lookup(pinproxyd):
+    daemon = pinproxyd({"global": {"drain_timeout": "0"}, "nowhere.test": {
+        "listen": "127.0.0.1:0", "pin": f"sha256//{'A' * 42}8="}}, names={})
+    clients = [connect(daemon.address("nowhere.test")) for _ in range(20)]
+    daemon.signal(signal.SIGTERM)
+    daemon.signal(signal.SIGTERM)
+    daemon.wait(0)
+    for client in clients:
+        client.close()
+
+
+def test_stop_while_bytes_flow(pinproxyd, tls_server):
+    daemon = pinproxyd({"global": {"drain_timeout": "300ms"}, NAME: to(tls_server(servers.pour))})
+    with connect(daemon.address(NAME)) as client:
+        read_exactly(client, 1 << 20)
+        daemon.signal(signal.SIGTERM)
+        with pytest.raises(ConnectionResetError):
+            while client.recv(1 << 18):
+                pass
+            raise AssertionError("a clean end where a reset belongs")
+    daemon.wait(0)
+
+
+def test_reload_while_stopping_does_not_start_anew(pinproxyd, tls_server):
+    daemon = pinproxyd({"global": {"drain_timeout": "1h"}, NAME: to(tls_server())})
+    tunnel = open_tunnel(daemon.address(NAME))
+    daemon.signal(signal.SIGTERM)
+    wait_until(lambda: not listens(daemon), "the listener closed")
+    daemon.signal(signal.SIGHUP)
+    time.sleep(0.3)
+    assert not listens(daemon)
+    tunnel.close()
+    daemon.wait(0)
+
+
+def listens(daemon):
+    try:
+        connect(daemon.address(NAME)).close()
+        return True
+    except ConnectionRefusedError:
+        return False
+
+
+# status
+
+@pytest.mark.valgrind
+def test_status_of_every_section(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server), "idle.test": to(server)})
+    with open_tunnel(daemon.address(NAME)):
+        daemon.signal(signal.SIGUSR1)
+        daemon.wait_event(event="status", section=NAME)
+        daemon.wait_event(event="status", section="idle.test")
+    daemon.stop()
+    assert len(daemon.events(event="status")) == 2
+
+
+# what start and reload say
+
+def test_start_and_reload_count_sections_and_listeners(pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server, listen=["127.0.0.1:0", f"unix:{tmp_path}/sock"]), "two.test": to(server)})
+    start = daemon.wait_event(event="start")
+    assert (start["sections"], start["listeners"]) == ("2", "3")
+    assert start["version"]
+    assert start["level"] == "notice"
+    reload = daemon.reload({NAME: to(server, listen=["127.0.0.1:0", f"unix:{tmp_path}/sock"])})
+    assert (reload["sections"], reload["listeners"]) == ("1", "2")

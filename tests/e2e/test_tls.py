@@ -1,0 +1,155 @@
+"""What the handshake offers and shows."""
+
+import ssl
+
+import pytest
+
+import certs
+import servers
+from certs import NAME
+from clients import connect, read_exactly, read_to_reset, talk
+from config import to
+
+V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+
+
+def through(daemon, section=NAME):
+    assert talk(daemon.address(section), b"hello") == b"hello"
+    return daemon.wait_event(event="tunnel_open", section=section)
+
+
+@pytest.mark.parametrize("version, said", [(V12, "1.2"), (V13, "1.3")], ids=["tls1.2", "tls1.3"])
+@pytest.mark.valgrind
+def test_version(version, said, pinproxyd, tls_server):
+    server = tls_server(minimum=version, maximum=version)
+    assert said in through(pinproxyd({NAME: to(server)}))["tls"]
+
+
+@pytest.mark.parametrize("key, value, said", [("tls_max", "1.2", "1.2"), ("tls_min", "1.3", "1.3")])
+def test_version_is_bounded(key, value, said, pinproxyd, tls_server):
+    assert said in through(pinproxyd({NAME: to(tls_server(), **{key: value})}))["tls"]
+
+
+def test_sni_is_the_host(pinproxyd, tls_server):
+    server = tls_server()
+    through(pinproxyd({NAME: to(server)}))
+    assert server.conns[0].sni == NAME
+
+
+def test_sni_is_the_given_host_not_the_sections_name(pinproxyd, tls_server):
+    server = tls_server()
+    through(pinproxyd({"backend": to(server, host="host.test")}), "backend")
+    assert server.conns[0].sni == "host.test"
+
+
+def test_sni_given(pinproxyd, tls_server):
+    server = tls_server()
+    through(pinproxyd({NAME: to(server, sni="front.test")}))
+    assert server.conns[0].sni == "front.test"
+
+
+def test_sni_off(pinproxyd, tls_server):
+    server = tls_server()
+    through(pinproxyd({NAME: to(server, sni="off")}))
+    assert server.conns[0].sni is None
+
+
+def test_sni_without_the_trailing_dot(pinproxyd, tls_server):
+    server = tls_server()
+    through(pinproxyd({"dotted": to(server, host="host.test.")}), "dotted")
+    assert server.conns[0].sni == "host.test"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_no_sni_for_an_ip_literal(address, pinproxyd, tls_server):
+    server = tls_server(host=address)
+    through(pinproxyd({"literal": to(server, host=address, port=server.port, address=None)}), "literal")
+    assert server.conns[0].sni is None
+
+
+def test_alpn(pinproxyd, tls_server):
+    server = tls_server(alpn=["imap", "http/1.1"])
+    through(pinproxyd({NAME: to(server, alpn=["h2", "http/1.1"])}))
+    assert server.conns[0].tls.selected_alpn_protocol() == "http/1.1"
+
+
+def test_no_alpn_unless_asked_for(pinproxyd, tls_server):
+    server = tls_server(alpn=["http/1.1"])
+    through(pinproxyd({NAME: to(server)}))
+    assert server.conns[0].tls.selected_alpn_protocol() is None
+
+
+def test_cipher_of_tls_1_2(pinproxyd, tls_server):
+    server = tls_server(maximum=V12)
+    opened = through(pinproxyd({NAME: to(server, ciphers="ECDHE-ECDSA-CHACHA20-POLY1305")}))
+    assert opened["cipher"] == server.conns[0].tls.cipher()[0] == "ECDHE-ECDSA-CHACHA20-POLY1305"
+
+
+def test_cipher_of_tls_1_3(pinproxyd, tls_server):
+    server = tls_server()
+    opened = through(pinproxyd({NAME: to(server, ciphersuites="TLS_AES_128_GCM_SHA256")}))
+    assert opened["cipher"] == "TLS_AES_128_GCM_SHA256"
+
+
+def test_group_the_server_does_not_have(pinproxyd, tls_server, tmp_path):
+    server = tls_server(cert=certs.self_signed(tmp_path, key=certs.rsa_key()))
+    server.context.set_ecdh_curve("prime256v1")
+    daemon = pinproxyd({NAME: to(server, groups="secp384r1")})
+    with pytest.raises(ConnectionResetError):
+        talk(daemon.address(NAME), b"hello")
+    daemon.wait_event(event="upstream_error", reason="tls")
+
+
+def test_every_connection_is_a_full_handshake(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server)})
+    for _ in range(3):
+        talk(daemon.address(NAME), b"hello")
+    for conn in server.wait_done(3):
+        assert not conn.tls.session_reused
+    assert {event["resumed"] for event in daemon.events(event="tunnel_open")} == {"no"}
+
+
+def test_server_asking_for_a_client_certificate_gets_none(pinproxyd, tls_server):
+    server = tls_server()
+    server.context.verify_mode = ssl.CERT_OPTIONAL
+    server.context.load_verify_locations(server.cert.pem_file())
+    through(pinproxyd({NAME: to(server)}))
+    assert server.conns[0].tls.getpeercert(binary_form=True) is None
+
+
+@pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
+def test_server_requiring_a_client_certificate(version, pinproxyd, tls_server):
+    """With TLS 1.3 the refusal comes after our side has finished: the client must not see a clean end."""
+    server = tls_server(minimum=version, maximum=version)
+    server.context.verify_mode = ssl.CERT_REQUIRED
+    server.context.load_verify_locations(server.cert.pem_file())
+    daemon = pinproxyd({NAME: to(server)})
+    with pytest.raises(ConnectionResetError):
+        talk(daemon.address(NAME), b"hello")
+    assert server.wait_conns()[0].received == 0
+    daemon.wait_event(event="upstream_error", reason="tls")
+
+
+def test_server_behind_a_slow_wire(pinproxyd, tls_server, relay):
+    """Records come in single bytes for a while; nothing is lost for it."""
+    server = relay(tls_server(), first=0, pause=0.0003)
+    through(pinproxyd({NAME: to(server)}))
+
+
+def test_garbage_after_the_handshake(pinproxyd, tls_server):
+    def spoil(conn):
+        conn.send(b"good")
+        conn.sock.sendall(b"\x17\x03\x03\x00\x40" + b"\xaa" * 64)
+        conn.drain_raw()
+    daemon = pinproxyd({NAME: to(tls_server(spoil))})
+    with connect(daemon.address(NAME)) as client:
+        assert read_to_reset(client) == b"good"
+    daemon.wait_event(event="upstream_error", reason="tls")
+
+
+def test_first_data_in_the_last_flight(pinproxyd, tls_server):
+    """A TLS 1.3 server may speak before it has heard us; what it said is not left lying."""
+    daemon = pinproxyd({NAME: to(tls_server(lambda conn: (conn.send(b"220 hello"), servers.echo(conn))))})
+    with connect(daemon.address(NAME)) as client:
+        assert read_exactly(client, 9) == b"220 hello"

@@ -1,0 +1,170 @@
+"""pinproxy check: exit statuses as monitoring plugins have them."""
+
+import json
+
+import pytest
+
+import certs
+from certs import NAME, day
+from config import ini, to
+from daemon import run_pinproxy
+from servers import closed_port
+
+OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
+
+
+@pytest.fixture
+def check(tmp_path):
+    def check(config, *arguments):
+        path = tmp_path / "check.conf"
+        path.write_text(config if isinstance(config, str) else ini(config))
+        return run_pinproxy("check", "-c", path, *arguments)
+    return check
+
+
+@pytest.fixture
+def backup(tmp_path):
+    """A second pin, whose absence would be a warning."""
+    return certs.self_signed(tmp_path)
+
+
+def two_pins(server, backup, **options):
+    return to(server, pin=[server.cert.pin, backup.pin], **options)
+
+
+def test_good_configuration(check, tls_server, backup):
+    server = tls_server()
+    run = check({NAME: two_pins(server, backup)})
+    assert run.returncode == OK, run.out + run.err
+    assert not server.conns
+
+
+def test_live(check, tls_server, backup):
+    server = tls_server()
+    run = check({NAME: two_pins(server, backup)}, "--live")
+    assert run.returncode == OK, run.out + run.err
+    assert NAME in run.out
+    assert server.wait_done()[0].received == 0
+
+
+def test_live_names_the_pin_that_matched(check, tls_server, backup):
+    server = tls_server()
+    run = check({NAME: to(server, pin=[f"{backup.pin} name=next", f"{server.cert.pin} name=today"])}, "--live")
+    assert run.returncode == OK, run.out + run.err
+    assert "today" in run.out
+
+
+@pytest.mark.parametrize("live", [[], ["--live"]], ids=["", "live"])
+def test_only_one_pin(live, check, tls_server):
+    run = check({NAME: to(tls_server())}, *live)
+    assert run.returncode == WARNING, run.out + run.err
+    assert "pin" in run.out
+
+
+def test_pki_needs_no_backup_pin(check, tls_server, ca):
+    server = tls_server(cert=ca.issue())
+    run = check({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file())}, "--live")
+    assert run.returncode == OK, run.out + run.err
+
+
+@pytest.mark.parametrize("live", [[], ["--live"]], ids=["", "live"])
+def test_pin_about_to_expire(live, check, tls_server, backup):
+    server = tls_server()
+    config = {NAME: to(server, pin=[f"{server.cert.pin} until={day(5)}", f"{backup.pin} until={day(5)}"])}
+    assert check(config, *live).returncode == WARNING
+    assert check(config, "--warn-days", "2", *live).returncode == OK
+    config = {NAME: to(server, pin=[f"{server.cert.pin} until={day(60)}", f"{backup.pin} until={day(60)}"])}
+    assert check(config, *live).returncode == OK
+    assert check(config, "--warn-days", "70", *live).returncode == WARNING
+
+
+def test_certificate_about_to_expire(check, tls_server, tmp_path, backup):
+    server = tls_server(cert=certs.self_signed(tmp_path, end=5))
+    config = {NAME: two_pins(server, backup)}
+    assert check(config).returncode == OK
+    assert check(config, "--live").returncode == WARNING
+    assert check(config, "--live", "--warn-days", "2").returncode == OK
+
+
+def test_mismatch(check, tls_server, backup, tmp_path):
+    server = tls_server()
+    run = check({NAME: to(server, pin=[backup.pin, certs.self_signed(tmp_path).pin])}, "--live")
+    assert run.returncode == CRITICAL
+    assert server.cert.pin in run.out + run.err
+    assert server.wait_done()[0].received == 0
+
+
+def test_pki_failure(check, tls_server, ca):
+    server = tls_server(cert=ca.issue(start=-9, end=-2))
+    run = check({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file())}, "--live")
+    assert run.returncode == CRITICAL
+    assert "expired" in run.out + run.err
+
+
+def test_expired_pins(check, tls_server, backup):
+    server = tls_server()
+    config = {NAME: to(server, pin=[f"{server.cert.pin} until={day(-2)}", f"{backup.pin} until={day(-2)}"])}
+    assert check(config, "--live").returncode == CRITICAL
+
+
+def test_unreachable(check, tls_server, backup):
+    server = tls_server()
+    run = check({NAME: two_pins(server, backup, address=f"127.0.0.1:{closed_port()}")}, "--live")
+    assert run.returncode == UNKNOWN
+    assert NAME in run.out + run.err
+
+
+def test_mismatch_outweighs_unreachable_and_warning(check, tls_server, backup, tmp_path):
+    server = tls_server()
+    config = {"a.test": two_pins(server, backup, address=f"127.0.0.1:{closed_port()}"),
+              "b.test": to(server, pin=[backup.pin, certs.self_signed(tmp_path).pin]),
+              "c.test": to(server)}
+    assert check(config, "--live").returncode == CRITICAL
+    assert check(config, "--live", "a.test", "c.test").returncode == UNKNOWN
+    assert check(config, "--live", "c.test").returncode == WARNING
+
+
+def test_named_sections_only(check, tls_server, backup):
+    one, two = tls_server(), tls_server()
+    run = check({"one.test": two_pins(one, backup), "two.test": two_pins(two, backup)}, "--live", "two.test")
+    assert run.returncode == OK, run.out + run.err
+    assert not one.conns and len(two.conns) == 1
+
+
+def test_unknown_section(check, tls_server, backup):
+    run = check({NAME: two_pins(tls_server(), backup)}, "--live", "nowhere.test")
+    assert run.returncode in (CRITICAL, UNKNOWN)
+    assert "nowhere.test" in run.out + run.err
+
+
+def test_broken_configuration(check, tmp_path):
+    run = check(f"[{NAME}]\nlisten = 127.0.0.1:0\npin = sha256//bad\nport = x\n")
+    assert run.returncode == CRITICAL
+    for line in (3, 4):
+        assert f"{tmp_path}/check.conf:{line}: " in run.out + run.err
+
+
+def test_missing_configuration(tmp_path):
+    run = run_pinproxy("check", "-c", tmp_path / "none.conf")
+    assert run.returncode == CRITICAL
+    assert "none.conf" in run.out + run.err
+
+
+def test_json(check, tls_server, backup):
+    server = tls_server()
+    run = check({NAME: two_pins(server, backup)}, "--live", "--json")
+    assert run.returncode == OK, run.out + run.err
+    json.loads(run.out)
+    assert NAME in run.out
+
+
+def test_json_of_a_failure(check, tls_server, backup):
+    server = tls_server()
+    run = check({NAME: two_pins(server, backup, address=f"127.0.0.1:{closed_port()}")}, "--live", "--json")
+    assert run.returncode == UNKNOWN
+    json.loads(run.out)
+
+
+def test_bad_option():
+    """A plugin's 2 is critical; what a wrong call exits with must not look like success or a warning."""
+    assert run_pinproxy("check", "--no-such-option").returncode in (CRITICAL, UNKNOWN)

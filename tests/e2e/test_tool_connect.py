@@ -1,0 +1,279 @@
+"""pinproxy connect: a pinned connection on stdin and stdout."""
+
+import os
+import signal
+import subprocess
+import threading
+
+import pytest
+
+import certs
+import servers
+from certs import NAME, day
+from config import ini, to
+from daemon import PINPROXY, environment, run_pinproxy
+from servers import closed_port
+from waiting import DEADLINE
+
+ACCEPTED, NETWORK, USAGE, TRUST, CONFIG = 0, 1, 2, 3, 78
+
+
+def http_server(conn):
+    """Answers one request and ends, as HTTP/1.0 does."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        more = conn.recv()
+        if not more:
+            return
+        request += more
+    body = b"<p>the page</p>\n"
+    conn.send(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    conn.close_notify()
+
+
+def test_pinned_to_a_certificate_file(tls_server, tmp_path):
+    server = tls_server()
+    (tmp_path / "server_cert.pem").write_bytes(server.cert.pem)
+    run = run_pinproxy("connect", f"localhost:{server.port}", "--pin", "cert:server_cert.pem", cwd=tmp_path,
+                       input=b"hello")
+    assert run.returncode == ACCEPTED, run.err
+    assert run.stdout == b"hello"
+
+
+def test_refused_with_both_subjects(tls_server, tmp_path):
+    server = tls_server(cert=certs.self_signed(tmp_path, subject=certs.subject_of("The Impostor")))
+    pinned = certs.self_signed(tmp_path, subject=certs.subject_of("The Real One"))
+    (tmp_path / "server_cert.pem").write_bytes(pinned.pem)
+    run = run_pinproxy("connect", f"localhost:{server.port}", "--pin", "cert:server_cert.pem", cwd=tmp_path,
+                       input=b"secret")
+    assert run.returncode == TRUST
+    assert "The Impostor" in run.err and "The Real One" in run.err
+    assert run.stdout == b""
+    server.stop()
+    server.saw_nothing(b"secret")
+
+
+def test_page_over_stdin(tls_server):
+    server = tls_server(http_server)
+    run = run_pinproxy("connect", server.address, "--pin", server.cert.pin,
+                       input=b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    assert run.returncode == ACCEPTED, run.err
+    assert run.stdout.startswith(b"HTTP/1.0 200 OK\r\n")
+    assert run.stdout.endswith(b"<p>the page</p>\n")
+
+
+@pytest.mark.parametrize("first", [0, 60], ids=["silent", "in_the_handshake"])
+def test_stalled_server(first, tls_server, relay, tmp_path):
+    """A deadline ends it: its own default is in seconds, the configuration's shorter."""
+    stalled = relay(tls_server(), first)
+    path = tmp_path / "stalled.conf"
+    path.write_text(ini({NAME: to(stalled, handshake_timeout="400ms")}))
+    run = run_pinproxy("connect", "-c", path, NAME, input=b"hello")
+    assert run.returncode == NETWORK
+    assert run.err
+
+
+@pytest.mark.slow
+def test_stalled_server_and_the_default_deadline(raw_server, tls_server):
+    server = raw_server(servers.silence)
+    run = run_pinproxy("connect", server.address, "--pin", tls_server().cert.pin, input=b"hello")
+    assert run.returncode == NETWORK
+    assert run.err
+
+
+def test_large_both_ways(tls_server):
+    server, data = tls_server(), os.urandom(20_000_000)
+    run = run_pinproxy("connect", server.address, "--pin", server.cert.pin, input=data)
+    assert run.returncode == ACCEPTED, run.err
+    assert run.stdout == data
+
+
+def test_answer_after_the_end_of_stdin(tls_server):
+    answer = os.urandom(3_000_000)
+    server = tls_server(servers.answer_after_end(answer))
+    run = run_pinproxy("connect", server.address, "--pin", server.cert.pin, input=b"request")
+    assert run.returncode == ACCEPTED, run.err
+    assert run.stdout == answer
+    assert server.conns[0].plaintext == b"request"
+
+
+def test_stdin_from_a_file_and_stdout_to_a_file(tls_server, tmp_path):
+    """Regular files, which an event loop cannot poll."""
+    server, data = tls_server(), os.urandom(1_000_000)
+    (tmp_path / "in").write_bytes(data)
+    with open(tmp_path / "in", "rb") as source, open(tmp_path / "out", "wb") as sink:
+        done = subprocess.run([PINPROXY, "connect", server.address, "--pin", server.cert.pin],
+                              stdin=source, stdout=sink, stderr=subprocess.PIPE, env=environment(), timeout=DEADLINE)
+    assert done.returncode == ACCEPTED, done.stderr
+    assert (tmp_path / "out").read_bytes() == data
+
+
+def test_stdin_from_nowhere(tls_server):
+    server = tls_server(servers.send_then_listen(b"a banner\n"))
+    run = run_pinproxy("connect", server.address, "--pin", server.cert.pin)
+    assert run.returncode == ACCEPTED, run.err
+    assert run.stdout == b"a banner\n"
+
+
+def test_reader_that_goes_away(tls_server):
+    """`pinproxy connect ... | head -1` ends."""
+    server = tls_server(servers.pour)
+    process = subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+    process.stdout.read(1000)
+    process.stdout.close()
+    try:
+        assert process.wait(DEADLINE) != 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stderr.close()
+
+
+def test_interactive(tls_server):
+    """Each line goes out when it is written, not at the end."""
+    server = tls_server()
+    process = subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment())
+    guard = threading.Timer(DEADLINE, process.kill)
+    guard.start()
+    try:
+        for line in (b"one\n", b"two\n", b"three\n"):
+            process.stdin.write(line)
+            assert process.stdout.readline() == line
+        process.stdin.close()
+        assert process.stdout.read() == b""
+        assert process.wait(DEADLINE) == ACCEPTED
+    finally:
+        guard.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_repeated_pin(tls_server, tmp_path):
+    server, other = tls_server(), certs.self_signed(tmp_path)
+    run = run_pinproxy("connect", server.address, "--pin", other.pin, "--pin", server.cert.cert_pin, input=b"hello")
+    assert run.returncode == ACCEPTED, run.err
+    assert run.stdout == b"hello"
+
+
+@pytest.mark.parametrize("form", ["pin", "cert_pin", "csr", "pubkey", "der"])
+def test_pin_forms(form, tls_server):
+    server = tls_server()
+    cert = server.cert
+    pin = {"pin": cert.pin, "cert_pin": cert.cert_pin, "csr": f"key:{cert.csr_file()}",
+           "pubkey": f"key:{cert.pubkey_file()}", "der": f"cert:{cert.der_file()}"}[form]
+    run = run_pinproxy("connect", "--pin", pin, server.address, input=b"hello")
+    assert run.returncode == ACCEPTED, run.err
+
+
+def test_expired_pin_is_refused(tls_server):
+    server = tls_server()
+    run = run_pinproxy("connect", server.address, "--pin", f"{server.cert.pin} until={day(-2)}", input=b"secret")
+    assert run.returncode == TRUST
+    server.stop()
+    server.saw_nothing(b"secret")
+
+
+def test_truncated_answer(tls_server):
+    """A failure, with all that was authenticated before it."""
+    server = tls_server(servers.send_then_cut(b"half an answer"))
+    run = run_pinproxy("connect", server.address, "--pin", server.cert.pin)
+    assert run.returncode == NETWORK
+    assert run.stdout == b"half an answer"
+
+
+@pytest.mark.parametrize("behave", [servers.garbage, servers.hang_up, servers.reset_at_hello])
+def test_no_tls_server(behave, raw_server, tmp_path):
+    server = raw_server(behave)
+    run = run_pinproxy("connect", server.address, "--pin", certs.self_signed(tmp_path).pin, input=b"secret")
+    assert run.returncode == NETWORK
+    server.stop()
+    server.saw_nothing(b"secret")
+
+
+def test_nobody_listens(tmp_path):
+    run = run_pinproxy("connect", f"127.0.0.1:{closed_port()}", "--pin", certs.self_signed(tmp_path).pin)
+    assert run.returncode == NETWORK
+    assert "refused" in run.err.lower()
+
+
+def test_section_of_a_configuration(tls_server, ca, tmp_path):
+    server = tls_server(cert=ca.issue())
+    path = tmp_path / "pinproxyd.conf"
+    path.write_text(ini({
+        NAME: to(server, verify="pin+pki", ca_file=ca.cert.pem_file(), sni="front.test"),
+        "other.test": to(server, pin=certs.self_signed(tmp_path).pin),
+        "revoked.test": to(server, revoked=server.cert.pin),
+    }))
+    run = run_pinproxy("connect", "-c", path, NAME, input=b"hello")
+    assert run.returncode == ACCEPTED, run.err
+    assert run.stdout == b"hello"
+    assert server.conns[0].sni == "front.test"
+    assert run_pinproxy("connect", "-c", path, "other.test", input=b"secret").returncode == TRUST
+    assert run_pinproxy("connect", "-c", path, "revoked.test", input=b"secret").returncode == TRUST
+    server.stop()
+    assert not any(b"secret" in conn.plaintext for conn in server.conns)
+
+
+def test_section_that_is_not_there(tls_server, tmp_path):
+    path = tmp_path / "pinproxyd.conf"
+    path.write_text(ini({NAME: to(tls_server())}))
+    run = run_pinproxy("connect", "-c", path, "nowhere.test")
+    assert run.returncode in (USAGE, CONFIG)
+    assert "nowhere.test" in run.err
+
+
+def test_broken_configuration(tmp_path):
+    path = tmp_path / "pinproxyd.conf"
+    path.write_text(f"[{NAME}]\npin = bad\n")
+    run = run_pinproxy("connect", "-c", path, NAME)
+    assert run.returncode == CONFIG
+    assert f"{path}:2: " in run.err
+
+
+def test_missing_configuration(tmp_path):
+    run = run_pinproxy("connect", "-c", tmp_path / "none.conf", NAME)
+    assert run.returncode == CONFIG
+    assert "none.conf" in run.err
+
+
+GOOD = "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["a.test:443"], ["--pin", GOOD], ["a.test", "--pin"], ["a.test", "--pin", "sha256//short"],
+    ["a.test", "--pin", "cert:no-such-file.pem"], ["a.test", "--pin", GOOD, "--pin", GOOD],
+    ["a..test", "--pin", GOOD], ["a.test:99999", "--pin", GOOD], ["a.test", "b.test", "--pin", GOOD],
+    ["a.test", "--pin", GOOD, "--no-such-option"], ["a.test", "--pin", ""],
+], ids=["nothing", "no_pin", "no_host", "pin_without_value", "bad_pin", "missing_file", "same_pin_twice", "bad_host",
+        "bad_port", "two_hosts", "unknown_option", "empty_pin"])
+def test_usage(arguments):
+    run = run_pinproxy("connect", *arguments)
+    assert run.returncode == USAGE, run.err
+    assert run.err
+    assert run.stdout == b""
+
+
+def test_as_ssh_uses_it(tls_server):
+    """A signal ends it, as ssh does to its ProxyCommand."""
+    server = tls_server()
+    process = subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment())
+    guard = threading.Timer(DEADLINE, process.kill)
+    guard.start()
+    try:
+        process.stdin.write(b"SSH-2.0-x\n")
+        assert process.stdout.readline() == b"SSH-2.0-x\n"
+        process.send_signal(signal.SIGHUP)
+        process.wait(DEADLINE)
+        assert process.returncode != -signal.SIGKILL
+        assert server.wait_done()[0].end
+    finally:
+        guard.cancel()
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()

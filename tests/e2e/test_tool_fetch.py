@@ -1,0 +1,126 @@
+"""pinproxy fetch: what a host presents now."""
+
+import json
+import re
+
+import pytest
+
+import certs
+import servers
+from certs import NAME
+from clients import talk
+from daemon import run_pinproxy, run_pinproxyd
+from servers import closed_port
+
+
+def test_shows_the_chain_and_its_pins(tls_server, ca, tmp_path):
+    inner = certs.CA(tmp_path, "Inner Authority", parent=ca)
+    server = tls_server(cert=inner.issue(["server.test", "www.server.test"]))
+    run = run_pinproxy("fetch", server.address)
+    assert run.returncode == 0, run.err
+    for text in ("Inner Authority", "www.server.test", server.cert.pin, inner.cert.pin,
+                 server.cert.cert.not_valid_after.strftime("%Y-%m-%d")):
+        assert text in run.out
+    assert server.cert.hex in run.out.lower().replace(":", "")
+
+
+def test_says_that_it_is_not_yet_trusted(tls_server):
+    run = run_pinproxy("fetch", tls_server().address)
+    assert re.search(r"not.{0,40}trust|confirm", run.out + run.err, re.S | re.I)
+
+
+def test_server_hears_no_plaintext(tls_server):
+    server = tls_server()
+    run_pinproxy("fetch", server.address)
+    assert server.wait_done()[0].received == 0
+
+
+def test_sni(tls_server):
+    server = tls_server()
+    assert run_pinproxy("fetch", server.address, "--sni", "front.test").returncode == 0
+    assert run_pinproxy("fetch", "--sni", "other.test", f"localhost:{server.port}").returncode == 0
+    assert run_pinproxy("fetch", f"localhost:{server.port}").returncode == 0
+    assert run_pinproxy("fetch", server.address).returncode == 0
+    assert [conn.sni for conn in server.wait_done(4)] == ["front.test", "other.test", "localhost", None]
+
+
+def test_ini_is_a_section_that_works(pinproxyd, tls_server):
+    server = tls_server()
+    run = run_pinproxy("fetch", f"localhost:{server.port}", "--ini")
+    assert run.returncode == 0, run.err
+    assert server.cert.pin in run.out
+    text = re.sub(r"(?m)^\s*[;#]?\s*listen\s*=.*\n", "", run.out)
+    text = re.sub(r"(?m)^(\[.*\])$", r"\1\nlisten = 127.0.0.1:0", text)
+    daemon = pinproxyd(text)
+    section = daemon.wait_event(event="listen")["section"]
+    assert talk(daemon.address(section), b"hello") == b"hello"
+
+
+def test_ini_alone_is_a_valid_configuration(tls_server, tmp_path):
+    (tmp_path / "pasted.conf").write_text(run_pinproxy("fetch", f"localhost:{tls_server().port}", "--ini").out)
+    run = run_pinproxyd("-t", "-c", tmp_path / "pasted.conf")
+    assert run.returncode == 0, run.err
+
+
+def test_json(tls_server):
+    server = tls_server()
+    run = run_pinproxy("fetch", server.address, "--json")
+    assert run.returncode == 0, run.err
+    json.loads(run.out)
+    assert server.cert.pin in run.out
+
+
+def test_ipv6(tls_server):
+    server = tls_server(host="::1")
+    run = run_pinproxy("fetch", server.address)
+    assert run.returncode == 0, run.err
+    assert server.cert.pin in run.out
+
+
+def test_expired_and_nameless_certificates_are_shown_as_well(tls_server, tmp_path):
+    server = tls_server(cert=certs.self_signed(tmp_path, names=[], start=-9, end=-2))
+    run = run_pinproxy("fetch", server.address)
+    assert run.returncode == 0, run.err
+    assert server.cert.pin in run.out
+
+
+def test_evil_subject_does_not_reach_the_terminal(tls_server, tmp_path):
+    server = tls_server(cert=certs.with_subject_bytes(tmp_path, b"evil\n[x]\npin = y\x1b[2J\xff\x9b end"))
+    for form in ([], ["--ini"], ["--json"]):
+        run = run_pinproxy("fetch", server.address, *form)
+        assert run.returncode == 0, run.err
+        text = run.stdout.decode("utf-8")
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
+        assert "\npin = y" not in text
+        assert server.cert.pin in text
+
+
+@pytest.mark.parametrize("behave", [servers.garbage, servers.hang_up, servers.reset_at_hello])
+def test_no_tls_server(behave, raw_server):
+    run = run_pinproxy("fetch", raw_server(behave).address)
+    assert run.returncode == 1
+    assert run.err
+
+
+def test_nobody_listens():
+    run = run_pinproxy("fetch", f"127.0.0.1:{closed_port()}")
+    assert run.returncode == 1
+    assert "refused" in run.err.lower()
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["a.test", "b.test"], ["a..test"], [".test"], ["a.test:0"], ["a.test:70000"], ["a.test", "--no-such-option"],
+    ["a.test", "--ini", "--json"], ["a.test", "--sni"], ["-a.test"], [""]],
+    ids=["nothing", "two_hosts", "empty_label", "leading_dot", "port_0", "port_70000", "unknown_option",
+         "ini_and_json", "sni_without_name", "dash", "empty"])
+def test_usage(arguments):
+    run = run_pinproxy("fetch", *arguments)
+    assert run.returncode == 2, run.err
+    assert run.err
+
+
+@pytest.mark.parametrize("option", [["--starttls", "smtp"], ["--via", "socks5://127.0.0.1:1"]])
+def test_options_of_later_versions_are_not_ignored(option):
+    run = run_pinproxy("fetch", NAME, *option)
+    assert run.returncode == 2
+    assert option[0] in run.err

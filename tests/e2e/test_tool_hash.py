@@ -1,0 +1,118 @@
+"""pinproxy hash: the same digests as openssl's."""
+
+import base64
+import json
+import subprocess
+
+import pytest
+
+import certs
+from daemon import run_pinproxy
+
+
+def openssl(*arguments, input=None):
+    return subprocess.run(["openssl", *map(str, arguments)], input=input, capture_output=True, check=True).stdout
+
+
+def openssl_key_pin(key_file):
+    der = openssl("pkey", "-in", key_file, "-pubout", "-outform", "der")
+    return "sha256//" + base64.b64encode(openssl("dgst", "-sha256", "-binary", input=der)).decode()
+
+
+def openssl_fingerprint(cert_file):
+    """cert:sha256:HEX, in lower case and without colons."""
+    line = openssl("x509", "-in", cert_file, "-noout", "-fingerprint", "-sha256").decode()
+    return line.split("=")[1].strip().replace(":", "").lower()
+
+
+def plain(text):
+    return text.lower().replace(":", "")
+
+
+@pytest.fixture(params=[certs.ec_key, certs.rsa_key], ids=["ecdsa", "rsa"])
+def cert(request, tmp_path):
+    return certs.self_signed(tmp_path, key=request.param())
+
+
+@pytest.mark.parametrize("kind", ["pem_file", "der_file"])
+def test_certificate(kind, cert):
+    run = run_pinproxy("hash", getattr(cert, kind)())
+    assert run.returncode == 0, run.err
+    assert openssl_key_pin(cert.key_file()) in run.out
+    assert openssl_fingerprint(cert.pem_file()) in plain(run.out)
+
+
+@pytest.mark.parametrize("kind", ["key_file", "key_der_file", "pubkey_file", "pubkey_der_file", "csr_file", "csr_der_file"])
+def test_key_and_csr(kind, cert):
+    run = run_pinproxy("hash", getattr(cert, kind)())
+    assert run.returncode == 0, run.err
+    assert openssl_key_pin(cert.key_file()) in run.out
+
+
+def test_private_key_of_the_old_form(tmp_path):
+    """As `openssl ecparam -genkey` and `openssl rsa -traditional` write them."""
+    cert = certs.self_signed(tmp_path)
+    old = tmp_path / "old.pem"
+    old.write_bytes(openssl("ec", "-in", cert.key_file()))
+    assert b"EC PRIVATE KEY" in old.read_bytes()
+    run = run_pinproxy("hash", old)
+    assert run.returncode == 0, run.err
+    assert cert.pin in run.out
+
+
+def test_from_stdin(cert):
+    run = run_pinproxy("hash", "-", input=cert.pem)
+    assert run.returncode == 0, run.err
+    assert cert.pin in run.out
+
+
+def test_several_files_and_a_bundle(tmp_path):
+    one, two, three = (certs.self_signed(tmp_path) for _ in range(3))
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(one.pem + two.pem)
+    run = run_pinproxy("hash", bundle, three.csr_file())
+    assert run.returncode == 0, run.err
+    for cert in (one, two, three):
+        assert cert.pin in run.out
+
+
+def test_json(cert):
+    run = run_pinproxy("hash", "--json", cert.pem_file())
+    assert run.returncode == 0, run.err
+    json.loads(run.out)
+    assert cert.pin in run.out
+    assert cert.hex in plain(run.out)
+
+
+def test_json_after_the_file(cert):
+    run = run_pinproxy("hash", cert.pem_file(), "--json")
+    assert run.returncode == 0, run.err
+    json.loads(run.out)
+
+
+def test_private_key_itself_is_never_shown(cert):
+    run = run_pinproxy("hash", cert.key_file())
+    assert "PRIVATE" not in run.out + run.err
+    secret = cert.key_file().read_text().splitlines()[1]
+    assert secret not in run.out + run.err
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"nothing of the kind\n", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"],
+    ids=["empty", "other_text", "broken_pem"])
+def test_no_such_thing_in_the_file(content, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    run = run_pinproxy("hash", path)
+    assert run.returncode == 1
+    assert str(path) in run.err
+
+
+def test_missing_file(tmp_path):
+    run = run_pinproxy("hash", tmp_path / "none.pem")
+    assert run.returncode == 1
+    assert "none.pem" in run.err
+
+
+def test_no_file_at_all():
+    assert run_pinproxy("hash").returncode == 2

@@ -1,0 +1,32 @@
+"""Waiting with a deadline. No test asserts how long a thing took; a deadline only turns a hang into a failure."""
+
+import os
+import time
+
+# Sanitizers and valgrind slow the daemon; the deadlines stretch with them.
+PATIENCE = float(os.environ.get("PINPROXY_PATIENCE", "8" if os.environ.get("PINPROXY_WRAPPER") else "1"))
+DEADLINE = 20 * PATIENCE
+
+
+def wait_until(condition, what, deadline=DEADLINE):
+    """Polls until condition() is true and returns its value; fails when the deadline has passed."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"waited {deadline:.0f} s in vain: {what}"
+        time.sleep(0.01)
+
+
+def wait_steady(measure, quiet=0.7, deadline=DEADLINE):
+    """Polls until measure() has not changed for `quiet` seconds, and returns it."""
+    end = time.monotonic() + deadline
+    last, since = measure(), time.monotonic()
+    while time.monotonic() - since < quiet:
+        assert time.monotonic() < end, "never came to rest"
+        time.sleep(0.02)
+        now = measure()
+        if now != last:
+            last, since = now, time.monotonic()
+    return last

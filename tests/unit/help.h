@@ -1,0 +1,34 @@
+/* What the unit tests share: cmocka, a directory of their own, and what was written to stderr. */
+#ifndef UNIT_HELP_H
+#define UNIT_HELP_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* A directory that goes away with all that is in it when the program ends. */
+const char *temp_dir(void);
+
+/* A path in it, as printf would write it. Kept until the program ends. */
+const char *temp_path(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Writes a file there; subdirectories of its name are made. Returns the path. */
+const char *temp_file(const char *name, const void *bytes, size_t n);
+const char *temp_text(const char *name, const char *text);
+
+/* From now on stderr goes to a file; capture_end() brings it back and returns what was written. */
+void capture_start(void);
+char *capture_end(void);
+
+/* Fails with a readable message unless text contains part. */
+void assert_contains(const char *text, const char *part);
+
+/* Pseudo-random numbers, the same in each run. */
+uint32_t random_next(uint32_t *seed);
+
+#endif

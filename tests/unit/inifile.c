@@ -1,0 +1,502 @@
+/* config/inifile: what is written is what is read, or an error with its line; nothing between. */
+#include "config/inifile.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/strbuf.h"
+#include "help.h"
+
+struct result {
+    struct arena arena;
+    struct inifile file;
+    struct problems problems;
+};
+
+static void parse(struct result *r, const char *text, size_t n)
+{
+    char *copy = malloc(n ? n : 1); /* of the exact size: one byte too far is seen */
+
+    assert_non_null(copy);
+    memcpy(copy, text, n);
+    memset(r, 0, sizeof(*r));
+    inifile_parse("x.conf", copy, n, &r->arena, &r->file, &r->problems);
+    free(copy);
+}
+
+static void done(struct result *r)
+{
+    arena_free(&r->arena);
+    problems_free(&r->problems);
+}
+
+/* "1[s] 2k=v 3k+=v": each entry with its line, a '+' for one that goes on. */
+static char *outline(const struct inifile *f)
+{
+    struct strbuf out = {0};
+    size_t i;
+
+    for (i = 0; i < f->count; i++) {
+        const struct inifile_entry *e = &f->entries[i];
+
+        strbuf_addf(&out, "%s%u", i ? " " : "", e->where.line);
+        if (e->key)
+            strbuf_addf(&out, "%s%s=%s", e->key, e->continued ? "+" : "", e->value);
+        else
+            strbuf_addf(&out, "[%s]", e->section);
+    }
+    return strbuf_detach(&out);
+}
+
+static void expect(const char *text, const char *want)
+{
+    struct result r;
+    char *got;
+
+    parse(&r, text, strlen(text));
+    if (r.problems.count)
+        fail_msg("%s:%u: %s", text, r.problems.items[0].line, r.problems.items[0].text);
+    got = outline(&r.file);
+    assert_string_equal(got, want);
+    free(got);
+    done(&r);
+}
+
+static void refuse_bytes(const char *text, size_t n, unsigned line, const char *part)
+{
+    struct result r;
+
+    parse(&r, text, n);
+    if (r.problems.count == 0)
+        fail_msg("taken: %s", text);
+    assert_int_equal(r.problems.items[0].line, line);
+    assert_string_equal(r.problems.items[0].file, "x.conf");
+    assert_contains(r.problems.items[0].text, part);
+    done(&r);
+}
+
+static void refuse(const char *text, unsigned line, const char *part)
+{
+    refuse_bytes(text, strlen(text), line, part);
+}
+
+static void entries_come_with_their_lines(void **state)
+{
+    (void)state;
+    expect("", "");
+    expect("\n\n", "");
+    expect("[a]\nk = v\n\n[b]\nk: w\n", "1[a] 2k=v 4[b] 5k=w");
+    expect("[a]\nk=v", "1[a] 2k=v");
+    expect("[a]\r\nk = v\r\n", "1[a] 2k=v");
+    expect("\xef\xbb\xbf[a]\nk = v\n", "1[a] 2k=v");
+    expect("\xef\xbb\xbf; comment\n[a]\nk = v\n", "2[a] 3k=v");
+    expect("[a]\nk =\n", "1[a] 2k=");
+    expect("[a]\nk = a = b : c\n", "1[a] 2k=a = b : c");
+    expect("[ a b ]\nlong key = v\n", "1[a b] 2long key=v");
+    expect("  [a]\n  k = v\n", "1[a] 2k=v");
+    expect("[empty]\n[other]\n", "1[empty] 2[other]");
+    expect("[::1]\nk = v\n", "1[::1] 2k=v");
+}
+
+static void comments_are_not_values(void **state)
+{
+    (void)state;
+    expect("; c\n# c\n[a] ; c\n  # c\n  ; c\nk = v ; c\n", "3[a] 6k=v");
+    expect("[a] # c\nk = v\n", "1[a] 2k=v");
+    expect("[a];c\nk = v\n", "1[a] 2k=v");
+    expect("[a]\nk = v;w\n", "1[a] 2k=v;w");
+    expect("[a]\nk = v # w\n", "1[a] 2k=v # w");
+    expect("[a]\nk = v\t;c\n", "1[a] 2k=v");
+    expect("[a]\nk = ; c\n", "1[a] 2k=");
+    expect("[a]\nk = v\n  w ; c\n  ; c\n  # c\n  x;y\n", "1[a] 2k=v 3k+=w 6k+=x;y");
+}
+
+/* Only a semicolon with a space before it starts a comment. */
+static void a_value_that_starts_with_a_semicolon_is_not_dropped(void **state)
+{
+    struct result r;
+
+    (void)state;
+    parse(&r, "[a]\nk =;v\n", 10);
+    if (r.problems.count == 0) {
+        assert_int_equal(r.file.count, 2);
+        assert_string_equal(r.file.entries[1].value, ";v");
+    }
+    done(&r);
+}
+
+static void indented_lines_go_on_with_the_key(void **state)
+{
+    (void)state;
+    expect("[a]\nk = v\n  w\n\n\tx = y\n  [z]\nl = 1\n  2\n",
+           "1[a] 2k=v 3k+=w 5k+=x = y 6k+=[z] 7l=1 8l+=2");
+    expect("[a]\nk =\n  v\n", "1[a] 2k= 3k+=v");
+    expect("[a]\r\nk = v\r\n  w\r\n", "1[a] 2k=v 3k+=w");
+    /* a new section ends it */
+    expect("[a]\nk = v\n[b]\n  l = w\n", "1[a] 2k=v 3[b] 4l=w");
+}
+
+static void what_is_no_line_is_an_error(void **state)
+{
+    (void)state;
+    refuse("[a]\nk = v\nnonsense\n", 3, "expected 'key = value'");
+    refuse("[a\nk = v\n", 1, "must end with ']'");
+    refuse("[a] k = v\n", 1, "nothing may follow");
+    refuse("[a]]\n", 1, "nothing may follow");
+    refuse("[]\n", 1, "needs a name");
+    refuse("[  ]\n", 1, "needs a name");
+    refuse("[a]\n= v\n", 2, "a key is missing");
+    refuse("[a]\n: v\n", 2, "a key is missing");
+    refuse("k = v\n[a]\n", 1, "before the first");
+    refuse("  k = v\n[a]\n", 1, "before the first");
+    refuse("[a]\n\n\nk ; = v\n", 4, "expected");
+    refuse("[a]\nk = v\n\xef\xbb\xbfl = w\nnonsense\n", 4, "expected");
+}
+
+static void a_semicolon_inside_of_a_head_is_an_error(void **state)
+{
+    struct result r;
+    static const char text[] = "[a ;b]\nk = v\nnonsense\n";
+
+    (void)state;
+    refuse("\n[a ;b]\nk = v\n", 2, "");
+    /* and it is told even when it is not the only fault */
+    parse(&r, text, strlen(text));
+    assert_int_equal(r.problems.count, 2);
+    done(&r);
+}
+
+/* A bad head takes the keys below it with it: they belong to no other section. */
+static void keys_below_a_bad_head_are_nobodys(void **state)
+{
+    static const char text[] = "[a]\nk = 1\n[b\nk = 2\n  3\nl = 4\n[c]\nm = 5\n";
+    struct result r;
+    char *got;
+
+    (void)state;
+    parse(&r, text, strlen(text));
+    assert_int_equal(r.problems.count, 1);
+    assert_int_equal(r.problems.items[0].line, 3);
+    got = outline(&r.file);
+    assert_string_equal(got, "1[a] 2k=1 7[c] 8m=5");
+    free(got);
+    done(&r);
+
+    /* one fault is told once, also in the first section */
+    parse(&r, "[a\nk = 1\n", 9);
+    assert_int_equal(r.problems.count, 1);
+    done(&r);
+}
+
+static void a_nul_byte_is_an_error(void **state)
+{
+    static const char first[] = "\0[a]\n", middle[] = "[a]\nk = v\0w\n", last[] = "[a]\nk = v\0";
+    static const char comment[] = "[a]\n; x\0y\nk = v\n";
+
+    (void)state;
+    refuse_bytes(first, sizeof(first) - 1, 1, "NUL");
+    refuse_bytes(middle, sizeof(middle) - 1, 2, "NUL");
+    refuse_bytes(last, sizeof(last) - 1, 2, "NUL");
+    refuse_bytes(comment, sizeof(comment) - 1, 2, "NUL");
+}
+
+/* A line of n bytes, of one of several kinds, with an end. */
+static void try_line(const char *start, size_t n, const char *end, bool fits)
+{
+    struct strbuf text = {0};
+    struct result r;
+    size_t value = n - strlen(start);
+
+    strbuf_add(&text, "[a]\nz = 1\n");
+    strbuf_add(&text, start);
+    while (text.len < 10 + n)
+        strbuf_add(&text, "x");
+    strbuf_add(&text, end);
+    parse(&r, text.data, text.len);
+    if (fits) {
+        assert_int_equal(r.problems.count, 0);
+        assert_int_equal(r.file.count, 3);
+        assert_int_equal(r.file.entries[2].where.line, 3);
+        assert_int_equal(strlen(r.file.entries[2].value), value);
+        assert_int_equal(strspn(r.file.entries[2].value, "x"), value);
+    } else {
+        assert_int_equal(r.problems.count, 1);
+        assert_int_equal(r.problems.items[0].line, 3);
+        assert_contains(r.problems.items[0].text, "fit");
+        assert_int_equal(r.file.count, 2);
+    }
+    done(&r);
+    strbuf_free(&text);
+}
+
+static void a_line_is_whole_up_to_199_bytes_and_an_error_beyond(void **state)
+{
+    static const char *const starts[] = {"k = ", "   ", "k="};
+    size_t i, n;
+
+    (void)state;
+    for (i = 0; i < COUNT(starts); i++) {
+        for (n = 190; n < 210; n++) {
+            try_line(starts[i], n, "\n", n <= 199);
+            try_line(starts[i], n, "", n <= 199);
+            try_line(starts[i], n, "\r\n", n + 1 <= 199);
+            try_line(starts[i], n, " ; c\n", n + 4 <= 199);
+        }
+        for (n = 390; n < 410; n++)
+            try_line(starts[i], n, "\n", false);
+    }
+}
+
+static void a_section_name_is_whole_up_to_49_bytes_and_an_error_beyond(void **state)
+{
+    size_t n;
+
+    (void)state;
+    for (n = 45; n < 54; n++) {
+        char name[64] = {0}, text[128];
+        struct result r;
+
+        memset(name, 'n', n);
+        snprintf(text, sizeof(text), "[%s]\nk = v\n", name);
+        parse(&r, text, strlen(text));
+        if (n <= 49) {
+            assert_int_equal(r.problems.count, 0);
+            assert_string_equal(r.file.entries[1].section, name);
+        } else {
+            assert_true(r.problems.count > 0);
+            assert_int_equal(r.problems.items[0].line, 1);
+            assert_contains(r.problems.items[0].text, "host = n");
+            assert_int_equal(r.file.count, 0);
+        }
+        done(&r);
+    }
+}
+
+static void a_key_is_whole_up_to_49_bytes_and_an_error_beyond(void **state)
+{
+    size_t n;
+
+    (void)state;
+    for (n = 45; n < 54; n++) {
+        char key[64] = {0}, text[128];
+        struct result r;
+
+        memset(key, 'k', n);
+        snprintf(text, sizeof(text), "[a]\n%s = v\n  w\n", key);
+        parse(&r, text, strlen(text));
+        if (n <= 49) {
+            assert_int_equal(r.problems.count, 0);
+            assert_string_equal(r.file.entries[1].key, key);
+            assert_string_equal(r.file.entries[2].key, key);
+        } else {
+            assert_true(r.problems.count > 0);
+            assert_int_equal(r.problems.items[0].line, 2);
+        }
+        done(&r);
+    }
+}
+
+/*
+ * The reference: the syntax of pinproxyd.conf(5), read without inih. Writes the outline of the
+ * entries before the first faulty line, and returns that line, or 0.
+ */
+
+static const char *const spaces = " \t\r\v\f";
+
+static void strip(char **s)
+{
+    size_t n;
+
+    *s += strspn(*s, spaces);
+    for (n = strlen(*s); n && strchr(spaces, (*s)[n - 1]); n--)
+        (*s)[n - 1] = '\0';
+}
+
+static void strip_comment(char *s)
+{
+    char *p;
+
+    for (p = s; *p; p++)
+        if (*p == ';' && p > s && strchr(spaces, p[-1]))
+            break;
+    *p = '\0';
+}
+
+static bool reference_line(char *line, unsigned number, char *key, struct strbuf *out)
+{
+    const bool indented = *line && strchr(spaces, *line);
+    char *s = line, *end;
+
+    strip(&s);
+    if (!*s || *s == ';' || *s == '#')
+        return *s ? strlen(line) <= 199 : true;
+    if (strlen(line) > 199)
+        return false;
+    if (indented && *key) {
+        strip_comment(s);
+        strip(&s);
+        strbuf_addf(out, " %u%s+=%s", number, key, s);
+        return true;
+    }
+    if (*s == '[') {
+        end = strchr(s, ']');
+        if (!end)
+            return false;
+        *end++ = '\0';
+        s++;
+        if (strstr(s, " ;") || strstr(s, "\t;")) {
+            *key = '\1'; /* see a_semicolon_inside_of_a_head_is_an_error */
+            return false;
+        }
+        strip(&s);
+        strip(&end);
+        if (!*s || strlen(s) > 49 || (*end && *end != ';' && *end != '#'))
+            return false;
+        *key = '\0';
+        strbuf_addf(out, " %u[%s]", number, s);
+        return true;
+    }
+    end = strpbrk(s, "=:");
+    if (!end || out->len == 0)
+        return false;
+    *end++ = '\0';
+    if (strstr(s, " ;") || strstr(s, "\t;"))
+        return false;
+    strip(&s);
+    if (!*s || strlen(s) > 49)
+        return false;
+    strcpy(key, s);
+    strip_comment(end);
+    strip(&end);
+    strbuf_addf(out, " %u%s=%s", number, key, end);
+    return true;
+}
+
+#define UNSETTLED (~0U)
+
+static unsigned reference(const char *text, size_t n, struct strbuf *out)
+{
+    char key[64] = "";
+    unsigned number = 0;
+
+    if (n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+        text += 3;
+        n -= 3;
+    }
+    while (n) {
+        const char *newline = memchr(text, '\n', n);
+        size_t len = newline ? (size_t)(newline - text) : n;
+        char *line = xstrndup(text, len);
+        bool ok = !memchr(line, 0, len) && reference_line(line, ++number, key, out);
+
+        free(line);
+        if (!ok)
+            return *key == '\1' ? UNSETTLED : number;
+        text += len + (newline ? 1 : 0);
+        n -= len + (newline ? 1 : 0);
+    }
+    return 0;
+}
+
+static void random_files_are_read_as_the_manual_says(void **state)
+{
+    static const char *const tokens[] = {
+        "\n",          "\n",
+        "\n",          "\n ",
+        "\r\n",        "\n\t",
+        " ",           "\t",
+        "[a]",         "\n[b]\n",
+        "[",           "]",
+        "k",           "key",
+        " = ",         "= ",
+        ":",           "= v",
+        "v",           "w x",
+        " ;",          " ; c",
+        ";",           "#",
+        "\n#",         "\n;",
+        "\nk = v\n",   "\nl: 1 2 ; c\n  3\n",
+        "\n[c] ; c\n", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    };
+    uint32_t seed = 20270115;
+    int round, clean = 0;
+
+    (void)state;
+    for (round = 0; round < 60000; round++) {
+        struct strbuf text = {0}, want = {0};
+        unsigned count = 1 + random_next(&seed) % 24, fault, i;
+        struct result r;
+        char *got;
+
+        strbuf_add(&text, random_next(&seed) % 8 ? "[s]\n" : "");
+        while (count--)
+            strbuf_add(&text, tokens[random_next(&seed) % COUNT(tokens)]);
+        if (strstr(strbuf_text(&text), "=;") || strstr(strbuf_text(&text), ":;")) {
+            strbuf_free(&text); /* see a_value_that_starts_with_a_semicolon_is_not_dropped */
+            continue;
+        }
+        fault = reference(strbuf_text(&text), text.len, &want);
+        parse(&r, strbuf_text(&text), text.len);
+        if (fault == 0) {
+            clean++;
+            got = outline(&r.file);
+            if (r.problems.count || strcmp(got, want.len ? want.data + 1 : "") != 0)
+                fail_msg("\n---\n%s\n---\nwant%s\ngot  %s\n%s", strbuf_text(&text),
+                         strbuf_text(&want), got, r.problems.count ? r.problems.items[0].text : "");
+            free(got);
+        } else if (fault != UNSETTLED) {
+            unsigned first = ~0U;
+
+            for (i = 0; i < r.problems.count; i++)
+                if (r.problems.items[i].line < first)
+                    first = r.problems.items[i].line;
+            if (first != fault)
+                fail_msg("\n---\n%s\n---\nfault in line %u, reported %u", strbuf_text(&text), fault,
+                         first);
+        }
+        done(&r);
+        strbuf_free(&text);
+        strbuf_free(&want);
+    }
+    assert_true(clean > 1000); /* or it would have compared nothing */
+}
+
+static void files_that_cannot_be_read_are_said(void **state)
+{
+    struct result r = {0};
+
+    (void)state;
+    inifile_read(temp_path("none.conf"), &r.arena, &r.file, &r.problems);
+    assert_int_equal(r.problems.count, 1);
+    assert_string_equal(r.problems.items[0].file, temp_path("none.conf"));
+    assert_int_equal(r.problems.items[0].line, 0);
+    assert_contains(r.problems.items[0].text, "No such file");
+    done(&r);
+
+    memset(&r, 0, sizeof(r));
+    inifile_read(temp_text("x.conf", "[a]\nk = v\n"), &r.arena, &r.file, &r.problems);
+    assert_int_equal(r.problems.count, 0);
+    assert_int_equal(r.file.count, 2);
+    done(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(entries_come_with_their_lines),
+        cmocka_unit_test(comments_are_not_values),
+        cmocka_unit_test(a_value_that_starts_with_a_semicolon_is_not_dropped),
+        cmocka_unit_test(indented_lines_go_on_with_the_key),
+        cmocka_unit_test(what_is_no_line_is_an_error),
+        cmocka_unit_test(a_semicolon_inside_of_a_head_is_an_error),
+        cmocka_unit_test(keys_below_a_bad_head_are_nobodys),
+        cmocka_unit_test(a_nul_byte_is_an_error),
+        cmocka_unit_test(a_line_is_whole_up_to_199_bytes_and_an_error_beyond),
+        cmocka_unit_test(a_section_name_is_whole_up_to_49_bytes_and_an_error_beyond),
+        cmocka_unit_test(a_key_is_whole_up_to_49_bytes_and_an_error_beyond),
+        cmocka_unit_test(random_files_are_read_as_the_manual_says),
+        cmocka_unit_test(files_that_cannot_be_read_are_said),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,153 @@
+/* base/sock: sockets as the daemon wants them. */
+#include "base/sock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include "help.h"
+
+static int option(int fd, int level, int name)
+{
+    socklen_t len = sizeof(int);
+    int value = -1;
+
+    assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+    return value;
+}
+
+/* A connected pair over loopback. */
+static void tcp_pair(int *a, int *b)
+{
+    struct addr at;
+    socklen_t len = sizeof(at.in);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_true(addr_from_ip(&at, "127.0.0.1", 0));
+    assert_int_equal(bind(listener, &at.sa, at.len), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, &at.sa, &len), 0);
+    *a = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(*a, &at.sa, at.len), 0);
+    *b = accept(listener, NULL, NULL);
+    assert_true(*b >= 0);
+    close(listener);
+}
+
+static void sockets_neither_block_nor_leak_into_children(void **state)
+{
+    static const int families[] = {AF_INET, AF_INET6, AF_UNIX};
+    size_t i;
+    int fd;
+
+    (void)state;
+    for (i = 0; i < COUNT(families); i++) {
+        fd = sock_open(families[i]);
+        assert_true(fd >= 0);
+        assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+        assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+        close(fd);
+    }
+    assert_int_equal(sock_open(-1), -1);
+}
+
+static void keepalive_stays_in_what_the_kernel_takes(void **state)
+{
+    static const struct {
+        int64_t ms;
+        int idle;
+    } rows[] = {{1, 1},      {1000, 1},         {1001, 2},
+                {60000, 60}, {32767000, 32767}, {INT64_C(315360000000), 32767}};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        int fd = sock_open(AF_INET), interval;
+
+        sock_tune(fd, AF_INET, rows[i].ms);
+        assert_int_equal(option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+        assert_int_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+        assert_int_equal(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), rows[i].idle);
+        interval = option(fd, IPPROTO_TCP, TCP_KEEPINTVL);
+        assert_true(interval >= 1 && interval <= 10);
+        close(fd);
+    }
+}
+
+static void keepalive_off_is_off(void **state)
+{
+    int fd = sock_open(AF_INET6);
+
+    (void)state;
+    sock_tune(fd, AF_INET6, 0);
+    assert_int_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+    assert_int_equal(option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+    close(fd);
+    fd = sock_open(AF_UNIX);
+    sock_tune(fd, AF_UNIX, 60000);
+    assert_int_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+    close(fd);
+}
+
+static void a_reset_is_seen_as_one(void **state)
+{
+    char byte;
+    int a, b;
+
+    (void)state;
+    tcp_pair(&a, &b);
+    sock_close_reset(a);
+    assert_int_equal(read(b, &byte, 1), -1);
+    assert_int_equal(errno, ECONNRESET);
+    close(b);
+    tcp_pair(&a, &b);
+    close(a);
+    assert_int_equal(read(b, &byte, 1), 0);
+    close(b);
+}
+
+static void bytes_that_the_peer_has_not_taken_are_counted(void **state)
+{
+    static char bytes[65536];
+    ssize_t n;
+    int a, b;
+
+    (void)state;
+    tcp_pair(&a, &b);
+    assert_int_equal(sock_unsent(a), 0);
+    assert_int_equal(fcntl(a, F_SETFL, O_NONBLOCK), 0);
+    do
+        n = write(a, bytes, sizeof(bytes));
+    while (n > 0);
+    assert_true(sock_unsent(a) > 0);
+    close(a);
+    close(b);
+    assert_int_equal(sock_unsent(-1), 0);
+}
+
+static void shortage_is_told_from_other_errors(void **state)
+{
+    (void)state;
+    assert_true(sock_error_is_shortage(EMFILE));
+    assert_true(sock_error_is_shortage(ENFILE));
+    assert_true(sock_error_is_shortage(ENOBUFS));
+    assert_true(sock_error_is_shortage(ENOMEM));
+    assert_false(sock_error_is_shortage(ECONNREFUSED));
+    assert_false(sock_error_is_shortage(EAGAIN));
+    assert_false(sock_error_is_shortage(0));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sockets_neither_block_nor_leak_into_children),
+        cmocka_unit_test(keepalive_stays_in_what_the_kernel_takes),
+        cmocka_unit_test(keepalive_off_is_off),
+        cmocka_unit_test(a_reset_is_seen_as_one),
+        cmocka_unit_test(bytes_that_the_peer_has_not_taken_are_counted),
+        cmocka_unit_test(shortage_is_told_from_other_errors),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,895 @@
+/*
+ * engine/tls against an OpenSSL server, in memory. The plaintext gates stay shut until this server
+ * has been trusted, whatever comes in, and however it is cut into pieces.
+ */
+#include "engine/tls.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "certs.h"
+#include "engine/tlsctx.h"
+#include "help.h"
+
+#define CHUNK_ALL 0
+#define CHUNK_RANDOM SIZE_MAX
+
+static struct cert pinned, other, weak;
+static struct tlsctx_set *contexts;
+static struct trust_stores *stores;
+
+/* What a test wants of the two sides. */
+struct scene {
+    const char *keys;          /* further lines of the section */
+    const struct cert *server; /* NULL: the pinned one */
+    int version;               /* of the server; 0: any */
+    const char *ciphers;       /* of the server, with SECLEVEL=0 */
+    size_t chunk;
+    bool psk; /* the server and its ciphers know a shared key only */
+};
+
+/* An engine, the server it talks to, and what goes between them. */
+struct wire {
+    struct config *config;
+    struct trust_policy *policy;
+    struct tls_scratch own_scratch, *scratch;
+    struct tls *tls;
+    SSL_CTX *server_ctx;
+    SSL *server;
+    BIO *to_server, *from_server;
+    struct scene scene;
+    uint32_t seed;
+    enum tls_result result; /* the last */
+    bool open;
+    uint8_t got[1 << 17]; /* plaintext at the client */
+    size_t got_len;
+    uint8_t seen[1 << 17]; /* plaintext at the server */
+    size_t seen_len;
+    uint64_t sent; /* bytes of records that came out of the engine */
+};
+
+static unsigned psk_server(SSL *ssl, const char *identity, unsigned char *psk, unsigned most)
+{
+    (void)ssl;
+    (void)identity;
+    memset(psk, 7, most < 16 ? most : 16);
+    return most < 16 ? most : 16;
+}
+
+static struct wire *wire_new(const struct scene *scene, struct tls_scratch *shared)
+{
+    struct wire *w = calloc(1, sizeof(*w));
+    const struct cert *c = scene->server ? scene->server : &pinned;
+    struct problems problems = {0};
+    char text[1024];
+    SSL_CTX *ctx;
+
+    assert_non_null(w);
+    w->scene = *scene;
+    w->seed = 99;
+    snprintf(text, sizeof(text), "[api.example.com]\npin = %s\n%s\n", certs_key_pin(&pinned),
+             scene->keys ? scene->keys : "");
+    w->config = config_parse("x.conf", text, strlen(text), &problems);
+    if (problems.count)
+        fail_msg("%s", problems.items[0].text);
+    w->policy = trust_policy_new(w->config->sections[0], stores, &problems);
+    ctx = tlsctx_get(contexts, &w->config->sections[0]->tls, &problems);
+    assert_non_null(w->policy);
+    assert_non_null(ctx);
+    w->scratch = shared ? shared : &w->own_scratch;
+    if (!shared)
+        w->own_scratch.bytes = malloc(TLS_RECORDS_SIZE);
+    w->tls = tls_new(ctx, w->config->sections[0], w->policy, w->scratch);
+    assert_non_null(w->tls);
+
+    w->server_ctx = SSL_CTX_new(TLS_server_method());
+    SSL_CTX_set_security_level(w->server_ctx, 0);
+    SSL_CTX_set_dh_auto(w->server_ctx, 1);
+    if (scene->version) {
+        SSL_CTX_set_min_proto_version(w->server_ctx, scene->version);
+        SSL_CTX_set_max_proto_version(w->server_ctx, scene->version);
+    }
+    if (scene->ciphers)
+        assert_int_equal(SSL_CTX_set_cipher_list(w->server_ctx, scene->ciphers), 1);
+    if (scene->psk)
+        SSL_CTX_set_psk_server_callback(w->server_ctx, psk_server);
+    else
+        assert_true(SSL_CTX_use_certificate(w->server_ctx, c->x509) == 1
+                    && SSL_CTX_use_PrivateKey(w->server_ctx, c->key) == 1);
+    w->server = SSL_new(w->server_ctx);
+    w->to_server = BIO_new(BIO_s_mem());
+    w->from_server = BIO_new(BIO_s_mem());
+    SSL_set_bio(w->server, w->to_server, w->from_server);
+    SSL_set_accept_state(w->server);
+    w->result = TLS_MORE;
+    return w;
+}
+
+static void wire_free(struct wire *w)
+{
+    tls_free(w->tls);
+    trust_policy_free(w->policy);
+    config_free(w->config);
+    free(w->own_scratch.bytes);
+    SSL_free(w->server);
+    SSL_CTX_free(w->server_ctx);
+    free(w);
+    ERR_clear_error();
+}
+
+/* The engine's records to the server, which reads what it can. */
+static void carry(struct wire *w)
+{
+    const uint8_t *bytes;
+    size_t n = tls_take_records(w->tls, &bytes);
+    int got;
+
+    w->sent += n;
+    if (n)
+        assert_int_equal(BIO_write(w->to_server, bytes, (int)n), n);
+    do {
+        ERR_clear_error();
+        got = SSL_read(w->server, w->seen + w->seen_len, (int)(sizeof(w->seen) - w->seen_len));
+        if (got > 0)
+            w->seen_len += (size_t)got;
+    } while (got > 0);
+}
+
+/* Lets the engine use up what it was given, or the end. */
+static void turn(struct wire *w)
+{
+    size_t n;
+
+    if (w->result != TLS_MORE && w->result != TLS_OK)
+        return;
+    if (!w->open) {
+        /* as long as it has not said OK, nothing goes in or comes out */
+        w->result = tls_handshake(w->tls, CERTS_NOW);
+        carry(w);
+        if (w->result != TLS_OK) {
+            assert_int_equal(w->seen_len, 0);
+            return;
+        }
+        w->open = true;
+    }
+    do {
+        w->result = tls_read(w->tls, w->got + w->got_len, sizeof(w->got) - w->got_len, &n);
+        w->got_len += n;
+        carry(w);
+    } while (w->result == TLS_OK);
+}
+
+static void put(struct wire *w, const void *bytes, size_t n)
+{
+    /* of the exact size, so that a sanitizer sees one byte too far */
+    uint8_t *copy = malloc(n ? n : 1);
+
+    assert_non_null(copy);
+    memcpy(copy, bytes, n);
+    tls_put_records(w->tls, copy, n);
+    turn(w);
+    /* contract: used up, or failed; what it was given goes away now */
+    if (w->result == TLS_MORE)
+        tls_put_records(w->tls, NULL, 0);
+    free(copy);
+}
+
+static bool is_over(const struct wire *w)
+{
+    return w->result != TLS_MORE && w->result != TLS_OK;
+}
+
+/* What the server has to say, in pieces. */
+static void pump(struct wire *w)
+{
+    uint8_t bytes[1 << 16];
+    size_t n;
+    int got;
+
+    while (!is_over(w) && BIO_ctrl_pending(w->from_server) > 0) {
+        n = w->scene.chunk == CHUNK_ALL      ? sizeof(bytes)
+            : w->scene.chunk == CHUNK_RANDOM ? 1 + random_next(&w->seed) % 900
+                                             : w->scene.chunk;
+        got = BIO_read(w->from_server, bytes, (int)n);
+        assert_true(got > 0);
+        put(w, bytes, (size_t)got);
+    }
+}
+
+static void start(struct wire *w)
+{
+    turn(w);
+    pump(w);
+}
+
+static struct wire *opened(const struct scene *scene)
+{
+    struct wire *w = wire_new(scene, NULL);
+    const char *detail;
+
+    start(w);
+    if (!w->open) {
+        tls_failure(w->tls, &detail);
+        fail_msg("not open: %s", detail);
+    }
+    assert_int_equal(w->result, TLS_MORE);
+    assert_true(SSL_is_init_finished(w->server));
+    return w;
+}
+
+static void expect_failure(struct wire *w, enum reason reason, const char *part)
+{
+    const char *detail;
+
+    assert_int_equal(w->result, TLS_FAILED);
+    assert_string_equal(reason_name(tls_failure(w->tls, &detail)), reason_name(reason));
+    assert_contains(detail, part);
+}
+
+/* Nothing gets through a connection that has failed. */
+static void expect_shut(struct wire *w)
+{
+    static const uint8_t secret[] = "GET /secret";
+    const uint8_t *bytes;
+    uint8_t buf[64];
+    size_t n = 77, before = w->seen_len;
+
+    (void)tls_take_records(w->tls, &bytes);
+    assert_int_equal(tls_write(w->tls, secret, sizeof(secret)), TLS_FAILED);
+    assert_int_equal(tls_take_records(w->tls, &bytes), 0);
+    assert_int_equal(tls_read(w->tls, buf, sizeof(buf), &n), TLS_FAILED);
+    assert_int_equal(n, 0);
+    assert_int_equal(tls_take_records(w->tls, &bytes), 0);
+    tls_finish(w->tls);
+    assert_int_equal(tls_take_records(w->tls, &bytes), 0);
+    assert_int_equal(w->seen_len, before);
+}
+
+static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+static const size_t chunks[] = {CHUNK_ALL, 1, 5, CHUNK_RANDOM};
+
+static void bytes_pass_both_ways_however_they_are_cut(void **state)
+{
+    static uint8_t data[100000];
+    size_t v, c, i;
+
+    (void)state;
+    for (i = 0; i < sizeof(data); i++)
+        data[i] = (uint8_t)(i * 31 + i / 251);
+    for (v = 0; v < COUNT(versions); v++) {
+        for (c = 0; c < COUNT(chunks); c++) {
+            struct wire *w = opened(&(struct scene){.version = versions[v], .chunk = chunks[c]});
+
+            assert_string_equal(tls_version(w->tls), v ? "TLSv1.3" : "TLSv1.2");
+            assert_non_null(tls_cipher(w->tls));
+            assert_true(tls_verdict(w->tls)->trusted);
+            assert_int_equal(tls_write(w->tls, data, sizeof(data)), TLS_OK);
+            carry(w);
+            assert_int_equal(w->seen_len, sizeof(data));
+            assert_memory_equal(w->seen, data, sizeof(data));
+            assert_int_equal(SSL_write(w->server, data, sizeof(data)), sizeof(data));
+            pump(w);
+            assert_int_equal(w->got_len, sizeof(data));
+            assert_memory_equal(w->got, data, sizeof(data));
+            /* nothing to write writes nothing */
+            i = w->sent;
+            assert_int_equal(tls_write(w->tls, data, 0), TLS_OK);
+            carry(w);
+            assert_int_equal(w->sent, i);
+            wire_free(w);
+        }
+    }
+}
+
+static void a_whole_turn_fits(void **state)
+{
+    uint8_t *data = calloc(1, TLS_TURN_SIZE);
+    struct wire *w = opened(&(struct scene){0});
+    const uint8_t *bytes;
+
+    (void)state;
+    assert_non_null(data);
+    assert_int_equal(tls_write(w->tls, data, TLS_TURN_SIZE), TLS_OK);
+    assert_true(tls_take_records(w->tls, &bytes) > TLS_TURN_SIZE);
+    free(data);
+    wire_free(w);
+}
+
+static void gates_are_shut_before_trust(void **state)
+{
+    static const uint8_t secret[] = "GET /secret";
+    size_t v, when;
+
+    (void)state;
+    /* at each point of the handshake, one byte after the other */
+    for (v = 0; v < COUNT(versions); v++) {
+        for (when = 0; when < 1500; when += 53) {
+            struct wire *w = wire_new(&(struct scene){.version = versions[v], .chunk = 1}, NULL);
+            uint8_t byte, buf[64];
+            const uint8_t *bytes;
+            size_t n, i;
+
+            turn(w);
+            for (i = 0; i < when && !w->open && !is_over(w); i++) {
+                if (BIO_read(w->from_server, &byte, 1) != 1)
+                    break;
+                put(w, &byte, 1);
+            }
+            if (w->open) {
+                wire_free(w);
+                break;
+            }
+            assert_int_equal(tls_take_records(w->tls, &bytes), 0);
+            if (when % 2)
+                assert_int_equal(tls_write(w->tls, secret, sizeof(secret)), TLS_FAILED);
+            else
+                assert_int_equal(tls_read(w->tls, buf, sizeof(buf), &n), TLS_FAILED);
+            carry(w);
+            assert_int_equal(w->seen_len, 0);
+            tls_finish(w->tls);
+            assert_int_equal(tls_take_records(w->tls, &bytes), 0);
+            wire_free(w);
+        }
+        assert_true(when > 100); /* or the handshake was over at once */
+    }
+}
+
+static void another_key_is_refused_and_the_server_is_told(void **state)
+{
+    size_t v, c;
+
+    (void)state;
+    for (v = 0; v < COUNT(versions); v++) {
+        for (c = 0; c < COUNT(chunks); c++) {
+            struct wire *w = wire_new(
+                &(struct scene){.version = versions[v], .chunk = chunks[c], .server = &other},
+                NULL);
+
+            turn(w);
+            assert_int_equal(w->result, TLS_MORE);
+            pump(w);
+            expect_failure(w, REASON_PIN_MISMATCH, "");
+            assert_false(w->open);
+            /* an alert came out of the failed call: the server's log says why */
+            assert_true(SSL_get_shutdown(w->server) & SSL_RECEIVED_SHUTDOWN);
+            assert_false(SSL_is_init_finished(w->server));
+            expect_shut(w);
+            assert_int_equal(trust_chain_length(tls_verdict(w->tls)), 1);
+            wire_free(w);
+        }
+    }
+}
+
+static void a_refusal_keeps_its_own_reason(void **state)
+{
+    static const struct {
+        const char *keys;
+        enum reason reason;
+    } rows[] = {
+        {"also_check = name\nverify_name = x.example", REASON_NAME},
+        {"verify = pin+pki\nca_file = other.pem", REASON_PKI},
+    };
+    struct wire *w;
+    char text[256];
+    size_t i;
+
+    (void)state;
+    temp_text("other.pem", certs_pem(other.x509));
+    for (i = 0; i < COUNT(rows); i++) {
+        snprintf(text, sizeof(text), "%s", rows[i].keys);
+        if (strstr(text, "other.pem"))
+            snprintf(text, sizeof(text), "verify = pin+pki\nca_file = %s", temp_path("other.pem"));
+        w = wire_new(&(struct scene){.keys = text}, NULL);
+        start(w);
+        expect_failure(w, rows[i].reason, "");
+        expect_shut(w);
+        wire_free(w);
+    }
+    w = wire_new(&(struct scene){.server = &weak, .version = TLS1_2_VERSION}, NULL);
+    start(w);
+    assert_int_equal(w->result, TLS_FAILED);
+    expect_shut(w);
+    wire_free(w);
+}
+
+/* Trust without the key: the certificate is public, anyone can present it. */
+static void a_certificate_without_its_key_is_refused(void **state)
+{
+    size_t v;
+
+    (void)state;
+    for (v = 0; v < COUNT(versions); v++) {
+        struct wire *w = wire_new(&(struct scene){.version = versions[v], .chunk = CHUNK_RANDOM},
+                                  NULL);
+        uint8_t bytes[1 << 14];
+        int n, i;
+
+        /* each record of the server's flight with one bit changed: never does it open */
+        turn(w);
+        n = BIO_read(w->from_server, bytes, sizeof(bytes));
+        assert_true(n > 500);
+        wire_free(w);
+        for (i = 0; i < 60; i++) {
+            uint32_t seed = (uint32_t)i + 1;
+
+            w = wire_new(&(struct scene){.version = versions[v]}, NULL);
+            turn(w);
+            n = BIO_read(w->from_server, bytes, sizeof(bytes));
+            /* inside of the records, so that they are read; over all of the flight */
+            bytes[((unsigned)n - 1) * (unsigned)i / 60] ^= (uint8_t)(1U << random_next(&seed) % 8);
+            put(w, bytes, (size_t)n);
+            pump(w);
+            assert_false(w->open);
+            if (!is_over(w)) {
+                tls_put_end(w->tls);
+                turn(w);
+            }
+            assert_int_equal(w->result, TLS_FAILED);
+            expect_shut(w);
+            wire_free(w);
+        }
+    }
+}
+
+static void the_last_flight_and_the_first_data_in_one_read_are_both_taken(void **state)
+{
+    struct wire *w = wire_new(&(struct scene){.version = TLS1_3_VERSION}, NULL);
+    uint8_t bytes[1 << 14];
+    const uint8_t *out;
+    size_t sent;
+    int n;
+
+    (void)state;
+    /* a TLS 1.3 server may write before it has heard the client's Finished */
+    assert_int_equal(tls_handshake(w->tls, CERTS_NOW), TLS_MORE);
+    sent = tls_take_records(w->tls, &out);
+    BIO_write(w->to_server, out, (int)sent);
+    {
+        size_t early;
+
+        SSL_set_max_early_data(w->server, 0);
+        assert_true(SSL_accept(w->server) != 1);
+        (void)SSL_write_early_data(w->server, "220 hello\r\n", 11, &early);
+    }
+    n = BIO_read(w->from_server, bytes, sizeof(bytes));
+    put(w, bytes, (size_t)n);
+    assert_true(w->open);
+    if (BIO_ctrl_pending(w->from_server))
+        pump(w);
+    wire_free(w);
+
+    /* TLS 1.2: the server's Finished and its greeting at once */
+    w = wire_new(&(struct scene){.version = TLS1_2_VERSION}, NULL);
+    turn(w);
+    n = BIO_read(w->from_server, bytes, sizeof(bytes));
+    tls_put_records(w->tls, bytes, (size_t)n);
+    assert_int_equal(tls_handshake(w->tls, CERTS_NOW), TLS_MORE);
+    sent = tls_take_records(w->tls, &out);
+    BIO_write(w->to_server, out, (int)sent);
+    assert_int_equal(SSL_accept(w->server), 1);
+    assert_int_equal(SSL_write(w->server, "220 hello\r\n", 11), 11);
+    n = BIO_read(w->from_server, bytes, sizeof(bytes));
+    put(w, bytes, (size_t)n);
+    assert_true(w->open);
+    assert_int_equal(w->got_len, 11);
+    assert_memory_equal(w->got, "220 hello\r\n", 11);
+    wire_free(w);
+}
+
+static void a_clean_end_is_told_from_a_truncated_one(void **state)
+{
+    size_t v;
+
+    (void)state;
+    for (v = 0; v < COUNT(versions); v++) {
+        struct wire *w = opened(&(struct scene){.version = versions[v], .chunk = 1});
+
+        SSL_write(w->server, "last", 4);
+        SSL_shutdown(w->server);
+        pump(w);
+        assert_int_equal(w->result, TLS_FINISHED);
+        assert_int_equal(w->got_len, 4);
+        /* the other direction goes on */
+        assert_int_equal(tls_write(w->tls, (const uint8_t *)"more", 4), TLS_OK);
+        carry(w);
+        tls_finish(w->tls);
+        carry(w);
+        assert_true(SSL_get_shutdown(w->server) & SSL_RECEIVED_SHUTDOWN);
+        wire_free(w);
+
+        w = opened(&(struct scene){.version = versions[v]});
+        SSL_write(w->server, "last", 4);
+        pump(w);
+        assert_int_equal(w->got_len, 4);
+        tls_put_end(w->tls);
+        turn(w);
+        assert_int_equal(w->result, TLS_TRUNCATED);
+        wire_free(w);
+    }
+}
+
+/* Half a record and the end: what was whole is delivered, the rest never is. */
+static void an_end_inside_of_a_record_is_a_truncation(void **state)
+{
+    struct wire *w = opened(&(struct scene){0});
+    uint8_t bytes[4096];
+    int n;
+
+    (void)state;
+    SSL_write(w->server, "whole", 5);
+    SSL_write(w->server, "halved", 6);
+    n = BIO_read(w->from_server, bytes, sizeof(bytes));
+    tls_put_end(w->tls);
+    put(w, bytes, (size_t)n - 3);
+    assert_int_equal(w->result, TLS_TRUNCATED);
+    assert_int_equal(w->got_len, 5);
+    wire_free(w);
+}
+
+static void finishing_leaves_reading_alone(void **state)
+{
+    size_t v;
+
+    (void)state;
+    for (v = 0; v < COUNT(versions); v++) {
+        struct wire *w = opened(&(struct scene){.version = versions[v]});
+
+        tls_finish(w->tls);
+        carry(w);
+        assert_true(SSL_get_shutdown(w->server) & SSL_RECEIVED_SHUTDOWN);
+        assert_int_equal(SSL_write(w->server, "answer", 6), 6);
+        pump(w);
+        assert_int_equal(w->got_len, 6);
+        SSL_shutdown(w->server);
+        pump(w);
+        assert_int_equal(w->result, TLS_FINISHED);
+        tls_finish(w->tls);
+        wire_free(w);
+    }
+}
+
+static void an_end_in_the_handshake_is_a_failure(void **state)
+{
+    size_t cut;
+
+    (void)state;
+    for (cut = 0; cut < 700; cut += 97) {
+        struct wire *w = wire_new(&(struct scene){0}, NULL);
+        uint8_t bytes[1024];
+
+        turn(w);
+        if (cut) {
+            assert_int_equal(BIO_read(w->from_server, bytes, (int)cut), cut);
+            put(w, bytes, cut);
+        }
+        tls_put_end(w->tls);
+        turn(w);
+        expect_failure(w, REASON_TLS, "closed the connection during the handshake");
+        expect_shut(w);
+        wire_free(w);
+    }
+}
+
+static void what_is_not_tls_is_said(void **state)
+{
+    static const char *const rows[] = {
+        "HTTP/1.1 400 Bad Request\r\n\r\n",
+        "220 mail.example ESMTP\r\n",
+        "SSH-2.0-OpenSSH_9.2\r\n",
+        "* OK IMAP4 ready\r\n",
+    };
+    size_t i, c;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        for (c = 0; c < 2; c++) {
+            struct wire *w = wire_new(&(struct scene){0}, NULL);
+            size_t n;
+
+            turn(w);
+            for (n = 0; n < strlen(rows[i]) && !is_over(w); n += c ? 1 : strlen(rows[i]))
+                put(w, rows[i] + n, c ? 1 : strlen(rows[i]));
+            expect_failure(w, REASON_TLS, "does not speak TLS");
+            expect_shut(w);
+            wire_free(w);
+        }
+    }
+}
+
+static void garbage_never_opens_anything(void **state)
+{
+    uint32_t seed = 5;
+    int round;
+
+    (void)state;
+    for (round = 0; round < 200; round++) {
+        struct wire *w = wire_new(&(struct scene){0}, NULL);
+        uint8_t bytes[300];
+        size_t i;
+
+        turn(w);
+        for (i = 0; i < sizeof(bytes); i++)
+            bytes[i] = (uint8_t)random_next(&seed);
+        if (round % 2) { /* with a record's head */
+            bytes[0] = 20 + (uint8_t)(random_next(&seed) % 4);
+            bytes[1] = 3;
+            bytes[2] = 3;
+            bytes[3] = 0;
+            bytes[4] = 200;
+        }
+        put(w, bytes, sizeof(bytes));
+        if (!is_over(w)) {
+            tls_put_end(w->tls);
+            turn(w);
+        }
+        assert_int_equal(w->result, TLS_FAILED);
+        expect_shut(w);
+        wire_free(w);
+    }
+}
+
+static void damage_after_the_handshake_is_a_failure(void **state)
+{
+    size_t v;
+
+    (void)state;
+    for (v = 0; v < COUNT(versions); v++) {
+        struct wire *w = opened(&(struct scene){.version = versions[v]});
+        uint8_t bytes[4096];
+        int n;
+
+        SSL_write(w->server, "first", 5);
+        SSL_write(w->server, "damaged", 7);
+        n = BIO_read(w->from_server, bytes, sizeof(bytes));
+        bytes[n - 1] ^= 1;
+        put(w, bytes, (size_t)n);
+        assert_int_equal(w->result, TLS_FAILED);
+        assert_int_equal(w->got_len, 5);
+        expect_shut(w);
+        wire_free(w);
+    }
+}
+
+static void an_honest_key_update_is_answered(void **state)
+{
+    struct wire *w = opened(&(struct scene){.version = TLS1_3_VERSION, .chunk = CHUNK_RANDOM});
+    int i;
+
+    (void)state;
+    for (i = 0; i < 20; i++) {
+        uint64_t before = w->sent;
+
+        assert_int_equal(SSL_key_update(w->server, SSL_KEY_UPDATE_REQUESTED), 1);
+        assert_int_equal(SSL_write(w->server, "data", 4), 4);
+        pump(w);
+        assert_int_equal(w->result, TLS_MORE);
+        assert_int_equal(w->got_len, 4 * (i + 1));
+        assert_int_equal(tls_write(w->tls, (const uint8_t *)"back", 4), TLS_OK);
+        carry(w);
+        assert_true(w->sent > before);
+        assert_int_equal(w->seen_len, 4 * (i + 1));
+    }
+    wire_free(w);
+}
+
+static void a_flood_of_key_updates_is_refused(void **state)
+{
+    size_t c;
+
+    (void)state;
+    for (c = 0; c < COUNT(chunks); c++) {
+        struct wire *w = opened(&(struct scene){.version = TLS1_3_VERSION, .chunk = chunks[c]});
+        uint64_t before = w->sent;
+        int i;
+
+        for (i = 0; i < 5000 && !is_over(w); i++) {
+            SSL_key_update(w->server, SSL_KEY_UPDATE_REQUESTED);
+            if (SSL_do_handshake(w->server) != 1)
+                break;
+            if (i % 50 == 49 || chunks[c] != CHUNK_ALL)
+                pump(w);
+        }
+        pump(w);
+        expect_failure(w, REASON_TLS, "flood");
+        assert_true(w->sent - before < 64 * 1024);
+        expect_shut(w);
+        wire_free(w);
+    }
+}
+
+static void a_request_to_renegotiate_gets_nowhere(void **state)
+{
+    struct wire *w = opened(&(struct scene){.version = TLS1_2_VERSION});
+    int i;
+
+    (void)state;
+    for (i = 0; i < 300 && !is_over(w); i++) {
+        ERR_clear_error();
+        if (SSL_renegotiate(w->server) != 1 || SSL_do_handshake(w->server) != 1)
+            if (BIO_ctrl_pending(w->from_server) == 0)
+                break;
+        pump(w);
+    }
+    /* either the server gave up on our refusal, or we did on its insistence; no second handshake */
+    assert_int_equal(w->got_len, 0);
+    assert_true(is_over(w) || i > 0);
+    assert_int_equal(SSL_total_renegotiations(w->server) > 0 && !is_over(w)
+                         && SSL_get_state(w->server) == TLS_ST_OK && i > 1,
+                     0);
+    wire_free(w);
+}
+
+static void servers_without_a_certificate_are_refused(void **state)
+{
+    static const struct scene rows[] = {
+        {.version = TLS1_2_VERSION, .ciphers = "aNULL:@SECLEVEL=0"},
+        {.version = TLS1_2_VERSION, .ciphers = "PSK:@SECLEVEL=0", .psk = true},
+        {.version = TLS1_2_VERSION, .ciphers = "eNULL:@SECLEVEL=0"},
+        {.version = TLS1_2_VERSION, .ciphers = "kRSA:@SECLEVEL=0"},
+        {.version = TLS1_1_VERSION, .ciphers = "ALL:@SECLEVEL=0"},
+        {.version = TLS1_VERSION, .ciphers = "ALL:@SECLEVEL=0"},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        struct wire *w = wire_new(&rows[i], NULL);
+
+        start(w);
+        if (!is_over(w)) {
+            tls_put_end(w->tls);
+            turn(w);
+        }
+        assert_int_equal(w->result, TLS_FAILED);
+        assert_false(w->open);
+        expect_shut(w);
+        wire_free(w);
+    }
+}
+
+/* The records of one connection must never go out on another. */
+static void connections_that_share_a_scratch_never_mix(void **state)
+{
+    struct tls_scratch scratch = {.bytes = malloc(TLS_RECORDS_SIZE)};
+    struct wire *a = wire_new(&(struct scene){0}, &scratch);
+    struct wire *b = wire_new(&(struct scene){0}, &scratch);
+    const uint8_t *bytes;
+    size_t n;
+
+    (void)state;
+    start(a);
+    start(b);
+    assert_true(a->open && b->open);
+    /* nobody takes what a wrote */
+    assert_int_equal(tls_write(a->tls, (const uint8_t *)"of a", 4), TLS_OK);
+    assert_int_equal(tls_take_records(b->tls, &bytes), 0);
+    assert_int_equal(tls_write(b->tls, (const uint8_t *)"of b", 4), TLS_OK);
+    n = tls_take_records(b->tls, &bytes);
+    assert_true(n > 4 && n < 60);
+    BIO_write(b->to_server, bytes, (int)n);
+    carry(b);
+    assert_int_equal(b->seen_len, 4);
+    assert_memory_equal(b->seen, "of b", 4);
+    assert_int_equal(tls_take_records(a->tls, &bytes), 0);
+    /* one that goes away leaves nothing to the next */
+    assert_int_equal(tls_write(b->tls, (const uint8_t *)"left", 4), TLS_OK);
+    wire_free(b);
+    b = wire_new(&(struct scene){0}, &scratch);
+    assert_int_equal(tls_take_records(b->tls, &bytes), 0);
+    start(b);
+    assert_true(b->open);
+    wire_free(a);
+    wire_free(b);
+    free(scratch.bytes);
+}
+
+static void the_section_decides_what_is_offered(void **state)
+{
+    struct wire *w = opened(&(struct scene){.keys = "sni = other.example\ntls_max = 1.2"});
+
+    (void)state;
+    assert_string_equal(SSL_get_servername(w->server, TLSEXT_NAMETYPE_host_name), "other.example");
+    assert_string_equal(tls_version(w->tls), "TLSv1.2");
+    wire_free(w);
+    w = opened(&(struct scene){.keys = "sni = off"});
+    assert_null(SSL_get_servername(w->server, TLSEXT_NAMETYPE_host_name));
+    wire_free(w);
+    w = opened(&(struct scene){0});
+    assert_string_equal(SSL_get_servername(w->server, TLSEXT_NAMETYPE_host_name),
+                        "api.example.com");
+    wire_free(w);
+    w = wire_new(&(struct scene){.keys = "tls_min = 1.3", .version = TLS1_2_VERSION}, NULL);
+    start(w);
+    assert_int_equal(w->result, TLS_FAILED);
+    expect_shut(w);
+    wire_free(w);
+}
+
+static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                       const unsigned char *in, unsigned in_len, void *arg)
+{
+    struct wire *w = arg;
+
+    (void)ssl;
+    memcpy(w->seen, in, in_len);
+    w->seen[in_len] = 0;
+    *out = in + 1;
+    *out_len = in[0];
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static void application_protocols_are_offered_in_order(void **state)
+{
+    struct wire *w = wire_new(&(struct scene){.keys = "alpn = h2\n  http/1.1"}, NULL);
+
+    (void)state;
+    SSL_CTX_set_alpn_select_cb(w->server_ctx, choose_alpn, w);
+    start(w);
+    assert_true(w->open);
+    assert_string_equal((char *)w->seen, "\x02h2\x08http/1.1");
+    wire_free(w);
+}
+
+static void an_alert_of_the_server_is_told(void **state)
+{
+    /* no signature algorithm in common */
+    struct wire *w = wire_new(&(struct scene){.keys = "sigalgs = RSA-PSS+SHA256"}, NULL);
+
+    (void)state;
+    start(w);
+    expect_failure(w, REASON_TLS, "the server refused: ");
+    wire_free(w);
+    tls_free(NULL);
+    assert_contains(tls_library(), "OpenSSL");
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    pinned = certs_leaf("DNS:api.example.com", NULL);
+    other = certs_leaf("DNS:api.example.com", NULL);
+    weak = certs_make(&(struct cert_order){.cn = "weak", .key = certs_rsa_key(1024)});
+    contexts = tlsctx_set_new();
+    stores = trust_stores_new();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    tlsctx_set_free(contexts);
+    trust_stores_free(stores);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bytes_pass_both_ways_however_they_are_cut),
+        cmocka_unit_test(a_whole_turn_fits),
+        cmocka_unit_test(gates_are_shut_before_trust),
+        cmocka_unit_test(another_key_is_refused_and_the_server_is_told),
+        cmocka_unit_test(a_refusal_keeps_its_own_reason),
+        cmocka_unit_test(a_certificate_without_its_key_is_refused),
+        cmocka_unit_test(the_last_flight_and_the_first_data_in_one_read_are_both_taken),
+        cmocka_unit_test(a_clean_end_is_told_from_a_truncated_one),
+        cmocka_unit_test(an_end_inside_of_a_record_is_a_truncation),
+        cmocka_unit_test(finishing_leaves_reading_alone),
+        cmocka_unit_test(an_end_in_the_handshake_is_a_failure),
+        cmocka_unit_test(what_is_not_tls_is_said),
+        cmocka_unit_test(garbage_never_opens_anything),
+        cmocka_unit_test(damage_after_the_handshake_is_a_failure),
+        cmocka_unit_test(an_honest_key_update_is_answered),
+        cmocka_unit_test(a_flood_of_key_updates_is_refused),
+        cmocka_unit_test(a_request_to_renegotiate_gets_nowhere),
+        cmocka_unit_test(servers_without_a_certificate_are_refused),
+        cmocka_unit_test(connections_that_share_a_scratch_never_mix),
+        cmocka_unit_test(the_section_decides_what_is_offered),
+        cmocka_unit_test(application_protocols_are_offered_in_order),
+        cmocka_unit_test(an_alert_of_the_server_is_told),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

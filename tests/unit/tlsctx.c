@@ -1,0 +1,191 @@
+/* engine/tlsctx: contexts, and settings that OpenSSL or we do not take. */
+#include "engine/tlsctx.h"
+
+#include <openssl/ssl.h>
+#include <string.h>
+
+#include "help.h"
+
+static const struct config_tls_settings plain = {.min = CONFIG_TLS_1_2};
+
+static void refuse(const struct config_tls_settings *s, unsigned line, const char *part)
+{
+    struct tlsctx_set *set = tlsctx_set_new();
+    struct problems problems = {0};
+
+    if (tlsctx_get(set, s, &problems))
+        fail_msg("settings were taken that should be refused for: %s", part);
+    assert_int_equal(problems.count, 1);
+    assert_int_equal(problems.items[0].line, line);
+    assert_string_equal(problems.items[0].file, "x.conf");
+    assert_contains(problems.items[0].text, part);
+    problems_free(&problems);
+    /* the set is as good as before */
+    assert_non_null(tlsctx_get(set, &plain, &problems));
+    assert_int_equal(problems.count, 0);
+    tlsctx_set_free(set);
+}
+
+static void what_openssl_does_not_know_is_told_with_its_line(void **state)
+{
+    struct config_tls_settings s = plain;
+
+    (void)state;
+    s.ciphers = (struct config_text){"NONSENSE", {"x.conf", 3}};
+    refuse(&s, 3, "ciphers = NONSENSE");
+    s = plain;
+    s.ciphersuites = (struct config_text){"TLS_NONSENSE", {"x.conf", 4}};
+    refuse(&s, 4, "ciphersuites = TLS_NONSENSE");
+    s = plain;
+    s.groups = (struct config_text){"P-257", {"x.conf", 5}};
+    refuse(&s, 5, "groups = P-257");
+    s = plain;
+    s.sigalgs = (struct config_text){"rsa+sha256", {"x.conf", 6}};
+    refuse(&s, 6, "sigalgs = rsa+sha256");
+}
+
+static void unsafe_cipher_lists_are_refused(void **state)
+{
+    static const char *const rows[] = {
+        "aNULL",
+        "eNULL",
+        "NULL",
+        "ADH",
+        "PSK",
+        "SRP",
+        "kRSA",
+        "ALL",
+        "ALL:eNULL",
+        "AES128-SHA",
+        "HIGH:aNULL",
+        "DEFAULT@SECLEVEL=0",
+        "@SECLEVEL=1:ALL",
+        "ECDHE-RSA-AES128-GCM-SHA256:AES128-GCM-SHA256",
+        "ECDHE-PSK-AES128-CBC-SHA256",
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        struct config_tls_settings s = plain;
+
+        s.ciphers = (struct config_text){rows[i], {"x.conf", 7}};
+        refuse(&s, 7, "ciphers = ");
+    }
+}
+
+static void safe_lists_are_taken(void **state)
+{
+    struct tlsctx_set *set = tlsctx_set_new();
+    struct config_tls_settings s = plain;
+    struct problems problems = {0};
+
+    (void)state;
+    s.ciphers = (struct config_text){"ECDHE+AESGCM:ECDHE+CHACHA20", {"x.conf", 1}};
+    s.ciphersuites = (struct config_text){"TLS_AES_256_GCM_SHA384", {"x.conf", 2}};
+    s.groups = (struct config_text){"X25519:P-256", {"x.conf", 3}};
+    s.sigalgs = (struct config_text){"ECDSA+SHA256:RSA-PSS+SHA256", {"x.conf", 4}};
+    s.max = CONFIG_TLS_1_3;
+    assert_non_null(tlsctx_get(set, &s, &problems));
+    assert_int_equal(problems.count, 0);
+    tlsctx_set_free(set);
+}
+
+static void equal_settings_share_a_context_and_others_do_not(void **state)
+{
+    struct tlsctx_set *set = tlsctx_set_new();
+    struct config_tls_settings a = plain, b = plain, c = plain, d = plain;
+    struct problems problems = {0};
+    SSL_CTX *ctx;
+
+    (void)state;
+    ctx = tlsctx_get(set, &a, &problems);
+    assert_non_null(ctx);
+    b.ciphers.where.line = 9; /* where it stands makes no difference */
+    assert_ptr_equal(tlsctx_get(set, &b, &problems), ctx);
+    b.min = CONFIG_TLS_1_3;
+    assert_ptr_not_equal(tlsctx_get(set, &b, &problems), ctx);
+    c.groups.text = "P-256";
+    d.sigalgs.text = "ECDSA+SHA256";
+    assert_ptr_not_equal(tlsctx_get(set, &c, &problems), tlsctx_get(set, &d, &problems));
+    assert_ptr_equal(tlsctx_get(set, &a, &problems), ctx);
+    assert_int_equal(problems.count, 0);
+    tlsctx_set_free(set);
+    tlsctx_set_free(NULL);
+}
+
+static void versions_are_bounded_as_asked(void **state)
+{
+    static const struct {
+        int min, max;
+        long want_min, want_max;
+    } rows[] = {
+        {CONFIG_TLS_1_2, CONFIG_TLS_ANY, TLS1_2_VERSION, 0},
+        {CONFIG_TLS_1_2, CONFIG_TLS_1_2, TLS1_2_VERSION, TLS1_2_VERSION},
+        {CONFIG_TLS_1_3, CONFIG_TLS_ANY, TLS1_3_VERSION, 0},
+        {CONFIG_TLS_1_3, CONFIG_TLS_1_3, TLS1_3_VERSION, TLS1_3_VERSION},
+    };
+    struct tlsctx_set *set = tlsctx_set_new();
+    struct problems problems = {0};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        const struct config_tls_settings s = {.min = rows[i].min, .max = rows[i].max};
+        SSL_CTX *ctx = tlsctx_get(set, &s, &problems);
+
+        assert_non_null(ctx);
+        assert_int_equal(SSL_CTX_get_min_proto_version(ctx), rows[i].want_min);
+        assert_int_equal(SSL_CTX_get_max_proto_version(ctx), rows[i].want_max);
+    }
+    tlsctx_set_free(set);
+}
+
+/* DESIGN 7: what a context must never allow, whatever openssl.cnf says. */
+static void a_context_is_strict(void **state)
+{
+    struct tlsctx_set *set = tlsctx_set_new();
+    struct problems problems = {0};
+    SSL_CTX *ctx = tlsctx_get(set, &plain, &problems);
+    STACK_OF(SSL_CIPHER) *list;
+    uint64_t options;
+    int i;
+
+    (void)state;
+    assert_non_null(ctx);
+    options = SSL_CTX_get_options(ctx);
+    assert_true(options & SSL_OP_NO_RENEGOTIATION);
+    assert_true(options & SSL_OP_NO_COMPRESSION);
+    assert_false(options & SSL_OP_IGNORE_UNEXPECTED_EOF);
+    assert_false(options & SSL_OP_LEGACY_SERVER_CONNECT);
+    assert_false(options & SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION);
+    assert_int_equal(SSL_CTX_get_verify_mode(ctx), SSL_VERIFY_PEER);
+    assert_int_equal(SSL_CTX_get_session_cache_mode(ctx), SSL_SESS_CACHE_OFF);
+    assert_true(SSL_CTX_get_security_level(ctx) >= 2);
+    assert_int_equal(SSL_CTX_get_max_cert_list(ctx), 65536);
+    list = SSL_CTX_get_ciphers(ctx);
+    assert_true(sk_SSL_CIPHER_num(list) > 5);
+    for (i = 0; i < sk_SSL_CIPHER_num(list); i++) {
+        const SSL_CIPHER *c = sk_SSL_CIPHER_value(list, i);
+
+        assert_int_not_equal(SSL_CIPHER_get_auth_nid(c), NID_auth_null);
+        assert_int_not_equal(SSL_CIPHER_get_auth_nid(c), NID_auth_psk);
+        assert_int_not_equal(SSL_CIPHER_get_kx_nid(c), NID_kx_rsa);
+        assert_true(SSL_CIPHER_get_bits(c, NULL) >= 128);
+    }
+    tlsctx_set_free(set);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_openssl_does_not_know_is_told_with_its_line),
+        cmocka_unit_test(unsafe_cipher_lists_are_refused),
+        cmocka_unit_test(safe_lists_are_taken),
+        cmocka_unit_test(equal_settings_share_a_context_and_others_do_not),
+        cmocka_unit_test(versions_are_bounded_as_asked),
+        cmocka_unit_test(a_context_is_strict),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,567 @@
+/* engine/trust: certificates against policies. What is not trusted for a reason is a hole. */
+#include "engine/trust.h"
+
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "certs.h"
+#include "help.h"
+
+#define NOW CERTS_NOW
+
+static struct cert ca, other_ca, sub, leaf, by_sub, twin;
+static EVP_PKEY *weak_key;
+static struct trust_stores *stores;
+
+static struct config *load(const char *text)
+{
+    struct problems problems = {0};
+    struct config *c = config_parse(temp_path("x.conf"), text, strlen(text), &problems);
+
+    if (problems.count)
+        fail_msg("%s\n%u: %s", text, problems.items[0].line, problems.items[0].text);
+    problems_free(&problems);
+    return c;
+}
+
+/* What was presented: the server's own certificate and up to two more. */
+struct presented {
+    const struct cert *leaf, *more[2];
+};
+
+static void judge(const char *keys, const struct presented *p, int64_t now,
+                  struct trust_verdict *verdict)
+{
+    struct problems problems = {0};
+    char text[4096];
+    struct config *c;
+    struct trust_policy *policy;
+    STACK_OF(X509) *sent = sk_X509_new_null();
+    size_t i;
+
+    snprintf(text, sizeof(text), "[api.example.com]\n%s\n", keys);
+    c = load(text);
+    policy = trust_policy_new(c->sections[0], stores, &problems);
+    if (!policy)
+        fail_msg("%s", problems.items[0].text);
+    sk_X509_push(sent, p->leaf->x509);
+    for (i = 0; i < COUNT(p->more); i++)
+        if (p->more[i])
+            sk_X509_push(sent, p->more[i]->x509);
+    memset(verdict, 0, sizeof(*verdict));
+    trust_judge(policy, p->leaf->x509, sent, now, verdict);
+    assert_int_equal(verdict->trusted, verdict->reason == REASON_OK);
+    assert_int_equal(verdict->trusted, verdict->x509_error == X509_V_OK);
+    assert_true(trust_chain_starts_with(verdict, p->leaf->x509));
+    if (!verdict->trusted)
+        assert_null(verdict->pin);
+    verdict->pin = NULL; /* it goes with the configuration */
+    sk_X509_free(sent);
+    trust_policy_free(policy);
+    config_free(c);
+    problems_free(&problems);
+}
+
+static void expect_at(const char *keys, const struct presented *p, int64_t now, enum reason want)
+{
+    struct trust_verdict v;
+
+    judge(keys, p, now, &v);
+    if (v.reason != want)
+        fail_msg("%s\nwant %s, got %s: %s", keys, reason_name(want), reason_name(v.reason),
+                 v.detail);
+    trust_verdict_free(&v);
+}
+
+static void expect(const char *keys, const struct cert *c, enum reason want)
+{
+    expect_at(keys, &(struct presented){.leaf = c}, NOW, want);
+}
+
+static const char *pin(const struct cert *c)
+{
+    static char texts[8][80];
+    static unsigned next;
+    char *out = texts[next++ % 8];
+
+    snprintf(out, sizeof(texts[0]), "pin = %s\n", certs_key_pin(c));
+    return out;
+}
+
+static const char *keys(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static const char *keys(const char *format, ...)
+{
+    static char text[2048];
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    return text;
+}
+
+static void only_the_pinned_key_is_trusted(void **state)
+{
+    (void)state;
+    expect(pin(&leaf), &leaf, REASON_OK);
+    expect(pin(&twin), &leaf, REASON_PIN_MISMATCH);
+    expect(keys("pin = %s", certs_cert_pin(&leaf)), &leaf, REASON_OK);
+    expect(keys("pin = %s", certs_cert_pin(&twin)), &leaf, REASON_PIN_MISMATCH);
+    expect(keys("%s%s", pin(&twin), pin(&leaf)), &leaf, REASON_OK);
+}
+
+/* The digest of a key is none of a certificate, and the other way round. */
+static void a_digest_counts_in_its_role_only(void **state)
+{
+    uint8_t digest[CERT_DIGEST_SIZE];
+    char as_cert[PIN_CERT_TEXT_SIZE], as_key[PIN_KEY_TEXT_SIZE];
+
+    (void)state;
+    assert_true(cert_key_digest(leaf.x509, digest));
+    pin_format_cert(digest, as_cert);
+    assert_true(cert_digest(leaf.x509, digest));
+    pin_format_key(digest, as_key);
+    expect(keys("pin = %s", as_cert), &leaf, REASON_PIN_MISMATCH);
+    expect(keys("pin = %s", as_key), &leaf, REASON_PIN_MISMATCH);
+}
+
+/* The pin compares the server's own certificate, never one that it merely sends along. */
+static void a_pinned_certificate_sent_along_proves_nothing(void **state)
+{
+    const struct presented p = {.leaf = &twin, .more = {&leaf, &ca}};
+
+    (void)state;
+    expect_at(pin(&leaf), &p, NOW, REASON_PIN_MISMATCH);
+    expect_at(pin(&ca), &p, NOW, REASON_PIN_MISMATCH);
+    expect_at(keys("pin = %s", certs_cert_pin(&leaf)), &p, NOW, REASON_PIN_MISMATCH);
+}
+
+/* A new certificate for the same key: the key's pin holds, the certificate's does not. */
+static void a_renewed_certificate_keeps_its_key_pin(void **state)
+{
+    struct cert renewed = certs_make(&(struct cert_order){
+        .cn = "leaf", .san = "DNS:api.example.com", .key = leaf.key, .issuer = &ca});
+
+    (void)state;
+    expect(pin(&leaf), &renewed, REASON_OK);
+    expect(keys("pin = %s", certs_cert_pin(&leaf)), &renewed, REASON_PIN_MISMATCH);
+}
+
+static void a_pin_alone_looks_at_nothing_else(void **state)
+{
+    struct cert expired = certs_make(&(struct cert_order){.san = "DNS:x", .from = -9, .to = -1});
+    struct cert client = certs_make(&(struct cert_order){.san = "DNS:x", .eku = "clientAuth"});
+    struct cert bare = certs_make(&(struct cert_order){.digest = "SHA1"});
+
+    (void)state;
+    expect(pin(&expired), &expired, REASON_OK);
+    expect(pin(&client), &client, REASON_OK);
+    expect(pin(&bare), &bare, REASON_OK); /* no signature is relied on */
+}
+
+static void also_check_holds_a_pinned_certificate_to_more(void **state)
+{
+    struct cert expired = certs_make(
+        &(struct cert_order){.san = "DNS:api.example.com", .from = -9, .to = -1});
+    struct cert early = certs_make(
+        &(struct cert_order){.san = "DNS:api.example.com", .from = 1, .to = 9});
+    struct cert named = certs_make(&(struct cert_order){.san = "DNS:x.example"});
+    struct cert cn = certs_make(&(struct cert_order){.cn = "api.example.com"});
+
+    (void)state;
+    expect(keys("%salso_check = dates", pin(&expired)), &expired, REASON_DATES);
+    expect(keys("%salso_check = dates", pin(&early)), &early, REASON_DATES);
+    expect(keys("%salso_check = name", pin(&expired)), &expired, REASON_OK);
+    expect(keys("%salso_check = name", pin(&named)), &named, REASON_NAME);
+    expect(keys("%salso_check = dates", pin(&named)), &named, REASON_OK);
+    expect(keys("%salso_check = name dates", pin(&named)), &named, REASON_NAME);
+    expect(keys("%salso_check = name, dates", pin(&leaf)), &leaf, REASON_OK);
+    /* the subject's CN counts for nothing */
+    expect(keys("%salso_check = name", pin(&cn)), &cn, REASON_NAME);
+}
+
+struct name_row {
+    const char *san, *verify_name;
+    bool right;
+};
+
+static const struct name_row names[] = {
+    {"DNS:api.example.com", "api.example.com", true},
+    {"DNS:API.Example.COM", "api.example.com", true},
+    {"DNS:api.example.com", "example.com", false},
+    {"DNS:example.com", "api.example.com", false},
+    {"DNS:api.example.com", "xapi.example.com", false},
+    {"DNS:*.example.com", "api.example.com", true},
+    {"DNS:*.example.com", "example.com", false},
+    {"DNS:*.example.com", "a.api.example.com", false},
+    {"DNS:a*.example.com", "api.example.com", false},
+    {"DNS:*pi.example.com", "api.example.com", false},
+    {"DNS:api.*.com", "api.example.com", false},
+    {"DNS:*.com", "example.com", false},
+    {"DNS:*", "localhost", false},
+    {"DNS:.example.com", "api.example.com", false},
+    {"email:api.example.com@x", "api.example.com", false},
+    {"URI:https://api.example.com", "api.example.com", false},
+    {"IP:127.0.0.1", "127.0.0.1", true},
+    {"IP:127.0.0.2", "127.0.0.1", false},
+    {"DNS:127.0.0.1", "127.0.0.1", false},
+    {"DNS:*.0.0.1", "127.0.0.1", false},
+    {"IP:2001:db8::1", "2001:db8::1", true},
+    {"IP:2001:db8::2", "2001:db8::1", false},
+    {"DNS:2001:db8::1", "2001:db8::1", false},
+    {"DNS:x.example,IP:127.0.0.1,DNS:api.example.com", "api.example.com", true},
+};
+
+static void names_are_compared_as_dns_and_ip_have_them(void **state)
+{
+    size_t i;
+
+    (void)state;
+    temp_text("ca.pem", certs_pem(ca.x509));
+    for (i = 0; i < COUNT(names); i++) {
+        struct cert c = certs_make(
+            &(struct cert_order){.cn = names[i].verify_name, .san = names[i].san, .issuer = &ca});
+
+        expect(keys("%salso_check = name\nverify_name = %s", pin(&c), names[i].verify_name), &c,
+               names[i].right ? REASON_OK : REASON_NAME);
+        expect(keys("verify = pki\nca_file = ca.pem\nverify_name = %s", names[i].verify_name), &c,
+               names[i].right ? REASON_OK : REASON_PKI);
+    }
+}
+
+/* "api.example.com" and a NUL and more: a C string would end where it suits. */
+static void a_nul_byte_in_a_name_matches_nothing(void **state)
+{
+    static const char name[] = "api.example.com\0.evil.example";
+    struct cert c = certs_make(
+        &(struct cert_order){.dns_nul = name, .dns_nul_len = sizeof(name) - 1, .issuer = &ca});
+
+    (void)state;
+    expect(keys("%salso_check = name", pin(&c)), &c, REASON_NAME);
+    expect("verify = pki\nca_file = ca.pem", &c, REASON_PKI);
+}
+
+static void a_pin_past_its_date_is_no_pin(void **state)
+{
+    (void)state;
+    expect_at(keys("pin = %s until=2027-01-16", certs_key_pin(&leaf)),
+              &(struct presented){.leaf = &leaf}, NOW, REASON_OK);
+    expect_at(keys("pin = %s until=2027-01-15", certs_key_pin(&leaf)),
+              &(struct presented){.leaf = &leaf}, NOW, REASON_EXPIRED_PINS);
+    /* only a pin that matches can have expired */
+    expect(keys("pin = %s until=2027-01-15", certs_key_pin(&twin)), &leaf, REASON_PIN_MISMATCH);
+    /* another live one does */
+    expect(keys("pin = %s until=2027-01-15\npin = %s", certs_key_pin(&leaf), certs_cert_pin(&leaf)),
+           &leaf, REASON_OK);
+    expect(keys("pin = %s until=2027-01-15\n%s", certs_key_pin(&leaf), pin(&twin)), &leaf,
+           REASON_EXPIRED_PINS);
+}
+
+static void a_revoked_key_is_refused_whatever_else_matches(void **state)
+{
+    static const char *const verify[] = {"pin", "pin+pki"};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(verify); i++)
+        expect(keys("%srevoked = %s\nverify = %s\nca_file = ca.pem", pin(&leaf),
+                    certs_key_pin(&leaf), verify[i]),
+               &leaf, REASON_REVOKED);
+    expect(keys("revoked = %s\nverify = pki\nca_file = ca.pem", certs_key_pin(&leaf)), &leaf,
+           REASON_REVOKED);
+    /* before a mismatch, before an expired pin, before weakness, before the PKI */
+    expect(keys("%srevoked = %s", pin(&twin), certs_key_pin(&leaf)), &leaf, REASON_REVOKED);
+    expect(
+        keys("pin = %s until=2020-01-01\nrevoked = %s", certs_key_pin(&leaf), certs_key_pin(&leaf)),
+        &leaf, REASON_REVOKED);
+    expect(keys("revoked = %s\nverify = pki\nca_file = ca.pem", certs_key_pin(&twin)), &twin,
+           REASON_REVOKED);
+    /* others' keys do not count */
+    expect(keys("%srevoked = %s", pin(&leaf), certs_key_pin(&twin)), &leaf, REASON_OK);
+}
+
+static void a_revoked_key_in_the_verified_chain_refuses(void **state)
+{
+    const struct presented p = {.leaf = &by_sub, .more = {&sub}};
+
+    (void)state;
+    expect_at("verify = pki\nca_file = ca.pem", &p, NOW, REASON_OK);
+    expect_at(keys("revoked = %s\nverify = pki\nca_file = ca.pem", certs_key_pin(&sub)), &p, NOW,
+              REASON_REVOKED);
+    /* the anchor's too, which the server does not send */
+    expect_at(keys("revoked = %s\nverify = pki\nca_file = ca.pem", certs_key_pin(&ca)), &p, NOW,
+              REASON_REVOKED);
+    expect_at(keys("%srevoked = %s\nverify = pin+pki\nca_file = ca.pem", pin(&by_sub),
+                   certs_key_pin(&sub)),
+              &p, NOW, REASON_REVOKED);
+    /* SPEC 9: with server pins alone, the server's own key */
+    expect_at(keys("%srevoked = %s", pin(&by_sub), certs_key_pin(&sub)), &p, NOW, REASON_OK);
+}
+
+static void weak_keys_and_signatures_are_refused(void **state)
+{
+    struct cert weak = certs_make(
+        &(struct cert_order){.san = "DNS:api.example.com", .key = weak_key, .issuer = &ca});
+    struct cert sha1 = certs_make(
+        &(struct cert_order){.san = "DNS:api.example.com", .digest = "SHA1", .issuer = &ca});
+    struct cert weak_ca = certs_make(
+        &(struct cert_order){.cn = "weak", .ca = true, .key = weak_key});
+    struct cert under = certs_leaf("DNS:api.example.com", &weak_ca);
+
+    (void)state;
+    temp_text("weak.pem", certs_pem(weak_ca.x509));
+    expect(pin(&weak), &weak, REASON_WEAK);
+    expect(keys("pin = %s", certs_cert_pin(&weak)), &weak, REASON_WEAK);
+    expect(keys("%sverify = pin+pki\nca_file = ca.pem", pin(&weak)), &weak, REASON_WEAK);
+    expect("verify = pki\nca_file = ca.pem", &weak, REASON_WEAK);
+    expect("verify = pki\nca_file = ca.pem", &sha1, REASON_WEAK);
+    expect(keys("%sverify = pin+pki\nca_file = ca.pem", pin(&sha1)), &sha1, REASON_WEAK);
+    expect("verify = pki\nca_file = weak.pem", &under, REASON_WEAK);
+}
+
+static void the_pki_is_checked_whole(void **state)
+{
+    struct cert expired = certs_make(
+        &(struct cert_order){.san = "DNS:api.example.com", .from = -9, .to = -1, .issuer = &ca});
+    struct cert early = certs_make(
+        &(struct cert_order){.san = "DNS:api.example.com", .from = 1, .to = 9, .issuer = &ca});
+    struct cert client = certs_make(
+        &(struct cert_order){.san = "DNS:api.example.com", .eku = "clientAuth", .issuer = &ca});
+    struct cert by_leaf = certs_leaf("DNS:api.example.com", &leaf);
+    struct cert cn = certs_make(&(struct cert_order){.cn = "api.example.com", .issuer = &ca});
+    const struct {
+        const struct cert *cert, *more;
+        enum reason reason;
+    } rows[] = {
+        {&leaf, NULL, REASON_OK},      {&leaf, &ca, REASON_OK},    {&twin, NULL, REASON_PKI},
+        {&expired, NULL, REASON_PKI},  {&early, NULL, REASON_PKI}, {&client, NULL, REASON_PKI},
+        {&by_leaf, &leaf, REASON_PKI}, {&by_sub, &sub, REASON_OK}, {&by_sub, NULL, REASON_PKI},
+        {&cn, NULL, REASON_PKI},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        const struct presented p = {.leaf = rows[i].cert, .more = {rows[i].more}};
+
+        expect_at("verify = pki\nca_file = ca.pem", &p, NOW, rows[i].reason);
+        expect_at(keys("%sverify = pin+pki\nca_file = ca.pem", pin(rows[i].cert)), &p, NOW,
+                  rows[i].reason);
+        /* no pin matches: that comes first, whatever the PKI says */
+        expect_at(keys("%sverify = pin+pki\nca_file = ca.pem", pin(&other_ca)), &p, NOW,
+                  REASON_PIN_MISMATCH);
+    }
+    /* other anchors */
+    temp_text("other.pem", certs_pem(other_ca.x509));
+    expect("verify = pki\nca_file = other.pem", &leaf, REASON_PKI);
+    expect("verify = pki\nca_file = other.pem\nca_file = ca.pem", &leaf, REASON_OK);
+    /* with anchors of its own, and with the CA sent along, the system's do not matter */
+    expect_at("verify = pki\nca_file = other.pem", &(struct presented){&leaf, {&ca}}, NOW,
+              REASON_PKI);
+    /* another day */
+    expect_at("verify = pki\nca_file = ca.pem", &(struct presented){.leaf = &leaf},
+              NOW + 101 * 86400, REASON_PKI);
+}
+
+static void the_detail_tells_what_and_where(void **state)
+{
+    struct cert expired = certs_make(
+        &(struct cert_order){.san = "DNS:api.example.com", .from = -9, .to = -1, .issuer = &ca});
+    struct trust_verdict v;
+
+    (void)state;
+    judge("verify = pki\nca_file = ca.pem", &(struct presented){.leaf = &expired}, NOW, &v);
+    assert_contains(v.detail, "expired");
+    assert_contains(v.detail, "depth 0");
+    trust_verdict_free(&v);
+    judge(keys("pin = %s until=2027-01-01 name=old", certs_key_pin(&leaf)),
+          &(struct presented){.leaf = &leaf}, NOW, &v);
+    assert_contains(v.detail, "old");
+    assert_contains(v.detail, "2027-01-01");
+    trust_verdict_free(&v);
+}
+
+static void the_verdict_names_the_pin_that_matched(void **state)
+{
+    struct config *c = load(
+        keys("[api.example.com]\n%spin = %s name=second\n", pin(&twin), certs_key_pin(&leaf)));
+    struct problems problems = {0};
+    struct trust_policy *policy = trust_policy_new(c->sections[0], stores, &problems);
+    STACK_OF(X509) *sent = sk_X509_new_null();
+    struct trust_verdict v = {0};
+    struct cert_info info;
+    char *text;
+
+    (void)state;
+    assert_non_null(policy);
+    sk_X509_push(sent, leaf.x509);
+    sk_X509_push(sent, ca.x509);
+    trust_judge(policy, leaf.x509, sent, NOW, &v);
+    assert_true(v.trusted);
+    assert_string_equal(pin_label(v.pin), "second");
+    assert_int_equal(trust_chain_length(&v), 2);
+    assert_true(trust_chain_describe(&v, 1, &info));
+    assert_string_equal(info.subject, "CN=Example CA");
+    cert_info_free(&info);
+    assert_false(trust_chain_starts_with(&v, ca.x509));
+    text = trust_chain_pins(&v);
+    assert_string_equal(text, keys("%s %s issuer:%s", certs_key_pin(&leaf), certs_cert_pin(&leaf),
+                                   certs_key_pin(&ca)));
+    free(text);
+    trust_verdict_free(&v);
+    sk_X509_free(sent);
+    trust_policy_free(policy);
+    config_free(c);
+    problems_free(&problems);
+}
+
+/* Whoever forgets to judge, or has nothing to judge, has not been told yes. */
+static void a_verdict_starts_refused(void **state)
+{
+    struct config *c = load(keys("[api.example.com]\n%s", pin(&leaf)));
+    struct problems problems = {0};
+    struct trust_policy *policy = trust_policy_new(c->sections[0], stores, &problems);
+    struct trust_verdict v = {0};
+
+    (void)state;
+    assert_false(v.trusted);
+    assert_int_not_equal(v.reason, REASON_OK);
+    assert_int_equal(trust_chain_length(&v), 0);
+    v.trusted = true; /* left over from whatever was before */
+    trust_judge(policy, NULL, NULL, NOW, &v);
+    assert_false(v.trusted);
+    assert_int_not_equal(v.reason, REASON_OK);
+    assert_int_not_equal(v.x509_error, X509_V_OK);
+    trust_verdict_free(&v);
+    trust_policy_free(policy);
+    config_free(c);
+}
+
+static void a_section_without_pins_trusts_nobody(void **state)
+{
+    struct config_section *s;
+    struct config *c = config_single("api.example.com", &s);
+    struct problems problems = {0};
+    struct trust_policy *policy = trust_policy_new(s, stores, &problems);
+    STACK_OF(X509) *sent = sk_X509_new_null();
+    struct trust_verdict v = {0};
+
+    (void)state;
+    sk_X509_push(sent, leaf.x509);
+    trust_judge(policy, leaf.x509, sent, NOW, &v);
+    assert_false(v.trusted);
+    assert_int_equal(v.reason, REASON_PIN_MISMATCH);
+    trust_verdict_free(&v);
+    trust_policy_free(policy);
+
+    policy = trust_policy_observe(s);
+    trust_judge(policy, leaf.x509, sent, NOW, &v);
+    assert_false(v.trusted);
+    assert_int_equal(v.reason, REASON_OBSERVED);
+    trust_verdict_free(&v);
+    trust_policy_free(policy);
+    sk_X509_free(sent);
+    config_free(c);
+}
+
+/* SPEC 6: the field pki of a mismatch tells a renewal from an attack. */
+static void a_mismatch_tells_what_the_pki_says(void **state)
+{
+    struct config *c = load(keys("[api.example.com]\n%sca_file = ca.pem\n", pin(&other_ca)));
+    struct problems problems = {0};
+    struct trust_policy *policy = trust_policy_new(c->sections[0], stores, &problems);
+    const struct cert *const rows[] = {&leaf, &twin};
+    static const char *const want[] = {"valid", "at depth 0"};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        STACK_OF(X509) *sent = sk_X509_new_null();
+        struct trust_verdict v = {0};
+        char *text;
+
+        sk_X509_push(sent, rows[i]->x509);
+        trust_judge(policy, rows[i]->x509, sent, NOW, &v);
+        assert_int_equal(v.reason, REASON_PIN_MISMATCH);
+        text = trust_chain_pki(policy, &v, NOW);
+        assert_contains(text, want[i]);
+        free(text);
+        trust_verdict_free(&v);
+        sk_X509_free(sent);
+    }
+    trust_policy_free(policy);
+    config_free(c);
+}
+
+static void anchors_that_cannot_be_loaded_are_told_with_their_line(void **state)
+{
+    static const char *const rows[] = {"ca_file = missing.pem", "ca_file = junk.pem",
+                                       "ca_file = empty.pem", "ca_dir = missing.d"};
+    size_t i;
+
+    (void)state;
+    temp_text("junk.pem", "nonsense\n");
+    temp_text("empty.pem", "");
+    for (i = 0; i < COUNT(rows); i++) {
+        struct config *c = load(keys("[api.example.com]\nverify = pki\n%s\n", rows[i]));
+        struct problems problems = {0};
+
+        assert_null(trust_policy_new(c->sections[0], stores, &problems));
+        assert_int_equal(problems.count, 1);
+        assert_int_equal(problems.items[0].line, 3);
+        problems_free(&problems);
+        config_free(c);
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    ca = certs_ca("Example CA");
+    other_ca = certs_ca("Other CA");
+    sub = certs_make(&(struct cert_order){.cn = "Sub CA", .ca = true, .issuer = &ca});
+    leaf = certs_leaf("DNS:api.example.com", &ca);
+    by_sub = certs_leaf("DNS:api.example.com", &sub);
+    twin = certs_leaf("DNS:api.example.com", NULL);
+    weak_key = certs_rsa_key(1024);
+    stores = trust_stores_new();
+    temp_text("ca.pem", certs_pem(ca.x509));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    trust_stores_free(stores);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_the_pinned_key_is_trusted),
+        cmocka_unit_test(a_digest_counts_in_its_role_only),
+        cmocka_unit_test(a_pinned_certificate_sent_along_proves_nothing),
+        cmocka_unit_test(a_renewed_certificate_keeps_its_key_pin),
+        cmocka_unit_test(a_pin_alone_looks_at_nothing_else),
+        cmocka_unit_test(also_check_holds_a_pinned_certificate_to_more),
+        cmocka_unit_test(names_are_compared_as_dns_and_ip_have_them),
+        cmocka_unit_test(a_nul_byte_in_a_name_matches_nothing),
+        cmocka_unit_test(a_pin_past_its_date_is_no_pin),
+        cmocka_unit_test(a_revoked_key_is_refused_whatever_else_matches),
+        cmocka_unit_test(a_revoked_key_in_the_verified_chain_refuses),
+        cmocka_unit_test(weak_keys_and_signatures_are_refused),
+        cmocka_unit_test(the_pki_is_checked_whole),
+        cmocka_unit_test(the_detail_tells_what_and_where),
+        cmocka_unit_test(the_verdict_names_the_pin_that_matched),
+        cmocka_unit_test(a_verdict_starts_refused),
+        cmocka_unit_test(a_section_without_pins_trusts_nobody),
+        cmocka_unit_test(a_mismatch_tells_what_the_pki_says),
+        cmocka_unit_test(anchors_that_cannot_be_loaded_are_told_with_their_line),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
