@@ -35,7 +35,7 @@ static char *bio_text(BIO *bio)
     char *data;
     long len = BIO_get_mem_data(bio, &data);
 
-    return xstrndup(data, len > 0 ? (size_t)len : 0);
+    return len > 0 ? xstrndup(data, (size_t)len) : xstrdup("");
 }
 
 /* RFC 4514's form, but with UTF-8 as it is rather than as hex. */
