@@ -72,7 +72,8 @@ static void log_end_of(struct tunnel *t, const char *detail)
 
     addr_format(&t->client_addr, client);
     failure_log(&t->upstream, t->reason, detail, client);
-    if (!t->opened)
+    /* a refusal has said all; whatever else ends leaves its line here */
+    if (!t->opened && reason_kind(t->reason) != REASON_KIND_END)
         return;
     log_begin(&l, LOG_LEVEL_INFO, "tunnel_close", t->section->config->name);
     log_add(&l, "client", client);
@@ -173,32 +174,39 @@ static void on_timer(uv_timer_t *timer)
     arm_timer(t);
 }
 
-static void end_overdue(struct tunnel *t)
+/* Which limit holds now, and what its passing is called. 0: none. */
+static int64_t quiet_limit(const struct tunnel *t, enum reason *reason)
 {
-    if (!is_half_closed(t)) {
-        /* what still waits for the client would be lost behind a clean end */
-        if (endpoint_is_idle(&t->client))
-            end_in_order(t, REASON_IDLE);
-        else
-            end_with_resets(t, REASON_IDLE, "");
-    } else if (t->server_finished && endpoint_is_idle(&t->client)) {
-        end_in_order(t, REASON_HALF_CLOSE);
-    } else {
-        /* the server has not said that it is done: the client must not think so */
-        end_with_resets(t, REASON_HALF_CLOSE, "");
-    }
+    const struct config_section *s = t->section->config;
+
+    *reason = REASON_IDLE;
+    if (!is_half_closed(t) || s->half_close_timeout == 0
+        || (s->idle_timeout && s->idle_timeout < s->half_close_timeout))
+        return s->idle_timeout;
+    *reason = REASON_HALF_CLOSE;
+    return s->half_close_timeout;
+}
+
+static void end_overdue(struct tunnel *t, enum reason reason)
+{
+    /* what still waits for the client would be lost behind a clean end; and where the client has
+       finished, a clean end would pass off a server's half answer as a whole one */
+    if (endpoint_is_idle(&t->client) && (t->server_finished || !t->client_finished))
+        end_in_order(t, reason);
+    else
+        end_with_resets(t, reason, "");
 }
 
 static void arm_timer(struct tunnel *t)
 {
-    const struct config_section *s = t->section->config;
-    const int64_t limit = is_half_closed(t) ? s->half_close_timeout : s->idle_timeout;
     const int64_t quiet = (int64_t)(uv_now(&t->reactor->loop) - t->last_byte);
+    enum reason reason;
+    const int64_t limit = quiet_limit(t, &reason);
 
     if (limit == 0)
         uv_timer_stop(&t->timer);
     else if (quiet >= limit)
-        end_overdue(t);
+        end_overdue(t, reason);
     else
         uv_timer_start(&t->timer, on_timer, (uint64_t)(limit - quiet), 0);
 }

@@ -331,6 +331,7 @@ def test_server_that_does_not_read(pinproxyd, tls_server):
                 try:
                     while True:
                         sent[client] += client.send(block)
+                        assert sent[client] < 100 * MB, "no end to what is taken"
                 except BlockingIOError:
                     pass
             return sum(sent.values())

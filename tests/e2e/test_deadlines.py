@@ -126,6 +126,18 @@ def test_client_that_does_not_finish_after_the_server(pinproxyd, tls_server):
         server.wait_done()
 
 
+def test_idle_holds_after_a_half_close_without_a_limit_of_its_own(pinproxyd, tls_server):
+    def never_ends(conn):
+        conn.recv_all()
+        conn.drain_raw()
+    server = tls_server(never_ends)
+    daemon = pinproxyd({NAME: to(server, half_close_timeout="off", idle_timeout=SOON)})
+    with connect(daemon.address(NAME)) as client:
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_any_end(client)[0] == b""
+    server.wait_done()
+
+
 def test_half_close_counts_from_the_last_byte(pinproxyd, tls_server):
     """A long answer after the client's end is not cut while it flows."""
     def slow_answer(conn):
