@@ -3,6 +3,7 @@
 import os
 import resource
 import sys
+import time
 
 import pytest
 
@@ -38,6 +39,7 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     if not report.failed:
         return
+    time.sleep(0.5)  # what the daemons have to say about it may be on its way
     for daemon in getattr(item, "daemons", []):
         lines = daemon.log().splitlines()[-LOG_LINES:]
         report.sections.append((f"{daemon.file}", daemon.file.read_text(errors="backslashreplace")))
