@@ -23,12 +23,13 @@ void sock_tune(int fd, int family, int64_t keepalive_ms)
     if (family != AF_INET && family != AF_INET6)
         return;
     set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    /* said in both cases: a listener may have had it on, and what it accepts inherits it */
+    set(fd, SOL_SOCKET, SO_KEEPALIVE, seconds != 0);
     if (seconds == 0)
         return;
     /* tcp(7): the kernel takes 1 to 32767 */
     if (seconds > 32767)
         seconds = 32767;
-    set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     set(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
     set(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds > 40 ? 10 : (seconds + 3) / 4);
     set(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);

@@ -51,6 +51,14 @@ static int compare(const void *a, const void *b)
     return x->order < y->order ? -1 : 1;
 }
 
+void problem_add_text(const struct problem *p, struct strbuf *out)
+{
+    strbuf_add(out, p->file);
+    if (p->line)
+        strbuf_addf(out, ":%u", p->line);
+    strbuf_addf(out, ": %s", p->text);
+}
+
 void problems_print(struct problems *p, FILE *to)
 {
     size_t i;
@@ -58,10 +66,11 @@ void problems_print(struct problems *p, FILE *to)
     if (p->count)
         qsort(p->items, p->count, sizeof(*p->items), compare);
     for (i = 0; i < p->count; i++) {
-        if (p->items[i].line)
-            fprintf(to, "%s:%u: %s\n", p->items[i].file, p->items[i].line, p->items[i].text);
-        else
-            fprintf(to, "%s: %s\n", p->items[i].file, p->items[i].text);
+        struct strbuf line = {0};
+
+        problem_add_text(&p->items[i], &line);
+        fprintf(to, "%s\n", line.data);
+        strbuf_free(&line);
     }
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/strbuf.h"
 
 /* A place in a configuration. The file name belongs to the configuration. */
 struct source {
@@ -34,7 +35,10 @@ struct problems {
 void problems_add(struct problems *p, struct source where, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* One "FILE:LINE: text" a line; those of one file together, by line. */
+/* "FILE:LINE: text", or "FILE: text" for a whole file. */
+void problem_add_text(const struct problem *p, struct strbuf *out);
+
+/* One such line for each problem; those of one file together, by line. */
 void problems_print(struct problems *p, FILE *to);
 
 void problems_free(struct problems *p);

@@ -283,6 +283,8 @@ static enum tls_result fail_openssl(struct tls *t)
         return fail(t, REASON_TLS, "the server made us answer more than is sane");
     if (error == 0)
         return fail(t, REASON_TLS, "the connection broke off");
+    if (received_alert(error) == SSL_AD_CERTIFICATE_REQUIRED)
+        return fail(t, REASON_TLS, "the server wants a client certificate");
     if (received_alert(error) >= 0) {
         snprintf(text, sizeof(text), "the server refused: %s",
                  SSL_alert_desc_string_long(received_alert(error)));

@@ -235,9 +235,12 @@ static void log_problems(const struct problems *problems)
     size_t i;
 
     for (i = 0; i < problems->count; i++) {
+        struct strbuf text = {0};
+
         log_begin(&l, LOG_LEVEL_ERROR, "reload_failed", NULL);
-        log_addf(&l, "detail", "%s:%u: %s", problems->items[i].file, problems->items[i].line,
-                 problems->items[i].text);
+        problem_add_text(&problems->items[i], &text);
+        log_add(&l, "detail", strbuf_text(&text));
+        strbuf_free(&text);
         log_end(&l);
     }
 }

@@ -88,7 +88,7 @@ int main(int argc, char **argv)
         return EXITCODE_CONFIG;
     if (!only_test)
         return daemon_run(path, snapshot);
-    printf("%s: ok, %zu sections\n", path, snapshot->count);
+    printf("%s: ok, %zu section%s\n", path, snapshot->count, snapshot->count == 1 ? "" : "s");
     snapshot_release(snapshot);
     return EXITCODE_OK;
 }

@@ -75,6 +75,20 @@ static void keepalive_stays_in_what_the_kernel_takes(void **state)
     }
 }
 
+/* Else a reload could not switch it off: accepted sockets inherit it from the listener. */
+static void keepalive_that_was_on_goes_off(void **state)
+{
+    int fd = sock_open(AF_INET);
+
+    (void)state;
+    assert_true(fd >= 0);
+    sock_tune(fd, AF_INET, 60000);
+    assert_int_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    sock_tune(fd, AF_INET, 0);
+    assert_int_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+    close(fd);
+}
+
 static void keepalive_off_is_off(void **state)
 {
     int fd = sock_open(AF_INET6);
@@ -144,6 +158,7 @@ int main(void)
         cmocka_unit_test(sockets_neither_block_nor_leak_into_children),
         cmocka_unit_test(keepalive_stays_in_what_the_kernel_takes),
         cmocka_unit_test(keepalive_off_is_off),
+        cmocka_unit_test(keepalive_that_was_on_goes_off),
         cmocka_unit_test(a_reset_is_seen_as_one),
         cmocka_unit_test(bytes_that_the_peer_has_not_taken_are_counted),
         cmocka_unit_test(shortage_is_told_from_other_errors),
