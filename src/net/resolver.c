@@ -34,7 +34,6 @@ struct resolver {
     uv_loop_t *loop;
     int running;
     bool closing;
-    struct resolver_request *asking; /* in resolver_ask() now: answered by its return value */
     LIST_HEAD(, resolver_entry) entries[BUCKETS];
     TAILQ_HEAD(, resolver_entry) waiting;
 };
@@ -95,7 +94,7 @@ static void answer_all(struct resolver_entry *e)
     while ((q = LIST_FIRST(&e->requests))) {
         resolver_cancel(q);
         answer(e, q);
-        if (q != e->resolver->asking)
+        if (!q->asking)
             q->done(q);
     }
 }
@@ -220,9 +219,9 @@ bool resolver_ask(struct resolver *r, const char *host, int family, int64_t max_
     if (!e->looking && !e->waiting) {
         e->waiting = true;
         TAILQ_INSERT_TAIL(&r->waiting, e, turn);
-        r->asking = request;
+        request->asking = true;
         run_lookups(r);
-        r->asking = NULL;
+        request->asking = false;
     }
     /* a look-up that could not be started has answered with that */
     return request->entry == NULL;

@@ -29,6 +29,7 @@ struct resolver_request {
     const char *error;                             /* then, why */
 
     struct resolver_entry *entry; /* being waited for, or NULL */
+    bool asking;                  /* in resolver_ask() now: answered by its return value */
     LIST_ENTRY(resolver_request) link;
 };
 

@@ -1,147 +1,424 @@
-/* proxy/snapshot: a configuration made ready to run; what is counted outlives it. */
+/* proxy/snapshot, proxy/stats: what is counted outlives reloads; what fails leaves nothing. */
 #include "proxy/snapshot.h"
 
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "certs.h"
 #include "help.h"
 
-#define A "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="
+#define PIN "pin = sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg=\n"
 
-static struct snapshot *make(const char *text, const struct snapshot *old,
-                             struct problems *problems)
-{
-    return snapshot_new(config_parse("x.conf", text, strlen(text), problems), old, problems);
-}
-
-static struct snapshot *make_good(const char *text, const struct snapshot *old)
+static struct config *parse(const char *text)
 {
     struct problems problems = {0};
-    struct snapshot *s = make(text, old, &problems);
+    struct config *c = config_parse(temp_path("test.conf"), text, strlen(text), &problems);
+
+    problems_print(&problems, stderr);
+    assert_int_equal(problems.count, 0);
+    return c;
+}
+
+static struct snapshot *make(const char *text, const struct snapshot *old)
+{
+    struct problems problems = {0};
+    struct snapshot *s = snapshot_new(parse(text), old, &problems);
 
     problems_print(&problems, stderr);
     assert_int_equal(problems.count, 0);
     assert_non_null(s);
-    problems_free(&problems);
     return s;
 }
 
-static void sections_are_found_by_name_in_any_case(void **state)
+static unsigned holders(const struct stats *s)
 {
-    struct snapshot *s = make_good("[b.example]\npin = " A "\n[a.example]\npin = " A "\n", NULL);
+    return atomic_load(&s->refs);
+}
+
+static void a_section_is_not_ready_to_run(void **state)
+{
+    struct snapshot *s = make("[b.example]\n" PIN "[a.example]\nverify = pki\n", NULL);
+    size_t i;
 
     (void)state;
     assert_int_equal(s->count, 2);
-    assert_string_equal(snapshot_find(s, "B.Example")->config->name, "b.example");
+    assert_int_equal(atomic_load(&s->refs), 1);
+    for (i = 0; i < s->count; i++) {
+        assert_ptr_equal(s->sections[i].config, s->config->sections[i]);
+        assert_non_null(s->sections[i].trust);
+        assert_non_null(s->sections[i].tls);
+        assert_non_null(s->sections[i].stats);
+        assert_int_equal(holders(s->sections[i].stats), 1);
+    }
+    assert_ptr_not_equal(s->sections[0].stats, s->sections[1].stats);
+    /* equal settings share a context */
+    assert_ptr_equal(s->sections[0].tls, s->sections[1].tls);
+    snapshot_release(s);
+}
+
+static void a_section_is_found_by_anothers_name(void **state)
+{
+    struct snapshot *s = make("[c.example]\n" PIN "[a.example]\n" PIN "[b.example]\n" PIN, NULL);
+
+    (void)state;
     assert_string_equal(snapshot_find(s, "a.example")->config->name, "a.example");
-    assert_null(snapshot_find(s, "c.example"));
+    assert_string_equal(snapshot_find(s, "b.example")->config->name, "b.example");
+    assert_string_equal(snapshot_find(s, "c.example")->config->name, "c.example");
+    assert_null(snapshot_find(s, "d.example"));
+    assert_null(snapshot_find(s, "a"));
     assert_null(snapshot_find(s, ""));
     snapshot_release(s);
 }
 
-static void an_empty_configuration_has_no_section(void **state)
+static void a_configuration_without_sections_finds_one(void **state)
 {
-    struct snapshot *s = make_good("; nothing\n", NULL);
+    struct snapshot *none = make("[global]\nworkers = 1\n", NULL), *some;
 
     (void)state;
-    assert_int_equal(s->count, 0);
-    assert_null(snapshot_find(s, "a.example"));
-    snapshot_release(s);
+    assert_int_equal(none->count, 0);
+    assert_null(snapshot_find(none, "a.example"));
+    some = make("[a.example]\n" PIN, none);
+    assert_int_equal(stats_get(&some->sections[0].stats->total), 0);
+    snapshot_release(none);
+    none = make("[global]\nworkers = 1\n", some);
+    assert_int_equal(holders(some->sections[0].stats), 1);
+    snapshot_release(some);
+    snapshot_release(none);
 }
 
-static void counters_outlive_a_reload_and_their_first_snapshot(void **state)
+/* What was held too short a sanitizer sees; what is held too long it sees at the end. */
+static void a_snapshot_goes_while_it_is_held(void **state)
 {
-    struct snapshot *first = make_good("[a.example]\npin = " A "\n[b.example]\npin = " A "\n",
-                                       NULL);
-    struct snapshot *second;
-
-    (void)state;
-    stats_add(&snapshot_find(first, "a.example")->stats->total, 7);
-    second = make_good("[c.example]\npin = " A "\n[A.EXAMPLE]\npin = " A "\n", first);
-    snapshot_release(first);
-    assert_int_equal(stats_get(&snapshot_find(second, "a.example")->stats->total), 7);
-    assert_int_equal(stats_get(&snapshot_find(second, "c.example")->stats->total), 0);
-    snapshot_release(second);
-}
-
-static void a_reference_keeps_it_alive(void **state)
-{
-    struct snapshot *s = make_good("[a.example]\npin = " A "\n", NULL);
+    struct snapshot *s = make("[a.example]\n" PIN, NULL);
 
     (void)state;
     assert_ptr_equal(snapshot_hold(s), s);
+    assert_ptr_equal(snapshot_hold(s), s);
+    assert_int_equal(atomic_load(&s->refs), 3);
     snapshot_release(s);
-    /* under a sanitizer this would be a use after free */
+    snapshot_release(s);
+    assert_int_equal(atomic_load(&s->refs), 1);
     assert_string_equal(s->sections[0].config->host, "a.example");
     snapshot_release(s);
     snapshot_release(NULL);
 }
 
-static void what_only_openssl_can_judge_is_told_with_its_line(void **state)
+static void *hold_and_release(void *arg)
 {
-    struct problems problems = {0};
+    struct snapshot *s = arg;
+    int i;
 
-    (void)state;
-    assert_null(make("[a.example]\npin = " A "\nciphers = nonsense\n[b.example]\nverify = pki\n"
-                     "ca_file = /nonexistent/ca.pem\n",
-                     NULL, &problems));
-    assert_int_equal(problems.count, 2);
-    assert_int_equal(problems.items[0].line, 3);
-    assert_contains(problems.items[0].text, "ciphers");
-    assert_int_equal(problems.items[1].line, 6);
-    assert_contains(problems.items[1].text, "ca_file");
-    problems_free(&problems);
+    for (i = 0; i < 20000; i++) {
+        snapshot_hold(s);
+        stats_add(&s->sections[0].stats->open, 1);
+        stats_opened(s->sections[0].stats, i % 2 ? "one" : "other");
+        stats_add(&s->sections[0].stats->sent, 3);
+        stats_ended(s->sections[0].stats, i % 2 ? REASON_OK : REASON_TLS);
+        snapshot_release(s);
+    }
+    return NULL;
 }
 
-static void a_fault_inherited_by_many_sections_is_told_once(void **state)
+static void threads_lose_count(void **state)
 {
-    struct problems problems = {0};
+    struct snapshot *s = make("[a.example]\n" PIN, NULL);
+    const struct stats *stats = s->sections[0].stats;
+    pthread_t threads[4];
+    size_t i;
 
     (void)state;
-    assert_null(make("[defaults]\nciphers = nonsense\n[a.example]\npin = " A
-                     "\n[b.example]\npin = " A "\n",
-                     NULL, &problems));
-    assert_int_equal(problems.count, 1);
-    assert_int_equal(problems.items[0].line, 2);
-    problems_free(&problems);
-}
-
-static void sections_with_equal_settings_share_a_context(void **state)
-{
-    struct snapshot *s = make_good("[a.example]\npin = " A "\n[b.example]\npin = " A
-                                   "\n[c.example]\ntls_min = 1.3\npin = " A "\n",
-                                   NULL);
-
-    (void)state;
-    assert_ptr_equal(s->sections[0].tls, s->sections[1].tls);
-    assert_ptr_not_equal(s->sections[0].tls, s->sections[2].tls);
+    for (i = 0; i < COUNT(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, hold_and_release, s), 0);
+    for (i = 0; i < COUNT(threads); i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&s->refs), 1);
+    assert_int_equal(stats_get(&stats->open), 0);
+    assert_int_equal(stats_get(&stats->total), 80000);
+    assert_int_equal(stats_get(&stats->sent), 240000);
+    assert_int_equal(stats_get(&stats->ended[REASON_OK]), 40000);
+    assert_int_equal(stats_get(&stats->ended[REASON_TLS]), 40000);
     snapshot_release(s);
 }
 
-static void a_fault_in_a_file_leaves_nothing_to_run(void **state)
+static void a_reload_loses_what_was_counted(void **state)
+{
+    struct snapshot *old = make("[a.example]\n" PIN "[b.example]\n" PIN, NULL), *new;
+    struct stats *kept = snapshot_find(old, "b.example")->stats;
+
+    (void)state;
+    stats_add(&kept->sent, 1000);
+    stats_opened(kept, "today");
+    stats_add(&snapshot_find(old, "a.example")->stats->sent, 7);
+
+    /* by name, wherever it stands and whatever else has changed */
+    new = make("[c.example]\n" PIN "[b.example]\nhost = other.example\nport = 8443\n" PIN, old);
+    assert_ptr_equal(snapshot_find(new, "b.example")->stats, kept);
+    assert_int_equal(holders(kept), 2);
+    assert_int_equal(stats_get(&snapshot_find(new, "c.example")->stats->sent), 0);
+
+    /* a tunnel of the old snapshot counts on: both see it, and the new one after the old */
+    stats_add(&snapshot_find(old, "b.example")->stats->sent, 1);
+    assert_int_equal(stats_get(&snapshot_find(new, "b.example")->stats->sent), 1001);
+    snapshot_release(old);
+    assert_int_equal(holders(kept), 1);
+    assert_int_equal(stats_get(&snapshot_find(new, "b.example")->stats->sent), 1001);
+    assert_int_equal(stats_get(&snapshot_find(new, "b.example")->stats->total), 1);
+    assert_int_equal(snapshot_find(new, "b.example")->config->port, 8443);
+    snapshot_release(new);
+}
+
+/* The old one goes on unharmed, and holds its counters alone again. */
+static void a_failed_reload_takes_something_along(void **state)
+{
+    static const struct {
+        const char *text, *part;
+    } rows[] = {
+        {"[a.example]\n" PIN "ciphers = NOSUCH\n", "ciphers = NOSUCH"},
+        {"[a.example]\n" PIN "ciphersuites = TLS_NOSUCH\n", "ciphersuites"},
+        {"[a.example]\n" PIN "groups = nosuch\n", "groups"},
+        {"[a.example]\n" PIN "sigalgs = nosuch\n", "sigalgs"},
+        {"[a.example]\n" PIN "[b.example]\nverify = pki\nca_file = nosuch.pem\n", "ca_file"},
+        {"[b.example]\nverify = pki\nca_dir = nosuch\n[a.example]\n" PIN, "ca_dir"},
+    };
+    struct snapshot *old = make("[a.example]\n" PIN, NULL);
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        struct problems problems = {0};
+
+        assert_null(snapshot_new(parse(rows[i].text), old, &problems));
+        assert_true(problems.count > 0);
+        assert_contains(problems.items[0].text, rows[i].part);
+        assert_contains(problems.items[0].file, "test.conf");
+        problems_free(&problems);
+        assert_int_equal(holders(old->sections[0].stats), 1);
+        assert_int_equal(atomic_load(&old->refs), 1);
+    }
+    snapshot_release(old);
+}
+
+static void problems_that_were_there_before_are_its_own(void **state)
 {
     struct problems problems = {0};
-    const char *path = temp_text("bad.conf", "[a.example]\npin = " A "\nnonsense = 1\n");
+    struct snapshot *s;
+
+    (void)state;
+    problems_add(&problems, (struct source){.file = "elsewhere"}, "something else");
+    s = snapshot_new(parse("[a.example]\n" PIN), NULL, &problems);
+    assert_non_null(s);
+    assert_int_equal(problems.count, 1);
+    problems_free(&problems);
+    snapshot_release(s);
+}
+
+static void a_file_with_a_fault_is_loaded(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "nonsense\n",
+        "[a.example]\n",
+        "[a.example]\npin = sha256//short\n",
+        "[a.example]\n" PIN "nosuch = 1\n",
+        "[a.example]\n" PIN "[a.example]\n" PIN,
+        "[a.example]\n" PIN "[A.EXAMPLE]\n" PIN,
+        "[.]\n" PIN,
+        "[a.example]\n" PIN "listen = 0.0.0.0:80\n",
+        "[a.example]\n" PIN "host = \nverify_name = \nsni = \nalpn = \n",
+        "[a.example]\n" PIN "tls_min = 1.3\ntls_max = 1.2\n",
+        "[a.example]\n" PIN "tls_min = 1.0\n",
+        "[a.example]\nverify = pki\n" PIN,
+        "[a.example]\n" PIN "port = 0\n",
+    };
+    struct snapshot *old = make("[a.example]\n" PIN, NULL);
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(texts); i++) {
+        const char *path = temp_text("fault.conf", texts[i]);
+        struct problems problems = {0};
+        struct snapshot *s = snapshot_load(path, old, &problems);
+
+        if (i == 0) { /* empty is no fault by itself */
+            assert_int_equal(s == NULL, problems.count > 0);
+            snapshot_release(s);
+        } else {
+            if (s)
+                fail_msg("loaded: %s", texts[i]);
+            assert_true(problems.count > 0);
+        }
+        problems_free(&problems);
+        assert_int_equal(holders(old->sections[0].stats), 1);
+    }
+    snapshot_release(old);
+}
+
+static void a_file_that_is_not_there_is_loaded(void **state)
+{
+    struct problems problems = {0};
+
+    (void)state;
+    assert_null(snapshot_load(temp_path("none.conf"), NULL, &problems));
+    assert_int_equal(problems.count, 1);
+    assert_contains(problems.items[0].text, "No such file");
+    problems_free(&problems);
+}
+
+/* Both kinds of problems at once: the administrator mends the file in one go. */
+static void problems_of_openssl_hide_behind_those_of_the_file(void **state)
+{
+    struct problems problems = {0};
+    const char *path = temp_text("two.conf", "[a.example]\n" PIN "nosuch = 1\nciphers = NOSUCH\n");
+    size_t i;
+    bool key = false, ciphers = false;
 
     (void)state;
     assert_null(snapshot_load(path, NULL, &problems));
-    assert_int_equal(problems.count, 1);
+    for (i = 0; i < problems.count; i++) {
+        key = key || strstr(problems.items[i].text, "unknown key");
+        ciphers = ciphers || strstr(problems.items[i].text, "ciphers = NOSUCH");
+    }
+    assert_true(key);
+    assert_true(ciphers);
     problems_free(&problems);
-    assert_null(snapshot_load(temp_path("missing.conf"), NULL, &problems));
-    assert_int_equal(problems.count, 1);
+}
+
+static void a_good_file_is_not_loaded(void **state)
+{
+    struct problems problems = {0};
+    struct snapshot *first, *second;
+    const char *path;
+
+    (void)state;
+    path = temp_text("good.conf", "[a.example]\n" PIN);
+    first = snapshot_load(path, NULL, &problems);
+    assert_non_null(first);
+    stats_add(&first->sections[0].stats->received, 5);
+    temp_text("good.conf", "[a.example]\nport = 8443\n" PIN "[b.example]\nverify = pki\n");
+    second = snapshot_load(path, first, &problems);
+    assert_non_null(second);
+    assert_int_equal(problems.count, 0);
+    assert_int_equal(first->sections[0].config->port, 443);
+    snapshot_release(first);
+    assert_int_equal(second->sections[0].config->port, 8443);
+    assert_int_equal(stats_get(&second->sections[0].stats->received), 5);
+    snapshot_release(second);
     problems_free(&problems);
+}
+
+/* An observer is made for a section without pins; it must trust nobody, a pinned server neither. */
+static void an_observer_trusts(void **state)
+{
+    struct problems problems = {0};
+    struct trust_verdict verdict = {0};
+    struct cert server = certs_make(
+        &(struct cert_order){.cn = "a.example", .san = "DNS:a.example"});
+    struct config_section *section;
+    struct config *config = config_single("a.example", &section);
+    struct snapshot *s;
+
+    (void)state;
+    assert_null(pin_parse(certs_key_pin(&server), NULL, &config->arena, &section->pins));
+    s = snapshot_observer(config, &problems);
+    assert_non_null(s);
+    assert_int_equal(problems.count, 0);
+    assert_int_equal(s->count, 1);
+    assert_non_null(s->sections[0].tls);
+    trust_judge(s->sections[0].trust, server.x509, NULL, CERTS_NOW, &verdict);
+    assert_false(verdict.trusted);
+    assert_int_equal(verdict.reason, REASON_OBSERVED);
+    trust_verdict_free(&verdict);
+    snapshot_release(s);
+
+    /* while the same section, made to run, does */
+    config = config_single("a.example", &section);
+    assert_null(pin_parse(certs_key_pin(&server), NULL, &config->arena, &section->pins));
+    s = snapshot_new(config, NULL, &problems);
+    assert_non_null(s);
+    trust_judge(s->sections[0].trust, server.x509, NULL, CERTS_NOW, &verdict);
+    assert_true(verdict.trusted);
+    trust_verdict_free(&verdict);
+    snapshot_release(s);
+    problems_free(&problems);
+}
+
+static void the_last_failure_is_an_end_in_order(void **state)
+{
+    struct stats *s = stats_new();
+    char pin[STATS_TEXT_SIZE];
+    enum reason reason;
+    int64_t at, again;
+
+    (void)state;
+    stats_last(s, pin, &reason, &at);
+    assert_string_equal(pin, "");
+    assert_int_equal(reason, REASON_NONE);
+    assert_int_equal(at, 0);
+
+    stats_add(&s->open, 3);
+    stats_opened(s, "today");
+    stats_ended(s, REASON_OK);
+    stats_last(s, pin, &reason, &at);
+    assert_string_equal(pin, "today");
+    assert_int_equal(reason, REASON_NONE);
+    assert_int_equal(at, 0);
+
+    stats_ended(s, REASON_PIN_MISMATCH);
+    stats_last(s, pin, &reason, &at);
+    assert_int_equal(reason, REASON_PIN_MISMATCH);
+    assert_true(at > 0);
+    stats_ended(s, REASON_IDLE);
+    stats_last(s, pin, &reason, &again);
+    assert_int_equal(reason, REASON_PIN_MISMATCH);
+    assert_int_equal(again, at);
+    assert_int_equal(stats_get(&s->open), 0);
+    assert_int_equal(stats_get(&s->total), 1);
+    assert_int_equal(stats_get(&s->ended[REASON_OK]), 1);
+    assert_int_equal(stats_get(&s->ended[REASON_PIN_MISMATCH]), 1);
+    assert_int_equal(stats_get(&s->ended[REASON_IDLE]), 1);
+    stats_release(s);
+    stats_release(NULL);
+}
+
+static void a_long_pin_overruns_its_place(void **state)
+{
+    struct stats *s = stats_new();
+    char pin[STATS_TEXT_SIZE], text[4 * STATS_TEXT_SIZE];
+    enum reason reason;
+    int64_t at;
+
+    (void)state;
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    stats_opened(s, text);
+    stats_last(s, pin, &reason, &at);
+    assert_int_equal(strlen(pin), STATS_TEXT_SIZE - 1);
+    assert_int_equal(strspn(pin, "x"), STATS_TEXT_SIZE - 1);
+    stats_opened(s, "");
+    stats_last(s, pin, &reason, &at);
+    assert_string_equal(pin, "");
+    stats_release(s);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sections_are_found_by_name_in_any_case),
-        cmocka_unit_test(an_empty_configuration_has_no_section),
-        cmocka_unit_test(counters_outlive_a_reload_and_their_first_snapshot),
-        cmocka_unit_test(a_reference_keeps_it_alive),
-        cmocka_unit_test(what_only_openssl_can_judge_is_told_with_its_line),
-        cmocka_unit_test(a_fault_inherited_by_many_sections_is_told_once),
-        cmocka_unit_test(sections_with_equal_settings_share_a_context),
-        cmocka_unit_test(a_fault_in_a_file_leaves_nothing_to_run),
+        cmocka_unit_test(a_section_is_not_ready_to_run),
+        cmocka_unit_test(a_section_is_found_by_anothers_name),
+        cmocka_unit_test(a_configuration_without_sections_finds_one),
+        cmocka_unit_test(a_snapshot_goes_while_it_is_held),
+        cmocka_unit_test(threads_lose_count),
+        cmocka_unit_test(a_reload_loses_what_was_counted),
+        cmocka_unit_test(a_failed_reload_takes_something_along),
+        cmocka_unit_test(problems_that_were_there_before_are_its_own),
+        cmocka_unit_test(a_file_with_a_fault_is_loaded),
+        cmocka_unit_test(a_file_that_is_not_there_is_loaded),
+        cmocka_unit_test(problems_of_openssl_hide_behind_those_of_the_file),
+        cmocka_unit_test(a_good_file_is_not_loaded),
+        cmocka_unit_test(an_observer_trusts),
+        cmocka_unit_test(the_last_failure_is_an_end_in_order),
+        cmocka_unit_test(a_long_pin_overruns_its_place),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

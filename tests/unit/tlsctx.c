@@ -2,6 +2,7 @@
 #include "engine/tlsctx.h"
 
 #include <openssl/ssl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "help.h"
@@ -13,8 +14,10 @@ static void refuse(const struct config_tls_settings *s, unsigned line, const cha
     struct tlsctx_set *set = tlsctx_set_new();
     struct problems problems = {0};
 
-    if (tlsctx_get(set, s, &problems))
+    if (tlsctx_get(set, s, &problems)) {
+        tlsctx_set_free(set);
         fail_msg("settings were taken that should be refused for: %s", part);
+    }
     assert_int_equal(problems.count, 1);
     assert_int_equal(problems.items[0].line, line);
     assert_string_equal(problems.items[0].file, "x.conf");
@@ -44,6 +47,30 @@ static void what_openssl_does_not_know_is_told_with_its_line(void **state)
     refuse(&s, 6, "sigalgs = rsa+sha256");
 }
 
+/* So that an administrator mends them all in one go. */
+static void all_that_is_wrong_is_told_at_once(void **state)
+{
+    const struct config_tls_settings s = {
+        .min = CONFIG_TLS_1_2,
+        .ciphers = {"NONSENSE", {"x.conf", 3}},
+        .ciphersuites = {"TLS_NONSENSE", {"x.conf", 4}},
+        .groups = {"P-257", {"x.conf", 5}},
+        .sigalgs = {"rsa+sha256", {"y.conf", 6}},
+    };
+    struct tlsctx_set *set = tlsctx_set_new();
+    struct problems problems = {0};
+    unsigned i;
+
+    (void)state;
+    assert_null(tlsctx_get(set, &s, &problems));
+    assert_int_equal(problems.count, 4);
+    for (i = 0; i < 4; i++)
+        assert_int_equal(problems.items[i].line, 3 + i);
+    assert_string_equal(problems.items[3].file, "y.conf");
+    problems_free(&problems);
+    tlsctx_set_free(set);
+}
+
 static void unsafe_cipher_lists_are_refused(void **state)
 {
     static const char *const rows[] = {
@@ -62,6 +89,13 @@ static void unsafe_cipher_lists_are_refused(void **state)
         "@SECLEVEL=1:ALL",
         "ECDHE-RSA-AES128-GCM-SHA256:AES128-GCM-SHA256",
         "ECDHE-PSK-AES128-CBC-SHA256",
+        "DHE-PSK-AES128-CBC-SHA",
+        "RSA-PSK-AES128-CBC-SHA",
+        "AECDH-AES128-SHA",
+        "ECDHE-RSA-NULL-SHA",
+        "SRP-AES-128-CBC-SHA",
+        "ECDHE+AESGCM:@SECLEVEL=1",
+        "@SECLEVEL=0:ECDHE+AESGCM",
     };
     size_t i;
 
@@ -70,7 +104,22 @@ static void unsafe_cipher_lists_are_refused(void **state)
         struct config_tls_settings s = plain;
 
         s.ciphers = (struct config_text){rows[i], {"x.conf", 7}};
-        refuse(&s, 7, "ciphers = ");
+        refuse(&s, 7, rows[i]);
+    }
+}
+
+/* These have a certificate, but the key comes from a password: kx is SRP, auth is not. */
+static void srp_suites_are_refused_with_a_certificate_too(void **state)
+{
+    static const char *const rows[] = {"SRP-RSA-AES-128-CBC-SHA", "SRP-DSS-AES-128-CBC-SHA",
+                                       "ECDHE+AESGCM:SRP-RSA-AES-256-CBC-SHA"};
+    struct config_tls_settings s = plain;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        s.ciphers = (struct config_text){rows[i], {"x.conf", 7}};
+        refuse(&s, 7, rows[i]);
     }
 }
 
@@ -103,6 +152,15 @@ static void equal_settings_share_a_context_and_others_do_not(void **state)
     assert_non_null(ctx);
     b.ciphers.where.line = 9; /* where it stands makes no difference */
     assert_ptr_equal(tlsctx_get(set, &b, &problems), ctx);
+    c.ciphers = (struct config_text){"ECDHE+AESGCM", {"x.conf", 1}};
+    d.ciphers = (struct config_text){"ECDHE+AESGCM", {"y.conf", 2}};
+    assert_ptr_not_equal(tlsctx_get(set, &c, &problems), ctx);
+    assert_ptr_equal(tlsctx_get(set, &d, &problems), tlsctx_get(set, &c, &problems));
+    c = d = plain;
+    c.max = CONFIG_TLS_1_2;
+    d.max = CONFIG_TLS_1_3;
+    assert_ptr_not_equal(tlsctx_get(set, &c, &problems), tlsctx_get(set, &d, &problems));
+    c = d = plain;
     b.min = CONFIG_TLS_1_3;
     assert_ptr_not_equal(tlsctx_get(set, &b, &problems), ctx);
     c.groups.text = "P-256";
@@ -141,6 +199,24 @@ static void versions_are_bounded_as_asked(void **state)
     tlsctx_set_free(set);
 }
 
+/* An administrator's own list cannot lower the level either. */
+static void the_security_level_stands_under_any_list(void **state)
+{
+    struct tlsctx_set *set = tlsctx_set_new();
+    struct config_tls_settings s = plain;
+    struct problems problems = {0};
+    SSL_CTX *ctx;
+
+    (void)state;
+    s.ciphers = (struct config_text){"ECDHE+AESGCM", {"x.conf", 1}};
+    s.sigalgs = (struct config_text){"ECDSA+SHA256", {"x.conf", 2}};
+    ctx = tlsctx_get(set, &s, &problems);
+    assert_non_null(ctx);
+    assert_int_equal(SSL_CTX_get_security_level(ctx), 2);
+    assert_int_equal(SSL_CTX_get_verify_mode(ctx), SSL_VERIFY_PEER);
+    tlsctx_set_free(set);
+}
+
 /* DESIGN 7: what a context must never allow, whatever openssl.cnf says. */
 static void a_context_is_strict(void **state)
 {
@@ -161,7 +237,7 @@ static void a_context_is_strict(void **state)
     assert_false(options & SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION);
     assert_int_equal(SSL_CTX_get_verify_mode(ctx), SSL_VERIFY_PEER);
     assert_int_equal(SSL_CTX_get_session_cache_mode(ctx), SSL_SESS_CACHE_OFF);
-    assert_true(SSL_CTX_get_security_level(ctx) >= 2);
+    assert_int_equal(SSL_CTX_get_security_level(ctx), 2);
     assert_int_equal(SSL_CTX_get_max_cert_list(ctx), 65536);
     list = SSL_CTX_get_ciphers(ctx);
     assert_true(sk_SSL_CIPHER_num(list) > 5);
@@ -176,16 +252,48 @@ static void a_context_is_strict(void **state)
     tlsctx_set_free(set);
 }
 
+/* An openssl.cnf as bad as can be, so that what is strict here is strict by our own doing. */
+static int setup(void **state)
+{
+    const char *path = temp_text("openssl.cnf", "openssl_conf = start\n"
+                                                "[start]\n"
+                                                "ssl_conf = modules\n"
+                                                "[modules]\n"
+                                                "system_default = careless\n"
+                                                "[careless]\n"
+                                                "MinProtocol = TLSv1\n"
+                                                "CipherString = ALL:@SECLEVEL=0\n"
+                                                "VerifyMode = Request\n"
+                                                "Options = UnsafeLegacyRenegotiation,"
+                                                "UnsafeLegacyServerConnect,"
+                                                "Compression\n");
+    SSL_CTX *ctx;
+
+    (void)state;
+    if (setenv("OPENSSL_CONF", path, 1) != 0)
+        return -1;
+    ctx = SSL_CTX_new(TLS_client_method());
+    /* it was read */
+    assert_non_null(ctx);
+    assert_int_equal(SSL_CTX_get_security_level(ctx), 0);
+    assert_true(SSL_CTX_get_options(ctx) & SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION);
+    SSL_CTX_free(ctx);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_openssl_does_not_know_is_told_with_its_line),
+        cmocka_unit_test(all_that_is_wrong_is_told_at_once),
         cmocka_unit_test(unsafe_cipher_lists_are_refused),
+        cmocka_unit_test(srp_suites_are_refused_with_a_certificate_too),
         cmocka_unit_test(safe_lists_are_taken),
         cmocka_unit_test(equal_settings_share_a_context_and_others_do_not),
         cmocka_unit_test(versions_are_bounded_as_asked),
+        cmocka_unit_test(the_security_level_stands_under_any_list),
         cmocka_unit_test(a_context_is_strict),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, setup, NULL);
 }

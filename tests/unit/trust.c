@@ -26,9 +26,9 @@ static struct config *load(const char *text)
     return c;
 }
 
-/* What was presented: the server's own certificate and up to two more. */
+/* What was presented: the server's own certificate and what it sends along. */
 struct presented {
-    const struct cert *leaf, *more[2];
+    const struct cert *leaf, *more[12];
 };
 
 static void judge(const char *keys, const struct presented *p, int64_t now,
@@ -201,7 +201,12 @@ static const struct name_row names[] = {
     {"DNS:*pi.example.com", "api.example.com", false},
     {"DNS:api.*.com", "api.example.com", false},
     {"DNS:*.com", "example.com", false},
+    {"DNS:*.com", "www.example.com", false},
+    {"DNS:*.example.co", "api.example.co", true},
+    {"DNS:*.*.com", "api.example.com", false},
+    {"DNS:**.example.com", "api.example.com", false},
     {"DNS:*", "localhost", false},
+    {"DNS:*", "api.example.com", false},
     {"DNS:.example.com", "api.example.com", false},
     {"email:api.example.com@x", "api.example.com", false},
     {"URI:https://api.example.com", "api.example.com", false},
@@ -212,6 +217,9 @@ static const struct name_row names[] = {
     {"IP:2001:db8::1", "2001:db8::1", true},
     {"IP:2001:db8::2", "2001:db8::1", false},
     {"DNS:2001:db8::1", "2001:db8::1", false},
+    {"IP:::ffff:127.0.0.1", "127.0.0.1", false},
+    {"IP:127.0.0.1", "api.example.com", false},
+    {"DNS:*.168.192.1", "10.168.192.1", false},
     {"DNS:x.example,IP:127.0.0.1,DNS:api.example.com", "api.example.com", true},
 };
 
@@ -242,6 +250,21 @@ static void a_nul_byte_in_a_name_matches_nothing(void **state)
     (void)state;
     expect(keys("%salso_check = name", pin(&c)), &c, REASON_NAME);
     expect("verify = pki\nca_file = ca.pem", &c, REASON_PKI);
+}
+
+/* The configuration takes the dot off the host; one in the certificate is no DNS name there. */
+static void a_trailing_dot_makes_no_second_name(void **state)
+{
+    struct cert plain = certs_leaf("DNS:api.example.com", &ca);
+    struct cert dotted = certs_leaf("DNS:api.example.com.", &ca);
+    struct cert wild = certs_leaf("DNS:*.example.com.", &ca);
+
+    (void)state;
+    expect(keys("%salso_check = name\nhost = api.example.com.", pin(&plain)), &plain, REASON_OK);
+    expect("verify = pki\nca_file = ca.pem\nhost = api.example.com.", &plain, REASON_OK);
+    expect(keys("%salso_check = name", pin(&dotted)), &dotted, REASON_NAME);
+    expect("verify = pki\nca_file = ca.pem", &dotted, REASON_PKI);
+    expect(keys("%salso_check = name", pin(&wild)), &wild, REASON_NAME);
 }
 
 static void a_pin_past_its_date_is_no_pin(void **state)
@@ -418,6 +441,224 @@ static void the_verdict_names_the_pin_that_matched(void **state)
     problems_free(&problems);
 }
 
+/* SPEC 9: which of several reasons is told. */
+static void reasons_have_their_precedence(void **state)
+{
+    struct cert bad = certs_make(&(struct cert_order){
+        .san = "DNS:x.example", .key = weak_key, .from = -9, .to = -1, .issuer = &ca});
+    struct cert late = certs_make(
+        &(struct cert_order){.san = "DNS:x.example", .from = -9, .to = -1, .issuer = &ca});
+    const char *own = certs_key_pin(&bad);
+
+    (void)state;
+    /* everything is wrong at once; then one thing less each time */
+    expect(keys("%srevoked = %s\nalso_check = name dates", pin(&twin), own), &bad, REASON_REVOKED);
+    expect(keys("%salso_check = name dates", pin(&twin)), &bad, REASON_PIN_MISMATCH);
+    expect(keys("pin = %s until=2020-01-01\nalso_check = name dates", own), &bad,
+           REASON_EXPIRED_PINS);
+    expect(keys("%salso_check = name dates", pin(&bad)), &bad, REASON_WEAK);
+    expect(keys("%salso_check = dates name", pin(&late)), &late, REASON_NAME);
+    expect(keys("%salso_check = dates", pin(&late)), &late, REASON_DATES);
+    /* the same under pin+pki */
+    expect(keys("%srevoked = %s\nverify = pin+pki\nca_file = ca.pem", pin(&twin), own), &bad,
+           REASON_REVOKED);
+    expect(keys("%sverify = pin+pki\nca_file = ca.pem", pin(&twin)), &bad, REASON_PIN_MISMATCH);
+    expect(keys("pin = %s until=2020-01-01\nverify = pin+pki\nca_file = ca.pem", own), &bad,
+           REASON_EXPIRED_PINS);
+    expect(keys("%sverify = pin+pki\nca_file = ca.pem", pin(&bad)), &bad, REASON_WEAK);
+    expect(keys("%sverify = pin+pki\nca_file = ca.pem", pin(&late)), &late, REASON_PKI);
+}
+
+/* The first and the last second of a certificate are the same to both ways of looking. */
+static void dates_mean_the_same_with_and_without_pki(void **state)
+{
+    struct cert c = certs_make(
+        &(struct cert_order){.san = "DNS:api.example.com", .from = -1, .to = 1, .issuer = &ca});
+    struct presented p = {.leaf = &c};
+    int64_t day = 86400;
+
+    (void)state;
+    expect_at(keys("%salso_check = dates", pin(&c)), &p, NOW - day - 1, REASON_DATES);
+    expect_at("verify = pki\nca_file = ca.pem", &p, NOW - day - 1, REASON_PKI);
+    expect_at(keys("%salso_check = dates", pin(&c)), &p, NOW - day + 1, REASON_OK);
+    expect_at("verify = pki\nca_file = ca.pem", &p, NOW - day + 1, REASON_OK);
+    expect_at(keys("%salso_check = dates", pin(&c)), &p, NOW + day - 1, REASON_OK);
+    expect_at("verify = pki\nca_file = ca.pem", &p, NOW + day - 1, REASON_OK);
+    expect_at(keys("%salso_check = dates", pin(&c)), &p, NOW + day + 1, REASON_DATES);
+    expect_at("verify = pki\nca_file = ca.pem", &p, NOW + day + 1, REASON_PKI);
+}
+
+/* A good certificate under a CA that is not: each fault of the CA counts. */
+static void a_bad_authority_spoils_what_it_signed(void **state)
+{
+    EVP_PKEY *key = certs_ec_key();
+    const struct {
+        struct cert_order sub;
+        enum reason reason;
+    } rows[] = {
+        {{.ca = true, .from = -50, .to = 50}, REASON_OK},
+        {{.ca = true, .from = -50, .to = -1}, REASON_PKI},
+        {{.ca = true, .from = 1, .to = 50}, REASON_PKI},
+        {{.ca = false}, REASON_PKI},
+        {{.ca = true, .eku = "clientAuth"}, REASON_PKI},
+        {{.ca = true, .eku = "serverAuth"}, REASON_OK},
+        {{.ca = true, .digest = "SHA1"}, REASON_WEAK},
+        {{.ca = true, .key = weak_key}, REASON_WEAK},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        struct cert_order order = rows[i].sub;
+        struct cert authority, server;
+
+        order.cn = "Some CA";
+        order.issuer = &ca;
+        if (!order.key)
+            order.key = key;
+        authority = certs_make(&order);
+        server = certs_leaf("DNS:api.example.com", &authority);
+        expect_at("verify = pki\nca_file = ca.pem", &(struct presented){&server, {&authority}}, NOW,
+                  rows[i].reason);
+        expect_at(keys("%sverify = pin+pki\nca_file = ca.pem", pin(&server)),
+                  &(struct presented){&server, {&authority}}, NOW, rows[i].reason);
+        /* a pin of the server's own asks nothing of the CA */
+        expect_at(pin(&server), &(struct presented){&server, {&authority}}, NOW, REASON_OK);
+    }
+}
+
+/* What an anchor says of itself is not relied on, but its dates are. */
+static void anchors_have_dates_too(void **state)
+{
+    struct cert old = certs_make(
+        &(struct cert_order){.cn = "Old CA", .ca = true, .from = -50, .to = -1});
+    struct cert sha1 = certs_make(
+        &(struct cert_order){.cn = "SHA-1 CA", .ca = true, .digest = "SHA1"});
+    struct cert by_old = certs_leaf("DNS:api.example.com", &old);
+    struct cert by_sha1 = certs_leaf("DNS:api.example.com", &sha1);
+
+    (void)state;
+    temp_text("old.pem", certs_pem(old.x509));
+    temp_text("sha1.pem", certs_pem(sha1.x509));
+    expect("verify = pki\nca_file = old.pem", &by_old, REASON_PKI);
+    expect("verify = pki\nca_file = sha1.pem", &by_sha1, REASON_OK);
+}
+
+/* The right name and the right key id, but another's signature. */
+static void an_authority_of_the_same_name_proves_nothing(void **state)
+{
+    struct cert fake = certs_ca("Example CA");
+    struct cert by_fake = certs_leaf("DNS:api.example.com", &fake);
+    struct presented p = {&by_fake, {&fake, &ca}};
+
+    (void)state;
+    expect_at("verify = pki\nca_file = ca.pem", &p, NOW, REASON_PKI);
+    expect_at(keys("%sverify = pin+pki\nca_file = ca.pem", pin(&by_fake)), &p, NOW, REASON_PKI);
+    expect_at(keys("%sverify = pin+pki\nca_file = ca.pem", pin(&ca)), &p, NOW, REASON_PIN_MISMATCH);
+}
+
+static void a_chain_without_end_is_refused(void **state)
+{
+    struct cert chain[12];
+    struct presented p = {0};
+    size_t depth, i;
+
+    (void)state;
+    for (depth = 6; depth <= 11; depth++) {
+        const struct cert *issuer = &ca;
+
+        memset(&p, 0, sizeof(p));
+        for (i = 0; i < depth; i++) {
+            chain[i] = certs_make(
+                &(struct cert_order){.cn = keys("CA %zu", i), .ca = true, .issuer = issuer});
+            issuer = &chain[i];
+            p.more[i] = issuer;
+        }
+        chain[depth] = certs_leaf("DNS:api.example.com", issuer);
+        p.leaf = &chain[depth];
+        /* so many between the server's certificate and the anchor */
+        expect_at("verify = pki\nca_file = ca.pem", &p, NOW, depth <= 8 ? REASON_OK : REASON_PKI);
+    }
+}
+
+/* Each list of anchors is read once, however many sections have it, and lives as long as they. */
+static void equal_lists_of_anchors_share_a_store(void **state)
+{
+    struct config *c = load("[a.example]\nhost = api.example.com\nverify = pki\n"
+                            "ca_file = shared.pem\n"
+                            "[b.example]\nhost = api.example.com\nverify = pki\n"
+                            "ca_file = shared.pem\n"
+                            "[c.example]\nhost = api.example.com\nverify = pki\n"
+                            "ca_file = shared.pem\nca_file = ca.pem\n");
+    struct trust_stores *own = trust_stores_new();
+    struct problems problems = {0};
+    struct trust_policy *policies[3];
+    STACK_OF(X509) *sent = sk_X509_new_null();
+    struct trust_verdict v;
+    size_t i;
+
+    (void)state;
+    sk_X509_push(sent, leaf.x509);
+    temp_text("shared.pem", certs_pem(ca.x509));
+    policies[0] = trust_policy_new(c->sections[0], own, &problems);
+    /* whoever read it again now would find another CA */
+    temp_text("shared.pem", certs_pem(other_ca.x509));
+    policies[1] = trust_policy_new(c->sections[1], own, &problems);
+    policies[2] = trust_policy_new(c->sections[2], own, &problems);
+    trust_stores_free(own);
+    assert_int_equal(problems.count, 0);
+    for (i = 0; i < 3; i++) {
+        assert_non_null(policies[i]);
+        memset(&v, 0, sizeof(v));
+        trust_judge(policies[i], leaf.x509, sent, NOW, &v);
+        assert_true(v.trusted);
+        trust_verdict_free(&v);
+        trust_policy_free(policies[i]);
+    }
+    /* a new load sees the new file, and another list is another store */
+    own = trust_stores_new();
+    policies[2] = trust_policy_new(c->sections[2], own, &problems);
+    policies[0] = trust_policy_new(c->sections[0], own, &problems);
+    memset(&v, 0, sizeof(v));
+    trust_judge(policies[0], leaf.x509, sent, NOW, &v);
+    assert_int_equal(v.reason, REASON_PKI);
+    trust_verdict_free(&v);
+    trust_judge(policies[2], leaf.x509, sent, NOW, &v);
+    assert_true(v.trusted);
+    trust_verdict_free(&v);
+    trust_policy_free(policies[0]);
+    trust_policy_free(policies[2]);
+    trust_stores_free(own);
+    trust_stores_free(NULL);
+    trust_policy_free(NULL);
+    sk_X509_free(sent);
+    config_free(c);
+}
+
+/* The anchors are the section's own: another section's in the same set do not leak into them. */
+static void sections_do_not_share_each_others_anchors(void **state)
+{
+    (void)state;
+    temp_text("other.pem", certs_pem(other_ca.x509));
+    expect("verify = pki\nca_file = ca.pem", &leaf, REASON_OK);
+    expect("verify = pki\nca_file = other.pem", &leaf, REASON_PKI);
+    expect("verify = pki", &leaf, REASON_PKI); /* the system's */
+}
+
+static void a_directory_of_anchors_counts(void **state)
+{
+    char name[64];
+
+    (void)state;
+    snprintf(name, sizeof(name), "hashed/%08lx.0",
+             X509_NAME_hash_ex(X509_get_subject_name(ca.x509), NULL, NULL, NULL));
+    temp_text(name, certs_pem(ca.x509));
+    temp_text("unhashed/other.pem", certs_pem(other_ca.x509));
+    expect("verify = pki\nca_dir = hashed", &leaf, REASON_OK);
+    expect("verify = pki\nca_dir = unhashed", &leaf, REASON_PKI);
+    expect("verify = pki\nca_dir = hashed", &twin, REASON_PKI);
+}
+
 /* Whoever forgets to judge, or has nothing to judge, has not been told yes. */
 static void a_verdict_starts_refused(void **state)
 {
@@ -448,6 +689,7 @@ static void a_section_without_pins_trusts_nobody(void **state)
     struct trust_policy *policy = trust_policy_new(s, stores, &problems);
     STACK_OF(X509) *sent = sk_X509_new_null();
     struct trust_verdict v = {0};
+    char *text;
 
     (void)state;
     sk_X509_push(sent, leaf.x509);
@@ -461,6 +703,33 @@ static void a_section_without_pins_trusts_nobody(void **state)
     trust_judge(policy, leaf.x509, sent, NOW, &v);
     assert_false(v.trusted);
     assert_int_equal(v.reason, REASON_OBSERVED);
+    assert_int_not_equal(v.x509_error, X509_V_OK);
+    text = trust_chain_pki(policy, &v, NOW);
+    assert_string_equal(text, "nothing to verify");
+    free(text);
+    trust_verdict_free(&v);
+    trust_policy_free(policy);
+    sk_X509_free(sent);
+    config_free(c);
+}
+
+/* Even a server whose key is pinned. */
+static void an_observer_trusts_nobody(void **state)
+{
+    struct config *c = load(
+        keys("[api.example.com]\n%sverify = pin+pki\nca_file = ca.pem\n", pin(&leaf)));
+    struct trust_policy *policy = trust_policy_observe(c->sections[0]);
+    STACK_OF(X509) *sent = sk_X509_new_null();
+    struct trust_verdict v = {0};
+
+    (void)state;
+    sk_X509_push(sent, leaf.x509);
+    sk_X509_push(sent, ca.x509);
+    trust_judge(policy, leaf.x509, sent, NOW, &v);
+    assert_false(v.trusted);
+    assert_null(v.pin);
+    assert_int_equal(v.reason, REASON_OBSERVED);
+    assert_int_equal(trust_chain_length(&v), 2);
     trust_verdict_free(&v);
     trust_policy_free(policy);
     sk_X509_free(sent);
@@ -512,6 +781,8 @@ static void anchors_that_cannot_be_loaded_are_told_with_their_line(void **state)
         assert_null(trust_policy_new(c->sections[0], stores, &problems));
         assert_int_equal(problems.count, 1);
         assert_int_equal(problems.items[0].line, 3);
+        assert_string_equal(problems.items[0].file, temp_path("x.conf"));
+        assert_contains(problems.items[0].text, strchr(rows[i], ' ') + 3);
         problems_free(&problems);
         config_free(c);
     }
@@ -550,6 +821,7 @@ int main(void)
         cmocka_unit_test(also_check_holds_a_pinned_certificate_to_more),
         cmocka_unit_test(names_are_compared_as_dns_and_ip_have_them),
         cmocka_unit_test(a_nul_byte_in_a_name_matches_nothing),
+        cmocka_unit_test(a_trailing_dot_makes_no_second_name),
         cmocka_unit_test(a_pin_past_its_date_is_no_pin),
         cmocka_unit_test(a_revoked_key_is_refused_whatever_else_matches),
         cmocka_unit_test(a_revoked_key_in_the_verified_chain_refuses),
@@ -557,8 +829,18 @@ int main(void)
         cmocka_unit_test(the_pki_is_checked_whole),
         cmocka_unit_test(the_detail_tells_what_and_where),
         cmocka_unit_test(the_verdict_names_the_pin_that_matched),
+        cmocka_unit_test(reasons_have_their_precedence),
+        cmocka_unit_test(dates_mean_the_same_with_and_without_pki),
+        cmocka_unit_test(a_bad_authority_spoils_what_it_signed),
+        cmocka_unit_test(anchors_have_dates_too),
+        cmocka_unit_test(an_authority_of_the_same_name_proves_nothing),
+        cmocka_unit_test(a_chain_without_end_is_refused),
+        cmocka_unit_test(equal_lists_of_anchors_share_a_store),
+        cmocka_unit_test(sections_do_not_share_each_others_anchors),
+        cmocka_unit_test(a_directory_of_anchors_counts),
         cmocka_unit_test(a_verdict_starts_refused),
         cmocka_unit_test(a_section_without_pins_trusts_nobody),
+        cmocka_unit_test(an_observer_trusts_nobody),
         cmocka_unit_test(a_mismatch_tells_what_the_pki_says),
         cmocka_unit_test(anchors_that_cannot_be_loaded_are_told_with_their_line),
     };

@@ -1,0 +1,192 @@
+#include "names.h"
+
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#define NAMES_MOST 32
+
+/* All of it under the lock: look-ups run in libuv's threads. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t released;
+    struct {
+        char host[64];
+        char answer[512];
+        bool found;
+    } list[NAMES_MOST];
+    int count;
+    bool held;
+    int asked;
+    int family;
+} names = {.lock = PTHREAD_MUTEX_INITIALIZER, .released = PTHREAD_COND_INITIALIZER};
+
+void names_reset(void)
+{
+    names_release();
+    pthread_mutex_lock(&names.lock);
+    names.count = 0;
+    names.asked = 0;
+    pthread_mutex_unlock(&names.lock);
+}
+
+void names_set(const char *host, const char *answer)
+{
+    int i;
+
+    pthread_mutex_lock(&names.lock);
+    for (i = 0; i < names.count; i++)
+        if (strcmp(names.list[i].host, host) == 0)
+            break;
+    if (i == NAMES_MOST)
+        abort();
+    if (i == names.count)
+        names.count++;
+    snprintf(names.list[i].host, sizeof(names.list[i].host), "%s", host);
+    snprintf(names.list[i].answer, sizeof(names.list[i].answer), "%s", answer ? answer : "");
+    names.list[i].found = answer;
+    pthread_mutex_unlock(&names.lock);
+}
+
+void names_hold(void)
+{
+    pthread_mutex_lock(&names.lock);
+    names.held = true;
+    pthread_mutex_unlock(&names.lock);
+}
+
+void names_release(void)
+{
+    pthread_mutex_lock(&names.lock);
+    names.held = false;
+    pthread_cond_broadcast(&names.released);
+    pthread_mutex_unlock(&names.lock);
+}
+
+int names_asked(void)
+{
+    int n;
+
+    pthread_mutex_lock(&names.lock);
+    n = names.asked;
+    pthread_mutex_unlock(&names.lock);
+    return n;
+}
+
+int names_family(void)
+{
+    int family;
+
+    pthread_mutex_lock(&names.lock);
+    family = names.family;
+    pthread_mutex_unlock(&names.lock);
+    return family;
+}
+
+/* One element, with its address behind it. */
+static struct addrinfo *element(int family, const void *address, socklen_t len)
+{
+    struct addrinfo *ai = calloc(1, sizeof(*ai) + sizeof(struct sockaddr_storage));
+
+    if (!ai)
+        abort();
+    ai->ai_family = family;
+    ai->ai_socktype = SOCK_STREAM;
+    ai->ai_addr = (struct sockaddr *)(ai + 1);
+    ai->ai_addrlen = len;
+    memcpy(ai->ai_addr, address, len);
+    return ai;
+}
+
+static struct addrinfo *one(const char *ip)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+
+    if (inet_pton(AF_INET, ip, &in.sin_addr) == 1)
+        return element(AF_INET, &in, sizeof(in));
+    if (inet_pton(AF_INET6, ip, &in6.sin6_addr) != 1)
+        abort();
+    return element(AF_INET6, &in6, sizeof(in6));
+}
+
+/* Empty: an address, but none that can be dialled. */
+static struct addrinfo *make_list(const char *answer)
+{
+    const struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct addrinfo *first = NULL, **next = &first;
+    char text[512], *ip, *rest = NULL;
+
+    snprintf(text, sizeof(text), "%s", answer);
+    for (ip = strtok_r(text, " ", &rest); ip; ip = strtok_r(NULL, " ", &rest)) {
+        *next = one(ip);
+        next = &(*next)->ai_next;
+    }
+    return first ? first : element(AF_UNIX, &un, sizeof(un));
+}
+
+typedef int lookup(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+typedef void free_list(struct addrinfo *);
+
+/* The system's answer, copied, so that all lists are of one make. */
+static int ask_system(const char *host, const struct addrinfo *hints, struct addrinfo **out)
+{
+    struct addrinfo *list = NULL, *ai;
+    free_list *real_free;
+    lookup *real;
+    int error;
+
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    *(void **)&real_free = dlsym(RTLD_NEXT, "freeaddrinfo");
+    error = real(host, NULL, hints, &list);
+    if (error)
+        return error;
+    for (ai = list; ai; ai = ai->ai_next) {
+        *out = element(ai->ai_family, ai->ai_addr, ai->ai_addrlen);
+        out = &(*out)->ai_next;
+    }
+    real_free(list);
+    return 0;
+}
+
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **out)
+{
+    int error = 0, i;
+
+    (void)service;
+    *out = NULL;
+    pthread_mutex_lock(&names.lock);
+    names.asked++;
+    names.family = hints->ai_family;
+    while (names.held)
+        pthread_cond_wait(&names.released, &names.lock);
+    for (i = 0; i < names.count; i++)
+        if (strcmp(names.list[i].host, host) == 0)
+            break;
+    if (i < names.count && names.list[i].found)
+        *out = make_list(names.list[i].answer);
+    else if (i < names.count)
+        error = EAI_NONAME;
+    else
+        error = ask_system(host, hints, out);
+    pthread_mutex_unlock(&names.lock);
+    return error;
+}
+
+void freeaddrinfo(struct addrinfo *list)
+{
+    struct addrinfo *next;
+
+    for (; list; list = next) {
+        next = list->ai_next;
+        free(list);
+    }
+}

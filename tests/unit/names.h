@@ -1,0 +1,22 @@
+/*
+ * Host names for tests of whatever resolves them: getaddrinfo(3) for the whole program, as long as
+ * names_ are used at all. Names that no test has set are the system's to find.
+ */
+#ifndef UNIT_NAMES_H
+#define UNIT_NAMES_H
+
+/* Forgets what was set and counted. */
+void names_reset(void);
+
+/* What a name has from now on: "192.0.2.1 ::1", in this order; "": no address; NULL: not found. */
+void names_set(const char *host, const char *answer);
+
+/* From now on look-ups wait for names_release(). */
+void names_hold(void);
+void names_release(void);
+
+/* Look-ups that have begun since names_reset(), and the family that the last one asked for. */
+int names_asked(void);
+int names_family(void);
+
+#endif
