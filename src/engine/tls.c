@@ -33,6 +33,7 @@ struct tls {
     size_t in_len;
 
     bool ended;      /* no more records will come */
+    bool failed;     /* for good */
     bool open;       /* the plaintext gates; set in conclude() only */
     bool overflowed; /* the scratch was full: more was written in one turn than is sane */
     uint64_t received;
@@ -255,9 +256,18 @@ size_t tls_take_records(struct tls *t, const uint8_t **bytes)
 
 static enum tls_result fail(struct tls *t, enum reason reason, const char *detail)
 {
+    t->failed = true;
     t->open = false;
     t->reason = reason;
     snprintf(t->detail, sizeof(t->detail), "%s", detail);
+    return TLS_FAILED;
+}
+
+/* A plaintext gate was tried that is not open. What went wrong before stays what is told. */
+static enum tls_result shut(struct tls *t)
+{
+    if (!t->failed)
+        snprintf(t->detail, sizeof(t->detail), "plaintext before the server was trusted");
     return TLS_FAILED;
 }
 
@@ -335,6 +345,8 @@ enum tls_result tls_handshake(struct tls *t, int64_t now)
 {
     int ret;
 
+    if (t->failed)
+        return TLS_FAILED;
     t->now = now;
     for (;;) {
         ERR_clear_error();
@@ -372,7 +384,7 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
 
     *got = 0;
     if (!t->open)
-        return fail(t, t->reason, "read before the server was trusted");
+        return shut(t);
     while (*got < size) {
         ERR_clear_error();
         ret = SSL_read_ex(t->ssl, buf + *got, size - *got, &n);
@@ -405,7 +417,7 @@ enum tls_result tls_write(struct tls *t, const uint8_t *bytes, size_t n)
     size_t written;
 
     if (!t->open)
-        return fail(t, t->reason, "write before the server was trusted");
+        return shut(t);
     if (n == 0)
         return TLS_OK;
     ERR_clear_error();

@@ -113,7 +113,7 @@ static bool set_ciphers(SSL_CTX *ctx, const struct config_text *ciphers, struct 
 
         if (SSL_CIPHER_get_cipher_nid(c) == NID_undef || auth == NID_auth_null
             || auth == NID_auth_psk || auth == NID_auth_srp || kx == NID_kx_rsa || kx == NID_kx_psk
-            || kx == NID_kx_rsa_psk) {
+            || kx == NID_kx_srp || kx == NID_kx_rsa_psk) {
             problems_add(problems, ciphers->where,
                          "ciphers = %s: %s has no certificate, no encryption or no forward "
                          "secrecy: exclude it",

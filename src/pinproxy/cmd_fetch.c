@@ -50,7 +50,8 @@ static void print_section(const struct probe *p, const char *sni)
         printf("[%s]\n", s->host);
     else
         printf("[upstream]\nhost = %s\n", s->host);
-    printf("listen = 127.0.0.1:%d\n", s->port == 443 ? 8443 : 8000 + (int)(s->port % 1000));
+    printf("listen = 127.0.0.1:%d   ; any free port\n",
+           s->port == 443 ? 8443 : 8000 + (int)(s->port % 1000));
     if (s->port != 443)
         printf("port = %ld\n", s->port);
     if (sni)

@@ -39,7 +39,8 @@ struct tunnel_events {
 
 /*
  * Starts a tunnel on a client that belongs to a section of the snapshot; takes over the client and
- * a reference to the snapshot. The caller has counted it as open in the section's stats. NULL when memory is short: then the client is closed.
+ * a reference to the snapshot. The caller has counted it as open in the section's stats. NULL when
+ * memory is short: then the client is closed.
  */
 struct tunnel *tunnel_start(struct reactor *reactor, struct snapshot *snapshot,
                             const struct section *section, const struct tunnel_client *client,

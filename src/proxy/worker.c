@@ -64,6 +64,7 @@ static void shed(struct worker *w, const struct letter *letter)
 
     log_begin(&l, LOG_LEVEL_WARNING, "limit", letter->section->config->name);
     log_add(&l, "what", reason_name(REASON_MEMORY));
+    log_add(&l, "detail", reason_text(REASON_MEMORY));
     log_end(&l);
     stats_ended(letter->section->stats, REASON_MEMORY);
     leave(w);

@@ -3,6 +3,7 @@
 import socket
 import ssl
 import threading
+import time
 
 from tls import KEPT, TlsConn, Truncated, reset
 from waiting import DEADLINE, wait_until
@@ -82,6 +83,7 @@ class _Server:
         self.threads = []
         self.bugs = []
         self.stopping = threading.Event()
+        self.go_on = threading.Event()  # for a behaviour that stalls until the test, or the end, sets it
         self.acceptor = threading.Thread(target=self._accept, daemon=True)
         self.acceptor.start()
 
@@ -116,6 +118,7 @@ class _Server:
 
     def stop(self):
         self.stopping.set()
+        self.go_on.set()
         try:
             self.listener.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -126,8 +129,9 @@ class _Server:
                 conn.sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+        end = time.monotonic() + DEADLINE
         for thread in [self.acceptor, *self.threads]:
-            thread.join(DEADLINE)
+            thread.join(max(0, end - time.monotonic()))
         for conn in self.conns:
             conn.sock.close()
         assert not self.bugs, self.bugs
@@ -167,7 +171,7 @@ class TlsServer(_Server):
 
     def _serve(self, sock, peer):
         conn = TlsConn(sock, self.context)
-        conn.peer, conn.sni, conn.done = peer, None, False
+        conn.peer, conn.sni, conn.done, conn.go_on = peer, None, False, self.go_on
         self.conns.append(conn)
         try:
             conn.handshake()
@@ -217,6 +221,7 @@ class RawServer(_Server):
     def _serve(self, sock, _):
         sock.settimeout(DEADLINE)
         conn = RawConn(sock)
+        conn.go_on = self.go_on
         self.conns.append(conn)
         try:
             self.behave(conn)

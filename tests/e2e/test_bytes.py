@@ -308,10 +308,8 @@ def test_client_that_does_not_read(pinproxyd, tls_server):
 
 
 def test_server_that_does_not_read(pinproxyd, tls_server):
-    go_on = threading.Event()
-
     def stall(conn):
-        go_on.wait()
+        conn.go_on.wait()
         servers.swallow(conn)
 
     server, warm = tls_server(stall), tls_server()
@@ -339,7 +337,7 @@ def test_server_that_does_not_read(pinproxyd, tls_server):
         return clients
 
     clients, each = measure_stalled(daemon, start)
-    go_on.set()
+    server.go_on.set()
     if not instrumented():
         assert each < LIMIT
     for client in clients:
@@ -352,12 +350,11 @@ def test_server_that_does_not_read(pinproxyd, tls_server):
 def test_both_sides_pour_and_nobody_reads(pinproxyd, tls_server):
     """Full in both directions, then drained: no deadlock, nothing lost."""
     size = 8 * MB
-    go_on = threading.Event()
 
     def pour_then_read(conn):
         thread = threading.Thread(target=lambda: (conn.send(b"d" * size), conn.close_notify()))
         thread.start()
-        go_on.wait()
+        conn.go_on.wait()
         conn.recv_all()
         thread.join()
 
@@ -371,7 +368,7 @@ def test_both_sides_pour_and_nobody_reads(pinproxyd, tls_server):
         thread.start()
         server.wait_conns()
         wait_steady(lambda: server.conns[0].sent)
-        go_on.set()
+        server.go_on.set()
         assert read_all(client) == b"d" * size
         thread.join()
     assert server.wait_done()[0].received == size

@@ -872,6 +872,8 @@ static void a_flood_of_key_updates_is_refused(void **state)
         pump(w);
         expect_failure(w, REASON_TLS, "flood");
         assert_true(w->sent - before < 64 * 1024);
+        /* a failure is for good: to conclude the handshake once more must not open the gates */
+        assert_int_equal(tls_handshake(w->tls, CERTS_NOW), TLS_FAILED);
         expect_shut(w);
         wire_free(w);
     }
