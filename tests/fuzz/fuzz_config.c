@@ -56,6 +56,7 @@ static void check_section(const struct config *c, size_t index)
     need(s->host[strlen(s->host) - 1] != '.' && s->verify_name[strlen(s->verify_name) - 1] != '.');
     need(!s->sni || (hostname_check(s->sni) == NULL && !hostname_is_ip(s->sni)));
     need(s->port >= 1 && s->port <= 65535);
+    need(s->bind.len == 0 || s->bind.sa.sa_family == AF_INET || s->bind.sa.sa_family == AF_INET6);
     need(s->family >= FAMILY_ANY && s->family <= FAMILY_IPV6);
     need(s->verify >= VERIFY_PIN && s->verify <= VERIFY_PKI);
     need(s->tls.min >= CONFIG_TLS_1_2 && s->tls.min <= CONFIG_TLS_1_3);

@@ -18,20 +18,20 @@ static void need(bool ok)
         abort();
 }
 
-static void read_back(const struct pin *pin)
+/* same: what the digest must print as; NULL: that is not known. */
+static void read_back(enum pin_kind kind, const uint8_t digest[CERT_DIGEST_SIZE], const char *same)
 {
     struct arena arena = {0};
     struct pin_list list = {0};
     char text[PIN_CERT_TEXT_SIZE > PIN_KEY_TEXT_SIZE ? PIN_CERT_TEXT_SIZE : PIN_KEY_TEXT_SIZE];
 
-    if (pin->kind == PIN_KEY)
-        pin_format_key(pin->digest, text);
+    if (kind == PIN_KEY)
+        pin_format_key(digest, text);
     else
-        pin_format_cert(pin->digest, text);
-    need(strcmp(text, pin->text) == 0);
+        pin_format_cert(digest, text);
+    need(!same || strcmp(text, same) == 0);
     need(!pin_parse(text, NULL, &arena, &list) && list.count == 1);
-    need(list.items[0].kind == pin->kind
-         && memcmp(list.items[0].digest, pin->digest, CERT_DIGEST_SIZE) == 0);
+    need(list.items[0].kind == kind && memcmp(list.items[0].digest, digest, CERT_DIGEST_SIZE) == 0);
     arena_free(&arena);
 }
 
@@ -39,8 +39,17 @@ static void read_file(const uint8_t *data, size_t size)
 {
     struct pinfile f;
     const char *why = pinfile_parse((const char *)data, size, &f);
+    size_t i;
 
     need(why ? f.count == 0 && !f.items && *why : f.count > 0);
+    for (i = 0; i < f.count; i++) {
+        need(*pinfile_kind_name(f.items[i].kind) != '\0');
+        read_back(PIN_KEY, f.items[i].key, NULL);
+        if (f.items[i].kind != PINFILE_CERTIFICATE)
+            continue;
+        need(memcmp(f.items[i].key, f.items[i].cert.key, CERT_DIGEST_SIZE) == 0);
+        read_back(PIN_CERT, f.items[i].cert.cert, NULL);
+    }
     pinfile_free(&f);
 }
 
@@ -57,8 +66,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     why = pin_parse(value, HARMLESS_DIR, &arena, &pins);
     need(why ? pins.count == 1 && *why : pins.count > 1);
     need(strcmp(pins.items[0].text, before) == 0 && !pins.items[0].name);
-    for (i = 0; i < pins.count; i++)
-        read_back(&pins.items[i]);
+    for (i = 0; i < pins.count; i++) {
+        read_back(pins.items[i].kind, pins.items[i].digest, pins.items[i].text);
+        /* of a key's digest there is one spelling */
+        need(i == 0 || pins.items[i].kind != PIN_KEY || strstr(value, pins.items[i].text));
+    }
+    /* the second time they all stand there */
+    i = pins.count;
+    need(why || (pin_parse(value, HARMLESS_DIR, &arena, &pins) && pins.count == i));
     why = pin_parse_revoked(value, HARMLESS_DIR, &arena, &revoked);
     need(why ? revoked.count == 0 : revoked.count > 0);
     for (i = 0; i < revoked.count; i++)

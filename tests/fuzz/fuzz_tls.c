@@ -3,7 +3,8 @@
  * between them: passed on in pieces, damaged, replaced, cut off.
  *
  * Whatever happens: a server whose key is not pinned never gets past the handshake and sees no
- * plaintext; what the engine reads is what the server wrote, from the first byte on, in order.
+ * plaintext; what the engine reads is what the server wrote, from the first byte on, in order, and
+ * what the server reads is what the engine wrote. The end is the end only if the server said so.
  */
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -39,9 +40,13 @@ struct play {
     SSL *server;
     BIO *to_server, *from_server;
     bool pinned, open, over, failed;
-    uint8_t wrote; /* the server writes 0, 1, 2...; so does the client */
-    uint8_t read;
+    bool shut;      /* the server has said close_notify */
+    uint64_t wrote; /* the server writes the bytes 0, 1, 2... */
+    uint64_t read;
+    uint64_t seen; /* the client writes the same word over and over */
 };
+
+static const uint8_t word[] = "hello";
 
 static void need(bool ok)
 {
@@ -109,12 +114,15 @@ static void carry_to_server(struct play *p)
     const uint8_t *records;
     uint8_t plain[PIECE];
     size_t n = tls_take_records(p->client, &records);
-    int got;
+    int got, i;
 
     if (n > 0)
         need(BIO_write(p->to_server, records, (int)n) == (int)n);
-    while ((got = SSL_read(p->server, plain, sizeof(plain))) > 0)
+    while ((got = SSL_read(p->server, plain, sizeof(plain))) > 0) {
         need(p->pinned && p->open);
+        for (i = 0; i < got; i++)
+            need(plain[i] == word[p->seen++ % sizeof(word)]);
+    }
 }
 
 /* Lets the engine use up what it was given. */
@@ -136,7 +144,9 @@ static void turn(struct play *p)
         got = 0;
         r = tls_read(p->client, plain, sizeof(plain), &got);
         for (i = 0; i < got; i++)
-            need(plain[i] == p->read++);
+            need(plain[i] == (uint8_t)p->read++);
+        need(p->read <= p->wrote);
+        need(r != TLS_FINISHED || (p->shut && p->read == p->wrote));
         carry_to_server(p);
     }
     p->over = r != TLS_OK && r != TLS_MORE;
@@ -146,13 +156,12 @@ static void turn(struct play *p)
 /* The plaintext gates of an engine that is not, or no more, open: nothing in, nothing out. */
 static void try_gates(struct play *p)
 {
-    static const uint8_t secret[] = "secret";
     const uint8_t *records;
     uint8_t plain[16];
     size_t got = 1;
 
     (void)tls_take_records(p->client, &records);
-    need(tls_write(p->client, secret, sizeof(secret)) == TLS_FAILED);
+    need(tls_write(p->client, word, sizeof(word)) == TLS_FAILED);
     need(tls_take_records(p->client, &records) == 0);
     need(tls_read(p->client, plain, sizeof(plain), &got) == TLS_FAILED && got == 0);
     tls_finish(p->client);
@@ -190,14 +199,13 @@ static void server_write(struct play *p, size_t n)
     if (!SSL_is_init_finished(p->server) || n == 0)
         return;
     for (i = 0; i < n; i++)
-        bytes[i] = p->wrote++;
+        bytes[i] = (uint8_t)p->wrote++;
     if (SSL_write(p->server, bytes, (int)n) != (int)n)
-        p->wrote = (uint8_t)(p->wrote - n);
+        p->wrote -= n;
 }
 
 static void act(struct play *p, uint8_t op, uint8_t arg, const uint8_t **data, size_t *size)
 {
-    static const uint8_t hello[] = "hello";
     size_t n;
 
     switch (op % 10) {
@@ -225,7 +233,7 @@ static void act(struct play *p, uint8_t op, uint8_t arg, const uint8_t **data, s
         server_write(p, 1);
         break;
     case 6:
-        SSL_shutdown(p->server);
+        p->shut = SSL_shutdown(p->server) >= 0 || p->shut;
         break;
     case 7:
         if (!p->open && !p->over) {
@@ -233,7 +241,7 @@ static void act(struct play *p, uint8_t op, uint8_t arg, const uint8_t **data, s
             p->over = true;
         }
         if (p->open && !p->over) {
-            p->over = tls_write(p->client, hello, sizeof(hello)) != TLS_OK;
+            p->over = tls_write(p->client, word, sizeof(word)) != TLS_OK;
             carry_to_server(p);
         }
         break;
@@ -289,7 +297,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size -= 2;
         act(&p, op, arg, &data, &size);
     }
-    if (p.failed)
+    if (p.failed || !p.open)
         try_gates(&p);
     tls_free(p.client);
     SSL_free(p.server);

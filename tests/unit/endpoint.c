@@ -499,7 +499,7 @@ static void an_error_on_what_is_in_flight_goes_unnoticed(void **state)
 {
     struct endpoint *ep;
     struct log log;
-    int peer, tcp;
+    int peer, tcp, error;
 
     (void)state;
     for (tcp = 0; tcp < 2; tcp++) {
@@ -515,8 +515,11 @@ static void an_error_on_what_is_in_flight_goes_unnoticed(void **state)
         assert_int_equal(log.changes, 1);
         assert_false(ep->finished);
         assert_true(ep->write_error < 0);
+        /* the first error stands: nothing is tried any more */
+        error = ep->write_error;
         endpoint_write(ep, bulk, 10);
         assert_true(endpoint_is_idle(ep));
+        assert_int_equal(ep->write_error, error);
         end(ep, &log, -1);
         assert_int_equal(log.changes, 1);
     }

@@ -52,8 +52,18 @@ static void a_section_is_not_ready_to_run(void **state)
         assert_int_equal(holders(s->sections[i].stats), 1);
     }
     assert_ptr_not_equal(s->sections[0].stats, s->sections[1].stats);
-    /* equal settings share a context */
-    assert_ptr_equal(s->sections[0].tls, s->sections[1].tls);
+    snapshot_release(s);
+}
+
+static void settings_of_one_section_are_anothers(void **state)
+{
+    struct snapshot *s = make("[a.example]\n" PIN "[b.example]\nverify = pki\n"
+                              "[c.example]\ntls_min = 1.3\n" PIN,
+                              NULL);
+
+    (void)state;
+    assert_ptr_equal(s->sections[0].tls, s->sections[1].tls); /* equal settings share a context */
+    assert_ptr_not_equal(s->sections[0].tls, s->sections[2].tls);
     snapshot_release(s);
 }
 
@@ -65,6 +75,7 @@ static void a_section_is_found_by_anothers_name(void **state)
     assert_string_equal(snapshot_find(s, "a.example")->config->name, "a.example");
     assert_string_equal(snapshot_find(s, "b.example")->config->name, "b.example");
     assert_string_equal(snapshot_find(s, "c.example")->config->name, "c.example");
+    assert_string_equal(snapshot_find(s, "B.Example")->config->name, "b.example");
     assert_null(snapshot_find(s, "d.example"));
     assert_null(snapshot_find(s, "a"));
     assert_null(snapshot_find(s, ""));
@@ -152,7 +163,7 @@ static void a_reload_loses_what_was_counted(void **state)
     stats_add(&snapshot_find(old, "a.example")->stats->sent, 7);
 
     /* by name, wherever it stands and whatever else has changed */
-    new = make("[c.example]\n" PIN "[b.example]\nhost = other.example\nport = 8443\n" PIN, old);
+    new = make("[c.example]\n" PIN "[B.EXAMPLE]\nhost = other.example\nport = 8443\n" PIN, old);
     assert_ptr_equal(snapshot_find(new, "b.example")->stats, kept);
     assert_int_equal(holders(kept), 2);
     assert_int_equal(stats_get(&snapshot_find(new, "c.example")->stats->sent), 0);
@@ -197,6 +208,35 @@ static void a_failed_reload_takes_something_along(void **state)
         assert_int_equal(atomic_load(&old->refs), 1);
     }
     snapshot_release(old);
+}
+
+static void what_only_openssl_can_judge_has_no_line(void **state)
+{
+    struct problems problems = {0};
+
+    (void)state;
+    assert_null(snapshot_new(parse("[a.example]\n" PIN "ciphers = nonsense\n"
+                                   "[b.example]\nverify = pki\nca_file = /nonexistent/ca.pem\n"),
+                             NULL, &problems));
+    assert_int_equal(problems.count, 2);
+    assert_int_equal(problems.items[0].line, 3);
+    assert_contains(problems.items[0].text, "ciphers");
+    assert_int_equal(problems.items[1].line, 6);
+    assert_contains(problems.items[1].text, "ca_file");
+    problems_free(&problems);
+}
+
+static void a_fault_that_many_sections_inherit_is_told_for_each(void **state)
+{
+    struct problems problems = {0};
+
+    (void)state;
+    assert_null(
+        snapshot_new(parse("[defaults]\nciphers = nonsense\n[a.example]\n" PIN "[b.example]\n" PIN),
+                     NULL, &problems));
+    assert_int_equal(problems.count, 1);
+    assert_int_equal(problems.items[0].line, 2);
+    problems_free(&problems);
 }
 
 static void problems_that_were_there_before_are_its_own(void **state)
@@ -405,12 +445,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_section_is_not_ready_to_run),
+        cmocka_unit_test(settings_of_one_section_are_anothers),
         cmocka_unit_test(a_section_is_found_by_anothers_name),
         cmocka_unit_test(a_configuration_without_sections_finds_one),
         cmocka_unit_test(a_snapshot_goes_while_it_is_held),
         cmocka_unit_test(threads_lose_count),
         cmocka_unit_test(a_reload_loses_what_was_counted),
         cmocka_unit_test(a_failed_reload_takes_something_along),
+        cmocka_unit_test(what_only_openssl_can_judge_has_no_line),
+        cmocka_unit_test(a_fault_that_many_sections_inherit_is_told_for_each),
         cmocka_unit_test(problems_that_were_there_before_are_its_own),
         cmocka_unit_test(a_file_with_a_fault_is_loaded),
         cmocka_unit_test(a_file_that_is_not_there_is_loaded),
