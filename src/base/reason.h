@@ -42,6 +42,10 @@ enum reason_kind {
     X(WEAK, "weak", REFUSED, "a key or a signature is too weak")                                   \
     X(NAME, "name", REFUSED, "the server's certificate does not carry the name")                   \
     X(DATES, "dates", REFUSED, "the server's certificate is not valid today")                      \
+    X(TOFU_CHANGED, "tofu_changed", REFUSED, "the server's key is not the one seen first")         \
+    X(FIRST_USE, "first_use", REFUSED, "no key of this server has been kept yet")                  \
+    X(UNSAVED, "unsaved", REFUSED, "the key seen first could not be kept")                         \
+    X(PIN_REMOVED, "pin_removed", REFUSED, "the pin that the server was accepted on is gone")      \
     X(OBSERVED, "observed", REFUSED, "looked at only: not judged, not trusted")                    \
     X(TLS_FROM_CLIENT, "tls_from_client", REFUSED,                                                 \
       "the client speaks TLS itself: let it speak plaintext to this port")                         \

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/options.h"
+
 static void check_loopback(const struct config_section *s, struct problems *problems)
 {
     size_t i;
@@ -63,4 +65,75 @@ void config_check_listeners(const struct config *c, struct problems *problems)
                          places[i].listen->text, places[i - 1].listen->where.file,
                          places[i - 1].listen->where.line);
     free(places);
+}
+
+/* Where a section gives a key itself; line 0 when it does not. */
+static struct source given_at(const struct config_section *s, const unsigned *lines,
+                              const char *key)
+{
+    return (struct source){.file = s->where.file,
+                           .line = lines[options_find(key, OPTION_HOST) - options]};
+}
+
+/* Keys that would count for nothing: to be let down by silence is worse than an error. */
+static void check_idle_keys(const struct config_section *s, const unsigned *lines,
+                            struct problems *problems)
+{
+    static const char *const pki_keys[] = {"crl_file", "ocsp"};
+    struct source where;
+    size_t i;
+
+    for (i = 0; i < sizeof(pki_keys) / sizeof(pki_keys[0]); i++) {
+        where = given_at(s, lines, pki_keys[i]);
+        if (where.line && !config_uses_pki(s) && !(i == 1 && s->ocsp == OCSP_OFF))
+            problems_add(problems, where,
+                         "%s would count for nothing: it wants verify = pki, pin+pki or tofu+pki",
+                         pki_keys[i]);
+    }
+    where = given_at(s, lines, "enforce");
+    if (s->enforce.report && s->verify != VERIFY_PIN_PKI)
+        problems_add(problems, where.line ? where : s->where,
+                     "[%s] has enforce = report without verify = pin+pki: nothing would hold the "
+                     "server to anything",
+                     s->name);
+    where = given_at(s, lines, "pins_url");
+    if (s->pins_url && s->verify == VERIFY_PKI)
+        problems_add(problems, where.line ? where : s->where,
+                     "[%s] has a pins_url that verify = pki would ignore: say verify = pin+pki",
+                     s->name);
+}
+
+/* A section's name stands in the file of learned pins, whose fields are separated by blanks. */
+static void check_learning(const struct config_section *s, const unsigned *lines,
+                           struct problems *problems)
+{
+    const struct source where = given_at(s, lines, "verify");
+
+    if (config_learns(s) && (strpbrk(s->name, " \t") || s->name[0] == '#'))
+        problems_add(problems, s->where,
+                     "[%s] learns pins, and the name stands in their file: it can have no blanks "
+                     "and no '#' at its beginning",
+                     s->name);
+    if (config_uses_tofu(s) && pin_first(&s->pins, PIN_ISSUER))
+        problems_add(problems, where.line ? where : s->where,
+                     "[%s] keeps the server's key: with verify = tofu a pin is one known "
+                     "beforehand, not an issuer's",
+                     s->name);
+}
+
+void config_check_trust(const struct config_section *s, const unsigned *lines, bool pins_known,
+                        struct problems *problems)
+{
+    check_idle_keys(s, lines, problems);
+    check_learning(s, lines, problems);
+    if (s->verify == VERIFY_PKI && s->pins.count)
+        problems_add(problems, s->where,
+                     "[%s] has pins that verify = pki would ignore: say verify = pin+pki, or take "
+                     "the pins away",
+                     s->name);
+    else if (s->verify != VERIFY_PKI && !config_uses_tofu(s) && s->pins.count == 0 && pins_known)
+        problems_add(problems, s->where,
+                     "[%s] has no pin: add one ('pinproxy fetch %s' shows what the host presents), "
+                     "or say verify = tofu or pki",
+                     s->name, s->host);
 }

@@ -1,4 +1,4 @@
-/* Checks of a whole configuration that no single value or section can be held to. */
+/* Checks of what no single value can be held to: of a whole section, of all of them together. */
 #ifndef CONFIG_CHECKS_H
 #define CONFIG_CHECKS_H
 
@@ -7,5 +7,13 @@
 
 /* No two listeners on one address, and none that other machines reach unless that is allowed. */
 void config_check_listeners(const struct config *c, struct problems *problems);
+
+/*
+ * A section's trust holds together: nothing is given that would count for nothing. lines: of the
+ * keys that the section gives itself, by their index in options[]; 0: not given. pins_known: no pin
+ * was given that could not be read.
+ */
+void config_check_trust(const struct config_section *s, const unsigned *lines, bool pins_known,
+                        struct problems *problems);
 
 #endif

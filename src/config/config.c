@@ -17,8 +17,8 @@ struct draft {
     enum option_scope scope;
     void *target;
     struct config_section *section; /* NULL for [global] */
-    bool given[OPTIONS_MAX];
-    bool wrong[OPTIONS_MAX]; /* what was given could not be read, which has been said */
+    unsigned line[OPTIONS_MAX];     /* where it was given first; 0: it was not */
+    bool wrong[OPTIONS_MAX];        /* what was given could not be read, which has been said */
 };
 
 struct loader {
@@ -189,7 +189,7 @@ static void read_key(struct loader *l, struct draft *d, const struct inifile_ent
         unknown_key(l, d, e);
         return;
     }
-    if (d->given[o - options] && !(o->flags & OPTION_LIST)) {
+    if (d->line[o - options] && !(o->flags & OPTION_LIST)) {
         if (e->continued)
             problems_add(l->problems, e->where,
                          "'%s' takes one value, and an indented line goes on with it: start a new "
@@ -199,7 +199,8 @@ static void read_key(struct loader *l, struct draft *d, const struct inifile_ent
             problems_add(l->problems, e->where, "'%s' is given twice in this section", e->key);
         return;
     }
-    d->given[o - options] = true;
+    if (!d->line[o - options])
+        d->line[o - options] = e->where.line;
     /* "pin =" with its values on the lines below */
     if (!*e->value && (o->flags & OPTION_LIST) && !(o->flags & OPTION_LATER))
         return;
@@ -272,7 +273,7 @@ static void inherit(const struct draft *d, const struct config_section *defaults
     size_t i;
 
     for (i = 0; i < options_count; i++)
-        if (options[i].scope == OPTION_SECTION && options[i].size && !d->given[i])
+        if (options[i].scope == OPTION_SECTION && options[i].size && !d->line[i])
             memcpy((char *)d->target + options[i].offset,
                    (const char *)defaults + options[i].offset, options[i].size);
 }
@@ -307,22 +308,6 @@ static void check_host(struct loader *l, const struct draft *d)
         s->sni = NULL;
     else if (!s->sni && !hostname_is_ip(s->host))
         s->sni = s->host;
-}
-
-static void check_trust(struct loader *l, const struct draft *d)
-{
-    const struct config_section *s = d->section;
-
-    if (s->verify == VERIFY_PKI && s->pins.count)
-        problems_add(l->problems, s->where,
-                     "[%s] has pins that verify = pki would ignore: say verify = pin+pki, or take "
-                     "the pins away",
-                     s->name);
-    else if (s->verify != VERIFY_PKI && s->pins.count == 0 && !was_wrong(l, d, "pin"))
-        problems_add(l->problems, s->where,
-                     "[%s] has no pin: add one ('pinproxy fetch %s' shows what the host presents), "
-                     "or say verify = pki",
-                     s->name, s->host);
 }
 
 static void check_tls(struct loader *l, const struct config_section *s)
@@ -364,12 +349,15 @@ static void finish(struct loader *l)
 
     options_set_defaults(&base, OPTION_SECTION, &l->config->arena);
     inherit(&l->defaults, &base);
+    if (!l->config->global.state_dir)
+        l->config->global.state_dir = PINPROXY_LOCALSTATEDIR "/lib/pinproxy";
     for (i = 0; i < l->config->count; i++) {
         const struct draft *d = &l->hosts[i];
 
         inherit(d, l->defaults.target);
+        d->section->config_path = l->config->path;
         check_host(l, d);
-        check_trust(l, d);
+        config_check_trust(d->section, d->line, !was_wrong(l, d, "pin"), l->problems);
         check_tls(l, d->section);
     }
     check_names(l);
@@ -395,6 +383,7 @@ struct config *config_load(const char *path, struct problems *problems)
     struct loader l;
 
     start(&l, problems);
+    l.config->path = arena_strdup(&l.config->arena, path);
     read_file(&l, path);
     read_includes(&l);
     finish(&l);
@@ -408,7 +397,7 @@ struct config *config_parse(const char *path, const char *text, size_t len,
     struct loader l;
 
     start(&l, problems);
-    path = arena_strdup(&l.config->arena, path);
+    path = l.config->path = arena_strdup(&l.config->arena, path);
     inifile_parse(path, text, len, &l.config->arena, &file, problems);
     read_entries(&l, path, &file);
     read_includes(&l);
@@ -423,6 +412,7 @@ struct config *config_single(const char *name, struct config_section **section)
 
     options_set_defaults(&c->global, OPTION_GLOBAL, &c->arena);
     options_set_defaults(s, OPTION_SECTION, &c->arena);
+    c->global.state_dir = PINPROXY_LOCALSTATEDIR "/lib/pinproxy";
     s->name = arena_strdup(&c->arena, name);
     s->where.file = "command line";
     s->host = s->name;
@@ -432,6 +422,26 @@ struct config *config_single(const char *name, struct config_section **section)
     c->sections[c->count++] = s;
     *section = s;
     return c;
+}
+
+bool config_uses_pki(const struct config_section *s)
+{
+    return s->verify == VERIFY_PKI || s->verify == VERIFY_PIN_PKI || s->verify == VERIFY_TOFU_PKI;
+}
+
+bool config_uses_tofu(const struct config_section *s)
+{
+    return s->verify == VERIFY_TOFU || s->verify == VERIFY_TOFU_PKI;
+}
+
+bool config_learns(const struct config_section *s)
+{
+    return config_uses_tofu(s) || s->pins_url;
+}
+
+bool config_is_reporting(const struct config_section *s, int64_t now)
+{
+    return s->enforce.report && (s->enforce.until == 0 || now < s->enforce.until);
 }
 
 size_t config_find(const struct config *c, const char *name)

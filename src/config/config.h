@@ -52,7 +52,9 @@ struct config_listens {
     size_t count;
 };
 
-enum config_verify { VERIFY_PIN, VERIFY_PIN_PKI, VERIFY_PKI };
+enum config_verify { VERIFY_PIN, VERIFY_PIN_PKI, VERIFY_PKI, VERIFY_TOFU, VERIFY_TOFU_PKI };
+enum config_pin_removed { PIN_REMOVED_KEEP, PIN_REMOVED_CLOSE };
+enum config_ocsp { OCSP_OFF, OCSP_STAPLE };
 enum config_family { FAMILY_ANY, FAMILY_IPV4, FAMILY_IPV6 };
 enum config_truncation { TRUNCATION_RESET, TRUNCATION_ALLOW };
 enum config_tls { CONFIG_TLS_ANY, CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
@@ -60,6 +62,12 @@ enum config_log_format { LOG_AUTO, LOG_TEXT, LOG_JSON };
 
 /* Bits of also_check. */
 enum { ALSO_CHECK_NAME = 1, ALSO_CHECK_DATES = 2 };
+
+/* Whether a pin mismatch refuses. */
+struct config_enforce {
+    bool report;   /* it is only reported ... */
+    int64_t until; /* ... up to this second; 0: without an end */
+};
 
 /* What shapes TLS and nothing else: sections with equal settings share one context. */
 struct config_tls_settings {
@@ -69,11 +77,13 @@ struct config_tls_settings {
     struct config_text ciphersuites;
     struct config_text groups;
     struct config_text sigalgs;
+    bool resume;
 };
 
 struct config_section {
     const char *name;
     struct source where;
+    const char *config_path; /* of the configuration: for commands in messages */
 
     const char *host; /* without a trailing dot */
     long port;
@@ -89,8 +99,13 @@ struct config_section {
     struct pin_list pins;
     struct pin_list revoked;
     unsigned also_check;
+    struct config_enforce enforce;
+    int on_pin_removed;   /* enum config_pin_removed */
+    const char *pins_url; /* the path, or NULL */
     struct config_texts ca_file;
     struct config_texts ca_dir;
+    struct config_texts crl_file;
+    int ocsp;                /* enum config_ocsp */
     const char *verify_name; /* never NULL once loaded */
 
     const char *sni; /* NULL: none is sent */
@@ -109,15 +124,17 @@ struct config_global {
     long workers; /* 0: one per CPU */
     const char *user;
     const char *group;
-    int log_level;        /* enum log_level */
-    int log_format;       /* enum config_log_format */
-    long max_connections; /* 0: from RLIMIT_NOFILE */
+    int log_level;         /* enum log_level */
+    int log_format;        /* enum config_log_format */
+    long max_connections;  /* 0: from RLIMIT_NOFILE */
+    const char *state_dir; /* never NULL once loaded */
     int64_t drain_timeout;
     bool remote_clients;
 };
 
 struct config {
     struct arena arena;
+    const char *path; /* of the file that was loaded */
     struct config_global global;
     struct config_section **sections; /* by name */
     size_t count;
@@ -135,6 +152,16 @@ struct config *config_parse(const char *path, const char *text, size_t len,
 
 /* A configuration of one section with every default, for the tool's one-off connections. */
 struct config *config_single(const char *name, struct config_section **section);
+
+/* Whether the section's mode asks the PKI; whether it keeps the key that it sees first. */
+bool config_uses_pki(const struct config_section *s);
+bool config_uses_tofu(const struct config_section *s);
+
+/* Whether pins may be learned for the section, from first use or from its host. */
+bool config_learns(const struct config_section *s);
+
+/* Whether a pin mismatch is only reported at this time (seconds since the epoch). */
+bool config_is_reporting(const struct config_section *s, int64_t now);
 
 /* The index of a section in c->sections, or c->count when there is none of that name. */
 size_t config_find(const struct config *c, const char *name);

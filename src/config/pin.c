@@ -11,6 +11,8 @@
 
 #define KEY_PREFIX "sha256//"
 #define CERT_PREFIX "cert:sha256:"
+#define ISSUER_PREFIX "issuer:"
+#define ISSUER_CERT_PREFIX "issuer-cert:"
 #define BASE64_LEN 44
 
 /* One `pin` value while it is read: everything new is added to list, from index first on. */
@@ -20,6 +22,7 @@ struct reading {
     struct pin_list *list;
     size_t first;
     bool revoked;
+    enum pin_role role;
 };
 
 void pin_format_key(const uint8_t digest[CERT_DIGEST_SIZE], char out[PIN_KEY_TEXT_SIZE])
@@ -39,6 +42,38 @@ void pin_format_cert(const uint8_t digest[CERT_DIGEST_SIZE], char out[PIN_CERT_T
         snprintf(out + n + 2 * i, 3, "%02x", digest[i]);
 }
 
+void pin_format(enum pin_role role, enum pin_kind kind, const uint8_t digest[CERT_DIGEST_SIZE],
+                char out[PIN_TEXT_SIZE])
+{
+    char text[PIN_CERT_TEXT_SIZE];
+
+    if (kind == PIN_KEY)
+        pin_format_key(digest, text);
+    else
+        pin_format_cert(digest, text);
+    snprintf(out, PIN_TEXT_SIZE, "%s%s",
+             role == PIN_SERVER ? ""
+             : kind == PIN_KEY  ? ISSUER_PREFIX
+                                : "issuer-",
+             text);
+}
+
+bool pin_equal(const struct pin *a, const struct pin *b)
+{
+    return a->role == b->role && a->kind == b->kind
+           && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0;
+}
+
+const struct pin *pin_first(const struct pin_list *list, enum pin_role role)
+{
+    size_t i;
+
+    for (i = 0; i < list->count; i++)
+        if (list->items[i].role == role)
+            return &list->items[i];
+    return NULL;
+}
+
 bool pin_is_over(const struct pin *pin, int64_t now)
 {
     return pin->until != 0 && now >= pin->until;
@@ -49,34 +84,35 @@ const char *pin_label(const struct pin *pin)
     return pin->name ? pin->name : pin->text;
 }
 
+/* item and file: what it was read from, or NULL. */
 static const char *add(struct reading *r, enum pin_kind kind,
-                       const uint8_t digest[CERT_DIGEST_SIZE], const struct cert_info *cert,
+                       const uint8_t digest[CERT_DIGEST_SIZE], const struct pinfile_item *item,
                        const char *file)
 {
     static const uint8_t zero[CERT_DIGEST_SIZE];
-    char text[PIN_CERT_TEXT_SIZE];
-    struct pin *pin;
+    struct pin new = {.role = r->role, .kind = kind, .file = file}, *pin;
+    char text[PIN_TEXT_SIZE];
     size_t i;
 
     if (memcmp(digest, zero, sizeof(zero)) == 0)
         return "an all-zero digest is no key's and no certificate's";
+    memcpy(new.digest, digest, CERT_DIGEST_SIZE);
     for (i = 0; i < r->list->count; i++)
-        if (r->list->items[i].kind == kind
-            && memcmp(r->list->items[i].digest, digest, CERT_DIGEST_SIZE) == 0)
+        if (pin_equal(&r->list->items[i], &new))
             return "the same one stands here already; give it once";
-    if (kind == PIN_KEY)
-        pin_format_key(digest, text);
-    else
-        pin_format_cert(digest, text);
+    pin_format(r->role, kind, digest, text);
 
     r->list->items = arena_grow(r->arena, r->list->items, r->list->count, sizeof(*pin));
     pin = &r->list->items[r->list->count++];
-    memset(pin, 0, sizeof(*pin));
-    pin->kind = kind;
-    memcpy(pin->digest, digest, CERT_DIGEST_SIZE);
+    *pin = new;
     pin->text = arena_strdup(r->arena, text);
-    pin->file = file;
-    pin->subject = cert && cert->subject ? arena_strdup(r->arena, cert->subject) : NULL;
+    if (item && item->cert.subject)
+        pin->subject = arena_strdup(r->arena, item->cert.subject);
+    if (item && r->role == PIN_ISSUER) {
+        /* to build the chain with, for servers need not send it */
+        pin->der = memcpy(arena_alloc(r->arena, item->der_len), item->der, item->der_len);
+        pin->der_len = item->der_len;
+    }
     return NULL;
 }
 
@@ -111,6 +147,8 @@ static const char *read_key_digests(struct reading *r, const char *text)
             return "after ';' another sha256//BASE64 is expected";
         text += strlen(KEY_PREFIX);
         end = strchrnul(text, ';');
+        if (*end && r->role == PIN_ISSUER)
+            return "of issuers, give each a value of its own";
         n = (size_t)(end - text);
         why = read_key_digest(r, text, n);
         if (*end == ';' && *++end == '\0')
@@ -161,9 +199,14 @@ static const char *read_file(struct reading *r, enum pin_kind kind, const char *
             why = "a private key does not belong near a configuration: pin what 'pinproxy hash "
                   "FILE' prints for it";
         else if (kind == PIN_CERT && item->kind != PINFILE_CERTIFICATE)
-            why = "cert: takes a certificate; for a key or a CSR say key:FILE";
+            why = r->role == PIN_ISSUER
+                      ? "issuer-cert: takes a CA's certificate"
+                      : "cert: takes a certificate; for a key or a CSR say key:FILE";
+        else if (r->role == PIN_ISSUER && !item->cert.is_ca)
+            why = "this certificate is no CA's: it cannot have issued any; for a server's say "
+                  "cert:FILE";
         else
-            why = add(r, kind, kind == PIN_CERT ? item->cert.cert : item->key, &item->cert, file);
+            why = add(r, kind, kind == PIN_CERT ? item->cert.cert : item->key, item, file);
         if (why)
             why = arena_printf(r->arena, "%s: %s", file, why);
     }
@@ -176,6 +219,33 @@ static bool starts_with(const char *s, const char *prefix)
     return strncasecmp(s, prefix, strlen(prefix)) == 0;
 }
 
+/* MD5 and SHA-1, in any form and case. */
+static bool names_weak_digest(const char *text)
+{
+    static const char *const forms[] = {
+        "md5",        "sha1",        "cert:md5:",        "cert:sha1:",
+        "issuer:md5", "issuer:sha1", "issuer-cert:md5:", "issuer-cert:sha1:"};
+    size_t i;
+
+    for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+        if (starts_with(text, forms[i]))
+            return true;
+    return false;
+}
+
+static const char *read_issuer_form(struct reading *r, const char *text)
+{
+    r->role = PIN_ISSUER;
+    if (strncmp(text, ISSUER_PREFIX KEY_PREFIX, strlen(ISSUER_PREFIX KEY_PREFIX)) == 0)
+        return read_key_digests(r, text + strlen(ISSUER_PREFIX));
+    if (strncmp(text, ISSUER_PREFIX, strlen(ISSUER_PREFIX)) == 0)
+        return "issuer: takes sha256//BASE64; for a file say issuer-cert:FILE";
+    text += strlen("issuer-");
+    if (strncmp(text, CERT_PREFIX, strlen(CERT_PREFIX)) == 0)
+        return read_cert_digest(r, text + strlen(CERT_PREFIX));
+    return read_file(r, PIN_CERT, text + strlen("cert:"));
+}
+
 static const char *read_form(struct reading *r, const char *text)
 {
     static const char certificates_change[] =
@@ -186,19 +256,23 @@ static const char *read_form(struct reading *r, const char *text)
         return read_key_digests(r, text);
     if (strncmp(text, "key:", 4) == 0)
         return read_file(r, PIN_KEY, text + 4);
-    if (strncmp(text, "cert:", 5) == 0 && r->revoked)
+    if ((strncmp(text, "cert:", 5) == 0
+         || strncmp(text, ISSUER_CERT_PREFIX, strlen(ISSUER_CERT_PREFIX)) == 0)
+        && r->revoked)
         return certificates_change;
     if (strncmp(text, CERT_PREFIX, strlen(CERT_PREFIX)) == 0)
         return read_cert_digest(r, text + strlen(CERT_PREFIX));
-    if (starts_with(text, "cert:md5:") || starts_with(text, "cert:sha1:")
-        || starts_with(text, "md5") || starts_with(text, "sha1"))
+    if (names_weak_digest(text))
         return "MD5 and SHA-1 digests can be forged: take SHA-256, as 'pinproxy hash' prints it";
     if (strncmp(text, "cert:", 5) == 0)
         return read_file(r, PIN_CERT, text + 5);
-    if (starts_with(text, "issuer:") || starts_with(text, "issuer-cert:"))
-        return "issuer pins are not supported yet";
-    return r->revoked ? "expected sha256//BASE64 or key:FILE"
-                      : "expected sha256//BASE64, cert:sha256:HEX, cert:FILE or key:FILE";
+    if (!r->revoked
+        && (strncmp(text, ISSUER_PREFIX, strlen(ISSUER_PREFIX)) == 0
+            || strncmp(text, ISSUER_CERT_PREFIX, strlen(ISSUER_CERT_PREFIX)) == 0))
+        return read_issuer_form(r, text);
+    return r->revoked ? "expected sha256//BASE64 or key:FILE: whose key it is does not matter here"
+                      : "expected sha256//BASE64, cert:sha256:HEX, cert:FILE, key:FILE, "
+                        "issuer:sha256//BASE64, issuer-cert:sha256:HEX or issuer-cert:FILE";
 }
 
 /*

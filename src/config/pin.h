@@ -9,19 +9,29 @@
 #include "base/mem.h"
 #include "config/cert.h"
 
+/* Whose it is ... */
+enum pin_role {
+    PIN_SERVER, /* the server's own */
+    PIN_ISSUER, /* of a CA that issued, by verified signatures, the chain under the server's */
+};
+
+/* ... and what of it. */
 enum pin_kind {
-    PIN_KEY,  /* the server's public key */
-    PIN_CERT, /* the server's exact certificate */
+    PIN_KEY,  /* the public key */
+    PIN_CERT, /* the exact certificate */
 };
 
 struct pin {
+    enum pin_role role;
     enum pin_kind kind;
     uint8_t digest[CERT_DIGEST_SIZE];
     int64_t until;       /* not accepted from this second on; 0: no end */
     const char *name;    /* what logs call it; NULL: its text */
-    const char *text;    /* the configuration's own form: sha256//..., cert:sha256:... */
+    const char *text;    /* the configuration's own form: sha256//..., issuer-cert:sha256:... */
     const char *subject; /* of the file it was read from, if that held a certificate; or NULL */
     const char *file;    /* that file, or NULL */
+    const uint8_t *der;  /* the certificate of issuer-cert:FILE, or NULL */
+    size_t der_len;
 };
 
 struct pin_list {
@@ -48,6 +58,17 @@ void pin_format_key(const uint8_t digest[CERT_DIGEST_SIZE], char out[PIN_KEY_TEX
 /* "cert:sha256:" and 64 hex digits. */
 #define PIN_CERT_TEXT_SIZE 80
 void pin_format_cert(const uint8_t digest[CERT_DIGEST_SIZE], char out[PIN_CERT_TEXT_SIZE]);
+
+/* Any pin in the configuration's own form, the longest of which starts "issuer-cert:sha256:". */
+#define PIN_TEXT_SIZE 88
+void pin_format(enum pin_role role, enum pin_kind kind, const uint8_t digest[CERT_DIGEST_SIZE],
+                char out[PIN_TEXT_SIZE]);
+
+/* Whether they are the same, whatever they are called and however long they count. */
+bool pin_equal(const struct pin *a, const struct pin *b);
+
+/* The first pin of a role in a list, or NULL. */
+const struct pin *pin_first(const struct pin_list *list, enum pin_role role);
 
 /* Whether the pin is no longer accepted at this time. */
 bool pin_is_over(const struct pin *pin, int64_t now);

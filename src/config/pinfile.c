@@ -44,8 +44,11 @@ static bool add_certificate(struct pinfile *out, const X509 *cert)
 {
     struct pinfile_item *item = add_item(out, PINFILE_CERTIFICATE);
 
-    if (!cert_describe(cert, &item->cert))
+    int len = i2d_X509(cert, &item->der);
+
+    if (len <= 0 || !cert_describe(cert, &item->cert))
         return false;
+    item->der_len = (size_t)len;
     memcpy(item->key, item->cert.key, CERT_DIGEST_SIZE);
     return true;
 }
@@ -229,8 +232,10 @@ void pinfile_free(struct pinfile *f)
 {
     size_t i;
 
-    for (i = 0; i < f->count; i++)
+    for (i = 0; i < f->count; i++) {
         cert_info_free(&f->items[i].cert);
+        OPENSSL_free(f->items[i].der);
+    }
     free(f->items);
     memset(f, 0, sizeof(*f));
 }

@@ -17,6 +17,8 @@ struct pinfile_item {
     enum pinfile_kind kind;
     uint8_t key[CERT_DIGEST_SIZE];
     struct cert_info cert; /* for PINFILE_CERTIFICATE only, else empty */
+    unsigned char *der;    /* likewise: the certificate itself */
+    size_t der_len;
 };
 
 struct pinfile {

@@ -348,6 +348,57 @@ const char *value_paths(const struct value_context *ctx, const struct value_rang
     return read_texts(ctx, range, field, file_resolve(ctx->arena, ctx->dir, value));
 }
 
+const char *value_path(const struct value_context *ctx, const struct value_range *range,
+                       void *field, const char *value)
+{
+    (void)range;
+    if (!*value)
+        return "expected a path";
+    *(const char **)field = file_resolve(ctx->arena, ctx->dir, value);
+    return NULL;
+}
+
+/* It goes into a request line as it is: what a path has there (RFC 9112 section 3.2.1), no more. */
+const char *value_url_path(const struct value_context *ctx, const struct value_range *range,
+                           void *field, const char *value)
+{
+    const char *p;
+
+    (void)range;
+    for (p = value; *p; p++)
+        if (*p <= ' ' || *p >= 0x7f || *p == '#')
+            return "expected a path without blanks, fragments and other than ASCII characters";
+    if (value[0] != '/')
+        return "expected a path on the host that begins with a slash, such as /pins";
+    *(const char **)field = arena_strdup(ctx->arena, value);
+    return NULL;
+}
+
+const char *value_enforce(const struct value_context *ctx, const struct value_range *range,
+                          void *field, const char *value)
+{
+    static const char hint[] = "expected yes, or report, or report until=YYYY-MM-DD";
+    struct config_enforce enforce = {.report = true};
+    bool yes = false;
+    const char *rest;
+
+    (void)range;
+    if (strncasecmp(value, "report", 6) != 0) {
+        if (units_bool(value, &yes) || !yes)
+            return "expected yes, or report, or report until=YYYY-MM-DD: pins that are neither "
+                   "enforced nor reported are no pins";
+        *(struct config_enforce *)field = (struct config_enforce){.report = false};
+        return NULL;
+    }
+    rest = value + 6 + strspn(value + 6, " \t");
+    if (*rest && (rest == value + 6 || strncmp(rest, "until=", 6) != 0))
+        return hint;
+    if (*rest && units_date(rest + 6, &enforce.until))
+        return expected(ctx, units_date(rest + 6, &enforce.until));
+    *(struct config_enforce *)field = enforce;
+    return NULL;
+}
+
 /* RFC 7301 section 3.1: names of 1 to 255 bytes, the whole list at most 65535. */
 const char *value_alpn(const struct value_context *ctx, const struct value_range *range,
                        void *field, const char *value)

@@ -33,11 +33,13 @@ value_parse value_alpn;       /* struct config_texts */
 value_parse value_bool;       /* bool */
 value_parse value_choice;     /* int: the index among the words */
 value_parse value_duration;   /* int64_t: milliseconds */
+value_parse value_enforce;    /* struct config_enforce */
 value_parse value_group;      /* const char *: a group of this system */
 value_parse value_host;       /* const char *: without a trailing dot */
 value_parse value_ip;         /* struct addr */
 value_parse value_listen;     /* struct config_listens */
 value_parse value_number;     /* long */
+value_parse value_path;       /* const char * */
 value_parse value_paths;      /* struct config_texts */
 value_parse value_pin;        /* struct pin_list */
 value_parse value_revoked;    /* struct pin_list */
@@ -45,6 +47,7 @@ value_parse value_sni;        /* const char *: a name, or "off" */
 value_parse value_target;     /* struct config_targets */
 value_parse value_text;       /* struct config_text */
 value_parse value_tls;        /* int: enum config_tls, of the words */
+value_parse value_url_path;   /* const char *: begins with a slash */
 value_parse value_user;       /* const char *: a user of this system */
 value_parse value_via;        /* nothing: there is one transport only */
 value_parse value_workers;    /* long: 0 for auto */

@@ -1,16 +1,16 @@
 #include "engine/tls.h"
 
 #include <assert.h>
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/strbuf.h"
+#include "engine/presented.h"
+#include "engine/wire.h"
 
 #define DETAIL_SIZE (TRUST_DETAIL_SIZE + 64)
 
@@ -22,20 +22,25 @@
 #define CHATTER_FREE 64
 #define CHATTER_PER_BYTES 4096
 
+/* Tickets that one turn may bring; servers send two. */
+#define TICKETS_MOST 4
+
 struct tls {
     SSL *ssl;
-    const struct trust_policy *policy;
-    struct tls_scratch *scratch;
+    const struct policy *policy;
+    struct session_cache *sessions;     /* NULL: nothing is resumed */
+    struct session offered;             /* ours, should the server resume it */
+    SSL_SESSION *tickets[TICKETS_MOST]; /* that have come and are not yet kept */
+    size_t ticket_count;
+    int64_t established; /* the full handshake that this connection goes back to */
     struct trust_verdict verdict;
     int64_t now;
 
-    const uint8_t *in; /* the caller's records that OpenSSL has not read yet */
-    size_t in_len;
+    struct wire wire;
+    uint8_t *in_copy; /* our copy of its input, while the key of a first use is being kept */
 
-    bool ended;      /* no more records will come */
-    bool failed;     /* for good */
-    bool open;       /* the plaintext gates; set in conclude() only */
-    bool overflowed; /* the scratch was full: more was written in one turn than is sane */
+    bool failed; /* for good */
+    bool open;   /* the plaintext gates; set in conclude() only */
     uint64_t received;
     uint64_t chatter;
 
@@ -44,92 +49,30 @@ struct tls {
 };
 
 /*
- * The BIO: reads from the bytes that were put, writes to the scratch. A BIO_s_mem would grow, copy
- * and never shrink, for each connection.
+ * Asks for a verdict on what was presented. complete: the handshake is over, and whatever belongs to
+ * it has come. Of a resumed session it is what the full handshake had brought.
  */
-
-static int bio_read(BIO *bio, char *out, size_t size, size_t *n)
+static void judge(struct tls *t, X509 *leaf, STACK_OF(X509) *sent, bool complete)
 {
-    struct tls *t = BIO_get_data(bio);
+    struct trust_evidence evidence = {.leaf = leaf, .sent = sent, .complete = complete};
+    unsigned char *staple = NULL;
+    long len = SSL_get_tlsext_status_ocsp_resp(t->ssl, &staple);
 
-    BIO_clear_retry_flags(bio);
-    *n = size < t->in_len ? size : t->in_len;
-    if (*n == 0) {
-        /* the end is an end only when the wire has ended; before that, there is more to come */
-        if (!t->ended)
-            BIO_set_retry_read(bio);
-        return t->ended ? 0 : -1;
+    if (complete && SSL_session_reused(t->ssl)) {
+        evidence.staple = t->offered.staple;
+        evidence.staple_len = t->offered.staple_len;
+    } else if (len > 0) {
+        evidence.staple = staple;
+        evidence.staple_len = (size_t)len;
     }
-    memcpy(out, t->in, *n);
-    t->in += *n;
-    t->in_len -= *n;
-    return 1;
+    trust_verdict_free(&t->verdict);
+    trust_judge(t->policy, &evidence, t->now, &t->verdict);
 }
 
-static int bio_write(BIO *bio, const char *bytes, size_t size, size_t *n)
+/* A verdict of no that lets the handshake go on: for the server to prove its key. */
+static bool is_open_question(const struct trust_verdict *v)
 {
-    struct tls *t = BIO_get_data(bio);
-    struct tls_scratch *s = t->scratch;
-
-    BIO_clear_retry_flags(bio);
-    if (s->writer != t) {
-        /* what nobody took belongs to another connection: it must not go out on this one */
-        s->writer = t;
-        s->used = 0;
-    }
-    if (size > TLS_RECORDS_SIZE - s->used) {
-        t->overflowed = true;
-        *n = 0;
-        return -1;
-    }
-    memcpy(s->bytes + s->used, bytes, size);
-    s->used += size;
-    *n = size;
-    return 1;
-}
-
-static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
-{
-    const struct tls *t = BIO_get_data(bio);
-
-    (void)number;
-    (void)pointer;
-    switch (command) {
-    case BIO_CTRL_EOF:
-        return t->ended && t->in_len == 0;
-    case BIO_CTRL_PENDING:
-        return (long)t->in_len;
-    case BIO_CTRL_FLUSH:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
-static BIO_METHOD *method;
-static pthread_once_t method_once = PTHREAD_ONCE_INIT;
-
-static void make_method(void)
-{
-    method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "pinproxy");
-    if (!method)
-        return;
-    BIO_meth_set_read_ex(method, bio_read);
-    BIO_meth_set_write_ex(method, bio_write);
-    BIO_meth_set_ctrl(method, bio_ctrl);
-}
-
-static BIO *bio_new(struct tls *t)
-{
-    BIO *bio;
-
-    pthread_once(&method_once, make_method);
-    bio = method ? BIO_new(method) : NULL;
-    if (!bio)
-        return NULL;
-    BIO_set_data(bio, t);
-    BIO_set_init(bio, 1);
-    return bio;
+    return v->reason == REASON_OBSERVED || v->reason == REASON_FIRST_USE;
 }
 
 /*
@@ -143,12 +86,20 @@ static int verify_callback(X509_STORE_CTX *ctx, void *unused)
     struct tls *t = SSL_get_app_data(ssl);
 
     (void)unused;
-    trust_verdict_free(&t->verdict);
-    trust_judge(t->policy, X509_STORE_CTX_get0_cert(ctx), X509_STORE_CTX_get0_untrusted(ctx),
-                t->now, &t->verdict);
+    judge(t, X509_STORE_CTX_get0_cert(ctx), X509_STORE_CTX_get0_untrusted(ctx), false);
     X509_STORE_CTX_set_error(ctx, t->verdict.x509_error);
-    /* a server that is only looked at is let finish, to see it prove its key; conclude() says no */
-    return t->verdict.trusted || t->verdict.reason == REASON_OBSERVED;
+    return t->verdict.trusted || is_open_question(&t->verdict);
+}
+
+/* A session that could be resumed. It waits until conclude() has opened the connection it is of. */
+static int session_callback(SSL *ssl, SSL_SESSION *session)
+{
+    struct tls *t = SSL_get_app_data(ssl);
+
+    if (!t->sessions || t->ticket_count == TICKETS_MOST)
+        return 0;
+    t->tickets[t->ticket_count++] = session;
+    return 1; /* the reference is ours */
 }
 
 void tls_install(SSL_CTX *ctx)
@@ -156,6 +107,7 @@ void tls_install(SSL_CTX *ctx)
     /* without VERIFY_PEER OpenSSL would go on after a refusal */
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_cert_verify_callback(ctx, verify_callback, NULL);
+    SSL_CTX_sess_set_new_cb(ctx, session_callback);
 }
 
 /* Counts what the peer says after the handshake that is no plaintext. */
@@ -192,8 +144,8 @@ static bool set_alpn(SSL *ssl, const struct config_texts *alpn)
     return ok;
 }
 
-struct tls *tls_new(SSL_CTX *ctx, const struct config_section *section,
-                    const struct trust_policy *policy, struct tls_scratch *scratch)
+struct tls *tls_new(SSL_CTX *ctx, const struct config_section *section, const struct policy *policy,
+                    struct wire_scratch *scratch, struct session_cache *sessions)
 {
     struct tls *t = calloc(1, sizeof(*t));
     BIO *bio;
@@ -201,15 +153,22 @@ struct tls *tls_new(SSL_CTX *ctx, const struct config_section *section,
     if (!t)
         return NULL;
     t->policy = policy;
-    t->scratch = scratch;
+    t->wire.scratch = scratch;
+    t->sessions = section->tls.resume ? sessions : NULL;
     t->reason = REASON_TLS;
     t->ssl = SSL_new(ctx);
-    bio = t->ssl ? bio_new(t) : NULL;
+    bio = t->ssl ? wire_bio(&t->wire) : NULL;
     if (!bio)
         goto fail;
     SSL_set_bio(t->ssl, bio, bio);
     if ((section->sni && SSL_set_tlsext_host_name(t->ssl, section->sni) != 1)
         || !set_alpn(t->ssl, &section->alpn) || SSL_set_app_data(t->ssl, t) != 1)
+        goto fail;
+    /* OpenSSL itself then refuses a session that was made under another policy */
+    if (SSL_set_session_id_context(t->ssl, policy->fingerprint, POLICY_FINGERPRINT_SIZE) != 1)
+        goto fail;
+    if (policy_wants_staple(policy)
+        && SSL_set_tlsext_status_type(t->ssl, TLSEXT_STATUSTYPE_ocsp) != 1)
         goto fail;
     SSL_set_msg_callback(t->ssl, message_callback);
     SSL_set_msg_callback_arg(t->ssl, t);
@@ -225,33 +184,31 @@ void tls_free(struct tls *t)
 {
     if (!t)
         return;
-    if (t->scratch->writer == t)
-        t->scratch->writer = NULL; /* the next one may get this address */
+    wire_leave(&t->wire);
     SSL_free(t->ssl);
+    while (t->ticket_count)
+        SSL_SESSION_free(t->tickets[--t->ticket_count]);
+    session_clear(&t->offered);
     trust_verdict_free(&t->verdict);
+    free(t->in_copy);
     free(t);
 }
 
 void tls_put_records(struct tls *t, const uint8_t *bytes, size_t n)
 {
-    assert(t->in_len == 0); /* whatever is left would be lost */
-    t->in = bytes;
-    t->in_len = n;
+    assert(t->wire.in_len == 0); /* whatever is left would be lost */
+    t->wire.in = bytes;
+    t->wire.in_len = n;
 }
 
 void tls_put_end(struct tls *t)
 {
-    t->ended = true;
+    t->wire.ended = true;
 }
 
 size_t tls_take_records(struct tls *t, const uint8_t **bytes)
 {
-    struct tls_scratch *s = t->scratch;
-    size_t n = s->writer == t ? s->used : 0;
-
-    *bytes = s->bytes;
-    s->used = 0;
-    return n;
+    return wire_take(&t->wire, bytes);
 }
 
 static enum tls_result fail(struct tls *t, enum reason reason, const char *detail)
@@ -289,7 +246,7 @@ static enum tls_result fail_openssl(struct tls *t)
     int reason = ERR_GET_REASON(error);
     char text[DETAIL_SIZE];
 
-    if (t->overflowed)
+    if (t->wire.overflowed)
         return fail(t, REASON_TLS, "the server made us answer more than is sane");
     if (error == 0)
         return fail(t, REASON_TLS, "the connection broke off");
@@ -319,25 +276,103 @@ static enum tls_result fail_openssl(struct tls *t)
                 ERR_reason_error_string(error) ? ERR_reason_error_string(error) : "TLS error");
 }
 
+/* Resumption. */
+
+/* Before the first flight: a session to resume, if there is one. */
+static void offer_session(struct tls *t)
+{
+    t->established = t->now;
+    if (t->sessions && session_take(t->sessions, t->policy->fingerprint, t->now, &t->offered)
+        && SSL_set_session(t->ssl, t->offered.tls) != 1)
+        session_clear(&t->offered);
+}
+
+/* Keeps a session (a reference, taken over) of a connection that is open. */
+static void keep_session(struct tls *t, SSL_SESSION *session)
+{
+    struct session s = {.tls = session, .established = t->established};
+    const bool reused = SSL_session_reused(t->ssl);
+    unsigned char *staple = NULL;
+    long len = SSL_get_tlsext_status_ocsp_resp(t->ssl, &staple);
+
+    if (reused) {
+        staple = t->offered.staple;
+        len = (long)t->offered.staple_len;
+    }
+    if (staple && len > 0 && (s.staple = malloc((size_t)len))) {
+        memcpy(s.staple, staple, (size_t)len);
+        s.staple_len = (size_t)len;
+    }
+    session_put(t->sessions, t->policy->fingerprint, &s);
+}
+
+/* What was let through without a match is not to be let through again without a look. */
+static void keep_sessions(struct tls *t)
+{
+    while (t->ticket_count) {
+        SSL_SESSION *session = t->tickets[--t->ticket_count];
+
+        if (t->verdict.reported == REASON_OK)
+            keep_session(t, session);
+        else
+            SSL_SESSION_free(session);
+    }
+}
+
+static void note_resumed(struct tls *t)
+{
+    if (!SSL_session_reused(t->ssl))
+        return;
+    t->established = t->offered.established;
+    /* unlike a ticket of TLS 1.3 it may be used again, and no callback tells of it */
+    if (SSL_version(t->ssl) < TLS1_3_VERSION && t->verdict.reported == REASON_OK)
+        keep_session(t, SSL_get1_session(t->ssl));
+}
+
+/*
+ * What the server has sent behind its handshake is read when the key has been kept: in a later turn,
+ * when the caller's buffer holds other bytes.
+ */
+static enum tls_result wait_for_key(struct tls *t)
+{
+    uint8_t *copy = malloc(t->wire.in_len + 1);
+
+    if (!copy)
+        return fail(t, REASON_MEMORY, "");
+    if (t->wire.in_len)
+        memcpy(copy, t->wire.in, t->wire.in_len);
+    free(t->in_copy);
+    t->wire.in = t->in_copy = copy;
+    return TLS_FIRST_USE;
+}
+
 /*
  * The one place that opens the plaintext gates. The handshake is over, so the server has proved
  * that it holds the key of the certificate that was judged; all of the following must hold as well,
  * whatever the callback returned, and whether it ran at all (it does not for resumed sessions nor
- * for anonymous suites).
+ * for anonymous suites). Where a verdict is wanted on more than the callback saw, or on a resumed
+ * session, it is asked for here, by today's policy and today's date.
  */
 static enum tls_result conclude(struct tls *t)
 {
     X509 *peer = SSL_get0_peer_certificate(t->ssl);
+    const bool reused = SSL_session_reused(t->ssl);
 
     if (!peer)
         return fail(t, REASON_TLS, "the server presented no certificate");
-    if (SSL_session_reused(t->ssl))
+    if (reused && !t->offered.tls)
         return fail(t, REASON_TLS, "a session was resumed that was never offered");
-    if (trust_chain_length(&t->verdict) == 0 || !trust_chain_starts_with(&t->verdict, peer))
+    if (reused || policy_wants_staple(t->policy) || t->verdict.reason == REASON_FIRST_USE)
+        judge(t, peer, SSL_get_peer_cert_chain(t->ssl), true);
+    if (presented_length(&t->verdict) == 0 || !presented_starts_with(&t->verdict, peer))
         return fail(t, REASON_TLS, "the certificate that was judged is not the server's");
+    if (t->verdict.reason == REASON_FIRST_USE)
+        return wait_for_key(t);
     if (!t->verdict.trusted)
         return fail(t, t->verdict.reason, t->verdict.detail);
     t->open = true;
+    note_resumed(t);
+    keep_sessions(t);
     return TLS_OK;
 }
 
@@ -348,6 +383,8 @@ enum tls_result tls_handshake(struct tls *t, int64_t now)
     if (t->failed)
         return TLS_FAILED;
     t->now = now;
+    if (SSL_in_before(t->ssl))
+        offer_session(t);
     for (;;) {
         ERR_clear_error();
         ret = SSL_connect(t->ssl);
@@ -355,18 +392,19 @@ enum tls_result tls_handshake(struct tls *t, int64_t now)
             return conclude(t);
         switch (SSL_get_error(t->ssl, ret)) {
         case SSL_ERROR_WANT_READ:
-            if (t->in_len == 0 && !t->ended)
+            if (t->wire.in_len == 0 && !t->wire.ended)
                 return TLS_MORE;
-            if (t->in_len == 0)
+            if (t->wire.in_len == 0)
                 return fail(t, REASON_TLS, "the server closed the connection during the handshake");
             continue; /* a record was read, and it was not the last */
         default:
             break;
         }
         /* a refusal in the callback ends the handshake: it is the reason, not what OpenSSL says */
-        if (trust_chain_length(&t->verdict) > 0 && !t->verdict.trusted)
+        if (presented_length(&t->verdict) > 0 && !t->verdict.trusted
+            && t->verdict.reason != REASON_FIRST_USE)
             return fail(t, t->verdict.reason, t->verdict.detail);
-        if (t->ended && t->in_len == 0 && received_alert(ERR_peek_error()) < 0)
+        if (t->wire.ended && t->wire.in_len == 0 && received_alert(ERR_peek_error()) < 0)
             return fail(t, REASON_TLS, "the server closed the connection during the handshake");
         return fail_openssl(t);
     }
@@ -395,15 +433,17 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
         }
         switch (SSL_get_error(t->ssl, 0)) {
         case SSL_ERROR_WANT_READ:
+            keep_sessions(t);
             if (is_flood(t))
                 return fail(t, REASON_TLS, "a flood of TLS messages without data");
-            if (t->in_len > 0)
+            if (t->wire.in_len > 0)
                 continue; /* that was a record without plaintext */
-            return t->ended ? TLS_TRUNCATED : TLS_MORE;
+            return t->wire.ended ? TLS_TRUNCATED : TLS_MORE;
         case SSL_ERROR_ZERO_RETURN:
+            keep_sessions(t);
             return TLS_FINISHED;
         default:
-            if (t->ended && t->in_len == 0
+            if (t->wire.ended && t->wire.in_len == 0
                 && ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
                 return TLS_TRUNCATED;
             return fail_openssl(t);
@@ -456,6 +496,11 @@ const char *tls_version(const struct tls *t)
 const char *tls_cipher(const struct tls *t)
 {
     return SSL_get_cipher_name(t->ssl);
+}
+
+bool tls_is_resumed(const struct tls *t)
+{
+    return SSL_session_reused(t->ssl);
 }
 
 const char *tls_library(void)

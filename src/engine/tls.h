@@ -1,6 +1,6 @@
 /*
  * TLS as an engine: bytes in, bytes out. It never sees a socket, a loop or a clock, so any byte
- * stream can carry it. The only file that knows what a BIO is.
+ * stream can carry it.
  *
  *            records in  --> +-----+ --> plaintext out
  *         tls_put_records()  | tls |     tls_read()
@@ -13,6 +13,8 @@
  *
  * The two plaintext gates are shut until tls_handshake() has returned TLS_OK, which it does once, at
  * the one place in tls.c that has seen the handshake's end and a verdict of "trusted".
+ *
+ * Sessions are resumed where the section says so, and judged as a new connection would be.
  */
 #ifndef ENGINE_TLS_H
 #define ENGINE_TLS_H
@@ -23,28 +25,11 @@
 
 #include "base/reason.h"
 #include "config/config.h"
+#include "engine/session.h"
 #include "engine/trust.h"
-
-/*
- * The most bytes of records, and of plaintext, that go through a connection in one turn. Two of
- * these, one for each direction, and what little OpenSSL holds are all a tunnel can have in flight.
- */
-#define TLS_TURN_SIZE ((size_t)14 * 16 * 1024)
-
-/* Room for the records of one turn: headers, tags, and what OpenSSL has to say by itself. */
-#define TLS_RECORDS_SIZE (TLS_TURN_SIZE + 32 * 1024)
-
-/* Room for the plaintext of one turn, with a record that was incomplete in the turn before. */
-#define TLS_PLAINTEXT_SIZE (TLS_TURN_SIZE + 16 * 1024)
+#include "engine/wire.h"
 
 struct tls;
-
-/* Where the engines of one thread write their records, one connection's at a time. */
-struct tls_scratch {
-    uint8_t *bytes; /* TLS_RECORDS_SIZE */
-    size_t used;
-    const struct tls *writer; /* whose they are; another's are dropped, never sent */
-};
 
 enum tls_result {
     TLS_OK,
@@ -52,6 +37,7 @@ enum tls_result {
     TLS_FINISHED,  /* the peer has said close_notify: no more plaintext will come */
     TLS_TRUNCATED, /* the wire ended without it */
     TLS_FAILED,    /* tls_failure() says why; the connection is of no more use */
+    TLS_FIRST_USE, /* of tls_handshake(): the server has proved its key, which nobody knows yet */
 };
 
 struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
@@ -60,11 +46,13 @@ struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
 void tls_install(struct ssl_ctx_st *ctx);
 
 /*
- * A connection to be made under a policy and the section's settings; both and the scratch must
- * outlive it. NULL when memory is short.
+ * A connection to be made under a policy and the section's settings; both, the scratch and the cache
+ * must outlive it. sessions: where it takes a session from and puts new ones; NULL: nowhere. NULL
+ * when memory is short.
  */
 struct tls *tls_new(struct ssl_ctx_st *ctx, const struct config_section *section,
-                    const struct trust_policy *policy, struct tls_scratch *scratch);
+                    const struct policy *policy, struct wire_scratch *scratch,
+                    struct session_cache *sessions);
 void tls_free(struct tls *t);
 
 /*
@@ -80,7 +68,11 @@ void tls_put_end(struct tls *t);
  * next call on any connection that shares the scratch. */
 size_t tls_take_records(struct tls *t, const uint8_t **bytes);
 
-/* Goes on with the handshake. now: seconds since the epoch, for dates in certificates and pins. */
+/*
+ * Goes on with the handshake. now: seconds since the epoch, for dates in certificates and pins.
+ * After TLS_FIRST_USE it is to be called again once the key has been kept (learned.h): the server is
+ * then judged anew. What the engine was given and has not used it has copied by then.
+ */
 enum tls_result tls_handshake(struct tls *t, int64_t now);
 
 /* Reads plaintext into buf: as much as there is, so that TLS_MORE or an end may come with bytes. */
@@ -98,6 +90,7 @@ enum reason tls_failure(const struct tls *t, const char **detail);
 const struct trust_verdict *tls_verdict(const struct tls *t);
 const char *tls_version(const struct tls *t);
 const char *tls_cipher(const struct tls *t);
+bool tls_is_resumed(const struct tls *t);
 
 /* The library in use, such as "OpenSSL 3.0.15 3 Sep 2024". */
 const char *tls_library(void);

@@ -57,7 +57,7 @@ static char *settings_key(const struct config_tls_settings *s)
     struct strbuf key = {0};
     size_t i;
 
-    strbuf_addf(&key, "%d %d", s->min, s->max);
+    strbuf_addf(&key, "%d %d %d", s->min, s->max, s->resume);
     for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         strbuf_addf(&key, "\n%s", texts[i] ? texts[i] : "");
     return strbuf_detach(&key);
@@ -157,8 +157,11 @@ static SSL_CTX *make(const struct config_tls_settings *s, struct problems *probl
     /* whatever openssl.cnf says: a truncated stream is never a clean end */
     SSL_CTX_clear_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_LEGACY_SERVER_CONNECT
                                    | SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION);
-    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION
+                                 | (s->resume ? 0 : SSL_OP_NO_TICKET));
+    /* sessions are ours to keep: session.h */
+    SSL_CTX_set_session_cache_mode(
+        ctx, s->resume ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL : SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     /* one record of handshake a call, so that tls.c can count them: see there */
     SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);

@@ -1,259 +1,165 @@
 #include "engine/trust.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/queue.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "base/hostname.h"
 #include "base/mem.h"
-#include "base/strbuf.h"
 #include "base/units.h"
+#include "engine/chain.h"
+#include "engine/issuers.h"
+#include "engine/learned.h"
+#include "engine/ocsp.h"
 
-/* Chains may be this deep below the anchor; what is longer is not a web server's. */
-#define DEPTH_MOST 8
-
-/* Level 2: 112 bits, so RSA of 2048 bits, no SHA-1 (SSL_CTX_set_security_level(3)). */
-#define AUTH_LEVEL 2
+/* RSA of 2048 bits, as level 2 has it (SSL_CTX_set_security_level(3)). */
 #define SECURITY_BITS 112
-
-#define NAME_FLAGS (X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS)
-
-struct store {
-    char *key; /* the files and directories it was loaded from */
-    X509_STORE *store;
-    SLIST_ENTRY(store) next;
-};
-
-struct trust_stores {
-    SLIST_HEAD(, store) list;
-};
-
-struct trust_policy {
-    const struct config_section *section;
-    X509_STORE *store; /* a reference; NULL when only observing */
-    bool observe;
-};
-
-struct trust_stores *trust_stores_new(void)
-{
-    struct trust_stores *s = xcalloc(1, sizeof(*s));
-
-    SLIST_INIT(&s->list);
-    return s;
-}
-
-void trust_stores_free(struct trust_stores *s)
-{
-    struct store *e;
-
-    if (!s)
-        return;
-    while ((e = SLIST_FIRST(&s->list))) {
-        SLIST_REMOVE_HEAD(&s->list, next);
-        X509_STORE_free(e->store);
-        free(e->key);
-        free(e);
-    }
-    free(s);
-}
-
-/* What OpenSSL's error queue says, or the error number's own text. Empties the queue. */
-static const char *openssl_reason(void)
-{
-    const char *text = ERR_reason_error_string(ERR_peek_error());
-
-    ERR_clear_error();
-    return text ? text : "not a PEM file of certificates";
-}
-
-/* The section's own anchors, or the system's when it names none. */
-static bool load_anchors(X509_STORE *store, const struct config_section *s,
-                         struct problems *problems)
-{
-    const size_t before = problems->count;
-    size_t i;
-
-    if (s->ca_file.count == 0 && s->ca_dir.count == 0 && X509_STORE_set_default_paths(store) != 1)
-        problems_add(problems, s->where, "[%s]: the system's trust anchors: %s", s->name,
-                     openssl_reason());
-    for (i = 0; i < s->ca_file.count; i++)
-        if (X509_STORE_load_file(store, s->ca_file.items[i].text) != 1)
-            problems_add(problems, s->ca_file.items[i].where, "ca_file = %s: %s",
-                         s->ca_file.items[i].text, openssl_reason());
-    for (i = 0; i < s->ca_dir.count; i++) {
-        /* OpenSSL looks into the directory only when it needs a certificate */
-        if (access(s->ca_dir.items[i].text, R_OK | X_OK) != 0)
-            problems_add(problems, s->ca_dir.items[i].where, "ca_dir = %s: %s",
-                         s->ca_dir.items[i].text, strerror(errno));
-        else
-            X509_STORE_load_path(store, s->ca_dir.items[i].text);
-    }
-    return problems->count == before;
-}
-
-static char *store_key(const struct config_section *s)
-{
-    struct strbuf key = {0};
-    size_t i;
-
-    for (i = 0; i < s->ca_file.count; i++)
-        strbuf_addf(&key, "file %s\n", s->ca_file.items[i].text);
-    for (i = 0; i < s->ca_dir.count; i++)
-        strbuf_addf(&key, "dir %s\n", s->ca_dir.items[i].text);
-    return strbuf_detach(&key);
-}
-
-/* The store with the section's anchors, loaded now if no section before it had the same. */
-static X509_STORE *find_store(struct trust_stores *stores, const struct config_section *section,
-                              struct problems *problems)
-{
-    char *key = store_key(section);
-    struct store *e;
-
-    SLIST_FOREACH (e, &stores->list, next) {
-        if (strcmp(e->key, key) == 0) {
-            free(key);
-            return e->store;
-        }
-    }
-    e = xcalloc(1, sizeof(*e));
-    e->key = key;
-    e->store = X509_STORE_new();
-    if (!e->store)
-        problems_add(problems, section->where, "[%s]: out of memory", section->name);
-    if (!e->store || !load_anchors(e->store, section, problems)) {
-        X509_STORE_free(e->store);
-        free(e->key);
-        free(e);
-        return NULL;
-    }
-    SLIST_INSERT_HEAD(&stores->list, e, next);
-    return e->store;
-}
-
-struct trust_policy *trust_policy_new(const struct config_section *section,
-                                      struct trust_stores *stores, struct problems *problems)
-{
-    struct trust_policy *p;
-    X509_STORE *store = find_store(stores, section, problems);
-
-    if (!store)
-        return NULL;
-    p = xcalloc(1, sizeof(*p));
-    p->section = section;
-    X509_STORE_up_ref(store);
-    p->store = store;
-    return p;
-}
-
-struct trust_policy *trust_policy_observe(const struct config_section *section)
-{
-    struct trust_policy *p = xcalloc(1, sizeof(*p));
-
-    p->section = section;
-    p->observe = true;
-    return p;
-}
-
-void trust_policy_free(struct trust_policy *p)
-{
-    if (!p)
-        return;
-    X509_STORE_free(p->store);
-    free(p);
-}
 
 /* One judgement under way. */
 struct trial {
-    const struct trust_policy *policy;
+    const struct policy *policy;
     const struct config_section *section;
+    const struct trust_evidence *evidence;
     X509 *leaf;
-    STACK_OF(X509) *sent;
+    uint8_t key[CERT_DIGEST_SIZE]; /* the leaf's */
+    uint8_t cert[CERT_DIGEST_SIZE];
     int64_t now;
     struct trust_verdict *verdict;
+    const struct pin *over; /* a pin that would match, but for its date */
 };
 
 static bool refuse(struct trial *t, enum reason reason, int x509_error, const char *detail)
 {
     t->verdict->reason = reason;
-    t->verdict->x509_error = x509_error;
+    t->verdict->x509_error = x509_error == X509_V_OK ? X509_V_ERR_UNSPECIFIED : x509_error;
     snprintf(t->verdict->detail, sizeof(t->verdict->detail), "%s", detail);
     return false;
 }
 
-/* Finds out whether a key is on the section's deny list. On doubt it is. */
-static bool is_revoked(const struct config_section *section, const X509 *cert)
+/* The deny list. */
+
+static bool is_revoked(const struct config_section *section, const uint8_t key[CERT_DIGEST_SIZE])
 {
-    uint8_t key[CERT_DIGEST_SIZE];
     size_t i;
 
-    if (section->revoked.count == 0)
-        return false;
-    if (!cert_key_digest(cert, key))
-        return true;
     for (i = 0; i < section->revoked.count; i++)
-        if (memcmp(section->revoked.items[i].digest, key, sizeof(key)) == 0)
+        if (memcmp(section->revoked.items[i].digest, key, CERT_DIGEST_SIZE) == 0)
             return true;
     return false;
 }
 
-static bool not_revoked(struct trial *t, const STACK_OF(X509) *chain)
+/* Notes a key that a later reload may revoke. */
+static void note_key(struct trust_verdict *v, const uint8_t key[CERT_DIGEST_SIZE])
+{
+    v->keys = xrealloc(v->keys, (v->key_count + 1) * sizeof(*v->keys));
+    memcpy(v->keys[v->key_count++], key, CERT_DIGEST_SIZE);
+}
+
+static bool leaf_not_revoked(struct trial *t)
+{
+    note_key(t->verdict, t->key);
+    if (!is_revoked(t->section, t->key))
+        return true;
+    return refuse(t, REASON_REVOKED, X509_V_ERR_CERT_REVOKED, "the server's key is revoked");
+}
+
+/* Every certificate of a verified chain; the leaf has been looked at. */
+static bool chain_not_revoked(struct trial *t, const STACK_OF(X509) *chain)
 {
     char detail[TRUST_DETAIL_SIZE];
+    uint8_t key[CERT_DIGEST_SIZE];
+    struct cert_info info;
     int i;
 
-    for (i = 0; i < sk_X509_num(chain); i++) {
-        struct cert_info info;
-
-        if (!is_revoked(t->section, sk_X509_value(chain, i)))
-            continue;
-        if (cert_describe(sk_X509_value(chain, i), &info))
-            snprintf(detail, sizeof(detail), "the key of %s, at depth %d, is revoked", info.subject,
-                     i);
-        else
+    for (i = 1; i < sk_X509_num(chain); i++) {
+        if (!cert_key_digest(sk_X509_value(chain, i), key)) {
             snprintf(detail, sizeof(detail), "the certificate at depth %d cannot be read", i);
+            return refuse(t, REASON_REVOKED, X509_V_ERR_CERT_REVOKED, detail);
+        }
+        note_key(t->verdict, key);
+        if (!is_revoked(t->section, key))
+            continue;
+        (void)cert_describe(sk_X509_value(chain, i), &info);
+        snprintf(detail, sizeof(detail), "the key of %s, at depth %d, is revoked", info.subject, i);
         cert_info_free(&info);
         return refuse(t, REASON_REVOKED, X509_V_ERR_CERT_REVOKED, detail);
     }
     return true;
 }
 
-/* A live pin matches the server's own certificate. */
-static bool pin_matches(struct trial *t)
-{
-    const struct pin *over = NULL;
-    uint8_t key[CERT_DIGEST_SIZE], cert[CERT_DIGEST_SIZE];
-    char detail[TRUST_DETAIL_SIZE], day[UNITS_DATE_SIZE];
-    size_t i;
+/* Pins. */
 
-    if (!cert_key_digest(t->leaf, key) || !cert_digest(t->leaf, cert))
-        return refuse(t, REASON_PIN_MISMATCH, X509_V_ERR_UNSPECIFIED,
-                      "the server's certificate cannot be read");
+/* Takes a pin that matches if it is live; one that is over is remembered, to say so. */
+static bool take_pin(struct trial *t, const struct pin *pin)
+{
+    if (pin_is_over(pin, t->now)) {
+        t->over = pin;
+        return false;
+    }
+    t->verdict->pin = pin;
+    return true;
+}
+
+/* A learned key in the shape of a pin, in the verdict that it will belong to. */
+static const struct pin *learned_pin(struct trust_verdict *v, const struct learned_key *k)
+{
+    pin_format_key(k->digest, v->learned_text);
+    v->learned = (struct pin){.kind = PIN_KEY, .until = k->until, .text = v->learned_text};
+    memcpy(v->learned.digest, k->digest, CERT_DIGEST_SIZE);
+    return &v->learned;
+}
+
+/* A live server pin of the configuration, or one learned, matches the server's own certificate. */
+static bool match_server(struct trial *t)
+{
+    struct learned_key keys[LEARNED_KEYS_MOST];
+    size_t count, i;
+
     for (i = 0; i < t->section->pins.count; i++) {
         const struct pin *pin = &t->section->pins.items[i];
 
-        if (memcmp(pin->digest, pin->kind == PIN_KEY ? key : cert, CERT_DIGEST_SIZE) != 0)
-            continue;
-        if (!pin_is_over(pin, t->now)) {
-            t->verdict->pin = pin;
+        if (pin->role == PIN_SERVER
+            && memcmp(pin->digest, pin->kind == PIN_KEY ? t->key : t->cert, CERT_DIGEST_SIZE) == 0
+            && take_pin(t, pin))
             return true;
-        }
-        over = pin;
     }
-    if (!over)
-        return refuse(t, REASON_PIN_MISMATCH, X509_V_ERR_CERT_REJECTED, "");
-    units_format_date(over->until, day);
-    snprintf(detail, sizeof(detail), "pin %s has until=%s", pin_label(over), day);
+    count = policy_learned_keys(t->policy, keys);
+    for (i = 0; i < count; i++)
+        if (memcmp(keys[i].digest, t->key, CERT_DIGEST_SIZE) == 0
+            && take_pin(t, learned_pin(t->verdict, &keys[i])))
+            return true;
+    return false;
+}
+
+/* A live issuer pin matches in a chain that has been verified; never the leaf. */
+static bool match_issuer(struct trial *t, const STACK_OF(X509) *chain)
+{
+    int depth;
+    size_t i;
+
+    for (i = 0; i < t->section->pins.count; i++) {
+        const struct pin *pin = &t->section->pins.items[i];
+
+        for (depth = 1; pin->role == PIN_ISSUER && depth < sk_X509_num(chain); depth++)
+            if (issuers_pin_is_of(pin, sk_X509_value(chain, depth)) && take_pin(t, pin))
+                return true;
+    }
+    return false;
+}
+
+/* No pin matched that is still live. */
+static bool refuse_pins(struct trial *t, const char *hint)
+{
+    char detail[TRUST_DETAIL_SIZE], day[UNITS_DATE_SIZE];
+
+    if (!t->over)
+        return refuse(t, REASON_PIN_MISMATCH, X509_V_ERR_CERT_REJECTED, hint);
+    units_format_date(t->over->until, day);
+    snprintf(detail, sizeof(detail), "pin %s has until=%s", pin_label(t->over), day);
     return refuse(t, REASON_EXPIRED_PINS, X509_V_ERR_CERT_HAS_EXPIRED, detail);
 }
 
@@ -275,15 +181,10 @@ static bool also_check(struct trial *t)
     const char *name = t->section->verify_name;
     time_t now = (time_t)t->now;
     char detail[TRUST_DETAIL_SIZE];
-    int ok;
 
-    if (t->section->also_check & ALSO_CHECK_NAME) {
-        ok = hostname_is_ip(name) ? X509_check_ip_asc(t->leaf, name, 0)
-                                  : X509_check_host(t->leaf, name, 0, NAME_FLAGS, NULL);
-        if (ok != 1) {
-            snprintf(detail, sizeof(detail), "the certificate is not for %s", name);
-            return refuse(t, REASON_NAME, X509_V_ERR_HOSTNAME_MISMATCH, detail);
-        }
+    if ((t->section->also_check & ALSO_CHECK_NAME) && !chain_name_matches(t->leaf, name)) {
+        snprintf(detail, sizeof(detail), "the certificate is not for %s", name);
+        return refuse(t, REASON_NAME, X509_V_ERR_HOSTNAME_MISMATCH, detail);
     }
     if (t->section->also_check & ALSO_CHECK_DATES) {
         if (X509_cmp_time(X509_get0_notBefore(t->leaf), &now) >= 0)
@@ -296,73 +197,162 @@ static bool also_check(struct trial *t)
     return true;
 }
 
-/* A store context ready to verify the presented chain for the section's name; NULL: no memory. */
-static X509_STORE_CTX *path_builder(const struct trust_policy *policy, X509 *leaf,
-                                    STACK_OF(X509) *sent, int64_t now)
-{
-    const char *name = policy->section->verify_name;
-    X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-    X509_VERIFY_PARAM *param;
-    int ok;
+/* Chains. */
 
-    if (!ctx || X509_STORE_CTX_init(ctx, policy->store, leaf, sent) != 1)
-        goto fail;
-    /* the purpose: a certificate for a TLS server */
-    if (X509_STORE_CTX_set_default(ctx, "ssl_server") != 1)
-        goto fail;
-    param = X509_STORE_CTX_get0_param(ctx);
-    X509_VERIFY_PARAM_set_auth_level(param, AUTH_LEVEL);
-    X509_VERIFY_PARAM_set_depth(param, DEPTH_MOST);
-    X509_VERIFY_PARAM_set_time(param, (time_t)now);
-    X509_VERIFY_PARAM_set_hostflags(param, NAME_FLAGS);
-    /* never the host check for an IP literal: there *.0.0.1 would match 127.0.0.1 */
-    if (hostname_is_ip(name))
-        ok = X509_VERIFY_PARAM_set1_ip_asc(param, name);
-    else
-        ok = X509_VERIFY_PARAM_set1_host(param, name, 0);
-    if (ok == 1)
-        return ctx;
-fail:
-    X509_STORE_CTX_free(ctx);
-    return NULL;
+static bool verify(struct trial *t, STACK_OF(X509) *anchors, struct chain_result *result)
+{
+    const struct chain_request request = chain_request(t->policy, t->leaf, t->evidence->sent,
+                                                       anchors, t->now);
+
+    return chain_verify(&request, result);
 }
 
-static bool is_weakness(int x509_error)
+static bool refuse_chain(struct trial *t, const struct chain_result *r)
 {
-    return x509_error == X509_V_ERR_EE_KEY_TOO_SMALL || x509_error == X509_V_ERR_CA_KEY_TOO_SMALL
-           || x509_error == X509_V_ERR_CA_MD_TOO_WEAK;
+    char detail[TRUST_DETAIL_SIZE];
+
+    snprintf(detail, sizeof(detail), "%s at depth %d", X509_verify_cert_error_string(r->error),
+             r->depth);
+    return refuse(t, chain_is_weakness(r->error) ? REASON_WEAK : REASON_PKI, r->error, detail);
+}
+
+static bool staple_holds(struct trial *t, const STACK_OF(X509) *chain)
+{
+    const struct trust_evidence *e = t->evidence;
+    const char *why;
+
+    if (!policy_wants_staple(t->policy) || !e->complete)
+        return true;
+    /* a certificate that is an anchor itself has no issuer but itself */
+    why = ocsp_check(e->staple, e->staple_len, t->leaf,
+                     sk_X509_value(chain, sk_X509_num(chain) > 1 ? 1 : 0), t->now);
+    return why ? refuse(t, REASON_PKI, X509_V_ERR_OCSP_VERIFY_FAILED, why) : true;
+}
+
+/* What has to hold of a chain that has been verified. */
+static bool chain_holds(struct trial *t, const STACK_OF(X509) *chain)
+{
+    return chain_not_revoked(t, chain) && staple_holds(t, chain);
 }
 
 /* The whole of PKI verification, and the deny list over the chain that it built. */
 static bool pki_holds(struct trial *t)
 {
-    X509_STORE_CTX *ctx = path_builder(t->policy, t->leaf, t->sent, t->now);
-    char detail[TRUST_DETAIL_SIZE];
-    int error;
-    bool ok;
+    struct chain_result r;
+    bool ok = verify(t, NULL, &r) ? chain_holds(t, r.chain) : refuse_chain(t, &r);
 
-    if (!ctx)
-        return refuse(t, REASON_PKI, X509_V_ERR_OUT_OF_MEM, "out of memory");
-    if (X509_verify_cert(ctx) == 1) {
-        ok = not_revoked(t, X509_STORE_CTX_get0_chain(ctx));
-    } else {
-        error = X509_STORE_CTX_get_error(ctx);
-        if (error == X509_V_OK)
-            error = X509_V_ERR_UNSPECIFIED;
-        snprintf(detail, sizeof(detail), "%s at depth %d", X509_verify_cert_error_string(error),
-                 X509_STORE_CTX_get_error_depth(ctx));
-        ok = refuse(t, is_weakness(error) ? REASON_WEAK : REASON_PKI, error, detail);
-    }
-    X509_STORE_CTX_free(ctx);
-    ERR_clear_error();
+    chain_free(&r);
     return ok;
 }
 
-static bool leaf_not_revoked(struct trial *t)
+/* verify = pin, and no server pin has matched: a chain to a pinned issuer, which is then all. */
+static bool issuer_holds(struct trial *t)
 {
-    if (!is_revoked(t->section, t->leaf))
-        return true;
-    return refuse(t, REASON_REVOKED, X509_V_ERR_CERT_REVOKED, "the server's key is revoked");
+    struct issuers found;
+    struct chain_result r = {0};
+    bool ok;
+
+    issuers_find(&found, &t->section->pins, t->now, t->leaf, t->evidence->sent);
+    if (sk_X509_num(found.live) > 0 && verify(t, found.live, &r)) {
+        ok = match_issuer(t, r.chain) ? chain_holds(t, r.chain) : refuse_pins(t, "");
+    } else if (found.named && !t->over) {
+        ok = refuse_chain(t, &r);
+    } else {
+        /* would one have done that is past its date? */
+        if (sk_X509_num(found.over) > 0 && verify(t, found.over, &r))
+            (void)match_issuer(t, r.chain);
+        ok = refuse_pins(t, issuers_hint(&t->section->pins, &found));
+    }
+    chain_free(&r);
+    issuers_free(&found);
+    return ok;
+}
+
+/* verify = pin+pki, and no server pin has matched: the chain that the PKI verifies has a pinned issuer. */
+static bool issuer_and_pki_hold(struct trial *t)
+{
+    struct issuers found;
+    struct chain_result r;
+    bool ok;
+
+    issuers_find(&found, &t->section->pins, t->now, t->leaf, t->evidence->sent);
+    if (verify(t, NULL, &r))
+        ok = match_issuer(t, r.chain) ? chain_holds(t, r.chain) : refuse_pins(t, "");
+    else
+        ok = found.named && !t->over ? refuse_chain(t, &r) : refuse_pins(t, "");
+    chain_free(&r);
+    issuers_free(&found);
+    return ok;
+}
+
+/* enforce = report: the PKI must hold; what the pins say is noted, and no more. */
+static bool report_holds(struct trial *t)
+{
+    struct trust_verdict *v = t->verdict;
+    struct chain_result r;
+    bool ok;
+
+    if (!verify(t, NULL, &r))
+        ok = refuse_chain(t, &r);
+    else if (!chain_holds(t, r.chain) || !key_is_strong(t))
+        ok = false;
+    else {
+        if (!match_server(t) && !match_issuer(t, r.chain)) {
+            refuse_pins(t, "");
+            v->reported = v->reason;
+            v->pin = NULL;
+        }
+        ok = true;
+    }
+    chain_free(&r);
+    return ok;
+}
+
+static bool pins_hold(struct trial *t)
+{
+    const bool pki = t->section->verify == VERIFY_PIN_PKI;
+
+    if (match_server(t))
+        return key_is_strong(t) && (pki ? pki_holds(t) : also_check(t));
+    if (!pin_first(&t->section->pins, PIN_ISSUER))
+        return refuse_pins(t, "");
+    return pki ? issuer_and_pki_hold(t) : issuer_holds(t);
+}
+
+/* Trust on first use. */
+
+static bool refuse_changed(struct trial *t, const struct learned_key *known)
+{
+    char was[PIN_TEXT_SIZE], is[PIN_TEXT_SIZE], day[UNITS_DATE_SIZE], detail[TRUST_DETAIL_SIZE];
+
+    pin_format_key(known->digest, was);
+    pin_format_key(t->key, is);
+    units_format_date(known->first_seen, day);
+    snprintf(detail, sizeof(detail),
+             "the server presents %s, the key kept on %s is %s: if you have made sure that the new "
+             "one is right, 'pinproxy learned accept %s -c %s' accepts it",
+             is, day, was, t->section->name, t->section->config_path);
+    return refuse(t, REASON_TOFU_CHANGED, X509_V_ERR_CERT_REJECTED, detail);
+}
+
+/* A key that is known, from the configuration or from before; false on first use as well. */
+static bool tofu_holds(struct trial *t)
+{
+    struct learned_key keys[LEARNED_KEYS_MOST];
+    const bool matches = match_server(t);
+
+    if (!matches && t->over)
+        return refuse_pins(t, "");
+    if (!matches && policy_learned_keys(t->policy, keys) > 0)
+        return refuse_changed(t, &keys[0]);
+    if (!matches && t->section->pins.count > 0)
+        return refuse_pins(t, "");
+    if (!key_is_strong(t)
+        || !(t->section->verify == VERIFY_TOFU_PKI ? pki_holds(t) : also_check(t)))
+        return false;
+    return matches ? true
+                   : refuse(t, REASON_FIRST_USE, X509_V_ERR_APPLICATION_VERIFICATION,
+                            "the first connection keeps the key that it then sees");
 }
 
 /* The order is the precedence of reasons: revoked over all, then the pins, then the PKI. */
@@ -370,35 +360,44 @@ static bool is_trusted(struct trial *t)
 {
     if (t->policy->observe)
         return refuse(t, REASON_OBSERVED, X509_V_ERR_APPLICATION_VERIFICATION, "");
+    if (!cert_key_digest(t->leaf, t->key) || !cert_digest(t->leaf, t->cert))
+        return refuse(t, REASON_PIN_MISMATCH, X509_V_ERR_UNSPECIFIED,
+                      "the server's certificate cannot be read");
     if (!leaf_not_revoked(t))
         return false;
     switch ((enum config_verify)t->section->verify) {
-    case VERIFY_PIN:
-        return pin_matches(t) && key_is_strong(t) && also_check(t);
     case VERIFY_PIN_PKI:
-        return pin_matches(t) && key_is_strong(t) && pki_holds(t);
+        if (config_is_reporting(t->section, t->now))
+            return report_holds(t);
+        return pins_hold(t);
+    case VERIFY_PIN:
+        return pins_hold(t);
     case VERIFY_PKI:
         return pki_holds(t);
+    case VERIFY_TOFU:
+    case VERIFY_TOFU_PKI:
+        return tofu_holds(t);
     }
     return refuse(t, REASON_PKI, X509_V_ERR_UNSPECIFIED, "no policy");
 }
 
-void trust_judge(const struct trust_policy *policy, X509 *leaf, STACK_OF(X509) *sent, int64_t now,
+void trust_judge(const struct policy *policy, const struct trust_evidence *evidence, int64_t now,
                  struct trust_verdict *verdict)
 {
     struct trial t = {.policy = policy,
                       .section = policy->section,
-                      .leaf = leaf,
-                      .sent = sent,
+                      .evidence = evidence,
+                      .leaf = evidence->leaf,
                       .now = now,
                       .verdict = verdict};
 
     verdict->trusted = false;
     verdict->pin = NULL;
+    verdict->reported = REASON_OK;
     refuse(&t, REASON_PKI, X509_V_ERR_UNSPECIFIED, "no certificate was presented");
-    if (!leaf)
+    if (!t.leaf)
         return;
-    verdict->chain = sent ? X509_chain_up_ref(sent) : NULL;
+    verdict->chain = evidence->sent ? X509_chain_up_ref(evidence->sent) : NULL;
     if (!is_trusted(&t)) {
         verdict->pin = NULL;
         return;
@@ -406,67 +405,48 @@ void trust_judge(const struct trust_policy *policy, X509 *leaf, STACK_OF(X509) *
     verdict->trusted = true;
     verdict->reason = REASON_OK;
     verdict->x509_error = X509_V_OK;
-    verdict->detail[0] = '\0';
+    if (verdict->reported == REASON_OK)
+        verdict->detail[0] = '\0';
+}
+
+/* Whether the policy still has the pin that a server was accepted on. */
+static bool still_pinned(const struct policy *p, const struct pin *pin)
+{
+    struct learned_key keys[LEARNED_KEYS_MOST];
+    size_t count = policy_learned_keys(p, keys), i;
+
+    for (i = 0; i < p->section->pins.count; i++)
+        if (pin_equal(&p->section->pins.items[i], pin))
+            return true;
+    for (i = 0; i < count && pin->role == PIN_SERVER && pin->kind == PIN_KEY; i++)
+        if (memcmp(keys[i].digest, pin->digest, CERT_DIGEST_SIZE) == 0)
+            return true;
+    return false;
+}
+
+enum reason trust_recheck(const struct policy *policy, const struct trust_verdict *verdict,
+                          char detail[TRUST_DETAIL_SIZE])
+{
+    char key[PIN_KEY_TEXT_SIZE];
+    size_t i;
+
+    for (i = 0; i < verdict->key_count; i++) {
+        if (!is_revoked(policy->section, verdict->keys[i]))
+            continue;
+        pin_format_key(verdict->keys[i], key);
+        snprintf(detail, TRUST_DETAIL_SIZE, "%s has been revoked", key);
+        return REASON_REVOKED;
+    }
+    if (!verdict->pin || policy->section->on_pin_removed == PIN_REMOVED_KEEP
+        || still_pinned(policy, verdict->pin))
+        return REASON_OK;
+    snprintf(detail, TRUST_DETAIL_SIZE, "pin %s was taken away", pin_label(verdict->pin));
+    return REASON_PIN_REMOVED;
 }
 
 void trust_verdict_free(struct trust_verdict *v)
 {
     sk_X509_pop_free(v->chain, X509_free);
+    free(v->keys);
     memset(v, 0, sizeof(*v));
-}
-
-size_t trust_chain_length(const struct trust_verdict *v)
-{
-    return v->chain ? (size_t)sk_X509_num(v->chain) : 0;
-}
-
-bool trust_chain_starts_with(const struct trust_verdict *v, const X509 *leaf)
-{
-    return X509_cmp(sk_X509_value(v->chain, 0), leaf) == 0;
-}
-
-bool trust_chain_describe(const struct trust_verdict *v, size_t index, struct cert_info *info)
-{
-    return cert_describe(sk_X509_value(v->chain, (int)index), info);
-}
-
-char *trust_chain_pins(const struct trust_verdict *v)
-{
-    struct strbuf out = {0};
-    uint8_t digest[CERT_DIGEST_SIZE];
-    char key[PIN_KEY_TEXT_SIZE], cert[PIN_CERT_TEXT_SIZE];
-    size_t i;
-
-    for (i = 0; i < trust_chain_length(v); i++) {
-        if (!cert_key_digest(sk_X509_value(v->chain, (int)i), digest))
-            continue;
-        pin_format_key(digest, key);
-        strbuf_addf(&out, "%s%s%s", i ? " " : "", i ? "issuer:" : "", key);
-        if (i == 0 && cert_digest(sk_X509_value(v->chain, 0), digest)) {
-            pin_format_cert(digest, cert);
-            strbuf_addf(&out, " %s", cert);
-        }
-    }
-    return strbuf_detach(&out);
-}
-
-char *trust_chain_pki(const struct trust_policy *policy, const struct trust_verdict *v, int64_t now)
-{
-    X509_STORE_CTX *ctx;
-    char *text;
-
-    if (trust_chain_length(v) == 0 || !policy->store)
-        return xstrdup("nothing to verify");
-    ctx = path_builder(policy, sk_X509_value(v->chain, 0), v->chain, now);
-    if (!ctx)
-        return xstrdup("out of memory");
-    if (X509_verify_cert(ctx) == 1)
-        text = xstrdup("valid");
-    else
-        text = xasprintf("%s at depth %d",
-                         X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)),
-                         X509_STORE_CTX_get_error_depth(ctx));
-    X509_STORE_CTX_free(ctx);
-    ERR_clear_error();
-    return text;
 }

@@ -6,7 +6,7 @@
  * server holds the private key is proved by the handshake, so a verdict counts only once that is
  * over (tls.h). The verdict starts as refused; one place in trust.c turns it into trusted.
  *
- * Path building is X509_verify_cert()'s alone; pins are compared by SHA-256 over DER. See
+ * Chains are X509_verify_cert()'s matter (chain.h); pins are compared by SHA-256 over DER. See
  * pinproxyd.conf(5), TRUST.
  */
 #ifndef ENGINE_TRUST_H
@@ -19,62 +19,58 @@
 #include "base/reason.h"
 #include "config/cert.h"
 #include "config/config.h"
-#include "config/problems.h"
+#include "engine/policy.h"
 
 struct x509_st;
 struct stack_st_X509;
-struct trust_policy;
-struct trust_stores;
 
-/* Trust anchors, each set loaded once however many sections name it. */
-struct trust_stores *trust_stores_new(void);
-void trust_stores_free(struct trust_stores *s);
+#define TRUST_DETAIL_SIZE 512
 
-/*
- * The policy of a section. The section must outlive it; the stores need not. NULL after adding to
- * problems what cannot be loaded.
- */
-struct trust_policy *trust_policy_new(const struct config_section *section,
-                                      struct trust_stores *stores, struct problems *problems);
-
-/* A policy that trusts nobody: to look at a server's certificates. The section must outlive it. */
-struct trust_policy *trust_policy_observe(const struct config_section *section);
-
-void trust_policy_free(struct trust_policy *p);
-
-#define TRUST_DETAIL_SIZE 256
+/* What a server presented. */
+struct trust_evidence {
+    struct x509_st *leaf;       /* its own certificate */
+    struct stack_st_X509 *sent; /* all that it sent, the leaf among them */
+    const uint8_t *staple;      /* the OCSP response that came with it, or NULL */
+    size_t staple_len;
+    bool complete; /* false: in the midst of a handshake, when a staple may still be to come */
+};
 
 struct trust_verdict {
     bool trusted;
     enum reason reason;    /* why not; REASON_OK when trusted */
-    const struct pin *pin; /* that matched; the configuration's. NULL without pins */
+    const struct pin *pin; /* that matched: the configuration's, or learned. NULL without pins */
+    enum reason reported;  /* trusted, but only since the section reports: what the pins said */
     int x509_error;        /* for OpenSSL, which words the alert by it */
-    char detail[TRUST_DETAIL_SIZE];
-    struct stack_st_X509 *chain; /* what was presented, the server's own first; a reference */
+    char detail[TRUST_DETAIL_SIZE]; /* of the reason, or of what is reported */
+    struct stack_st_X509 *chain;    /* what was presented, the server's own first; a reference */
+
+    uint8_t (*keys)[CERT_DIGEST_SIZE]; /* which `revoked` was compared with: the server's first */
+    size_t key_count;
+
+    struct pin learned; /* what pin points to when it was learned */
+    char learned_text[PIN_TEXT_SIZE];
 };
 
 /*
- * Judges what a server presented at this time (seconds since the epoch), its own certificate and
- * all that it sent. Fills in a zeroed verdict, to be freed with trust_verdict_free().
+ * Judges what a server presented, at this time (seconds since the epoch). Fills in a zeroed verdict,
+ * to be freed with trust_verdict_free(), which must stay where it is.
+ *
+ * A verdict on evidence that is not complete is a yes only in so far: where policy_wants_staple(), it
+ * has to be asked for again when the handshake is over. REASON_FIRST_USE says that nothing speaks
+ * against the server but that its section has no key yet: once the key has been kept (learned.h),
+ * it is to be judged anew.
  */
-void trust_judge(const struct trust_policy *policy, struct x509_st *leaf,
-                 struct stack_st_X509 *sent, int64_t now, struct trust_verdict *verdict);
-
-void trust_verdict_free(struct trust_verdict *v);
-
-/* The presented certificates, the server's own first. index < count; see cert_describe(). */
-size_t trust_chain_length(const struct trust_verdict *v);
-bool trust_chain_starts_with(const struct trust_verdict *v, const struct x509_st *leaf);
-bool trust_chain_describe(const struct trust_verdict *v, size_t index, struct cert_info *info);
-
-/* The server's pin and each CA's, in the configuration's own form, space-separated. Caller frees. */
-char *trust_chain_pins(const struct trust_verdict *v);
+void trust_judge(const struct policy *policy, const struct trust_evidence *evidence, int64_t now,
+                 struct trust_verdict *verdict);
 
 /*
- * Whether the PKI finds the presented chain valid for the section's name at this time, whatever the
- * pins say: "valid", or what is wrong. It tells a renewal from an attack. Caller frees.
+ * Whether a server that was trusted under an earlier policy may stay under this one: not if its key,
+ * or one of its verified chain, is revoked now; nor, where on_pin_removed = close, if the pin that it
+ * was accepted on is gone. REASON_OK, or why not, with a detail.
  */
-char *trust_chain_pki(const struct trust_policy *policy, const struct trust_verdict *v,
-                      int64_t now);
+enum reason trust_recheck(const struct policy *policy, const struct trust_verdict *verdict,
+                          char detail[TRUST_DETAIL_SIZE]);
+
+void trust_verdict_free(struct trust_verdict *v);
 
 #endif

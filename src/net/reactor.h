@@ -15,9 +15,10 @@
 struct reactor {
     uv_loop_t loop;
     struct resolver *resolver;
-    uint8_t *input;     /* TLS_TURN_SIZE: what is read from either side */
-    uint8_t *plaintext; /* TLS_PLAINTEXT_SIZE: what came out of the records */
-    struct tls_scratch records;
+    struct session_cache *sessions; /* of TLS, to be resumed */
+    uint8_t *input;                 /* TLS_TURN_SIZE: what is read from either side */
+    uint8_t *plaintext;             /* TLS_PLAINTEXT_SIZE: what came out of the records */
+    struct wire_scratch records;
 };
 
 /* Zero, or a libuv error with nothing left behind. */

@@ -84,10 +84,12 @@ static void note(struct finding *f, enum level level, const char *format, ...)
 }
 
 /* What the configuration alone tells of a section's pins. */
-static void check_pins(const struct check *check, const struct config_section *s, struct finding *f)
+static void check_pins(const struct check *check, const struct section *section, struct finding *f)
 {
+    const struct config_section *s = section->config;
     const int64_t now = (int64_t)time(NULL);
-    size_t live = 0, i;
+    struct learned_key learned[LEARNED_KEYS_MOST];
+    size_t live = 0, n, i;
 
     for (i = 0; i < s->pins.count; i++) {
         const struct pin *pin = &s->pins.items[i];
@@ -103,13 +105,63 @@ static void check_pins(const struct check *check, const struct config_section *s
             note(f, LEVEL_WARNING, "pin %s ends on %s, in %ld days", pin_label(pin), day,
                  report_days_left(pin->until));
     }
-    if (s->verify == VERIFY_PKI)
+    if (config_is_reporting(s, now))
+        note(f, LEVEL_WARNING,
+             "enforce = report: a server whose pin does not match is LET THROUGH%s",
+             s->enforce.until ? "" : ", without an end");
+    if (s->verify == VERIFY_PKI || config_uses_tofu(s))
         return;
+    n = policy_learned_keys(section->trust, learned);
+    for (i = 0; i < n; i++)
+        live += !learned[i].until || learned[i].until > now;
     if (live == 0)
         note(f, LEVEL_CRITICAL, "every pin has ended: every server is refused");
     else if (live == 1)
         note(f, LEVEL_WARNING,
              "only one pin: with a second, of the next key, its renewal is no outage");
+}
+
+/* The pin that matched, and what it tells of the others: they stand in the order of their use. */
+static void check_match(const struct check *check, const struct probe *p, struct finding *f)
+{
+    const struct pin_list *pins = &p->section->config->pins;
+    const int64_t now = (int64_t)time(NULL);
+    char day[UNITS_DATE_SIZE];
+    bool passed = false;
+    size_t i;
+
+    note(f, LEVEL_OK, "pin %s matches%s", pin_label(p->pin),
+         p->pin == &p->learned ? ", which was learned" : "");
+    if (p->pin->until) {
+        units_format_date(p->pin->until, day);
+        note(f, report_days_left(p->pin->until) < check->warn_days ? LEVEL_WARNING : LEVEL_OK,
+             "pin %s is good until %s, %ld days", pin_label(p->pin), day,
+             report_days_left(p->pin->until));
+    }
+    for (i = 0; i < pins->count && p->pin != &p->learned; i++) {
+        const struct pin *pin = &pins->items[i];
+
+        passed = passed || pin == p->pin;
+        if (pin == p->pin || pin->role != p->pin->role || pin_is_over(pin, now))
+            continue;
+        if (passed)
+            note(f, LEVEL_OK, "backup pin %s: not seen yet", pin_label(pin));
+        else
+            note(f, LEVEL_OK, "the server already uses %s: pin %s can go", pin_label(p->pin),
+                 pin_label(pin));
+    }
+}
+
+/* A section that keeps the key seen first, and has seen none. */
+static void check_first_use(const struct probe *p, struct finding *f)
+{
+    char key[PIN_KEY_TEXT_SIZE];
+
+    pin_format_key(p->chain[0].key, key);
+    note(f, LEVEL_WARNING,
+         "no key is kept yet: the first connection keeps the key that it then sees");
+    note(f, LEVEL_OK, "presented: %s, issued by %s", p->chain[0].subject, p->chain[0].issuer);
+    note(f, LEVEL_OK, "presented: %s", key);
 }
 
 static void check_server(const struct check *check, const struct probe *p, struct finding *f)
@@ -119,6 +171,10 @@ static void check_server(const struct check *check, const struct probe *p, struc
     long days;
 
     f->probe = p;
+    if (p->reason == REASON_FIRST_USE && leaf) {
+        check_first_use(p, f);
+        return;
+    }
     if (p->reason != REASON_OK) {
         note(f, reason_is_trust(p->reason) ? LEVEL_CRITICAL : LEVEL_UNKNOWN, "%s: %s%s%s",
              reason_name(p->reason), reason_text(p->reason), *p->detail ? ": " : "", p->detail);
@@ -133,7 +189,12 @@ static void check_server(const struct check *check, const struct probe *p, struc
     days = report_days_left(leaf->not_after);
     units_format_date(leaf->not_after, day);
     if (p->pin)
-        note(f, LEVEL_OK, "pin %s matches", pin_label(p->pin));
+        check_match(check, p, f);
+    if (p->reported != REASON_OK) {
+        pin_format_key(leaf->key, key);
+        note(f, LEVEL_WARNING, "%s, which is only reported: presented %s", reason_text(p->reported),
+             key);
+    }
     note(f, days < check->warn_days ? LEVEL_WARNING : LEVEL_OK,
          days < 0 ? "the server's certificate expired on %s, %ld days ago"
                   : "the server's certificate is valid until %s, %ld days",
@@ -222,7 +283,7 @@ static enum level examine(struct check *check)
     for (i = 0; i < check->count; i++) {
         if (check->live)
             check_server(check, &check->probes[i], &check->findings[i]);
-        check_pins(check, check->sections[i]->config, &check->findings[i]);
+        check_pins(check, check->sections[i], &check->findings[i]);
         level = worse(level, check->findings[i].level);
     }
     return level;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "engine/presented.h"
 #include "pinproxy/command.h"
 #include "pinproxy/oneoff.h"
 #include "pinproxy/report.h"
@@ -39,7 +40,7 @@ static const struct option words[] = {
  * The tunnel is the daemon's own; its client is one end of a socket pair. At the other end two
  * threads pump standard input and output, which may be anything: a file, a terminal, a pipe.
  */
-struct session {
+struct stdio {
     struct reactor reactor;
     int ours; /* our end of the pair */
     enum reason reason;
@@ -78,7 +79,7 @@ static bool pump(int from, int to)
 
 static void *pump_input(void *arg)
 {
-    const struct session *s = arg;
+    const struct stdio *s = arg;
 
     pump(STDIN_FILENO, s->ours);
     shutdown(s->ours, SHUT_WR);
@@ -87,7 +88,7 @@ static void *pump_input(void *arg)
 
 static void *pump_output(void *arg)
 {
-    const struct session *s = arg;
+    const struct stdio *s = arg;
 
     /* nobody reads any more: so the tunnel may end */
     if (!pump(s->ours, STDOUT_FILENO))
@@ -97,7 +98,7 @@ static void *pump_output(void *arg)
 
 static void on_ended(struct tunnel *t, enum reason reason, const char *detail, void *owner)
 {
-    struct session *s = owner;
+    struct stdio *s = owner;
     const struct upstream *u = tunnel_upstream(t);
     const struct trust_verdict *v = u->tls ? tls_verdict(u->tls) : NULL;
     struct cert_info presented;
@@ -107,9 +108,9 @@ static void on_ended(struct tunnel *t, enum reason reason, const char *detail, v
     s->reason = reason;
     if (reason == REASON_OK)
         return;
-    if (v && trust_chain_length(v) > 0) {
-        have_presented = trust_chain_describe(v, 0, &presented);
-        pki = trust_chain_pki(u->section->trust, v, (int64_t)time(NULL));
+    if (v && presented_length(v) > 0) {
+        have_presented = presented_describe(v, 0, &presented);
+        pki = presented_pki(u->section->trust, v, (int64_t)time(NULL));
     }
     report_refusal(stderr, upstream_name(u, name), reason, detail, u->section->config,
                    have_presented ? &presented : NULL, pki);
@@ -120,7 +121,7 @@ static void on_ended(struct tunnel *t, enum reason reason, const char *detail, v
 
 static void on_freed(struct tunnel *t, void *owner)
 {
-    struct session *s = owner;
+    struct stdio *s = owner;
 
     (void)t;
     reactor_close(&s->reactor);
@@ -130,7 +131,7 @@ static const struct tunnel_events events = {on_ended, on_freed};
 
 static int relay(struct snapshot *snapshot, const struct section *section)
 {
-    struct session s = {.reason = REASON_MEMORY};
+    struct stdio s = {.reason = REASON_MEMORY};
     struct tunnel_client client = {.is_tcp = false};
     pthread_t input, output;
     int pair[2];
@@ -165,6 +166,8 @@ static int connect_section(const char *path, const char *name)
     const struct section *section = snapshot ? snapshot_find(snapshot, name) : NULL;
     int status;
 
+    if (section && section->trust->learned)
+        snapshot_make_state(snapshot, &problems);
     problems_print(&problems, stderr);
     problems_free(&problems);
     if (!snapshot)

@@ -13,6 +13,7 @@ extern const struct command command_check;
 extern const struct command command_connect;
 extern const struct command command_fetch;
 extern const struct command command_hash;
+extern const struct command command_learned;
 
 /*
  * Says what is wrong with a call and how it would be right, on standard error. Returns

@@ -19,6 +19,7 @@ static const struct {
     {&command_hash, "print the pins of certificates, requests and keys"},
     {&command_check, "check the configuration, and with --live every host in it"},
     {&command_connect, "connect standard input and output with a pinned server"},
+    {&command_learned, "list, forget or accept the keys that were learned"},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

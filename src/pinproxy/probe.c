@@ -2,9 +2,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/mem.h"
+#include "engine/presented.h"
 
 /* Connections at once: enough for any configuration, few enough for any ulimit. */
 #define AT_ONCE 64
@@ -33,13 +35,20 @@ static void note_server(struct probe *p)
 
     snprintf(p->tls, sizeof(p->tls), "%s", tls_version(u->tls));
     snprintf(p->cipher, sizeof(p->cipher), "%s", tls_cipher(u->tls));
+    p->reported = v->reported;
     p->pin = v->pin;
-    p->chain_count = trust_chain_length(v);
+    if (v->pin == &v->learned) {
+        p->learned = v->learned;
+        memcpy(p->learned_text, v->learned_text, sizeof(p->learned_text));
+        p->learned.text = p->learned_text;
+        p->pin = &p->learned;
+    }
+    p->chain_count = presented_length(v);
     p->chain = xcalloc(p->chain_count, sizeof(*p->chain));
     for (i = 0; i < p->chain_count; i++)
-        (void)trust_chain_describe(v, i, &p->chain[i]);
+        (void)presented_describe(v, i, &p->chain[i]);
     if (p->reason != REASON_OK && p->chain_count > 0)
-        p->pki = trust_chain_pki(u->section->trust, v, (int64_t)time(NULL));
+        p->pki = presented_pki(u->section->trust, v, (int64_t)time(NULL));
 }
 
 static void on_step(struct upstream *u)

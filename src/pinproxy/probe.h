@@ -17,10 +17,13 @@ struct probe {
     char upstream[UPSTREAM_NAME_SIZE];
     char tls[16];
     char cipher[64];
-    const struct pin *pin; /* that matched, the configuration's; or NULL */
+    const struct pin *pin; /* that matched, the configuration's or learned; or NULL */
+    struct pin learned;
+    char learned_text[PIN_TEXT_SIZE];
+    enum reason reported; /* what the pins said, where the section only reports; else REASON_OK */
     struct cert_info *chain;
     size_t chain_count;
-    char *pki; /* for a server that was refused: see trust_chain_pki(). Or NULL */
+    char *pki; /* for a server that was refused: see presented_pki(). Or NULL */
 
     struct upstream connection;
     struct probe_run *run;

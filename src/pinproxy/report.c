@@ -113,7 +113,7 @@ void report_refusal(FILE *to, const char *host, enum reason reason, const char *
     line(to, "issuer", presented->issuer);
     line(to, "", key);
     line(to, "", cert);
-    if (reason == REASON_PIN_MISMATCH) {
+    if (reason == REASON_PIN_MISMATCH || reason == REASON_TOFU_CHANGED) {
         report_expected(to, section);
         line(to, "pki", pki);
     }

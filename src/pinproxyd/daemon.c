@@ -3,12 +3,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/exitcode.h"
@@ -16,31 +15,36 @@
 #include "base/mem.h"
 #include "base/notify.h"
 #include "base/sock.h"
+#include "net/reactor.h"
+#include "pinproxyd/announcer.h"
+#include "pinproxyd/limits.h"
 #include "pinproxyd/listener.h"
 #include "pinproxyd/privileges.h"
 #include "pinproxyd/status.h"
-#include "proxy/worker.h"
+#include "pinproxyd/warnings.h"
+#include "proxy/pool.h"
 
 #define TICK_MS 1000
+#define DAY 86400
 
 /* How long accepting pauses when descriptors ran out, unless a tunnel ends before: with jitter. */
 #define SHORTAGE_MS 100
 
-/* Descriptors that are not tunnels': logs, loops, threads that resolve. */
-#define FILES_RESERVED 32
-#define FILES_PER_WORKER 8
+/* How long the end waits for what cannot be called back: a look-up in the C library. */
+#define END_MS 1000
 
 enum state { STARTING, RUNNING, DRAINING, STOPPING };
 
 struct daemon {
     const char *path;
     enum state state;
-    uv_loop_t loop;
+    struct reactor reactor;
     struct snapshot *snapshot;
+    struct announcer *announcer;
+    uint64_t learned_generation; /* of the learned pins that tunnels were last held to */
+    int64_t warned_on;           /* the day, since the epoch */
     struct listener_set *listeners;
-    struct worker_pool pool;
-    struct worker **workers;
-    size_t worker_count;
+    struct pool pool;
     uint64_t most; /* tunnels in all */
     bool full;     /* that many are open */
     bool shortage; /* accept(2) found no descriptors */
@@ -74,22 +78,11 @@ static void update_full(struct daemon *d)
 {
     const bool was_full = d->full;
 
-    atomic_store(&d->pool.tell, true);
-    d->full = atomic_load(&d->pool.tunnels) >= d->most;
-    atomic_store(&d->pool.tell, d->full || d->shortage || d->state == DRAINING);
+    atomic_store(&d->pool.shared.tell, true);
+    d->full = pool_tunnels(&d->pool) >= d->most;
+    atomic_store(&d->pool.shared.tell, d->full || d->shortage || d->state == DRAINING);
     if (d->full != was_full)
         update_accepting(d);
-}
-
-static struct worker *least_busy(const struct daemon *d)
-{
-    struct worker *best = d->workers[0];
-    size_t i;
-
-    for (i = 1; i < d->worker_count; i++)
-        if (worker_load(d->workers[i]) < worker_load(best))
-            best = d->workers[i];
-    return best;
 }
 
 static void shed(const struct section *section, const struct tunnel_client *client,
@@ -110,12 +103,12 @@ static void on_accepted(const struct section *section, const struct tunnel_clien
         shed(section, client, REASON_MAX_CONNECTIONS);
         return;
     }
-    if (!worker_take(least_busy(d), snapshot_hold(d->snapshot), section, client)) {
+    if (!pool_take(&d->pool, snapshot_hold(d->snapshot), section, client)) {
         snapshot_release(d->snapshot);
         shed(section, client, REASON_MEMORY);
         return;
     }
-    if (atomic_load(&d->pool.tunnels) >= d->most) {
+    if (pool_tunnels(&d->pool) >= d->most) {
         log_limit(NULL, REASON_MAX_CONNECTIONS, "further clients wait in the backlog");
         update_full(d);
     }
@@ -137,7 +130,7 @@ static void on_shortage(int error, void *owner)
     log_limit(NULL, error == ENOMEM || error == ENOBUFS ? REASON_MEMORY : REASON_FILES,
               strerror(error));
     d->shortage = true;
-    atomic_store(&d->pool.tell, true);
+    atomic_store(&d->pool.shared.tell, true);
     update_accepting(d);
     uv_timer_start(&d->resume, on_resume, SHORTAGE_MS + (uint64_t)random() % SHORTAGE_MS, 0);
 }
@@ -152,41 +145,6 @@ static void apply_log_settings(const struct config_global *g)
               g->log_format == LOG_JSON ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
 }
 
-/* As many files as the kernel lets us have: setrlimit(2). */
-static uint64_t raise_file_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return 1024;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        (void)getrlimit(RLIMIT_NOFILE, &limit);
-    return limit.rlim_cur;
-}
-
-/* Tunnels in all: two descriptors each, a client's and an upstream's. */
-static void set_most(struct daemon *d)
-{
-    const uint64_t wanted = (uint64_t)d->snapshot->config->global.max_connections;
-    const uint64_t reserved = FILES_RESERVED + FILES_PER_WORKER * d->worker_count
-                              + listener_set_count(d->listeners);
-    const uint64_t files = raise_file_limit();
-    const uint64_t possible = files > reserved + 2 ? (files - reserved) / 2 : 1;
-    struct log_line l;
-
-    d->most = wanted ? wanted : possible;
-    if (wanted <= possible)
-        return;
-    log_begin(&l, LOG_LEVEL_WARNING, "limit", NULL);
-    log_add(&l, "what", "files");
-    log_addf(&l, "detail",
-             "max_connections = %" PRIu64 " needs more than the %" PRIu64 " files this process may "
-             "open: raise LimitNOFILE= to %" PRIu64,
-             wanted, files, wanted * 2 + reserved);
-    log_end(&l);
-}
-
 static void log_state(const struct daemon *d, const char *event)
 {
     struct log_line l;
@@ -198,10 +156,32 @@ static void log_state(const struct daemon *d, const char *event)
     log_end(&l);
 }
 
+static void set_most(struct daemon *d)
+{
+    d->most = limits_tunnels((uint64_t)d->snapshot->config->global.max_connections, d->pool.count,
+                             listener_set_count(d->listeners));
+}
+
+/* Once a day, and whenever there is a new configuration. */
+static void warn(struct daemon *d)
+{
+    const int64_t now = (int64_t)time(NULL);
+
+    d->warned_on = now / DAY;
+    warnings_log(d->snapshot, now);
+}
+
+/* Lets all tunnels and hosts that are asked for pins know of the snapshot in service. */
+static void tell_snapshot(struct daemon *d)
+{
+    d->learned_generation = d->snapshot->learned ? learned_generation(d->snapshot->learned) : 0;
+    pool_reload(&d->pool, d->snapshot);
+}
+
 static void describe(const struct daemon *d, char *out, size_t size)
 {
     snprintf(out, size, "%zu sections, %zu listeners, %" PRIu64 " tunnels", d->snapshot->count,
-             listener_set_count(d->listeners), atomic_load(&d->pool.tunnels));
+             listener_set_count(d->listeners), pool_tunnels(&d->pool));
 }
 
 /* What a reload cannot change is said, not ignored. */
@@ -257,18 +237,24 @@ static void reload(struct daemon *d)
     next = snapshot_load(d->path, before, &problems);
     if (next)
         listeners = listener_set_prepare(next, d->listeners, &problems);
-    if (listeners) {
+    if (listeners)
+        snapshot_make_state(next, &problems);
+    if (listeners && problems.count == 0) {
         warn_of_restart(&before->config->global, &next->config->global);
         d->snapshot = next;
         apply_log_settings(&next->config->global);
-        listener_set_commit(listeners, d->listeners, next, &d->loop, &listener_events, d);
+        listener_set_commit(listeners, d->listeners, next, &d->reactor.loop, &listener_events, d);
         d->listeners = listeners;
         snapshot_release(before);
         set_most(d);
         update_full(d);
         update_accepting(d);
         log_state(d, "reload");
+        tell_snapshot(d);
+        announcer_update(d->announcer, next);
+        warn(d);
     } else {
+        listener_set_free(listeners);
         log_problems(&problems);
         snapshot_release(next);
     }
@@ -288,14 +274,11 @@ static void close_handle(uv_handle_t *handle, void *arg)
 
 static void stop(struct daemon *d)
 {
-    size_t i;
-
     if (d->state == STOPPING)
         return;
     d->state = STOPPING;
-    for (i = 0; i < d->worker_count; i++)
-        worker_kill(d->workers[i]);
-    uv_stop(&d->loop);
+    pool_kill(&d->pool);
+    uv_stop(&d->reactor.loop);
 }
 
 static void on_drained(uv_timer_t *timer)
@@ -313,10 +296,10 @@ static void start_drain(struct daemon *d)
     notify_stopping(status);
     listener_set_free(d->listeners);
     d->listeners = NULL;
-    atomic_store(&d->pool.tell, true);
+    atomic_store(&d->pool.shared.tell, true);
     if (limit > 0)
         uv_timer_start(&d->drain, on_drained, (uint64_t)limit, 0);
-    if (atomic_load(&d->pool.tunnels) == 0)
+    if (pool_tunnels(&d->pool) == 0)
         stop(d);
 }
 
@@ -324,7 +307,7 @@ static void on_wake(uv_async_t *wake)
 {
     struct daemon *d = wake->data;
 
-    if (d->state == DRAINING && atomic_load(&d->pool.tunnels) == 0)
+    if (d->state == DRAINING && pool_tunnels(&d->pool) == 0)
         stop(d);
     else if (d->state == RUNNING && d->shortage)
         on_resume(&d->resume);
@@ -332,10 +315,34 @@ static void on_wake(uv_async_t *wake)
         update_full(d);
 }
 
+/* The file of learned pins is the truth: what people and other processes do to it counts. */
+static void watch_learned(struct daemon *d)
+{
+    struct learned *learned = d->snapshot->learned;
+    char *why = NULL;
+    struct log_line l;
+
+    if (!learned)
+        return;
+    (void)learned_refresh(learned, &why);
+    if (why) {
+        log_begin(&l, LOG_LEVEL_ERROR, "learned_failed", NULL);
+        log_add(&l, "detail", why);
+        log_end(&l);
+        free(why);
+    }
+    if (learned_generation(learned) != d->learned_generation)
+        tell_snapshot(d);
+}
+
 static void on_tick(uv_timer_t *tick)
 {
-    (void)tick;
+    struct daemon *d = tick->data;
+
     log_tick();
+    watch_learned(d);
+    if (d->state == RUNNING && (int64_t)time(NULL) / DAY != d->warned_on)
+        warn(d);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -354,36 +361,16 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* Life. */
 
-/* CPUs that this process may use: sched_getaffinity(2). */
-static long cpu_count(void)
-{
-    cpu_set_t set;
-
-    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 static bool start_workers(struct daemon *d)
 {
-    long count = d->snapshot->config->global.workers;
-    sigset_t all, before;
+    const long wanted = d->snapshot->config->global.workers;
+    const size_t count = (size_t)(wanted ? wanted : limits_cpus());
 
-    if (count == 0)
-        count = cpu_count();
-    d->workers = xcalloc((size_t)count, sizeof(struct worker *));
-    /* signals are the main thread's */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (d->worker_count < (size_t)count) {
-        d->workers[d->worker_count] = worker_start(&d->pool);
-        if (!d->workers[d->worker_count])
-            break;
-        d->worker_count++;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (d->worker_count < (size_t)count)
-        fprintf(stderr, "pinproxyd: only %zu of %ld workers could be started: %s\n",
-                d->worker_count, count, strerror(errno));
-    return d->worker_count == (size_t)count;
+    if (pool_start(&d->pool, count, &d->wake))
+        return true;
+    fprintf(stderr, "pinproxyd: only %zu of %zu workers could be started: %s\n", d->pool.count,
+            count, strerror(errno));
+    return false;
 }
 
 static void open_handles(struct daemon *d)
@@ -392,16 +379,15 @@ static void open_handles(struct daemon *d)
     uv_timer_t *const timers[] = {&d->tick, &d->resume, &d->drain};
     size_t i;
 
-    uv_async_init(&d->loop, &d->wake, on_wake);
+    uv_async_init(&d->reactor.loop, &d->wake, on_wake);
     d->wake.data = d;
-    d->pool.wake = &d->wake;
     for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
-        uv_timer_init(&d->loop, timers[i]);
+        uv_timer_init(&d->reactor.loop, timers[i]);
         timers[i]->data = d;
     }
     uv_timer_start(&d->tick, on_tick, TICK_MS, TICK_MS);
     for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        uv_signal_init(&d->loop, &d->signals[i]);
+        uv_signal_init(&d->reactor.loop, &d->signals[i]);
         d->signals[i].data = d;
         uv_signal_start(&d->signals[i], on_signal, numbers[i]);
     }
@@ -429,44 +415,80 @@ static int bind_listeners(struct daemon *d)
     return 0;
 }
 
+/* The directory of learned pins: as whoever the daemon has become. */
+static int make_state(const struct daemon *d)
+{
+    struct problems problems = {0};
+    int status;
+
+    snapshot_make_state(d->snapshot, &problems);
+    problems_print(&problems, stderr);
+    status = problems.count ? EXITCODE_CONFIG : EXITCODE_OK;
+    problems_free(&problems);
+    return status;
+}
+
 static void serve(struct daemon *d)
 {
     char status[128];
 
     set_most(d);
     d->state = RUNNING;
-    listener_set_commit(d->listeners, NULL, d->snapshot, &d->loop, &listener_events, d);
+    listener_set_commit(d->listeners, NULL, d->snapshot, &d->reactor.loop, &listener_events, d);
     update_accepting(d);
     log_state(d, "start");
+    warn(d);
+    announcer_update(d->announcer, d->snapshot);
     describe(d, status, sizeof(status));
     notify_ready(status);
-    uv_run(&d->loop, UV_RUN_DEFAULT);
+    uv_run(&d->reactor.loop, UV_RUN_DEFAULT);
+}
+
+static void on_overdue(uv_timer_t *timer)
+{
+    uv_stop(timer->loop);
+}
+
+/* Closes everything on the main loop. False when a look-up hangs. */
+static bool run_out(struct daemon *d)
+{
+    uv_timer_t limit;
+    bool clean;
+
+    announcer_close(d->announcer);
+    reactor_close(&d->reactor);
+    uv_walk(&d->reactor.loop, close_handle, NULL);
+    uv_timer_init(&d->reactor.loop, &limit);
+    uv_timer_start(&limit, on_overdue, END_MS, 0);
+    uv_unref((uv_handle_t *)&limit);
+    uv_run(&d->reactor.loop, UV_RUN_DEFAULT);
+    clean = !uv_loop_alive(&d->reactor.loop);
+    uv_close((uv_handle_t *)&limit, NULL);
+    uv_run(&d->reactor.loop, UV_RUN_NOWAIT);
+    return clean;
 }
 
 static void end(struct daemon *d, int status)
 {
-    bool clean = true;
     sigset_t all;
-    size_t i;
+    bool clean;
 
     /* one more signal must not kill what is ending, when libuv has put back the default action */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
     listener_set_free(d->listeners);
-    for (i = 0; i < d->worker_count; i++)
-        clean = worker_stop(d->workers[i]) && clean;
+    clean = pool_stop(&d->pool);
     if (d->state != STARTING)
         log_state(d, "stop");
     log_flush();
     /* a name look-up that hangs in the C library cannot be called back: leave it all to the kernel */
     if (!clean)
         _exit(status);
-    uv_walk(&d->loop, close_handle, NULL);
-    uv_run(&d->loop, UV_RUN_DEFAULT);
-    if (uv_loop_close(&d->loop) != 0)
-        abort(); /* a handle was forgotten */
+    if (!run_out(d))
+        _exit(status);
+    reactor_free(&d->reactor); /* a handle that was forgotten is found there */
     snapshot_release(d->snapshot);
-    free(d->workers);
+    pool_free(&d->pool);
 }
 
 int daemon_run(const char *path, struct snapshot *snapshot)
@@ -478,12 +500,15 @@ int daemon_run(const char *path, struct snapshot *snapshot)
     /* libuv's threads are where names are resolved: a few slow ones must not hold up the others */
     (void)setenv("UV_THREADPOOL_SIZE", "16", 0);
     apply_log_settings(&snapshot->config->global);
-    (void)raise_file_limit();
-    if (uv_loop_init(&d.loop) != 0) {
+    (void)limits_raise_files();
+    if (reactor_init(&d.reactor) != 0) {
         fprintf(stderr, "pinproxyd: no event loop: %s\n", strerror(errno));
         return EXITCODE_FAILURE;
     }
+    d.announcer = announcer_new(&d.reactor);
     status = bind_listeners(&d);
+    if (status == 0)
+        status = make_state(&d);
     if (status == 0) {
         open_handles(&d);
         if (start_workers(&d))

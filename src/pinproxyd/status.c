@@ -1,5 +1,7 @@
 #include "pinproxyd/status.h"
 
+#include <time.h>
+
 #include "base/log.h"
 #include "base/units.h"
 
@@ -17,6 +19,10 @@ static void log_status(const struct section *s)
     log_add_number(&l, "sent", (int64_t)stats_get(&s->stats->sent));
     log_add_number(&l, "received", (int64_t)stats_get(&s->stats->received));
     log_add(&l, "pin", pin);
+    if (config_is_reporting(s->config, (int64_t)time(NULL)))
+        log_add(&l, "enforce", "report");
+    if (stats_get(&s->stats->mismatches))
+        log_add_number(&l, "mismatches", (int64_t)stats_get(&s->stats->mismatches));
     if (failure != REASON_NONE) {
         units_format_date(at, day);
         log_add(&l, "last_failure", reason_name(failure));

@@ -5,6 +5,7 @@
 
 #include "base/strbuf.h"
 #include "base/units.h"
+#include "engine/presented.h"
 
 /* Names of the pins that would have been accepted. */
 static void add_expected(struct log_line *l, const struct config_section *s)
@@ -29,47 +30,100 @@ static void add_presented(struct log_line *l, const struct trust_verdict *v)
     struct cert_info info;
     char day[UNITS_DATE_SIZE], *pins;
 
-    if (trust_chain_length(v) == 0)
+    if (presented_length(v) == 0)
         return;
-    if (trust_chain_describe(v, 0, &info)) {
+    if (presented_describe(v, 0, &info)) {
         units_format_date(info.not_after, day);
         log_add(l, "subject", info.subject);
         log_add(l, "issuer", info.issuer);
         log_add(l, "not_after", day);
     }
     cert_info_free(&info);
-    pins = trust_chain_pins(v);
+    pins = presented_pins(v);
     log_add(l, "presented", pins);
     free(pins);
+}
+
+/* The keys that were kept before, and may not have been changed. */
+static void add_learned(struct log_line *l, const struct policy *p)
+{
+    struct learned_key keys[LEARNED_KEYS_MOST];
+    size_t n = policy_learned_keys(p, keys), i;
+    struct strbuf pins = {0};
+    char pin[PIN_KEY_TEXT_SIZE];
+
+    for (i = 0; i < n; i++) {
+        pin_format_key(keys[i].digest, pin);
+        strbuf_addf(&pins, "%s%s", i ? " " : "", pin);
+    }
+    log_add(l, "learned", strbuf_text(&pins));
+    strbuf_free(&pins);
+}
+
+/* What tells a renewal from an attack. */
+static void add_comparison(struct log_line *l, const struct upstream *u)
+{
+    char *pki;
+
+    add_expected(l, u->section->config);
+    add_learned(l, u->section->trust);
+    pki = presented_pki(u->section->trust, tls_verdict(u->tls), (int64_t)time(NULL));
+    log_add(l, "pki", pki);
+    free(pki);
+}
+
+/* True when it is a matter of which pins were expected. */
+static bool is_about_pins(enum reason reason)
+{
+    return reason_kind(reason) == REASON_KIND_MISMATCH || reason == REASON_TOFU_CHANGED;
+}
+
+static void add_all(struct log_line *l, const struct upstream *u, enum reason reason,
+                    const char *detail, const char *client)
+{
+    const enum reason_kind kind = reason_kind(reason);
+    char name[UPSTREAM_NAME_SIZE];
+
+    if (kind == REASON_KIND_LIMIT)
+        log_add(l, "what", reason_name(reason));
+    else if (kind != REASON_KIND_MISMATCH && kind != REASON_KIND_TRUNCATED)
+        log_add(l, "reason", reason_name(reason));
+    log_add(l, "detail", detail && *detail ? detail : reason_text(reason));
+    log_add(l, "client", client);
+    log_add(l, "upstream", upstream_name(u, name));
+    if (!u->tls || !reason_is_trust(reason))
+        return;
+    add_presented(l, tls_verdict(u->tls));
+    if (is_about_pins(reason))
+        add_comparison(l, u);
 }
 
 void failure_log(const struct upstream *u, enum reason reason, const char *detail,
                  const char *client)
 {
-    const enum reason_kind kind = reason_kind(reason);
-    char name[UPSTREAM_NAME_SIZE], *pki;
     struct log_line l;
 
-    if (kind == REASON_KIND_END)
+    if (reason_kind(reason) == REASON_KIND_END)
         return;
     log_begin(&l, reason_level(reason), reason_event(reason), u->section->config->name);
     if (!l.wanted)
         return;
-    if (kind == REASON_KIND_LIMIT)
-        log_add(&l, "what", reason_name(reason));
-    else if (kind != REASON_KIND_MISMATCH && kind != REASON_KIND_TRUNCATED)
-        log_add(&l, "reason", reason_name(reason));
-    log_add(&l, "detail", detail && *detail ? detail : reason_text(reason));
-    log_add(&l, "client", client);
-    log_add(&l, "upstream", upstream_name(u, name));
-    if (u->tls && reason_is_trust(reason)) {
-        add_presented(&l, tls_verdict(u->tls));
-        if (kind == REASON_KIND_MISMATCH) {
-            add_expected(&l, u->section->config);
-            pki = trust_chain_pki(u->section->trust, tls_verdict(u->tls), (int64_t)time(NULL));
-            log_add(&l, "pki", pki);
-            free(pki);
-        }
-    }
+    add_all(&l, u, reason, detail, client);
+    log_end(&l);
+}
+
+void failure_log_reported(const struct upstream *u, const char *client)
+{
+    const struct trust_verdict *v = tls_verdict(u->tls);
+    struct log_line l;
+
+    if (v->reported == REASON_OK)
+        return;
+    stats_add(&u->section->stats->mismatches, 1);
+    log_begin(&l, reason_level(v->reported), reason_event(v->reported), u->section->config->name);
+    if (!l.wanted)
+        return;
+    log_add(&l, "enforce", "report");
+    add_all(&l, u, v->reported, v->detail, client);
     log_end(&l);
 }

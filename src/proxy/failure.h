@@ -11,4 +11,7 @@
 void failure_log(const struct upstream *u, enum reason reason, const char *detail,
                  const char *client);
 
+/* Writes what enforce = report has let through: the same event, with enforce=report. */
+void failure_log_reported(const struct upstream *u, const char *client);
+
 #endif

@@ -1,7 +1,9 @@
 #include "proxy/snapshot.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "engine/anchors.h"
 #include "engine/tlsctx.h"
 
 struct snapshot *snapshot_hold(struct snapshot *s)
@@ -17,11 +19,12 @@ void snapshot_release(struct snapshot *s)
     if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
         return;
     for (i = 0; i < s->count; i++) {
-        trust_policy_free(s->sections[i].trust);
+        policy_free(s->sections[i].trust);
         stats_release(s->sections[i].stats);
     }
     free(s->sections);
     tlsctx_set_free(s->contexts);
+    learned_release(s->learned);
     config_free(s->config);
     free(s);
 }
@@ -33,28 +36,67 @@ static struct stats *find_stats(const struct snapshot *old, const char *name)
     return before ? stats_hold(before->stats) : stats_new();
 }
 
+/* "FILE:LINE: text", as learned.h words it; the caller's until now. */
+static void add_complaint(struct problems *problems, char *why)
+{
+    char *text = strstr(why, ": ");
+
+    if (text)
+        *text = '\0';
+    problems_add(problems, (struct source){.file = why}, "%s", text ? text + 2 : "");
+    free(why);
+}
+
+/*
+ * The store of learned pins, if a section wants it: the old snapshot's while the directory stays, so
+ * that what was learned meanwhile is in both.
+ */
+static struct learned *open_learned(const struct config *config, const struct snapshot *old,
+                                    struct problems *problems)
+{
+    const char *dir = config->global.state_dir;
+    struct learned *learned;
+    char *why = NULL;
+    size_t i;
+
+    for (i = 0; i < config->count; i++)
+        if (config_learns(config->sections[i]))
+            break;
+    if (i == config->count)
+        return NULL;
+    learned = learned_open(dir, false, &why);
+    if (!learned) {
+        add_complaint(problems, why);
+    } else if (old && old->learned && strcmp(learned_dir(old->learned), dir) == 0) {
+        learned_release(learned);
+        learned = learned_hold(old->learned);
+    }
+    return learned;
+}
+
 static struct snapshot *build(struct config *config, const struct snapshot *old, bool observe,
                               struct problems *problems)
 {
     struct snapshot *s = xcalloc(1, sizeof(*s));
-    struct trust_stores *stores = trust_stores_new();
+    struct anchors *anchors = anchors_new();
     const size_t before = problems->count;
     size_t i;
 
     atomic_init(&s->refs, 1);
     s->config = config;
     s->contexts = tlsctx_set_new();
+    s->learned = observe ? NULL : open_learned(config, old, problems);
     s->sections = xcalloc(config->count, sizeof(*s->sections));
     for (i = 0; i < config->count; i++) {
         struct section *section = &s->sections[s->count++];
 
         section->config = config->sections[i];
         section->stats = find_stats(old, section->config->name);
-        section->trust = observe ? trust_policy_observe(section->config)
-                                 : trust_policy_new(section->config, stores, problems);
+        section->trust = observe ? policy_observe(section->config)
+                                 : policy_new(section->config, anchors, s->learned, problems);
         section->tls = tlsctx_get(s->contexts, &section->config->tls, problems);
     }
-    trust_stores_free(stores);
+    anchors_free(anchors);
     if (problems->count == before)
         return s;
     snapshot_release(s);
@@ -90,4 +132,17 @@ struct section *snapshot_find(const struct snapshot *s, const char *name)
     size_t i = config_find(s->config, name);
 
     return i < s->count ? &s->sections[i] : NULL;
+}
+
+void snapshot_make_state(const struct snapshot *s, struct problems *problems)
+{
+    struct learned *learned;
+    char *why = NULL;
+
+    if (!s->learned)
+        return;
+    learned = learned_open(learned_dir(s->learned), true, &why);
+    if (!learned)
+        add_complaint(problems, why);
+    learned_release(learned);
 }

@@ -10,7 +10,7 @@
 
 #include "config/config.h"
 #include "config/problems.h"
-#include "engine/trust.h"
+#include "engine/policy.h"
 #include "proxy/stats.h"
 
 struct ssl_ctx_st;
@@ -18,7 +18,7 @@ struct tlsctx_set;
 
 struct section {
     const struct config_section *config;
-    struct trust_policy *trust;
+    struct policy *trust;
     struct ssl_ctx_st *tls; /* of the snapshot's set */
     struct stats *stats;    /* a reference */
 };
@@ -27,6 +27,7 @@ struct snapshot {
     _Atomic unsigned refs;
     struct config *config;
     struct tlsctx_set *contexts;
+    struct learned *learned;  /* a reference; NULL when no section learns */
     struct section *sections; /* in the order of config->sections */
     size_t count;
 };
@@ -44,6 +45,9 @@ struct snapshot *snapshot_load(const char *path, const struct snapshot *old,
 
 /* As snapshot_new() with one section that trusts nobody: to look at a server. */
 struct snapshot *snapshot_observer(struct config *config, struct problems *problems);
+
+/* Makes the directory of learned pins, if it is wanted and not there. Adds to problems. */
+void snapshot_make_state(const struct snapshot *s, struct problems *problems);
 
 struct snapshot *snapshot_hold(struct snapshot *s);
 void snapshot_release(struct snapshot *s);

@@ -20,11 +20,15 @@ struct stats {
     _Atomic uint64_t sent;     /* plaintext bytes, client to server */
     _Atomic uint64_t received; /* and back */
     _Atomic uint64_t ended[REASON_COUNT];
+    _Atomic uint64_t mismatches;       /* of pins, whether or not they refused */
+    _Atomic int64_t not_after;         /* of the server's certificate last trusted; 0: none yet */
+    _Atomic int64_t refused_key_noted; /* when a changed key was last written down */
 
     pthread_mutex_t lock; /* for what follows */
     char last_pin[STATS_TEXT_SIZE];
-    enum reason last_failure; /* REASON_NONE: there was none */
-    int64_t last_failure_at;  /* seconds since the epoch */
+    char last_subject[STATS_TEXT_SIZE]; /* of that certificate */
+    enum reason last_failure;           /* REASON_NONE: there was none */
+    int64_t last_failure_at;            /* seconds since the epoch */
 };
 
 struct stats *stats_new(void);
@@ -41,13 +45,14 @@ static inline uint64_t stats_get(const _Atomic uint64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* A tunnel has opened, on this pin (its label, or ""). */
-void stats_opened(struct stats *s, const char *pin);
+/* A tunnel has opened, on this pin (its label, or ""), to a server with this certificate. */
+void stats_opened(struct stats *s, const char *pin, const char *subject, int64_t not_after);
 
 /* A tunnel has ended, whether it had opened or not. */
 void stats_ended(struct stats *s, enum reason reason);
 
 /* A copy of the texts for a report. */
 void stats_last(struct stats *s, char pin[STATS_TEXT_SIZE], enum reason *failure, int64_t *at);
+void stats_last_subject(struct stats *s, char subject[STATS_TEXT_SIZE]);
 
 #endif

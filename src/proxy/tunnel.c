@@ -1,9 +1,11 @@
 #include "proxy/tunnel.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/sock.h"
+#include "engine/presented.h"
 #include "net/endpoint.h"
 #include "proxy/failure.h"
 #include "proxy/upstream.h"
@@ -24,6 +26,7 @@ struct tunnel {
     void *owner;
     struct reactor *reactor;
     struct snapshot *snapshot;
+    struct snapshot *latest; /* a later one that has to put up with the server; NULL: none */
     const struct section *section;
     enum state state;
     enum reason reason;
@@ -57,6 +60,7 @@ static void release(struct tunnel *t)
         return;
     t->events->freed(t, t->owner);
     snapshot_release(t->snapshot);
+    snapshot_release(t->latest);
     free(t);
 }
 
@@ -255,6 +259,7 @@ static bool relay_to_client(struct tunnel *t)
     case TLS_FINISHED:
         break;
     case TLS_FAILED:
+    case TLS_FIRST_USE:
         reason = tls_failure(u->tls, &detail);
         start_farewell(t, reason, detail);
         return false;
@@ -357,21 +362,57 @@ static void log_open(struct tunnel *t)
     char text[UPSTREAM_NAME_SIZE], client[ADDR_TEXT_SIZE];
     struct log_line l;
 
-    stats_opened(t->section->stats, v->pin ? pin_label(v->pin) : "");
+    failure_log_reported(u, addr_format(&t->client_addr, client));
     log_begin(&l, LOG_LEVEL_INFO, "tunnel_open", t->section->config->name);
     log_add(&l, "client", addr_format(&t->client_addr, client));
     log_add(&l, "upstream", upstream_name(u, text));
     log_add(&l, "tls", tls_version(u->tls));
     log_add(&l, "cipher", tls_cipher(u->tls));
     log_add(&l, "pin", v->pin ? pin_label(v->pin) : "");
-    log_add(&l, "resumed", "no");
+    log_add(&l, "resumed", tls_is_resumed(u->tls) ? "yes" : "no");
     log_add_number(&l, "ms", (int64_t)(uv_now(&t->reactor->loop) - t->started));
     log_end(&l);
+}
+
+/*
+ * Whether the latest configuration puts up with the server, whose section may have gone from it: a
+ * pin that no section has is removed.
+ */
+static enum reason recheck(struct tunnel *t, char detail[TRUST_DETAIL_SIZE])
+{
+    const struct trust_verdict *v = tls_verdict(t->upstream.tls);
+    const struct section *now = t->latest ? snapshot_find(t->latest, t->section->config->name)
+                                          : t->section;
+
+    if (now)
+        return trust_recheck(now->trust, v, detail);
+    snprintf(detail, TRUST_DETAIL_SIZE, "the section was taken away");
+    return v->pin && t->section->config->on_pin_removed == PIN_REMOVED_CLOSE ? REASON_PIN_REMOVED
+                                                                             : REASON_OK;
+}
+
+static void note_opened(struct tunnel *t)
+{
+    const struct trust_verdict *v = tls_verdict(t->upstream.tls);
+    struct cert_info info;
+
+    if (presented_describe(v, 0, &info))
+        stats_opened(t->section->stats, v->pin ? pin_label(v->pin) : "", info.subject,
+                     info.not_after);
+    cert_info_free(&info);
 }
 
 /* The choke point: from here on bytes flow. Called in one place, for a trusted upstream only. */
 static void enter_relay(struct tunnel *t)
 {
+    char detail[TRUST_DETAIL_SIZE];
+    enum reason reason = t->latest ? recheck(t, detail) : REASON_OK;
+
+    if (reason != REASON_OK) {
+        end_with_resets(t, reason, detail);
+        return;
+    }
+    note_opened(t);
     t->state = STATE_RELAY;
     t->opened = true;
     t->last_byte = uv_now(&t->reactor->loop);
@@ -470,9 +511,24 @@ struct tunnel *tunnel_start(struct reactor *reactor, struct snapshot *snapshot,
     endpoint_open(&t->client, &reactor->loop, client->fd, client->is_tcp, &client_events,
                   reactor->input, TLS_TURN_SIZE);
     upstream_start(&t->upstream, reactor, section, &upstream_events);
+    t->upstream.for_client = true;
     uv_timer_start(&t->timer, on_waiting, WAITING_POLL_MS, WAITING_POLL_MS);
     t->holds = 3;
     return t;
+}
+
+void tunnel_reload(struct tunnel *t, struct snapshot *now)
+{
+    char detail[TRUST_DETAIL_SIZE];
+    enum reason reason;
+
+    snapshot_release(t->latest);
+    t->latest = snapshot_hold(now);
+    if (t->state != STATE_RELAY)
+        return; /* enter_relay() will look, or there is nothing more to come */
+    reason = recheck(t, detail);
+    if (reason != REASON_OK)
+        end_with_resets(t, reason, detail);
 }
 
 void tunnel_kill(struct tunnel *t, enum reason reason)

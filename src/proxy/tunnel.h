@@ -46,6 +46,13 @@ struct tunnel *tunnel_start(struct reactor *reactor, struct snapshot *snapshot,
                             const struct section *section, const struct tunnel_client *client,
                             const struct tunnel_events *events, void *owner);
 
+/*
+ * A configuration has taken the place of the one that the tunnel began under, which stays the one it
+ * is judged by; but a server that is revoked in the new one is let go, as is one whose pin is gone
+ * where on_pin_removed = close. That goes for a handshake under way as well.
+ */
+void tunnel_reload(struct tunnel *t, struct snapshot *now);
+
 /* Ends a tunnel at once, with resets on both sides. Idempotent. */
 void tunnel_kill(struct tunnel *t, enum reason reason);
 

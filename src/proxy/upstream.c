@@ -4,11 +4,45 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/log.h"
 #include "base/units.h"
+
+/* A server that shows another key with each connection is not to keep the disk busy. */
+#define REFUSED_KEYS_EVERY 10 /* seconds */
+
+/* Starts a change to the learned pins, about the key that the server has shown. */
+static struct keep *start_keep(struct upstream *u, enum keep_kind kind, struct keep_owner *owner)
+{
+    struct keep_order order = {
+        .kind = kind, .policy = u->section->trust, .count = 1, .now = (int64_t)time(NULL)};
+    const struct trust_verdict *v = tls_verdict(u->tls);
+
+    memcpy(order.digests[0], v->keys[0], CERT_DIGEST_SIZE);
+    return keep_start(&u->reactor->loop, &order, owner);
+}
+
+/* A changed key is written down, for `pinproxy learned accept`. */
+static void note_refused(struct upstream *u)
+{
+    struct learned_key keys[LEARNED_KEYS_MOST];
+    const struct policy *p = u->section->trust;
+    const int64_t now = (int64_t)time(NULL);
+    size_t n = learned_find(p->learned, p->section->name, p->place, keys), i;
+
+    for (i = 0; i < n; i++)
+        if (keys[i].refused
+            && (memcmp(keys[i].digest, tls_verdict(u->tls)->keys[0], CERT_DIGEST_SIZE) == 0
+                || now - atomic_load(&u->section->stats->refused_key_noted) < REFUSED_KEYS_EVERY))
+            return;
+    atomic_store(&u->section->stats->refused_key_noted, now);
+    (void)start_keep(u, KEEP_REFUSED, NULL);
+}
 
 static void fail(struct upstream *u, enum reason reason, const char *detail)
 {
     u->state = UPSTREAM_FAILED;
+    if (reason == REASON_TOFU_CHANGED && u->for_client)
+        note_refused(u);
     u->reason = reason;
     snprintf(u->detail, sizeof(u->detail), "%s", detail);
     uv_timer_stop(&u->deadline);
@@ -28,6 +62,8 @@ static void on_deadline(uv_timer_t *timer)
              after);
     dial_cancel(u->dial);
     u->dial = NULL;
+    keep_cancel(u->keep);
+    u->keep = NULL;
     fail(u, REASON_TIMEOUT, detail);
 }
 
@@ -45,6 +81,57 @@ void upstream_flush(struct upstream *u)
     size_t n = tls_take_records(u->tls, &bytes);
 
     endpoint_write(&u->wire, bytes, n);
+}
+
+static void shake(struct upstream *u);
+
+static void log_learned(const struct upstream *u)
+{
+    char pin[PIN_KEY_TEXT_SIZE], name[UPSTREAM_NAME_SIZE];
+    struct log_line l;
+
+    pin_format_key(tls_verdict(u->tls)->keys[0], pin);
+    log_begin(&l, LOG_LEVEL_NOTICE, "learned", u->section->config->name);
+    log_add(&l, "pin", pin);
+    log_add(&l, "from", "tofu");
+    log_add(&l, "upstream", upstream_name(u, name));
+    log_end(&l);
+}
+
+/*
+ * The key is in the file, or another connection's was there first: in either case it is judged
+ * anew, by what stands there now.
+ */
+static void on_kept(struct keep_owner *owner, enum learned_result result, const char *detail)
+{
+    struct upstream *u = (struct upstream *)((char *)owner - offsetof(struct upstream, keep_owner));
+
+    u->keep = NULL;
+    u->kept = true;
+    if (result == LEARNED_FAILED) {
+        fail(u, REASON_UNSAVED, detail);
+        return;
+    }
+    if (result == LEARNED_DONE)
+        log_learned(u);
+    u->state = UPSTREAM_SHAKE;
+    shake(u);
+}
+
+/* The server has proved a key, and its section has none yet. */
+static void keep_key(struct upstream *u)
+{
+    endpoint_want_read(&u->wire, false);
+    if (!u->for_client || u->kept) {
+        fail(u, u->kept ? REASON_UNSAVED : REASON_FIRST_USE,
+             u->kept ? "it was gone as soon as it was kept" : tls_verdict(u->tls)->detail);
+        return;
+    }
+    u->state = UPSTREAM_KEEP;
+    u->keep_owner.done = on_kept;
+    u->keep = start_keep(u, KEEP_FIRST, &u->keep_owner);
+    if (!u->keep)
+        fail(u, REASON_MEMORY, "");
 }
 
 static void shake(struct upstream *u)
@@ -68,6 +155,9 @@ static void shake(struct upstream *u)
             return;
         }
         endpoint_want_read(&u->wire, true);
+        return;
+    case TLS_FIRST_USE:
+        keep_key(u);
         return;
     case TLS_FINISHED:
     case TLS_TRUNCATED:
@@ -149,7 +239,8 @@ static void on_connected(struct dial_owner *owner, int fd, const struct addr *pe
     endpoint_open(&u->wire, &r->loop, fd, peer->sa.sa_family != AF_UNIX, &wire_events, r->input,
                   TLS_TURN_SIZE);
     u->holds++;
-    u->tls = tls_new(u->section->tls, u->section->config, u->section->trust, &r->records);
+    u->tls = tls_new(u->section->tls, u->section->config, u->section->trust, &r->records,
+                     u->for_client ? r->sessions : NULL);
     if (!u->tls) {
         fail(u, REASON_MEMORY, "");
         return;
@@ -198,6 +289,8 @@ void upstream_close(struct upstream *u, bool reset)
         return;
     dial_cancel(u->dial);
     u->dial = NULL;
+    keep_cancel(u->keep);
+    u->keep = NULL;
     if (u->holds > 1)
         endpoint_close(&u->wire, reset);
     uv_close((uv_handle_t *)&u->deadline, on_timer_closed);

@@ -18,11 +18,13 @@
 #include "net/dial.h"
 #include "net/endpoint.h"
 #include "net/reactor.h"
+#include "proxy/keep.h"
 #include "proxy/snapshot.h"
 
 enum upstream_state {
     UPSTREAM_DIAL,   /* deadline: connect_timeout */
     UPSTREAM_SHAKE,  /* deadline: handshake_timeout, never extended */
+    UPSTREAM_KEEP,   /* the key of a first use is being kept; within the same deadline */
     UPSTREAM_READY,  /* trusted: plaintext may flow. Set in one place */
     UPSTREAM_FAILED, /* reason and detail say why */
 };
@@ -50,8 +52,12 @@ struct upstream {
     struct endpoint wire;
     struct tls *tls;
     uv_timer_t deadline;
-    bool fresh; /* READY: the engine has records or an end that were not yet read */
-    int holds;  /* handles not yet closed */
+    struct keep *keep;
+    struct keep_owner keep_owner;
+    bool for_client; /* set by the owner after upstream_start(): may keep keys, resume sessions */
+    bool kept;       /* it has kept one */
+    bool fresh;      /* READY: the engine has records or an end that were not yet read */
+    int holds;       /* handles not yet closed */
 };
 
 /* Starts. The section must outlive it. No event is called from within. */

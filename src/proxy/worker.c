@@ -34,6 +34,7 @@ struct worker {
 
     pthread_mutex_t lock; /* the mailbox */
     STAILQ_HEAD(, letter) letters;
+    struct snapshot *latest; /* to be told of to the tunnels; NULL: nothing */
     bool kill;
     bool stop;
 };
@@ -95,14 +96,17 @@ static void on_bell(uv_async_t *bell)
 {
     struct worker *w = bell->data;
     STAILQ_HEAD(, letter) letters = STAILQ_HEAD_INITIALIZER(letters);
+    struct snapshot *latest;
     struct letter *letter;
     struct member *m, *next;
     bool kill, stop;
 
     pthread_mutex_lock(&w->lock);
     STAILQ_CONCAT(&letters, &w->letters);
+    latest = w->latest;
     kill = w->kill;
     stop = w->stop;
+    w->latest = NULL;
     w->kill = false;
     pthread_mutex_unlock(&w->lock);
 
@@ -110,6 +114,12 @@ static void on_bell(uv_async_t *bell)
         STAILQ_REMOVE_HEAD(&letters, link);
         open_letter(w, letter);
     }
+    /* after the letters, for these may have been written before the reload */
+    for (m = latest ? LIST_FIRST(&w->members) : NULL; m; m = next) {
+        next = LIST_NEXT(m, link);
+        tunnel_reload(m->tunnel, latest);
+    }
+    snapshot_release(latest);
     if (kill || stop)
         for (m = LIST_FIRST(&w->members); m; m = next) {
             next = LIST_NEXT(m, link);
@@ -183,6 +193,15 @@ bool worker_take(struct worker *w, struct snapshot *snapshot, const struct secti
     return true;
 }
 
+void worker_reload(struct worker *w, struct snapshot *now)
+{
+    pthread_mutex_lock(&w->lock);
+    snapshot_release(w->latest);
+    w->latest = snapshot_hold(now);
+    pthread_mutex_unlock(&w->lock);
+    (void)uv_async_send(&w->bell);
+}
+
 uint64_t worker_load(const struct worker *w)
 {
     return atomic_load(&w->load);
@@ -211,6 +230,7 @@ bool worker_stop(struct worker *w)
     if (pthread_timedjoin_np(w->thread, NULL, &until) != 0)
         return false;
     reactor_free(&w->reactor);
+    snapshot_release(w->latest);
     pthread_mutex_destroy(&w->lock);
     free(w);
     return true;

@@ -32,6 +32,12 @@ struct worker *worker_start(struct worker_pool *pool);
 bool worker_take(struct worker *w, struct snapshot *snapshot, const struct section *section,
                  const struct tunnel_client *client);
 
+/*
+ * Lets all of its tunnels know of a later configuration, of which each takes a reference: those that
+ * it no longer puts up with are ended. See tunnel_reload().
+ */
+void worker_reload(struct worker *w, struct snapshot *now);
+
 /* Tunnels it has, to find the least busy one. */
 uint64_t worker_load(const struct worker *w);
 

@@ -16,6 +16,7 @@
 
 #include "config/cert.h"
 #include "config/config.h"
+#include "engine/anchors.h"
 #include "engine/tls.h"
 #include "engine/tlsctx.h"
 #include "engine/trust.h"
@@ -28,11 +29,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* What is made once. */
 static struct {
     SSL_CTX *server;
-    struct trust_policy *policies[2]; /* that pins another key; that pins the server's */
+    struct policy *policies[2]; /* that pins another key; that pins the server's */
     struct config *configs[2];
     struct tlsctx_set *set;
     SSL_CTX *client;
-    struct tls_scratch scratch;
+    struct wire_scratch scratch;
 } once;
 
 struct play {
@@ -56,7 +57,7 @@ static void need(bool ok)
 
 static void make_policy(int index, const uint8_t digest[CERT_DIGEST_SIZE])
 {
-    struct trust_stores *stores = trust_stores_new();
+    struct anchors *stores = anchors_new();
     struct problems problems = {0};
     char pin[PIN_KEY_TEXT_SIZE], text[256];
     int n;
@@ -66,9 +67,9 @@ static void make_policy(int index, const uint8_t digest[CERT_DIGEST_SIZE])
     once.configs[index] = config_parse("fuzz.conf", text, (size_t)n, &problems);
     problems_print(&problems, stderr);
     need(problems.count == 0 && once.configs[index]->count == 1);
-    once.policies[index] = trust_policy_new(once.configs[index]->sections[0], stores, &problems);
+    once.policies[index] = policy_new(once.configs[index]->sections[0], stores, NULL, &problems);
     need(once.policies[index]);
-    trust_stores_free(stores);
+    anchors_free(stores);
     problems_free(&problems);
 }
 
@@ -275,7 +276,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     p.pinned = first & 1;
     p.client = tls_new(once.client, once.configs[p.pinned]->sections[0], once.policies[p.pinned],
-                       &once.scratch);
+                       &once.scratch, NULL);
     p.server = SSL_new(once.server);
     p.to_server = BIO_new(BIO_s_mem());
     p.from_server = BIO_new(BIO_s_mem());

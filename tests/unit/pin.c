@@ -189,10 +189,40 @@ static void forgeable_digests_are_refused_by_name(void **state)
 
 static void issuer_pins_are_not_taken_for_server_pins(void **state)
 {
+    struct cert ca = certs_ca("Example CA"), leaf = certs_leaf("DNS:a.example", &ca);
+    struct pin_list list = {0};
+
     (void)state;
-    refuse("issuer:" A, "not supported yet");
-    refuse("issuer-cert:sha256:" HEX, "not supported yet");
-    refuse("issuer-cert:ca.pem", "not supported yet");
+    assert_null(pin_parse("issuer:" A " name=ours", NULL, &arena, &list));
+    assert_null(pin_parse("issuer-cert:sha256:" HEX, NULL, &arena, &list));
+    /* the same digest in the other role is another pin */
+    assert_null(pin_parse(A, NULL, &arena, &list));
+    assert_int_equal(list.count, 3);
+    assert_int_equal(list.items[0].role, PIN_ISSUER);
+    assert_int_equal(list.items[0].kind, PIN_KEY);
+    assert_string_equal(list.items[0].text, "issuer:" A);
+    assert_string_equal(pin_label(&list.items[0]), "ours");
+    assert_int_equal(list.items[1].role, PIN_ISSUER);
+    assert_int_equal(list.items[1].kind, PIN_CERT);
+    assert_memory_equal(list.items[1].text, "issuer-cert:sha256:00112233", 27);
+    assert_int_equal(list.items[2].role, PIN_SERVER);
+    assert_ptr_equal(pin_first(&list, PIN_SERVER), &list.items[2]);
+    assert_false(pin_equal(&list.items[0], &list.items[2]));
+    assert_non_null(pin_parse("issuer:" A, NULL, &arena, &list));
+    assert_int_equal(list.count, 3);
+
+    temp_text("ca.pem", certs_pem(ca.x509));
+    temp_text("leaf.pem", certs_pem(leaf.x509));
+    assert_null(pin_parse("issuer-cert:ca.pem", temp_dir(), &arena, &list));
+    assert_int_equal(list.items[3].role, PIN_ISSUER);
+    assert_int_equal(list.items[3].kind, PIN_CERT);
+    assert_true(list.items[3].der_len > 0);
+    assert_string_equal(list.items[3].subject, "CN=Example CA");
+    refuse("issuer-cert:leaf.pem", "no CA");
+    refuse("issuer:ca.pem", "issuer-cert:FILE");
+    refuse("issuer:" A ";" A, "each a value of its own");
+    refuse("issuer-cert:sha1:00", "SHA-256");
+    refuse("issuer-cert:", "missing");
 }
 
 static void until_and_name_stand_in_any_order_once(void **state)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "certs.h"
+#include "engine/trust.h"
 #include "help.h"
 
 #define PIN "pin = sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg=\n"
@@ -123,7 +124,7 @@ static void *hold_and_release(void *arg)
     for (i = 0; i < 20000; i++) {
         snapshot_hold(s);
         stats_add(&s->sections[0].stats->open, 1);
-        stats_opened(s->sections[0].stats, i % 2 ? "one" : "other");
+        stats_opened(s->sections[0].stats, i % 2 ? "one" : "other", "CN=server", 0);
         stats_add(&s->sections[0].stats->sent, 3);
         stats_ended(s->sections[0].stats, i % 2 ? REASON_OK : REASON_TLS);
         snapshot_release(s);
@@ -159,7 +160,7 @@ static void a_reload_loses_what_was_counted(void **state)
 
     (void)state;
     stats_add(&kept->sent, 1000);
-    stats_opened(kept, "today");
+    stats_opened(kept, "today", "CN=server", 0);
     stats_add(&snapshot_find(old, "a.example")->stats->sent, 7);
 
     /* by name, wherever it stands and whatever else has changed */
@@ -365,7 +366,9 @@ static void an_observer_trusts(void **state)
     assert_int_equal(problems.count, 0);
     assert_int_equal(s->count, 1);
     assert_non_null(s->sections[0].tls);
-    trust_judge(s->sections[0].trust, server.x509, NULL, CERTS_NOW, &verdict);
+    trust_judge(s->sections[0].trust,
+                &(struct trust_evidence){.leaf = server.x509, .sent = NULL, .complete = true},
+                CERTS_NOW, &verdict);
     assert_false(verdict.trusted);
     assert_int_equal(verdict.reason, REASON_OBSERVED);
     trust_verdict_free(&verdict);
@@ -376,7 +379,9 @@ static void an_observer_trusts(void **state)
     assert_null(pin_parse(certs_key_pin(&server), NULL, &config->arena, &section->pins));
     s = snapshot_new(config, NULL, &problems);
     assert_non_null(s);
-    trust_judge(s->sections[0].trust, server.x509, NULL, CERTS_NOW, &verdict);
+    trust_judge(s->sections[0].trust,
+                &(struct trust_evidence){.leaf = server.x509, .sent = NULL, .complete = true},
+                CERTS_NOW, &verdict);
     assert_true(verdict.trusted);
     trust_verdict_free(&verdict);
     snapshot_release(s);
@@ -397,7 +402,7 @@ static void the_last_failure_is_an_end_in_order(void **state)
     assert_int_equal(at, 0);
 
     stats_add(&s->open, 3);
-    stats_opened(s, "today");
+    stats_opened(s, "today", "CN=server", 0);
     stats_ended(s, REASON_OK);
     stats_last(s, pin, &reason, &at);
     assert_string_equal(pin, "today");
@@ -431,11 +436,11 @@ static void a_long_pin_overruns_its_place(void **state)
     (void)state;
     memset(text, 'x', sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
-    stats_opened(s, text);
+    stats_opened(s, text, "CN=server", 0);
     stats_last(s, pin, &reason, &at);
     assert_int_equal(strlen(pin), STATS_TEXT_SIZE - 1);
     assert_int_equal(strspn(pin, "x"), STATS_TEXT_SIZE - 1);
-    stats_opened(s, "");
+    stats_opened(s, "", "CN=server", 0);
     stats_last(s, pin, &reason, &at);
     assert_string_equal(pin, "");
     stats_release(s);

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "certs.h"
+#include "engine/anchors.h"
+#include "engine/presented.h"
 #include "engine/tlsctx.h"
 #include "help.h"
 
@@ -18,7 +20,7 @@
 
 static struct cert pinned, other, weak;
 static struct tlsctx_set *contexts;
-static struct trust_stores *stores;
+static struct anchors *stores;
 
 /* What a test wants of the two sides. */
 struct scene {
@@ -34,10 +36,10 @@ struct scene {
 };
 
 /* An engine, the server it talks to, and what goes between them. */
-struct wire {
+struct channel {
     struct config *config;
-    struct trust_policy *policy;
-    struct tls_scratch own_scratch, *scratch;
+    struct policy *policy;
+    struct wire_scratch own_scratch, *scratch;
     struct tls *tls;
     SSL_CTX *server_ctx;
     SSL *server;
@@ -83,9 +85,9 @@ static SSL_CTX *careless_context(void)
     return ctx;
 }
 
-static struct wire *wire_new(const struct scene *scene, struct tls_scratch *shared)
+static struct channel *wire_new(const struct scene *scene, struct wire_scratch *shared)
 {
-    struct wire *w = calloc(1, sizeof(*w));
+    struct channel *w = calloc(1, sizeof(*w));
     const struct cert *c = scene->server ? scene->server : &pinned;
     struct problems problems = {0};
     char text[1024];
@@ -99,8 +101,8 @@ static struct wire *wire_new(const struct scene *scene, struct tls_scratch *shar
     w->config = config_parse("x.conf", text, strlen(text), &problems);
     if (problems.count)
         fail_msg("%s", problems.items[0].text);
-    w->policy = scene->observe ? trust_policy_observe(w->config->sections[0])
-                               : trust_policy_new(w->config->sections[0], stores, &problems);
+    w->policy = scene->observe ? policy_observe(w->config->sections[0])
+                               : policy_new(w->config->sections[0], stores, NULL, &problems);
     ctx = scene->careless ? careless_context()
                           : tlsctx_get(contexts, &w->config->sections[0]->tls, &problems);
     assert_non_null(w->policy);
@@ -108,7 +110,7 @@ static struct wire *wire_new(const struct scene *scene, struct tls_scratch *shar
     w->scratch = shared ? shared : &w->own_scratch;
     if (!shared)
         w->own_scratch.bytes = malloc(TLS_RECORDS_SIZE);
-    w->tls = tls_new(ctx, w->config->sections[0], w->policy, w->scratch);
+    w->tls = tls_new(ctx, w->config->sections[0], w->policy, w->scratch, NULL);
     assert_non_null(w->tls);
     if (scene->careless)
         SSL_CTX_free(ctx); /* the connection has its own reference */
@@ -138,10 +140,10 @@ static struct wire *wire_new(const struct scene *scene, struct tls_scratch *shar
     return w;
 }
 
-static void wire_free(struct wire *w)
+static void wire_free(struct channel *w)
 {
     tls_free(w->tls);
-    trust_policy_free(w->policy);
+    policy_free(w->policy);
     config_free(w->config);
     free(w->own_scratch.bytes);
     SSL_free(w->server);
@@ -151,7 +153,7 @@ static void wire_free(struct wire *w)
 }
 
 /* The engine's records to the server, which reads what it can. */
-static void carry(struct wire *w)
+static void carry(struct channel *w)
 {
     const uint8_t *bytes;
     size_t n = tls_take_records(w->tls, &bytes);
@@ -169,7 +171,7 @@ static void carry(struct wire *w)
 }
 
 /* Lets the engine use up what it was given, or the end. */
-static void turn(struct wire *w)
+static void turn(struct channel *w)
 {
     size_t n;
 
@@ -192,7 +194,7 @@ static void turn(struct wire *w)
     } while (w->result == TLS_OK);
 }
 
-static void put(struct wire *w, const void *bytes, size_t n)
+static void put(struct channel *w, const void *bytes, size_t n)
 {
     /* of the exact size, so that a sanitizer sees one byte too far */
     uint8_t *copy = malloc(n ? n : 1);
@@ -207,13 +209,13 @@ static void put(struct wire *w, const void *bytes, size_t n)
     free(copy);
 }
 
-static bool is_over(const struct wire *w)
+static bool is_over(const struct channel *w)
 {
     return w->result != TLS_MORE && w->result != TLS_OK;
 }
 
 /* What the server has to say, in pieces. */
-static void pump(struct wire *w)
+static void pump(struct channel *w)
 {
     uint8_t bytes[1 << 16];
     size_t n;
@@ -229,15 +231,15 @@ static void pump(struct wire *w)
     }
 }
 
-static void start(struct wire *w)
+static void start(struct channel *w)
 {
     turn(w);
     pump(w);
 }
 
-static struct wire *opened(const struct scene *scene)
+static struct channel *opened(const struct scene *scene)
 {
-    struct wire *w = wire_new(scene, NULL);
+    struct channel *w = wire_new(scene, NULL);
     const char *detail;
 
     start(w);
@@ -250,7 +252,7 @@ static struct wire *opened(const struct scene *scene)
     return w;
 }
 
-static void expect_failure(struct wire *w, enum reason reason, const char *part)
+static void expect_failure(struct channel *w, enum reason reason, const char *part)
 {
     const char *detail;
 
@@ -260,7 +262,7 @@ static void expect_failure(struct wire *w, enum reason reason, const char *part)
 }
 
 /* Nothing gets through a connection that has failed. */
-static void expect_shut(struct wire *w)
+static void expect_shut(struct channel *w)
 {
     static const uint8_t secret[] = "GET /secret";
     const uint8_t *bytes;
@@ -291,7 +293,7 @@ static void bytes_pass_both_ways_however_they_are_cut(void **state)
         data[i] = (uint8_t)(i * 31 + i / 251);
     for (v = 0; v < COUNT(versions); v++) {
         for (c = 0; c < COUNT(chunks); c++) {
-            struct wire *w = opened(&(struct scene){.version = versions[v], .chunk = chunks[c]});
+            struct channel *w = opened(&(struct scene){.version = versions[v], .chunk = chunks[c]});
 
             assert_string_equal(tls_version(w->tls), v ? "TLSv1.3" : "TLSv1.2");
             assert_non_null(tls_cipher(w->tls));
@@ -317,7 +319,7 @@ static void bytes_pass_both_ways_however_they_are_cut(void **state)
 static void a_whole_turn_fits(void **state)
 {
     uint8_t *data = calloc(1, TLS_TURN_SIZE);
-    struct wire *w = opened(&(struct scene){0});
+    struct channel *w = opened(&(struct scene){0});
     const uint8_t *bytes;
 
     (void)state;
@@ -343,7 +345,7 @@ static void a_megabyte_goes_each_way_in_whole_turns(void **state)
     for (i = 0; i < size; i++)
         data[i] = (uint8_t)random_next(&seed);
     for (v = 0; v < COUNT(versions); v++) {
-        struct wire *w = opened(&(struct scene){.version = versions[v]});
+        struct channel *w = opened(&(struct scene){.version = versions[v]});
 
         for (i = done = 0; i < size; i += n) {
             n = size - i < TLS_TURN_SIZE ? size - i : TLS_TURN_SIZE;
@@ -387,7 +389,7 @@ static void a_megabyte_goes_each_way_in_whole_turns(void **state)
 static void records_that_nobody_takes_do_not_pile_up(void **state)
 {
     uint8_t *data = calloc(1, TLS_TURN_SIZE);
-    struct wire *w = opened(&(struct scene){0});
+    struct channel *w = opened(&(struct scene){0});
 
     (void)state;
     assert_non_null(data);
@@ -408,7 +410,7 @@ static void gates_are_shut_before_trust(void **state)
     /* at each point of the handshake, one byte after the other */
     for (v = 0; v < COUNT(versions); v++) {
         for (when = 0; when < 1500; when += 53) {
-            struct wire *w = wire_new(&(struct scene){.version = versions[v], .chunk = 1}, NULL);
+            struct channel *w = wire_new(&(struct scene){.version = versions[v], .chunk = 1}, NULL);
             uint8_t byte, buf[64];
             const uint8_t *bytes;
             size_t n, i;
@@ -441,7 +443,7 @@ static void gates_are_shut_before_trust(void **state)
 /* OpenSSL would start the handshake by itself, and with early data say more than hello. */
 static void gates_are_shut_before_the_handshake_starts(void **state)
 {
-    struct wire *w = wire_new(&(struct scene){0}, NULL);
+    struct channel *w = wire_new(&(struct scene){0}, NULL);
 
     (void)state;
     expect_shut(w);
@@ -455,7 +457,7 @@ static void another_key_is_refused_and_the_server_is_told(void **state)
     (void)state;
     for (v = 0; v < COUNT(versions); v++) {
         for (c = 0; c < COUNT(chunks); c++) {
-            struct wire *w = wire_new(
+            struct channel *w = wire_new(
                 &(struct scene){.version = versions[v], .chunk = chunks[c], .server = &other},
                 NULL);
 
@@ -468,7 +470,7 @@ static void another_key_is_refused_and_the_server_is_told(void **state)
             assert_true(SSL_get_shutdown(w->server) & SSL_RECEIVED_SHUTDOWN);
             assert_false(SSL_is_init_finished(w->server));
             expect_shut(w);
-            assert_int_equal(trust_chain_length(tls_verdict(w->tls)), 1);
+            assert_int_equal(presented_length(tls_verdict(w->tls)), 1);
             wire_free(w);
         }
     }
@@ -483,7 +485,7 @@ static void a_refusal_keeps_its_own_reason(void **state)
         {"also_check = name\nverify_name = x.example", REASON_NAME},
         {"verify = pin+pki\nca_file = other.pem", REASON_PKI},
     };
-    struct wire *w;
+    struct channel *w;
     char text[256];
     size_t i;
 
@@ -520,7 +522,7 @@ static void a_certificate_without_its_key_is_refused(void **state)
     const size_t n = certs_der(pinned.x509, &right);
     struct cert impostor;
     uint8_t bytes[1 << 14], *at;
-    struct wire *w;
+    struct channel *w;
     int got, tries;
 
     (void)state;
@@ -552,8 +554,8 @@ static void a_flight_with_one_bit_changed_opens_nothing(void **state)
 
     (void)state;
     for (v = 0; v < COUNT(versions); v++) {
-        struct wire *w = wire_new(&(struct scene){.version = versions[v], .chunk = CHUNK_RANDOM},
-                                  NULL);
+        struct channel *w = wire_new(&(struct scene){.version = versions[v], .chunk = CHUNK_RANDOM},
+                                     NULL);
         uint8_t bytes[1 << 14];
         int n, i;
 
@@ -586,7 +588,7 @@ static void a_flight_with_one_bit_changed_opens_nothing(void **state)
 
 static void the_last_flight_and_the_first_data_in_one_read_are_both_taken(void **state)
 {
-    struct wire *w = wire_new(&(struct scene){.version = TLS1_3_VERSION}, NULL);
+    struct channel *w = wire_new(&(struct scene){.version = TLS1_3_VERSION}, NULL);
     uint8_t bytes[1 << 14];
     const uint8_t *out;
     size_t sent;
@@ -634,7 +636,7 @@ static void a_clean_end_is_told_from_a_truncated_one(void **state)
 
     (void)state;
     for (v = 0; v < COUNT(versions); v++) {
-        struct wire *w = opened(&(struct scene){.version = versions[v], .chunk = 1});
+        struct channel *w = opened(&(struct scene){.version = versions[v], .chunk = 1});
 
         SSL_write(w->server, "last", 4);
         SSL_shutdown(w->server);
@@ -663,7 +665,7 @@ static void a_clean_end_is_told_from_a_truncated_one(void **state)
 /* Half a record and the end: what was whole is delivered, the rest never is. */
 static void an_end_inside_of_a_record_is_a_truncation(void **state)
 {
-    struct wire *w = opened(&(struct scene){0});
+    struct channel *w = opened(&(struct scene){0});
     uint8_t bytes[4096];
     int n;
 
@@ -684,7 +686,7 @@ static void what_follows_close_notify_is_not_read(void **state)
 
     (void)state;
     for (v = 0; v < COUNT(versions); v++) {
-        struct wire *w = opened(&(struct scene){.version = versions[v]});
+        struct channel *w = opened(&(struct scene){.version = versions[v]});
         uint8_t bytes[4096], late[4096], buf[64];
         int got, after;
 
@@ -712,7 +714,7 @@ static void finishing_leaves_reading_alone(void **state)
 
     (void)state;
     for (v = 0; v < COUNT(versions); v++) {
-        struct wire *w = opened(&(struct scene){.version = versions[v]});
+        struct channel *w = opened(&(struct scene){.version = versions[v]});
 
         tls_finish(w->tls);
         carry(w);
@@ -734,7 +736,7 @@ static void an_end_in_the_handshake_is_a_failure(void **state)
 
     (void)state;
     for (cut = 0; cut < 700; cut += 97) {
-        struct wire *w = wire_new(&(struct scene){0}, NULL);
+        struct channel *w = wire_new(&(struct scene){0}, NULL);
         uint8_t bytes[1024];
 
         turn(w);
@@ -763,7 +765,7 @@ static void what_is_not_tls_is_said(void **state)
     (void)state;
     for (i = 0; i < COUNT(rows); i++) {
         for (c = 0; c < 2; c++) {
-            struct wire *w = wire_new(&(struct scene){0}, NULL);
+            struct channel *w = wire_new(&(struct scene){0}, NULL);
             size_t n;
 
             turn(w);
@@ -783,7 +785,7 @@ static void garbage_never_opens_anything(void **state)
 
     (void)state;
     for (round = 0; round < 200; round++) {
-        struct wire *w = wire_new(&(struct scene){0}, NULL);
+        struct channel *w = wire_new(&(struct scene){0}, NULL);
         uint8_t bytes[300];
         size_t i;
 
@@ -814,7 +816,7 @@ static void damage_after_the_handshake_is_a_failure(void **state)
 
     (void)state;
     for (v = 0; v < COUNT(versions); v++) {
-        struct wire *w = opened(&(struct scene){.version = versions[v]});
+        struct channel *w = opened(&(struct scene){.version = versions[v]});
         uint8_t bytes[4096];
         int n;
 
@@ -832,7 +834,7 @@ static void damage_after_the_handshake_is_a_failure(void **state)
 
 static void an_honest_key_update_is_answered(void **state)
 {
-    struct wire *w = opened(&(struct scene){.version = TLS1_3_VERSION, .chunk = CHUNK_RANDOM});
+    struct channel *w = opened(&(struct scene){.version = TLS1_3_VERSION, .chunk = CHUNK_RANDOM});
     int i;
 
     (void)state;
@@ -858,7 +860,7 @@ static void a_flood_of_key_updates_is_refused(void **state)
 
     (void)state;
     for (c = 0; c < COUNT(chunks); c++) {
-        struct wire *w = opened(&(struct scene){.version = TLS1_3_VERSION, .chunk = chunks[c]});
+        struct channel *w = opened(&(struct scene){.version = TLS1_3_VERSION, .chunk = chunks[c]});
         uint64_t before = w->sent;
         int i;
 
@@ -883,7 +885,7 @@ static void a_flood_of_key_updates_is_refused(void **state)
 static void key_updates_are_earned_by_data(void **state)
 {
     static const uint8_t data[8192];
-    struct wire *w = opened(&(struct scene){.version = TLS1_3_VERSION});
+    struct channel *w = opened(&(struct scene){.version = TLS1_3_VERSION});
     int i;
 
     (void)state;
@@ -905,7 +907,7 @@ static void a_flood_with_a_little_data_is_refused(void **state)
 
     (void)state;
     for (c = 0; c < COUNT(chunks); c++) {
-        struct wire *w = opened(&(struct scene){.version = TLS1_3_VERSION, .chunk = chunks[c]});
+        struct channel *w = opened(&(struct scene){.version = TLS1_3_VERSION, .chunk = chunks[c]});
         uint64_t before = w->sent;
         int i;
 
@@ -924,7 +926,7 @@ static void a_flood_with_a_little_data_is_refused(void **state)
 
 static void a_flood_of_tickets_is_refused(void **state)
 {
-    struct wire *w = opened(&(struct scene){.version = TLS1_3_VERSION});
+    struct channel *w = opened(&(struct scene){.version = TLS1_3_VERSION});
     int i;
 
     (void)state;
@@ -945,7 +947,7 @@ static void a_request_to_renegotiate_gets_nowhere(void **state)
 
     (void)state;
     for (c = 0; c < COUNT(chunks); c++) {
-        struct wire *w = opened(&(struct scene){.version = TLS1_2_VERSION});
+        struct channel *w = opened(&(struct scene){.version = TLS1_2_VERSION});
         uint8_t bytes[1 << 14], buf[64];
         const uint8_t *out;
         size_t n, at, answered = 0;
@@ -997,7 +999,7 @@ static void servers_without_a_certificate_are_refused(void **state)
 
     (void)state;
     for (i = 0; i < COUNT(rows); i++) {
-        struct wire *w = wire_new(&rows[i], NULL);
+        struct channel *w = wire_new(&rows[i], NULL);
 
         start(w);
         if (!is_over(w)) {
@@ -1025,7 +1027,7 @@ static void a_finished_handshake_without_a_certificate_opens_nothing(void **stat
 
     (void)state;
     for (i = 0; i < COUNT(rows); i++) {
-        struct wire *w = wire_new(&rows[i], NULL);
+        struct channel *w = wire_new(&rows[i], NULL);
 
         start(w);
         /* or the test would show nothing */
@@ -1044,14 +1046,15 @@ static void a_server_that_is_only_observed_gets_no_plaintext(void **state)
 
     (void)state;
     for (v = 0; v < COUNT(versions); v++) {
-        struct wire *w = wire_new(&(struct scene){.observe = true, .version = versions[v]}, NULL);
+        struct channel *w = wire_new(&(struct scene){.observe = true, .version = versions[v]},
+                                     NULL);
 
         start(w);
         /* it has proved its key, so that what is shown is its own */
         assert_true(SSL_is_init_finished(w->server));
         expect_failure(w, REASON_OBSERVED, "");
         assert_false(w->open);
-        assert_true(trust_chain_starts_with(tls_verdict(w->tls), pinned.x509));
+        assert_true(presented_starts_with(tls_verdict(w->tls), pinned.x509));
         expect_shut(w);
         wire_free(w);
     }
@@ -1067,7 +1070,7 @@ static void a_handshake_signed_with_sha1_is_refused(void **state)
 {
     const struct cert rsa = certs_make(&(struct cert_order){.key = certs_rsa_key(2048)});
     char text[256];
-    struct wire *w;
+    struct channel *w;
 
     (void)state;
     snprintf(text, sizeof(text), "pin = %s\nsigalgs = RSA+SHA256:RSA+SHA1", certs_key_pin(&rsa));
@@ -1112,15 +1115,15 @@ static void a_certificate_list_without_end_is_refused(void **state)
 
     (void)state;
     for (v = 0; v < COUNT(versions); v++) {
-        struct wire *w = opened(&(struct scene){.version = versions[v], .prepare = send_many});
+        struct channel *w = opened(&(struct scene){.version = versions[v], .prepare = send_many});
 
-        assert_true(trust_chain_length(tls_verdict(w->tls)) > 50);
+        assert_true(presented_length(tls_verdict(w->tls)) > 50);
         wire_free(w);
         w = wire_new(&(struct scene){.version = versions[v], .prepare = send_too_many}, NULL);
         start(w);
         expect_failure(w, REASON_TLS, "");
         assert_false(w->open);
-        assert_int_equal(trust_chain_length(tls_verdict(w->tls)), 0);
+        assert_int_equal(presented_length(tls_verdict(w->tls)), 0);
         expect_shut(w);
         wire_free(w);
     }
@@ -1138,7 +1141,7 @@ static void a_server_that_wants_our_certificate_is_told_of(void **state)
 
     (void)state;
     for (v = 0; v < COUNT(versions); v++) {
-        struct wire *w = wire_new(
+        struct channel *w = wire_new(
             &(struct scene){.version = versions[v], .prepare = ask_for_a_certificate}, NULL);
 
         start(w);
@@ -1154,9 +1157,9 @@ static void a_server_that_wants_our_certificate_is_told_of(void **state)
 /* The records of one connection must never go out on another. */
 static void connections_that_share_a_scratch_never_mix(void **state)
 {
-    struct tls_scratch scratch = {.bytes = malloc(TLS_RECORDS_SIZE)};
-    struct wire *a = wire_new(&(struct scene){0}, &scratch);
-    struct wire *b = wire_new(&(struct scene){0}, &scratch);
+    struct wire_scratch scratch = {.bytes = malloc(TLS_RECORDS_SIZE)};
+    struct channel *a = wire_new(&(struct scene){0}, &scratch);
+    struct channel *b = wire_new(&(struct scene){0}, &scratch);
     const uint8_t *bytes;
     size_t n;
 
@@ -1189,7 +1192,7 @@ static void connections_that_share_a_scratch_never_mix(void **state)
 
 static void the_section_decides_what_is_offered(void **state)
 {
-    struct wire *w = opened(&(struct scene){.keys = "sni = other.example\ntls_max = 1.2"});
+    struct channel *w = opened(&(struct scene){.keys = "sni = other.example\ntls_max = 1.2"});
 
     (void)state;
     assert_string_equal(SSL_get_servername(w->server, TLSEXT_NAMETYPE_host_name), "other.example");
@@ -1211,7 +1214,7 @@ static void the_section_decides_what_is_offered(void **state)
 
 static void a_connection_tells_its_cipher_and_its_pin(void **state)
 {
-    struct wire *w = opened(
+    struct channel *w = opened(
         &(struct scene){.version = TLS1_2_VERSION, .ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256"});
 
     (void)state;
@@ -1225,7 +1228,7 @@ static void a_connection_tells_its_cipher_and_its_pin(void **state)
 static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                        const unsigned char *in, unsigned in_len, void *arg)
 {
-    struct wire *w = arg;
+    struct channel *w = arg;
 
     (void)ssl;
     memcpy(w->seen, in, in_len);
@@ -1237,7 +1240,7 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
 
 static void application_protocols_are_offered_in_order(void **state)
 {
-    struct wire *w = wire_new(&(struct scene){.keys = "alpn = h2\n  http/1.1"}, NULL);
+    struct channel *w = wire_new(&(struct scene){.keys = "alpn = h2\n  http/1.1"}, NULL);
 
     (void)state;
     SSL_CTX_set_alpn_select_cb(w->server_ctx, choose_alpn, w);
@@ -1250,7 +1253,7 @@ static void application_protocols_are_offered_in_order(void **state)
 static void an_alert_of_the_server_is_told(void **state)
 {
     /* no signature algorithm in common */
-    struct wire *w = wire_new(&(struct scene){.keys = "sigalgs = RSA-PSS+SHA256"}, NULL);
+    struct channel *w = wire_new(&(struct scene){.keys = "sigalgs = RSA-PSS+SHA256"}, NULL);
 
     (void)state;
     start(w);
@@ -1274,7 +1277,7 @@ static int setup(void **state)
     other = certs_leaf("DNS:api.example.com", NULL);
     weak = certs_make(&(struct cert_order){.cn = "weak", .key = certs_rsa_key(1024)});
     contexts = tlsctx_set_new();
-    stores = trust_stores_new();
+    stores = anchors_new();
     return 0;
 }
 
@@ -1282,7 +1285,7 @@ static int teardown(void **state)
 {
     (void)state;
     tlsctx_set_free(contexts);
-    trust_stores_free(stores);
+    anchors_free(stores);
     return 0;
 }
 

@@ -7,13 +7,15 @@
 #include <string.h>
 
 #include "certs.h"
+#include "engine/anchors.h"
+#include "engine/presented.h"
 #include "help.h"
 
 #define NOW CERTS_NOW
 
 static struct cert ca, other_ca, sub, leaf, by_sub, twin;
 static EVP_PKEY *weak_key;
-static struct trust_stores *stores;
+static struct anchors *stores;
 
 static struct config *load(const char *text)
 {
@@ -37,13 +39,13 @@ static void judge(const char *keys, const struct presented *p, int64_t now,
     struct problems problems = {0};
     char text[4096];
     struct config *c;
-    struct trust_policy *policy;
+    struct policy *policy;
     STACK_OF(X509) *sent = sk_X509_new_null();
     size_t i;
 
     snprintf(text, sizeof(text), "[api.example.com]\n%s\n", keys);
     c = load(text);
-    policy = trust_policy_new(c->sections[0], stores, &problems);
+    policy = policy_new(c->sections[0], stores, NULL, &problems);
     if (!policy)
         fail_msg("%s", problems.items[0].text);
     sk_X509_push(sent, p->leaf->x509);
@@ -51,15 +53,17 @@ static void judge(const char *keys, const struct presented *p, int64_t now,
         if (p->more[i])
             sk_X509_push(sent, p->more[i]->x509);
     memset(verdict, 0, sizeof(*verdict));
-    trust_judge(policy, p->leaf->x509, sent, now, verdict);
+    trust_judge(policy,
+                &(struct trust_evidence){.leaf = p->leaf->x509, .sent = sent, .complete = true},
+                now, verdict);
     assert_int_equal(verdict->trusted, verdict->reason == REASON_OK);
     assert_int_equal(verdict->trusted, verdict->x509_error == X509_V_OK);
-    assert_true(trust_chain_starts_with(verdict, p->leaf->x509));
+    assert_true(presented_starts_with(verdict, p->leaf->x509));
     if (!verdict->trusted)
         assert_null(verdict->pin);
     verdict->pin = NULL; /* it goes with the configuration */
     sk_X509_free(sent);
-    trust_policy_free(policy);
+    policy_free(policy);
     config_free(c);
     problems_free(&problems);
 }
@@ -412,7 +416,7 @@ static void the_verdict_names_the_pin_that_matched(void **state)
     struct config *c = load(
         keys("[api.example.com]\n%spin = %s name=second\n", pin(&twin), certs_key_pin(&leaf)));
     struct problems problems = {0};
-    struct trust_policy *policy = trust_policy_new(c->sections[0], stores, &problems);
+    struct policy *policy = policy_new(c->sections[0], stores, NULL, &problems);
     STACK_OF(X509) *sent = sk_X509_new_null();
     struct trust_verdict v = {0};
     struct cert_info info;
@@ -422,21 +426,22 @@ static void the_verdict_names_the_pin_that_matched(void **state)
     assert_non_null(policy);
     sk_X509_push(sent, leaf.x509);
     sk_X509_push(sent, ca.x509);
-    trust_judge(policy, leaf.x509, sent, NOW, &v);
+    trust_judge(policy, &(struct trust_evidence){.leaf = leaf.x509, .sent = sent, .complete = true},
+                NOW, &v);
     assert_true(v.trusted);
     assert_string_equal(pin_label(v.pin), "second");
-    assert_int_equal(trust_chain_length(&v), 2);
-    assert_true(trust_chain_describe(&v, 1, &info));
+    assert_int_equal(presented_length(&v), 2);
+    assert_true(presented_describe(&v, 1, &info));
     assert_string_equal(info.subject, "CN=Example CA");
     cert_info_free(&info);
-    assert_false(trust_chain_starts_with(&v, ca.x509));
-    text = trust_chain_pins(&v);
-    assert_string_equal(text, keys("%s %s issuer:%s", certs_key_pin(&leaf), certs_cert_pin(&leaf),
-                                   certs_key_pin(&ca)));
+    assert_false(presented_starts_with(&v, ca.x509));
+    text = presented_pins(&v);
+    assert_string_equal(text, keys("%s %s issuer:%s issuer-%s", certs_key_pin(&leaf),
+                                   certs_cert_pin(&leaf), certs_key_pin(&ca), certs_cert_pin(&ca)));
     free(text);
     trust_verdict_free(&v);
     sk_X509_free(sent);
-    trust_policy_free(policy);
+    policy_free(policy);
     config_free(c);
     problems_free(&problems);
 }
@@ -590,9 +595,9 @@ static void equal_lists_of_anchors_share_a_store(void **state)
                             "ca_file = shared.pem\n"
                             "[c.example]\nhost = api.example.com\nverify = pki\n"
                             "ca_file = shared.pem\nca_file = ca.pem\n");
-    struct trust_stores *own = trust_stores_new();
+    struct anchors *own = anchors_new();
     struct problems problems = {0};
-    struct trust_policy *policies[3];
+    struct policy *policies[3];
     STACK_OF(X509) *sent = sk_X509_new_null();
     struct trust_verdict v;
     size_t i;
@@ -600,37 +605,43 @@ static void equal_lists_of_anchors_share_a_store(void **state)
     (void)state;
     sk_X509_push(sent, leaf.x509);
     temp_text("shared.pem", certs_pem(ca.x509));
-    policies[0] = trust_policy_new(c->sections[0], own, &problems);
+    policies[0] = policy_new(c->sections[0], own, NULL, &problems);
     /* whoever read it again now would find another CA */
     temp_text("shared.pem", certs_pem(other_ca.x509));
-    policies[1] = trust_policy_new(c->sections[1], own, &problems);
-    policies[2] = trust_policy_new(c->sections[2], own, &problems);
-    trust_stores_free(own);
+    policies[1] = policy_new(c->sections[1], own, NULL, &problems);
+    policies[2] = policy_new(c->sections[2], own, NULL, &problems);
+    anchors_free(own);
     assert_int_equal(problems.count, 0);
     for (i = 0; i < 3; i++) {
         assert_non_null(policies[i]);
         memset(&v, 0, sizeof(v));
-        trust_judge(policies[i], leaf.x509, sent, NOW, &v);
+        trust_judge(policies[i],
+                    &(struct trust_evidence){.leaf = leaf.x509, .sent = sent, .complete = true},
+                    NOW, &v);
         assert_true(v.trusted);
         trust_verdict_free(&v);
-        trust_policy_free(policies[i]);
+        policy_free(policies[i]);
     }
     /* a new load sees the new file, and another list is another store */
-    own = trust_stores_new();
-    policies[2] = trust_policy_new(c->sections[2], own, &problems);
-    policies[0] = trust_policy_new(c->sections[0], own, &problems);
+    own = anchors_new();
+    policies[2] = policy_new(c->sections[2], own, NULL, &problems);
+    policies[0] = policy_new(c->sections[0], own, NULL, &problems);
     memset(&v, 0, sizeof(v));
-    trust_judge(policies[0], leaf.x509, sent, NOW, &v);
+    trust_judge(policies[0],
+                &(struct trust_evidence){.leaf = leaf.x509, .sent = sent, .complete = true}, NOW,
+                &v);
     assert_int_equal(v.reason, REASON_PKI);
     trust_verdict_free(&v);
-    trust_judge(policies[2], leaf.x509, sent, NOW, &v);
+    trust_judge(policies[2],
+                &(struct trust_evidence){.leaf = leaf.x509, .sent = sent, .complete = true}, NOW,
+                &v);
     assert_true(v.trusted);
     trust_verdict_free(&v);
-    trust_policy_free(policies[0]);
-    trust_policy_free(policies[2]);
-    trust_stores_free(own);
-    trust_stores_free(NULL);
-    trust_policy_free(NULL);
+    policy_free(policies[0]);
+    policy_free(policies[2]);
+    anchors_free(own);
+    anchors_free(NULL);
+    policy_free(NULL);
     sk_X509_free(sent);
     config_free(c);
 }
@@ -664,20 +675,21 @@ static void a_verdict_starts_refused(void **state)
 {
     struct config *c = load(keys("[api.example.com]\n%s", pin(&leaf)));
     struct problems problems = {0};
-    struct trust_policy *policy = trust_policy_new(c->sections[0], stores, &problems);
+    struct policy *policy = policy_new(c->sections[0], stores, NULL, &problems);
     struct trust_verdict v = {0};
 
     (void)state;
     assert_false(v.trusted);
     assert_int_not_equal(v.reason, REASON_OK);
-    assert_int_equal(trust_chain_length(&v), 0);
+    assert_int_equal(presented_length(&v), 0);
     v.trusted = true; /* left over from whatever was before */
-    trust_judge(policy, NULL, NULL, NOW, &v);
+    trust_judge(policy, &(struct trust_evidence){.leaf = NULL, .sent = NULL, .complete = true}, NOW,
+                &v);
     assert_false(v.trusted);
     assert_int_not_equal(v.reason, REASON_OK);
     assert_int_not_equal(v.x509_error, X509_V_OK);
     trust_verdict_free(&v);
-    trust_policy_free(policy);
+    policy_free(policy);
     config_free(c);
 }
 
@@ -686,29 +698,31 @@ static void a_section_without_pins_trusts_nobody(void **state)
     struct config_section *s;
     struct config *c = config_single("api.example.com", &s);
     struct problems problems = {0};
-    struct trust_policy *policy = trust_policy_new(s, stores, &problems);
+    struct policy *policy = policy_new(s, stores, NULL, &problems);
     STACK_OF(X509) *sent = sk_X509_new_null();
     struct trust_verdict v = {0};
     char *text;
 
     (void)state;
     sk_X509_push(sent, leaf.x509);
-    trust_judge(policy, leaf.x509, sent, NOW, &v);
+    trust_judge(policy, &(struct trust_evidence){.leaf = leaf.x509, .sent = sent, .complete = true},
+                NOW, &v);
     assert_false(v.trusted);
     assert_int_equal(v.reason, REASON_PIN_MISMATCH);
     trust_verdict_free(&v);
-    trust_policy_free(policy);
+    policy_free(policy);
 
-    policy = trust_policy_observe(s);
-    trust_judge(policy, leaf.x509, sent, NOW, &v);
+    policy = policy_observe(s);
+    trust_judge(policy, &(struct trust_evidence){.leaf = leaf.x509, .sent = sent, .complete = true},
+                NOW, &v);
     assert_false(v.trusted);
     assert_int_equal(v.reason, REASON_OBSERVED);
     assert_int_not_equal(v.x509_error, X509_V_OK);
-    text = trust_chain_pki(policy, &v, NOW);
+    text = presented_pki(policy, &v, NOW);
     assert_string_equal(text, "nothing to verify");
     free(text);
     trust_verdict_free(&v);
-    trust_policy_free(policy);
+    policy_free(policy);
     sk_X509_free(sent);
     config_free(c);
 }
@@ -718,20 +732,21 @@ static void an_observer_trusts_nobody(void **state)
 {
     struct config *c = load(
         keys("[api.example.com]\n%sverify = pin+pki\nca_file = ca.pem\n", pin(&leaf)));
-    struct trust_policy *policy = trust_policy_observe(c->sections[0]);
+    struct policy *policy = policy_observe(c->sections[0]);
     STACK_OF(X509) *sent = sk_X509_new_null();
     struct trust_verdict v = {0};
 
     (void)state;
     sk_X509_push(sent, leaf.x509);
     sk_X509_push(sent, ca.x509);
-    trust_judge(policy, leaf.x509, sent, NOW, &v);
+    trust_judge(policy, &(struct trust_evidence){.leaf = leaf.x509, .sent = sent, .complete = true},
+                NOW, &v);
     assert_false(v.trusted);
     assert_null(v.pin);
     assert_int_equal(v.reason, REASON_OBSERVED);
-    assert_int_equal(trust_chain_length(&v), 2);
+    assert_int_equal(presented_length(&v), 2);
     trust_verdict_free(&v);
-    trust_policy_free(policy);
+    policy_free(policy);
     sk_X509_free(sent);
     config_free(c);
 }
@@ -741,7 +756,7 @@ static void a_mismatch_tells_what_the_pki_says(void **state)
 {
     struct config *c = load(keys("[api.example.com]\n%sca_file = ca.pem\n", pin(&other_ca)));
     struct problems problems = {0};
-    struct trust_policy *policy = trust_policy_new(c->sections[0], stores, &problems);
+    struct policy *policy = policy_new(c->sections[0], stores, NULL, &problems);
     const struct cert *const rows[] = {&leaf, &twin};
     static const char *const want[] = {"valid", "at depth 0"};
     size_t i;
@@ -753,15 +768,17 @@ static void a_mismatch_tells_what_the_pki_says(void **state)
         char *text;
 
         sk_X509_push(sent, rows[i]->x509);
-        trust_judge(policy, rows[i]->x509, sent, NOW, &v);
+        trust_judge(policy,
+                    &(struct trust_evidence){.leaf = rows[i]->x509, .sent = sent, .complete = true},
+                    NOW, &v);
         assert_int_equal(v.reason, REASON_PIN_MISMATCH);
-        text = trust_chain_pki(policy, &v, NOW);
+        text = presented_pki(policy, &v, NOW);
         assert_contains(text, want[i]);
         free(text);
         trust_verdict_free(&v);
         sk_X509_free(sent);
     }
-    trust_policy_free(policy);
+    policy_free(policy);
     config_free(c);
 }
 
@@ -778,7 +795,7 @@ static void anchors_that_cannot_be_loaded_are_told_with_their_line(void **state)
         struct config *c = load(keys("[api.example.com]\nverify = pki\n%s\n", rows[i]));
         struct problems problems = {0};
 
-        assert_null(trust_policy_new(c->sections[0], stores, &problems));
+        assert_null(policy_new(c->sections[0], stores, NULL, &problems));
         assert_int_equal(problems.count, 1);
         assert_int_equal(problems.items[0].line, 3);
         assert_string_equal(problems.items[0].file, temp_path("x.conf"));
@@ -798,7 +815,7 @@ static int setup(void **state)
     by_sub = certs_leaf("DNS:api.example.com", &sub);
     twin = certs_leaf("DNS:api.example.com", NULL);
     weak_key = certs_rsa_key(1024);
-    stores = trust_stores_new();
+    stores = anchors_new();
     temp_text("ca.pem", certs_pem(ca.x509));
     return 0;
 }
@@ -806,7 +823,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    trust_stores_free(stores);
+    anchors_free(stores);
     return 0;
 }
 

@@ -1,0 +1,27 @@
+/*
+ * Trust anchors and revocation lists: what the PKI is asked with. Each set of files is loaded once,
+ * however many sections name it.
+ */
+#ifndef ENGINE_ANCHORS_H
+#define ENGINE_ANCHORS_H
+
+#include <stdint.h>
+
+#include "config/config.h"
+#include "config/problems.h"
+
+struct x509_store_st; /* OpenSSL's X509_STORE */
+struct anchors;
+
+struct anchors *anchors_new(void);
+void anchors_free(struct anchors *a);
+
+/*
+ * The store with a section's ca_file, ca_dir (the system's when it names none) and crl_file; it is
+ * the set's, so whoever keeps it takes a reference. digest: SHA-256 over which files those are and
+ * what was in them. NULL after adding to problems what cannot be loaded.
+ */
+struct x509_store_st *anchors_find(struct anchors *a, const struct config_section *section,
+                                   uint8_t digest[32], struct problems *problems);
+
+#endif

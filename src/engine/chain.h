@@ -1,0 +1,51 @@
+/*
+ * Chains: from a server's certificate to a trust anchor. All path building and every check of it
+ * (signatures, dates, CA flags, path lengths, name constraints, purpose, name, revocation lists) is
+ * X509_verify_cert()'s; this module says with what.
+ */
+#ifndef ENGINE_CHAIN_H
+#define ENGINE_CHAIN_H
+
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/policy.h"
+
+struct chain_request {
+    X509 *leaf;
+    STACK_OF(X509) *sent;    /* what came with it */
+    X509_STORE *store;       /* the anchors ... */
+    STACK_OF(X509) *anchors; /* ... or, when not NULL, these alone, roots or not */
+    bool check_crls;         /* of the whole chain, with the store's lists */
+    const char *name;        /* that the certificate must carry: a host name or an IP address */
+    int64_t now;             /* seconds since the epoch */
+};
+
+/* To verify as a policy wants it: by its store, or, where not NULL, to these anchors alone. */
+struct chain_request chain_request(const struct policy *p, X509 *leaf, STACK_OF(X509) *sent,
+                                   STACK_OF(X509) *anchors, int64_t now);
+
+struct chain_result {
+    STACK_OF(X509) *chain; /* the verified chain, the leaf first; NULL: there is none */
+    int error;             /* X509_V_OK, or why not */
+    int depth;             /* where */
+};
+
+/* Builds and verifies. True, with a chain to be freed by chain_free(); or false, error set. */
+bool chain_verify(const struct chain_request *request, struct chain_result *result);
+
+void chain_free(struct chain_result *result);
+
+/* Whether the error means that a key or a signature is too weak. */
+bool chain_is_weakness(int error);
+
+/* How names are compared: X509_check_host(3). */
+#define CHAIN_NAME_FLAGS                                                                           \
+    (X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS)
+
+/* Whether the certificate carries a name, a host's or an IP address. */
+bool chain_name_matches(X509 *leaf, const char *name);
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * Learned pins: keys that were seen first (verify = tofu) or announced by their host (pins_url), in
+ * one file, $state_dir/learned, that people may read and edit:
+ *
+ *     # whatever stands behind a '#' is kept
+ *     section host:port sha256//BASE64 2026-11-26 [from=tofu|pins_url] [until=DATE] [refused]
+ *
+ * The file is the truth. Every change is made under a lock that all processes respect: the file is
+ * read anew, changed, written whole to a temporary file, synced, and renamed; so a crash at any
+ * moment leaves the old or the new file, and nobody's change is lost. What cannot be read is never
+ * written over. Calls may come from any thread; those that change the file wait for the disk.
+ */
+#ifndef ENGINE_LEARNED_H
+#define ENGINE_LEARNED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/cert.h"
+
+/* Longest section name (inih's) and "HOST:PORT", with their NUL. */
+#define LEARNED_SECTION_SIZE 64
+#define LEARNED_PLACE_SIZE 272
+
+/* Keys that one section may have, of all kinds together. */
+#define LEARNED_KEYS_MOST 32
+
+enum learned_origin { LEARNED_TOFU, LEARNED_PINS_URL };
+
+struct learned_key {
+    char section[LEARNED_SECTION_SIZE];
+    char place[LEARNED_PLACE_SIZE]; /* "host:port", "[::1]:443": whose key it is */
+    uint8_t digest[CERT_DIGEST_SIZE];
+    int64_t first_seen; /* the day, in seconds since the epoch */
+    int64_t until;      /* not accepted from this second on; 0: no end */
+    enum learned_origin from;
+    bool refused; /* not accepted: noted for `pinproxy learned accept` */
+};
+
+enum learned_result {
+    LEARNED_DONE,   /* the file was changed */
+    LEARNED_SAME,   /* there was nothing to change */
+    LEARNED_OTHER,  /* another key stands there already; nothing was changed */
+    LEARNED_FAILED, /* *why says what went wrong, with file and line; the caller frees it */
+};
+
+struct learned;
+
+/*
+ * Opens the store in a directory and reads it. A file that is not there is an empty one. With create
+ * the directory is made if it is missing (not its parents). NULL with *why, which the caller frees:
+ * "FILE:LINE: what is wrong and what would be right".
+ */
+struct learned *learned_open(const char *dir, bool create, char **why);
+
+struct learned *learned_hold(struct learned *l);
+void learned_release(struct learned *l); /* l may be NULL */
+
+const char *learned_dir(const struct learned *l);
+
+/*
+ * Reads the file anew if it is not the one that was read last. True when its keys have changed. A
+ * file that cannot be read leaves the keys as they were, and *why says so (once for each state of
+ * the file; NULL otherwise).
+ */
+bool learned_refresh(struct learned *l, char **why);
+
+/* A number that is another whenever the keys have changed, by whomever. */
+uint64_t learned_generation(const struct learned *l);
+
+/*
+ * The keys of a section at a place, those refused among them, as the file has them now (refreshed;
+ * a file that has become unreadable leaves the last good ones). Returns how many.
+ */
+size_t learned_find(struct learned *l, const char *section, const char *place,
+                    struct learned_key out[LEARNED_KEYS_MOST]);
+
+/* Every key, in the order of the file, in an array that the caller frees. */
+struct learned_key *learned_list(struct learned *l, size_t *count);
+
+/* First use: keeps a key, unless the section has one from tofu at that place. now: seconds. */
+enum learned_result learned_keep(struct learned *l, const char *section, const char *place,
+                                 const uint8_t digest[CERT_DIGEST_SIZE], int64_t now, char **why);
+
+/* Notes a key that was refused, in place of the one noted before for the section. */
+enum learned_result learned_note_refused(struct learned *l, const char *section, const char *place,
+                                         const uint8_t digest[CERT_DIGEST_SIZE], int64_t now,
+                                         char **why);
+
+/*
+ * What the host announced (pins_url) replaces what it announced before, and nothing else. Keys that
+ * stay keep their first_seen. count 0: it announces none any more.
+ */
+enum learned_result learned_announce(struct learned *l, const char *section, const char *place,
+                                     const uint8_t (*digests)[CERT_DIGEST_SIZE], size_t count,
+                                     int64_t until, int64_t now, char **why);
+
+/* Forgets every key of a section, at whichever place. */
+enum learned_result learned_forget(struct learned *l, const char *section, char **why);
+
+/*
+ * Makes the refused key of a section the accepted one: those from tofu at its place go. LEARNED_SAME
+ * when there is none; else *key is the accepted one.
+ */
+enum learned_result learned_accept(struct learned *l, const char *section, int64_t now,
+                                   struct learned_key *key, char **why);
+
+#endif

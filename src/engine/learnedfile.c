@@ -1,0 +1,429 @@
+#include "engine/learnedfile.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "base/units.h"
+#include "config/pin.h"
+
+#define LINE_MOST 1024
+
+static const char *const origins[] = {"tofu", "pins_url"};
+
+/* The fields of one line while they are read. */
+struct reading {
+    char *rest;
+    struct learned_key *key;
+    bool has_from, has_until;
+};
+
+static const char *copy(char *out, size_t size, const char *word, const char *hint)
+{
+    if (!word || strlen(word) >= size)
+        return hint;
+    memcpy(out, word, strlen(word) + 1);
+    return NULL;
+}
+
+static const char *read_place(struct learned_key *k, const char *word)
+{
+    static const char hint[] = "expected host:port behind the section";
+    const char *colon = word ? strrchr(word, ':') : NULL;
+    long port;
+
+    if (!colon || colon == word || units_number(colon + 1, 1, 65535, &port))
+        return hint;
+    return copy(k->place, sizeof(k->place), word, hint);
+}
+
+/* The pin's grammar is the configuration's. */
+static const char *read_pin(struct learned_key *k, const char *word)
+{
+    static const char hint[] = "expected sha256// and 44 characters of base64 behind host:port";
+    struct pin_list list = {0};
+    struct arena arena = {0};
+    const char *why = hint;
+
+    if (word && strncmp(word, "sha256//", 8) == 0 && !strchr(word, ';')
+        && !pin_parse(word, NULL, &arena, &list)) {
+        memcpy(k->digest, list.items[0].digest, CERT_DIGEST_SIZE);
+        why = NULL;
+    }
+    arena_free(&arena);
+    return why;
+}
+
+static const char *read_origin(struct reading *r, const char *word)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(origins) / sizeof(origins[0]); i++) {
+        if (strcmp(word, origins[i]) != 0)
+            continue;
+        r->key->from = (enum learned_origin)i;
+        return NULL;
+    }
+    return "expected from=tofu or from=pins_url";
+}
+
+/* What may stand behind the date, each once, in any order. */
+static const char *read_option(struct reading *r, const char *word)
+{
+    static const char twice[] = "the same word stands twice";
+
+    if (strncmp(word, "from=", 5) == 0) {
+        if (r->has_from)
+            return twice;
+        r->has_from = true;
+        return read_origin(r, word + 5);
+    }
+    if (strncmp(word, "until=", 6) == 0) {
+        if (r->has_until)
+            return twice;
+        r->has_until = true;
+        return units_date(word + 6, &r->key->until) ? "expected until=YYYY-MM-DD" : NULL;
+    }
+    if (strcmp(word, "refused") == 0) {
+        if (r->key->refused)
+            return twice;
+        r->key->refused = true;
+        return NULL;
+    }
+    return "expected from=, until=, refused or a comment behind the date";
+}
+
+static const char *read_fields(struct reading *r)
+{
+    struct learned_key *k = r->key;
+    char *word;
+    const char *why = copy(k->section, sizeof(k->section), strtok_r(r->rest, " \t", &r->rest),
+                           "the section's name is too long");
+
+    if (!why)
+        why = read_place(k, strtok_r(NULL, " \t", &r->rest));
+    if (!why)
+        why = read_pin(k, strtok_r(NULL, " \t", &r->rest));
+    if (why)
+        return why;
+    word = strtok_r(NULL, " \t", &r->rest);
+    if (!word || units_date(word, &k->first_seen))
+        return "expected the day on which the key was first seen, YYYY-MM-DD, behind the pin";
+    while (!why && (word = strtok_r(NULL, " \t", &r->rest)))
+        why = read_option(r, word);
+    if (!why && k->refused && k->from == LEARNED_PINS_URL)
+        return "a key from pins_url is never refused: take one of the two words away";
+    return why;
+}
+
+/* Where a comment begins: a '#' at the beginning of a word; the end of the text if there is none. */
+static size_t comment_start(const char *text)
+{
+    size_t i;
+
+    for (i = 0; text[i]; i++)
+        if (text[i] == '#' && (i == 0 || isblank((unsigned char)text[i - 1])))
+            break;
+    return i;
+}
+
+static const char *read_line(struct learnedfile_line *line)
+{
+    const size_t end = comment_start(line->text);
+    struct reading r = {.key = &line->key};
+    char *fields;
+    const char *why;
+
+    if (strspn(line->text, " \t\r") >= end)
+        return NULL; /* nothing but a comment */
+    line->is_key = true;
+    fields = xstrndup(line->text, end);
+    /* a file that went through an editor of another system */
+    if (end == strlen(line->text) && fields[end - 1] == '\r')
+        fields[end - 1] = '\0';
+    r.rest = fields;
+    why = read_fields(&r);
+    free(fields);
+    return why;
+}
+
+static bool same_key(const struct learned_key *a, const struct learned_key *b)
+{
+    return strcasecmp(a->place, b->place) == 0 && a->from == b->from
+           && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0;
+}
+
+/* What a line may not say after those before it. */
+static const char *check_against(const struct learnedfile *f, const struct learned_key *k)
+{
+    size_t i, of_section = 0;
+
+    for (i = 0; i + 1 < f->count; i++) {
+        const struct learned_key *other = &f->lines[i].key;
+
+        if (!f->lines[i].is_key || strcasecmp(other->section, k->section) != 0)
+            continue;
+        of_section++;
+        if (same_key(other, k))
+            return "the same key stands here already: take one of the lines away";
+        if (other->refused && k->refused)
+            return "the section has another refused key already: take one of the lines away";
+    }
+    return of_section >= LEARNED_KEYS_MOST ? "the section has too many keys" : NULL;
+}
+
+static struct learnedfile_line *append(struct learnedfile *f, char *text)
+{
+    struct learnedfile_line *line;
+
+    /* doubles, as the arena does */
+    if ((f->count & (f->count - 1)) == 0)
+        f->lines = xrealloc(f->lines, (f->count ? f->count * 2 : 1) * sizeof(*f->lines));
+    line = &f->lines[f->count++];
+    memset(line, 0, sizeof(*line));
+    line->text = text;
+    return line;
+}
+
+char *learnedfile_parse(const char *text, size_t len, struct learnedfile *f, unsigned *number)
+{
+    const char *end = text + len, *why = NULL, *newline;
+
+    memset(f, 0, sizeof(*f));
+    for (*number = 1; text < end; text = newline + 1, ++*number) {
+        const size_t n = (size_t)((newline = memchr(text, '\n', (size_t)(end - text)))
+                                      ? newline - text
+                                      : end - text);
+        struct learnedfile_line *line;
+
+        if (memchr(text, '\0', n))
+            why = "a NUL byte: this is no text";
+        else if (n > LINE_MOST)
+            why = "the line is too long";
+        if (why)
+            break;
+        line = append(f, xstrndup(text, n));
+        why = read_line(line);
+        if (!why && line->is_key)
+            why = check_against(f, &line->key);
+        if (why || !newline)
+            break;
+    }
+    if (!why)
+        return NULL;
+    learnedfile_free(f);
+    return xstrdup(why);
+}
+
+void learnedfile_print(const struct learnedfile *f, struct strbuf *out)
+{
+    size_t i;
+
+    for (i = 0; i < f->count; i++)
+        strbuf_addf(out, "%s\n", f->lines[i].text);
+}
+
+void learnedfile_free(struct learnedfile *f)
+{
+    size_t i;
+
+    for (i = 0; i < f->count; i++)
+        free(f->lines[i].text);
+    free(f->lines);
+    memset(f, 0, sizeof(*f));
+}
+
+/* Changes. */
+
+/* Writes the line anew from its key, when that has been changed; a comment behind it stays. */
+static void update(struct learnedfile_line *line)
+{
+    const struct learned_key *k = &line->key;
+    char pin[PIN_KEY_TEXT_SIZE], seen[UNITS_DATE_SIZE], until[UNITS_DATE_SIZE];
+    const char *comment = line->text ? line->text + comment_start(line->text) : "";
+    char *text;
+
+    pin_format_key(k->digest, pin);
+    units_format_date(k->first_seen, seen);
+    units_format_date(k->until, until);
+    text = xasprintf("%s %s %s %s from=%s%s%s%s%s%s", k->section, k->place, pin, seen,
+                     origins[k->from], k->until ? " until=" : "", k->until ? until : "",
+                     k->refused ? " refused" : "", *comment ? " " : "", comment);
+    free(line->text);
+    line->text = text;
+}
+
+static void drop(struct learnedfile *f, size_t index)
+{
+    struct learnedfile kept = {0};
+    size_t i;
+
+    /* rather than moving lines up: append() wants to know how long the array is by its count */
+    for (i = 0; i < f->count; i++) {
+        if (i == index)
+            free(f->lines[i].text);
+        else
+            *append(&kept, NULL) = f->lines[i];
+    }
+    free(f->lines);
+    *f = kept;
+}
+
+static bool is_of(const struct learnedfile_line *line, const char *section)
+{
+    return line->is_key && strcasecmp(line->key.section, section) == 0;
+}
+
+/* One more key at the end, if the section may have it. */
+static enum learned_result add(struct learnedfile *f, const struct learned_key *key)
+{
+    struct learnedfile_line *line;
+    size_t n = 0, i;
+
+    for (i = 0; i < f->count; i++)
+        n += is_of(&f->lines[i], key->section);
+    if (n >= LEARNED_KEYS_MOST)
+        return LEARNED_FAILED;
+    line = append(f, NULL);
+    line->is_key = true;
+    line->key = *key;
+    update(line);
+    return LEARNED_DONE;
+}
+
+/* Takes out what is refused of a section; where digest is not NULL, only if it is that key. */
+static void drop_refused(struct learnedfile *f, const char *section, const uint8_t *digest)
+{
+    size_t i;
+
+    for (i = f->count; i-- > 0;) {
+        const struct learned_key *k = &f->lines[i].key;
+
+        if (is_of(&f->lines[i], section) && k->refused
+            && (!digest || memcmp(k->digest, digest, CERT_DIGEST_SIZE) == 0))
+            drop(f, i);
+    }
+}
+
+/* Whether the very key stands there already, accepted or refused. */
+static bool stands(const struct learnedfile *f, const struct learned_key *key)
+{
+    size_t i;
+
+    for (i = 0; i < f->count; i++)
+        if (is_of(&f->lines[i], key->section) && same_key(&f->lines[i].key, key))
+            return true;
+    return false;
+}
+
+enum learned_result learnedfile_keep(struct learnedfile *f, const struct learned_key *key)
+{
+    size_t i;
+
+    for (i = 0; i < f->count; i++) {
+        const struct learned_key *k = &f->lines[i].key;
+
+        if (is_of(&f->lines[i], key->section) && strcasecmp(k->place, key->place) == 0
+            && k->from == LEARNED_TOFU && !k->refused)
+            return memcmp(k->digest, key->digest, CERT_DIGEST_SIZE) == 0 ? LEARNED_SAME
+                                                                         : LEARNED_OTHER;
+    }
+    drop_refused(f, key->section, key->digest);
+    return add(f, key);
+}
+
+enum learned_result learnedfile_refuse(struct learnedfile *f, const struct learned_key *key)
+{
+    struct learned_key refused = *key;
+
+    if (stands(f, key))
+        return LEARNED_SAME;
+    drop_refused(f, key->section, NULL);
+    refused.refused = true;
+    return add(f, &refused);
+}
+
+static const struct learned_key *find(const struct learned_key *key, const struct learned_key *keys,
+                                      size_t count)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        if (same_key(key, &keys[i]))
+            return &keys[i];
+    return NULL;
+}
+
+enum learned_result learnedfile_announce(struct learnedfile *f, const char *section,
+                                         const struct learned_key *keys, size_t count)
+{
+    enum learned_result result = LEARNED_SAME;
+    size_t i;
+
+    for (i = f->count; i-- > 0;) {
+        struct learnedfile_line *line = &f->lines[i];
+        const struct learned_key *again;
+
+        if (!is_of(line, section) || line->key.from != LEARNED_PINS_URL)
+            continue;
+        again = find(&line->key, keys, count);
+        if (again && again->until == line->key.until)
+            continue;
+        result = LEARNED_DONE;
+        if (again) {
+            line->key.until = again->until;
+            update(line);
+        } else {
+            drop(f, i);
+        }
+    }
+    for (i = 0; i < count; i++) {
+        if (stands(f, &keys[i]))
+            continue;
+        result = add(f, &keys[i]);
+        if (result == LEARNED_FAILED)
+            break;
+    }
+    return result;
+}
+
+enum learned_result learnedfile_forget(struct learnedfile *f, const char *section)
+{
+    enum learned_result result = LEARNED_SAME;
+    size_t i;
+
+    for (i = f->count; i-- > 0;) {
+        if (!is_of(&f->lines[i], section))
+            continue;
+        drop(f, i);
+        result = LEARNED_DONE;
+    }
+    return result;
+}
+
+enum learned_result learnedfile_accept(struct learnedfile *f, const char *section, int64_t today,
+                                       struct learned_key *key)
+{
+    size_t i;
+
+    for (i = 0; i < f->count; i++)
+        if (is_of(&f->lines[i], section) && f->lines[i].key.refused)
+            break;
+    if (i == f->count)
+        return LEARNED_SAME;
+    f->lines[i].key.refused = false;
+    f->lines[i].key.first_seen = today;
+    update(&f->lines[i]);
+    *key = f->lines[i].key;
+    /* in place of those that were accepted until now */
+    for (i = f->count; i-- > 0;) {
+        const struct learned_key *k = &f->lines[i].key;
+
+        if (is_of(&f->lines[i], section) && k->from == LEARNED_TOFU && !same_key(k, key)
+            && strcasecmp(k->place, key->place) == 0)
+            drop(f, i);
+    }
+    return LEARNED_DONE;
+}

@@ -1,0 +1,48 @@
+/*
+ * The file of learned pins as text: lines to keys and back. What is not changed is written as it was
+ * read, comments and all. The grammar is that of learned.h; bytes in, bytes out, no file is touched.
+ */
+#ifndef ENGINE_LEARNEDFILE_H
+#define ENGINE_LEARNEDFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/strbuf.h"
+#include "engine/learned.h"
+
+struct learnedfile_line {
+    char *text;             /* as it stands, without its newline */
+    bool is_key;            /* or a comment, or blank */
+    struct learned_key key; /* what it says */
+};
+
+struct learnedfile {
+    struct learnedfile_line *lines;
+    size_t count;
+};
+
+/*
+ * Reads a text. NULL with *f filled in, to be freed with learnedfile_free(); or what is wrong, and
+ * in which line. The complaint is the caller's to free.
+ */
+char *learnedfile_parse(const char *text, size_t len, struct learnedfile *f, unsigned *line);
+
+/* The text of all lines. */
+void learnedfile_print(const struct learnedfile *f, struct strbuf *out);
+
+void learnedfile_free(struct learnedfile *f);
+
+/*
+ * The changes that learned.h has, made to the lines. LEARNED_FAILED: a section would have too many
+ * keys.
+ */
+enum learned_result learnedfile_keep(struct learnedfile *f, const struct learned_key *key);
+enum learned_result learnedfile_refuse(struct learnedfile *f, const struct learned_key *key);
+enum learned_result learnedfile_announce(struct learnedfile *f, const char *section,
+                                         const struct learned_key *keys, size_t count);
+enum learned_result learnedfile_forget(struct learnedfile *f, const char *section);
+enum learned_result learnedfile_accept(struct learnedfile *f, const char *section, int64_t today,
+                                       struct learned_key *key);
+
+#endif

@@ -1,0 +1,138 @@
+#include "engine/session.h"
+
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+/* Sessions in all, some 5 KB each, and of one section. */
+#define SESSIONS_MOST 1024
+#define SESSIONS_OF_ONE 32
+
+#define LIFETIME 3600
+
+#define BUCKETS 256
+
+struct entry {
+    uint8_t fingerprint[POLICY_FINGERPRINT_SIZE];
+    struct session session;
+    TAILQ_ENTRY(entry) of_bucket; /* newest first */
+    TAILQ_ENTRY(entry) of_all;    /* likewise */
+};
+
+TAILQ_HEAD(entries, entry);
+
+struct session_cache {
+    struct entries buckets[BUCKETS];
+    struct entries all;
+    size_t count;
+};
+
+struct session_cache *session_cache_new(void)
+{
+    struct session_cache *c = calloc(1, sizeof(*c));
+    size_t i;
+
+    if (!c)
+        return NULL;
+    TAILQ_INIT(&c->all);
+    for (i = 0; i < BUCKETS; i++)
+        TAILQ_INIT(&c->buckets[i]);
+    return c;
+}
+
+void session_clear(struct session *s)
+{
+    SSL_SESSION_free(s->tls);
+    free(s->staple);
+    memset(s, 0, sizeof(*s));
+}
+
+/* A fingerprint is a hash already. */
+static struct entries *bucket_of(struct session_cache *c, const uint8_t *fingerprint)
+{
+    return &c->buckets[fingerprint[0] % BUCKETS];
+}
+
+static void drop(struct session_cache *c, struct entry *e)
+{
+    TAILQ_REMOVE(bucket_of(c, e->fingerprint), e, of_bucket);
+    TAILQ_REMOVE(&c->all, e, of_all);
+    c->count--;
+    session_clear(&e->session);
+    free(e);
+}
+
+void session_cache_free(struct session_cache *c)
+{
+    struct entry *e;
+
+    if (!c)
+        return;
+    while ((e = TAILQ_FIRST(&c->all)))
+        drop(c, e);
+    free(c);
+}
+
+/* The oldest of a section that has many, so that a busy one does not push out all others. */
+static void make_room(struct session_cache *c, const uint8_t *fingerprint)
+{
+    struct entry *e, *oldest = NULL;
+    size_t n = 0;
+
+    TAILQ_FOREACH (e, bucket_of(c, fingerprint), of_bucket) {
+        if (memcmp(e->fingerprint, fingerprint, POLICY_FINGERPRINT_SIZE) != 0)
+            continue;
+        oldest = e;
+        n++;
+    }
+    if (n >= SESSIONS_OF_ONE)
+        drop(c, oldest);
+    else if (c->count >= SESSIONS_MOST)
+        drop(c, TAILQ_LAST(&c->all, entries));
+}
+
+void session_put(struct session_cache *c, const uint8_t fingerprint[POLICY_FINGERPRINT_SIZE],
+                 struct session *s)
+{
+    struct entry *e = calloc(1, sizeof(*e));
+
+    if (!e) {
+        session_clear(s);
+        return;
+    }
+    make_room(c, fingerprint);
+    memcpy(e->fingerprint, fingerprint, POLICY_FINGERPRINT_SIZE);
+    e->session = *s;
+    memset(s, 0, sizeof(*s));
+    TAILQ_INSERT_HEAD(bucket_of(c, fingerprint), e, of_bucket);
+    TAILQ_INSERT_HEAD(&c->all, e, of_all);
+    c->count++;
+}
+
+/* A clock that was set back makes a session no younger. */
+static bool is_usable(const struct session *s, int64_t now)
+{
+    return now >= s->established && now - s->established < LIFETIME
+           && SSL_SESSION_is_resumable(s->tls);
+}
+
+bool session_take(struct session_cache *c, const uint8_t fingerprint[POLICY_FINGERPRINT_SIZE],
+                  int64_t now, struct session *out)
+{
+    struct entry *e, *next;
+
+    for (e = TAILQ_FIRST(bucket_of(c, fingerprint)); e; e = next) {
+        next = TAILQ_NEXT(e, of_bucket);
+        if (memcmp(e->fingerprint, fingerprint, POLICY_FINGERPRINT_SIZE) != 0)
+            continue;
+        if (is_usable(&e->session, now)) {
+            *out = e->session;
+            memset(&e->session, 0, sizeof(e->session));
+            drop(c, e);
+            return true;
+        }
+        drop(c, e);
+    }
+    return false;
+}

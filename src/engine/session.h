@@ -1,0 +1,41 @@
+/*
+ * TLS sessions kept for resumption: a cache for each thread. What is kept was trusted when it was
+ * made; whether it still is, whoever resumes it judges anew (tls.c). A session is taken out to be
+ * used, so that a ticket is used once (RFC 8446 appendix C.4), and serves for an hour at most after
+ * the full handshake that it goes back to.
+ */
+#ifndef ENGINE_SESSION_H
+#define ENGINE_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/policy.h"
+
+struct ssl_session_st; /* OpenSSL's SSL_SESSION */
+
+struct session {
+    struct ssl_session_st *tls; /* a reference; NULL: none */
+    uint8_t *staple;            /* the OCSP response of that handshake, or NULL */
+    size_t staple_len;
+    int64_t established; /* the full handshake, in seconds since the epoch */
+};
+
+struct session_cache;
+
+/* NULL when memory is short. */
+struct session_cache *session_cache_new(void);
+void session_cache_free(struct session_cache *c);
+
+/* Takes over a session that was made under this fingerprint (policy.h), or frees it. */
+void session_put(struct session_cache *c, const uint8_t fingerprint[POLICY_FINGERPRINT_SIZE],
+                 struct session *s);
+
+/* Takes the newest one out. False when there is none that can be resumed now. */
+bool session_take(struct session_cache *c, const uint8_t fingerprint[POLICY_FINGERPRINT_SIZE],
+                  int64_t now, struct session *out);
+
+void session_clear(struct session *s);
+
+#endif

@@ -1,0 +1,15 @@
+/*
+ * What an administrator is warned of before it hurts: pins and certificates about to end, and
+ * sections that report instead of refusing.
+ */
+#ifndef PINPROXYD_WARNINGS_H
+#define PINPROXYD_WARNINGS_H
+
+#include <stdint.h>
+
+#include "proxy/snapshot.h"
+
+/* Logs them for every section; to be called at start, at a reload, and once a day. now: seconds. */
+void warnings_log(const struct snapshot *s, int64_t now);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * A change to the learned pins, made off the loop: it waits for a lock and for the disk. An object
+ * of its own, which may outlive whoever asked for it.
+ */
+#ifndef PROXY_KEEP_H
+#define PROXY_KEEP_H
+
+#include <uv.h>
+
+#include "engine/learned.h"
+#include "engine/pkp.h"
+#include "engine/policy.h"
+
+struct keep;
+
+enum keep_kind {
+    KEEP_FIRST,     /* learned_keep() */
+    KEEP_REFUSED,   /* learned_note_refused() */
+    KEEP_ANNOUNCED, /* learned_announce() */
+};
+
+struct keep_order {
+    enum keep_kind kind;
+    const struct policy *policy; /* whose learned pins; not used after keep_start() */
+    uint8_t digests[PKP_PINS_MOST][CERT_DIGEST_SIZE];
+    size_t count;
+    int64_t until;
+    int64_t now;
+};
+
+/* Embedded by whoever waits. detail: of LEARNED_FAILED, else "". */
+struct keep_owner {
+    void (*done)(struct keep_owner *owner, enum learned_result result, const char *detail);
+};
+
+/* Starts. owner: told once, from the loop; NULL: nobody is. NULL when memory is short. */
+struct keep *keep_start(uv_loop_t *loop, const struct keep_order *order, struct keep_owner *owner);
+
+/* The owner will not be told; the change is made all the same. k may be NULL. */
+void keep_cancel(struct keep *k);
+
+#endif

@@ -1,0 +1,77 @@
+#include "proxy/pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+bool pool_start(struct pool *p, size_t count, uv_async_t *wake)
+{
+    sigset_t all, before;
+
+    p->shared.wake = wake;
+    p->workers = xcalloc(count, sizeof(struct worker *));
+    /* signals are the main thread's */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (p->count < count) {
+        p->workers[p->count] = worker_start(&p->shared);
+        if (!p->workers[p->count])
+            break;
+        p->count++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return p->count == count;
+}
+
+bool pool_take(struct pool *p, struct snapshot *snapshot, const struct section *section,
+               const struct tunnel_client *client)
+{
+    struct worker *best = p->workers[0];
+    size_t i;
+
+    for (i = 1; i < p->count; i++)
+        if (worker_load(p->workers[i]) < worker_load(best))
+            best = p->workers[i];
+    return worker_take(best, snapshot, section, client);
+}
+
+uint64_t pool_tunnels(const struct pool *p)
+{
+    return atomic_load(&p->shared.tunnels);
+}
+
+void pool_reload(struct pool *p, struct snapshot *now)
+{
+    size_t i;
+
+    for (i = 0; i < p->count; i++)
+        worker_reload(p->workers[i], now);
+}
+
+void pool_kill(struct pool *p)
+{
+    size_t i;
+
+    for (i = 0; i < p->count; i++)
+        worker_kill(p->workers[i]);
+}
+
+bool pool_stop(struct pool *p)
+{
+    bool clean = true;
+    size_t i;
+
+    for (i = 0; i < p->count; i++)
+        clean = worker_stop(p->workers[i]) && clean;
+    p->count = 0;
+    return clean;
+}
+
+void pool_free(struct pool *p)
+{
+    free(p->workers);
+    p->workers = NULL;
+}
