@@ -1,0 +1,266 @@
+"""Chains for the trust matrix: good ones, and each kind of evil.
+
+`World` makes the good hierarchy (Root, Inner, the server's leaf) and has a method for each row of the
+matrix. A row's chain may bring other CAs, which then stand in for the good ones where pins and trust
+anchors are written down: `inner` and `root` of what the method returns.
+"""
+
+import base64
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+import certs
+from certs import DAY, NAME, der, ec_key, now, subject_of
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+def issue(directory, subject, signer, *, key=None, names=(), ca=False, path_length=None, start=-1, end=90,
+          purpose=ExtendedKeyUsageOID.SERVER_AUTH, digest=hashes.SHA256, permitted=None, excluded=None,
+          sent=(), critical=None):
+    """A certificate from a CA (None: from itself); `sent` are the certificates that its server sends along."""
+    key = key or ec_key()
+    issuer, signing_key = (signer.cert.subject, signer.key) if signer else (subject_of(subject), key)
+    public = key.public_key()
+    builder = (x509.CertificateBuilder().subject_name(subject_of(subject)).issuer_name(issuer).public_key(public)
+               .serial_number(x509.random_serial_number())
+               .not_valid_before(now() + start * DAY).not_valid_after(now() + end * DAY)
+               .add_extension(x509.BasicConstraints(ca, path_length if ca else None), critical=True)
+               .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+               .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()),
+                              critical=False))
+    if ca:
+        builder = builder.add_extension(
+            x509.KeyUsage(True, False, False, False, False, True, True, False, False), critical=True)
+    else:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
+    if permitted or excluded:
+        trees = [[x509.DNSName(n) for n in t] if t else None for t in (permitted, excluded)]
+        builder = builder.add_extension(x509.NameConstraints(*trees), critical=True)
+    if critical:
+        builder = builder.add_extension(
+            x509.UnrecognizedExtension(x509.ObjectIdentifier(critical), b"\x05\x00"), critical=True)
+    return certs.Cert(directory, builder.sign(signing_key, digest()), key, [c.cert for c in sent])
+
+
+def with_signature(cert, signature):
+    """The same certificate under another signature value."""
+    x = cert.cert
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")  # ecdsa-with-SHA256
+    whole = der(0x30, x.tbs_certificate_bytes + algorithm + der(0x03, b"\0" + signature))
+    return certs.Cert(cert.directory, x509.load_der_x509_certificate(whole), cert.key, cert.chain)
+
+
+class Stolen(certs.Cert):
+    """A victim's certificate, served with a thief's private key.
+
+    OpenSSL compares public keys when it loads a pair: so the thief's file has the victim's public
+    point beside his own private number (RFC 5915).
+    """
+
+    def __init__(self, victim, thief):
+        super().__init__(victim.directory, victim.cert, victim.key, victim.chain)
+        number = thief.private_numbers().private_value.to_bytes(32, "big")
+        point = victim.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        prime256v1 = bytes.fromhex("06082a8648ce3d030107")
+        self.forged = der(0x30, der(0x02, b"\1") + der(0x04, number) + der(0xa0, prime256v1)
+                          + der(0xa1, der(0x03, b"\0" + point)))
+
+    def key_file(self):
+        text = base64.encodebytes(self.forged).decode().replace("\n", "")
+        lines = [text[i:i + 64] for i in range(0, len(text), 64)]
+        pem = "-----BEGIN EC PRIVATE KEY-----\n" + "\n".join(lines) + "\n-----END EC PRIVATE KEY-----\n"
+        return self._file("forged.pem", pem.encode())
+
+
+class World:
+    def __init__(self, directory):
+        self.directory = directory
+        self.key = ec_key()  # the server's, which is pinned
+        self.inner_key = ec_key()
+        self.root = self.issue("Good Root", None, ca=True, end=3650)
+        self.inner = self.issue("Good Inner", self.root, ca=True, end=1000, key=self.inner_key)
+        self.leaf = self.issue_leaf(self.inner)
+        self.other_root = self.issue("Other Root", None, ca=True, end=3650)
+
+    def issue(self, subject, signer, **options):
+        return issue(self.directory, subject, signer, **options)
+
+    def issue_leaf(self, signer, sent=None, **options):
+        """For the right name, with the pinned key, and with its issuer sent along, unless told otherwise."""
+        options.setdefault("key", self.key)
+        options.setdefault("names", [NAME])
+        return self.issue("the server", signer, sent=[signer] if sent is None else sent, **options)
+
+    def other_inner(self, **options):
+        options.setdefault("ca", True)
+        return self.issue("Another Inner", options.pop("signer", self.root), **options)
+
+    def under(self, inner, **options):
+        """The server under another CA, which then takes the pinned one's place."""
+        return {"cert": self.issue_leaf(inner, **options), "inner": inner}
+
+    # good
+
+    def good(self):
+        return {"cert": self.leaf}
+
+    def root_sent(self):
+        leaf = certs.Cert(self.directory, self.leaf.cert, self.key, [self.inner.cert, self.root.cert])
+        return {"cert": leaf}
+
+    def renewed_with_the_same_key(self):
+        return {"cert": self.issue_leaf(self.inner)}
+
+    def renewed_with_another_key(self):
+        return {"cert": self.issue_leaf(self.inner, key=ec_key())}
+
+    def by_the_root_itself(self):
+        return {"cert": self.issue_leaf(self.root, sent=[])}
+
+    def twin_sent_behind(self):
+        twin = self.issue("Good Inner", self.other_root, ca=True, key=self.inner_key)
+        return {"cert": certs.Cert(self.directory, self.leaf.cert, self.key, [self.inner.cert, twin.cert])}
+
+    def root_signed_with_sha1(self):
+        root = self.issue("Old Root", None, ca=True, digest=hashes.SHA1)
+        inner = self.issue("Old Inner", root, ca=True)
+        return {**self.under(inner), "root": root}
+
+    # other issuers
+
+    def other_ca(self):
+        return {"cert": self.issue_leaf(self.other_root, sent=[], key=ec_key())}
+
+    def other_ca_the_same_key(self):
+        return {"cert": self.issue_leaf(self.other_root, sent=[])}
+
+    def same_names_other_keys(self):
+        root = self.issue("Good Root", None, ca=True)
+        inner = self.issue("Good Inner", root, ca=True)
+        return {"cert": self.issue_leaf(inner, key=ec_key())}
+
+    def pinned_ca_merely_appended(self):
+        return {"cert": self.issue_leaf(self.other_root, sent=[self.inner], key=ec_key())}
+
+    def pinned_ca_behind_a_valid_chain(self):
+        other = self.other_inner()
+        return {"cert": self.issue_leaf(other, sent=[other, self.inner], key=ec_key())}
+
+    def issued_by_a_leaf(self):
+        return {"cert": self.issue_leaf(self.leaf, sent=[self.leaf, self.inner], key=ec_key())}
+
+    def the_pinned_ca_as_server(self):
+        return {"cert": certs.Cert(self.directory, self.inner.cert, self.inner_key, [])}
+
+    def issuer_not_sent(self):
+        return {"cert": certs.Cert(self.directory, self.leaf.cert, self.key, [])}
+
+    def cross_signed_twin(self):
+        twin = self.issue("Good Inner", self.other_root, ca=True, key=self.inner_key)
+        return {"cert": certs.Cert(self.directory, self.leaf.cert, self.key, [twin.cert])}
+
+    def self_signed_the_same_key(self):
+        return {"cert": self.issue_leaf(None, sent=[])}
+
+    def self_signed_other_key(self):
+        return {"cert": self.issue_leaf(None, sent=[], key=ec_key())}
+
+    # what is wrong with a CA
+
+    def no_ca_flag(self):
+        return self.under(self.other_inner(ca=False))
+
+    def path_length(self):
+        inner = self.other_inner(path_length=0)
+        sub = self.issue("Sub", inner, ca=True)
+        return {"cert": self.issue_leaf(sub, sent=[sub, inner]), "inner": inner}
+
+    def too_deep(self):
+        chain = [self.inner]
+        for depth in range(9):
+            chain.insert(0, self.issue(f"Sub {depth}", chain[0], ca=True))
+        return {"cert": self.issue_leaf(chain[0], sent=chain)}
+
+    def name_not_permitted(self):
+        return self.under(self.other_inner(permitted=["elsewhere.test"]))
+
+    def name_excluded(self):
+        return self.under(self.other_inner(excluded=[NAME]))
+
+    def inner_expired(self):
+        return self.under(self.other_inner(start=-20, end=-2))
+
+    def inner_not_yet(self):
+        return self.under(self.other_inner(start=2, end=90))
+
+    def root_expired(self):
+        root = self.issue("Late Root", None, ca=True, start=-20, end=-2)
+        return {**self.under(self.other_inner(signer=root)), "root": root}
+
+    def root_not_yet(self):
+        root = self.issue("Early Root", None, ca=True, start=2, end=90)
+        return {**self.under(self.other_inner(signer=root)), "root": root}
+
+    def weak_ca(self):
+        return self.under(self.other_inner(key=rsa.generate_private_key(65537, 1024)))
+
+    def inner_signed_with_sha1(self):
+        return self.under(self.other_inner(digest=hashes.SHA1))
+
+    # what is wrong with the leaf
+
+    def leaf_expired(self):
+        return {"cert": self.issue_leaf(self.inner, start=-20, end=-2)}
+
+    def leaf_not_yet(self):
+        return {"cert": self.issue_leaf(self.inner, start=2, end=90)}
+
+    def wrong_name(self):
+        return {"cert": self.issue_leaf(self.inner, names=["elsewhere.test"])}
+
+    def name_in_the_cn_only(self):
+        return {"cert": self.issue(NAME, self.inner, key=self.key, sent=[self.inner])}
+
+    def nul_in_the_name(self):
+        return {"cert": self.issue_leaf(self.inner, names=[NAME + "\0.elsewhere.test"])}
+
+    def wildcard_over_a_top_level(self):
+        return {"cert": self.issue_leaf(self.inner, names=["*.test"])}
+
+    def wrong_purpose(self):
+        return {"cert": self.issue_leaf(self.inner, purpose=ExtendedKeyUsageOID.CLIENT_AUTH)}
+
+    def unknown_critical_extension(self):
+        return {"cert": self.issue_leaf(self.inner, critical="1.2.3.4.5.6")}
+
+    def weak_leaf(self):
+        return {"cert": self.issue_leaf(self.inner, key=rsa.generate_private_key(65537, 1024))}
+
+    def weak_leaf_that_is_pinned(self):
+        cert = self.issue_leaf(self.inner, key=rsa.generate_private_key(65537, 1024))
+        return {"cert": cert, "leaf": cert}
+
+    def leaf_signed_with_sha1(self):
+        return {"cert": self.issue_leaf(self.inner, digest=hashes.SHA1)}
+
+    def leaf_signed_with_md5(self):
+        return self.under(self.other_inner(key=rsa.generate_private_key(65537, 2048)), digest=hashes.MD5)
+
+    def signature_encoded_anew(self):
+        r, s = decode_dss_signature(self.leaf.cert.signature)
+        return {"cert": with_signature(self.leaf, encode_dss_signature(r, P256_ORDER - s))}
+
+    def signature_of_another(self):
+        stranger = ec_key().sign(self.leaf.cert.tbs_certificate_bytes, ec.ECDSA(hashes.SHA256()))
+        return {"cert": with_signature(self.leaf, stranger)}
+
+    def stolen_without_its_key(self):
+        return {"cert": Stolen(self.leaf, ec_key())}
