@@ -1,0 +1,756 @@
+"""verify = tofu: the key that was seen first is kept, and no other is accepted."""
+
+import re
+import shlex
+import shutil
+import socket
+import ssl
+import threading
+
+import pytest
+
+import certs
+import servers
+from certs import NAME, day
+from clients import REFUSED, connect, knock, read_exactly
+from config import ini
+from daemon import PINPROXYD, WRAPPER, Daemon, run_pinproxy, run_pinproxyd
+from learned import FROM_TOFU, PLACE, State, never_heard, parse, passes, state, tofu, turned_away
+from refusal import SECRET, assert_refused
+from servers import TlsServer, closed_port
+from tls import Truncated
+from waiting import DEADLINE, wait_until
+
+V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+OTHER = "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="
+
+
+def together(calls):
+    """Runs them all at the same time."""
+    threads = [threading.Thread(target=call) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def visit(address):
+    """A client that does not mind how it ends."""
+    try:
+        knock(address, b"hello")
+    except OSError:
+        pass
+
+
+# The first use.
+
+@pytest.mark.valgrind
+def test_first_use_is_kept_and_told(state, pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    opened = passes(daemon)
+    assert opened["pin"] == server.cert.pin
+    assert state.text() == f"{NAME} {PLACE} {server.cert.pin} {day(0)} from=tofu\n"
+    learned, = daemon.events(event="learned")
+    assert (learned["section"], learned["pin"], learned["from"]) == (NAME, server.cert.pin, "tofu")
+    assert learned["level"] == "notice"
+    order = [event["event"] for event in daemon.events() if event["event"] in ("learned", "tunnel_open")]
+    assert order == ["learned", "tunnel_open"]
+
+
+def test_key_is_on_disk_before_a_byte_reaches_the_server(state, pinproxyd, tls_server):
+    seen = []
+
+    def look(conn):
+        data = conn.recv()
+        seen.append(state.text())
+        conn.send(data)
+        conn.close_notify()
+    server = tls_server(look)
+    passes(pinproxyd(state.config({NAME: tofu(server)})))
+    assert [key.pin for key in parse(seen[0])] == [server.cert.pin]
+
+
+def test_key_is_on_disk_before_a_byte_reaches_the_client(state, pinproxyd, tls_server):
+    server = tls_server(servers.send_then_listen(b"220 welcome\r\n"))
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    with connect(daemon.address(NAME)) as sock:
+        assert read_exactly(sock, 1) == b"2"
+        assert [key.pin for key in state.keys()] == [server.cert.pin]
+
+
+def test_second_use_keeps_nothing(state, pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    before = state.text()
+    assert passes(daemon)["pin"] == server.cert.pin
+    assert state.text() == before
+    assert len(daemon.events(event="learned")) == 1
+
+
+@pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
+@pytest.mark.parametrize("key", [certs.rsa_key, certs.ec_key], ids=["rsa", "ecdsa"])
+def test_first_use_in_each_tls_version(version, key, state, pinproxyd, tls_server, tmp_path):
+    server = tls_server(cert=certs.self_signed(tmp_path, key=key()), minimum=version, maximum=version)
+    passes(pinproxyd(state.config({NAME: tofu(server)})))
+    assert [key.pin for key in state.keys()] == [server.cert.pin]
+
+
+def test_renewal_with_the_same_key_is_no_change(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    server.use(certs.self_signed(tmp_path, key=server.cert.key))
+    passes(daemon)
+
+
+def test_parents_of_the_state_directory_are_not_made(tmp_path, pinproxyd, tls_server):
+    missing = State(tmp_path / "missing" / "state")
+    file = tmp_path / "pinproxyd.conf"
+    file.write_text(ini(missing.config({NAME: tofu(tls_server())})))
+    run = run_pinproxyd("-c", file)
+    assert run.returncode != 0
+    assert str(missing.directory) in run.err
+    assert not missing.directory.parent.exists()
+
+
+def test_each_section_keeps_its_own(state, pinproxyd, tls_server):
+    one, two = tls_server(), tls_server()
+    daemon = pinproxyd(state.config({"one.test": tofu(one), "two.test": tofu(two), "again.test": tofu(one)}))
+    for section in ("one.test", "two.test", "again.test"):
+        passes(daemon, section)
+    assert {(key.section, key.place, key.pin) for key in state.keys()} == {
+        ("one.test", "one.test:443", one.cert.pin), ("two.test", "two.test:443", two.cert.pin),
+        ("again.test", "again.test:443", one.cert.pin)}
+
+
+@pytest.mark.parametrize("options, place", [
+    ({}, PLACE), ({"host": "real.test"}, "real.test:443"), ({"port": 8443}, f"{NAME}:8443"),
+    ({"host": "::1", "port": 636}, "[::1]:636"), ({"host": "127.0.0.9"}, "127.0.0.9:443"),
+], ids=["name", "host", "port", "ipv6", "ipv4"])
+def test_place_is_host_and_port_not_the_address(options, place, state, pinproxyd, tls_server):
+    passes(pinproxyd(state.config({NAME: tofu(tls_server(), **options)})))
+    assert [(key.section, key.place) for key in state.keys()] == [(NAME, place)]
+
+
+@pytest.mark.threads
+def test_many_first_connections_at_once_keep_one_line(state, pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    together([lambda: passes(daemon)] * 24)
+    daemon.stop()
+    assert len(daemon.events(event="tunnel_open", pin=server.cert.pin)) == 24
+    assert len(state.keys()) == 1
+    assert len(daemon.events(event="learned")) == 1
+
+
+class TwoFaced(TlsServer):
+    """Shows one of its two certificates and the other in turn."""
+
+    def __init__(self, cert, other):
+        self.faces = [cert, other]
+        super().__init__(servers.echo, cert)
+
+    def _serve(self, sock, peer):
+        self.faces.reverse()
+        self.use(self.faces[0])
+        super()._serve(sock, peer)
+
+
+@pytest.mark.threads
+def test_first_connections_to_two_keys_keep_one_of_them(state, pinproxyd, stack, tmp_path):
+    """Whichever was first: no tunnel is ever opened to the other."""
+    server = stack.add(TwoFaced(certs.self_signed(tmp_path), certs.self_signed(tmp_path)))
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    together([lambda: visit(daemon.address(NAME))] * 24)
+    daemon.stop()
+    kept, = [key.pin for key in state.keys() if not key.refused]
+    assert {event["pin"] for event in daemon.events(event="tunnel_open")} == {kept}
+    assert [event["pin"] for event in daemon.events(event="learned")] == [kept]
+    assert daemon.events(event="refused", reason="tofu_changed")
+
+
+@pytest.mark.parametrize("name", ["two words", "#numbered", "tab\there"])
+@pytest.mark.parametrize("trust", ["verify = tofu", f"pin = {OTHER}\npins_url = /pins"], ids=["tofu", "pins_url"])
+def test_name_that_cannot_stand_in_the_file(name, trust, tmp_path):
+    file = tmp_path / "pinproxyd.conf"
+    section = f"[{name}]\nhost = a.test\nlisten = 127.0.0.1:0\n"
+    file.write_text(section + trust + "\n")
+    run = run_pinproxyd("-t", "-c", file)
+    assert run.returncode == 78, run.err
+    assert re.search(rf"{re.escape(str(file))}:\d+: ", run.err), run.err
+    file.write_text(section + f"pin = {OTHER}\n")
+    run = run_pinproxyd("-t", "-c", file)
+    assert run.returncode == 0, run.err
+
+
+# A key that changed.
+
+@pytest.mark.valgrind
+def test_changed_key_is_refused_with_what_to_do(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    first = server.cert
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    server.use(certs.self_signed(tmp_path))
+    line = turned_away(daemon, "refused", "tofu_changed")
+    assert first.pin in line["detail"] and server.cert.pin in line["detail"]
+    assert f"pinproxy learned accept {NAME} -c {daemon.file}" in line["detail"]
+    assert line["level"] == "warning"
+    state.wait_refused(server.cert.pin)
+    assert [key.pin for key in state.keys() if not key.refused] == [first.pin]
+    never_heard(server)
+
+
+def test_refused_key_stays_refused_and_the_first_stays_good(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    first = server.cert
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    server.use(certs.self_signed(tmp_path))
+    turned_away(daemon, "refused", "tofu_changed")
+    state.wait_refused(server.cert.pin)
+    turned_away(daemon, "refused", "tofu_changed")
+    server.use(first)
+    passes(daemon)
+    assert len(state.keys()) == 2
+    assert len(daemon.events(event="learned")) == 1
+
+
+def test_latest_refused_key_is_the_one_noted(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    second, third = certs.self_signed(tmp_path), certs.self_signed(tmp_path)
+    for cert in (second, third, second):
+        server.use(cert)
+        turned_away(daemon, "refused", "tofu_changed")
+        state.wait_refused(cert.pin)
+    assert len(state.keys()) == 2
+
+
+def test_the_command_in_the_log_works(state, pinproxyd, tls_server, tmp_path):
+    """Word for word, from where the daemon was started."""
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    server.use(certs.self_signed(tmp_path))
+    detail = turned_away(daemon, "refused", "tofu_changed")["detail"]
+    state.wait_refused(server.cert.pin)
+    words = shlex.split(re.search(r"pinproxy (learned accept \S+ -c [^\s'\",;]+)", detail)[1])
+    run = run_pinproxy(*words, cwd=daemon.directory)
+    assert run.returncode == 0, run.err
+    assert passes(daemon)["pin"] == server.cert.pin
+
+
+def test_the_command_in_the_log_names_the_file_as_the_daemon_was_told(state, stack, tls_server, tmp_path):
+    server = tls_server()
+    daemon = Daemon(tmp_path, state.config({NAME: tofu(server)}))
+    daemon.command = lambda: WRAPPER + [PINPROXYD, "-c", "./pinproxyd.conf"]
+    stack.add(daemon).start()
+    passes(daemon)
+    server.use(certs.self_signed(tmp_path))
+    assert f"pinproxy learned accept {NAME} -c ./pinproxyd.conf" in \
+        turned_away(daemon, "refused", "tofu_changed")["detail"]
+
+
+def test_forged_note_of_the_refused_key_is_not_a_pin(state, pinproxyd, tls_server):
+    """A line with `refused` lets nobody in, and is no first use either, whatever else is missing."""
+    server = tls_server()
+    state.write(f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n"
+                f"{NAME} {PLACE} {server.cert.pin} 2026-01-02 from=tofu refused\n")
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    assert_refused(daemon, server, "refused", "tofu_changed")
+
+
+# Keys that are not kept.
+
+@pytest.mark.parametrize("first", [100, 300, 600])
+@pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
+def test_handshake_that_ends_midway_keeps_nothing(version, first, state, pinproxyd, tls_server, relay):
+    server = relay(tls_server(minimum=version, maximum=version), first)
+    daemon = pinproxyd(state.config({NAME: tofu(server, handshake_timeout="400ms")}))
+    assert_refused(daemon, server, "upstream_error", "timeout")
+    assert state.keys() == [] and not daemon.events(event="learned")
+
+
+class Forger(servers.RawServer):
+    """Stands before a server of TLS 1.2 and spoils its signature: the certificate is shown, the key not held."""
+
+    SERVER_KEY_EXCHANGE = 12
+
+    def __init__(self, target):
+        self.target = target
+        super().__init__(self._relay)
+
+    def _relay(self, conn):
+        with socket.create_connection((self.target.host, self.target.port), DEADLINE) as out:
+            out.sendall(conn.recv())
+            while True:
+                head = self._exactly(out, 5)
+                record = bytearray(self._exactly(out, int.from_bytes(head[3:5], "big")))
+                self._spoil(record)
+                conn.sock.sendall(head + record)
+                if record[0] == 14 or bytes(record[-4:]) == b"\x0e\0\0\0":
+                    break  # ServerHelloDone: from here on it is the client's turn
+            while data := conn.recv():
+                out.sendall(data)
+
+    def _spoil(self, record):
+        at = 0
+        while at + 4 <= len(record):
+            end = at + 4 + int.from_bytes(record[at + 1:at + 4], "big")
+            if record[at] == self.SERVER_KEY_EXCHANGE:
+                record[end - 1] ^= 1
+            at = end
+
+    @staticmethod
+    def _exactly(sock, count):
+        data = b""
+        while len(data) < count:
+            more = sock.recv(count - len(data))
+            if not more:
+                raise Truncated("the server behind the forger went away")
+            data += more
+        return data
+
+
+def test_key_that_the_handshake_does_not_prove_is_not_kept(state, pinproxyd, stack, tls_server):
+    forger = stack.add(Forger(tls_server(maximum=V12)))
+    daemon = pinproxyd(state.config({NAME: tofu(forger)}))
+    turned_away(daemon, "upstream_error", "tls")
+    daemon.stop()
+    assert state.keys() == [] and not daemon.events(event="learned")
+
+
+WEAK_KEY = certs.rsa_key(1024)
+
+
+def test_weak_key_is_not_kept(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server(cert=certs.self_signed(tmp_path, key=WEAK_KEY))
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    assert_refused(daemon, server, "refused", "weak")
+    assert state.keys() == [] and not daemon.events(event="learned")
+
+
+def test_revoked_key_is_not_kept(state, pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server, revoked=server.cert.pin)}))
+    assert_refused(daemon, server, "refused", "revoked")
+    assert state.keys() == [] and not daemon.events(event="learned")
+
+
+def test_revoked_beats_a_key_that_was_kept(state, pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    daemon.reload(state.config({NAME: tofu(server, revoked=server.cert.pin)}))
+    assert_refused(daemon, server, "refused", "revoked")
+
+
+@pytest.mark.parametrize("check, options", [
+    ("name", {"names": ["elsewhere.test"]}), ("dates", {"start": -9, "end": -2}),
+])
+def test_key_that_also_check_refuses_is_not_kept(check, options, state, pinproxyd, tls_server, tmp_path):
+    server = tls_server(cert=certs.self_signed(tmp_path, **options))
+    daemon = pinproxyd(state.config({NAME: tofu(server, also_check=check)}))
+    assert_refused(daemon, server, "refused", check)
+    assert state.keys() == []
+
+
+# Keys known beforehand.
+
+def test_pin_known_beforehand_is_accepted_and_nothing_learned(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    pins = [certs.self_signed(tmp_path).pin, f"{server.cert.pin} name=known"]
+    daemon = pinproxyd(state.config({NAME: tofu(server, pin=pins)}))
+    assert passes(daemon)["pin"] == "known"
+    daemon.stop()
+    assert state.keys() == [] and not daemon.events(event="learned")
+
+
+def test_other_key_than_the_one_known_beforehand_is_not_learned(state, pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server, pin=OTHER)}))
+    assert_refused(daemon, server, "pin_mismatch")
+    assert state.keys() == [] and not daemon.events(event="learned")
+
+
+def test_pin_known_beforehand_that_is_over_opens_no_first_use(state, pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server, pin=f"{server.cert.pin} until={day(-1)}")}))
+    assert_refused(daemon, server, "refused", "expired_pins")
+    assert state.keys() == []
+
+
+def test_pin_added_to_a_learned_key_counts_beside_it(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    first, second = server.cert, certs.self_signed(tmp_path)
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    daemon.reload(state.config({NAME: tofu(server, pin=f"{second.pin} name=next")}))
+    assert passes(daemon)["pin"] == first.pin
+    server.use(second)
+    assert passes(daemon)["pin"] == "next"
+    server.use(certs.self_signed(tmp_path))
+    turned_away(daemon, "refused", "tofu_changed")
+
+
+@pytest.mark.parametrize("form", [
+    lambda ca: f"issuer:{ca.pin}", lambda ca: f"issuer-cert:sha256:{ca.hex}",
+    lambda ca: f"issuer-cert:{ca.pem_file()}",
+], ids=["issuer", "issuer_cert", "issuer_cert_file"])
+def test_issuer_pin_is_a_configuration_error(form, ca, state, tmp_path):
+    file = tmp_path / "pinproxyd.conf"
+    file.write_text(f"[{NAME}]\nlisten = 127.0.0.1:0\nverify = tofu\npin = {form(ca.cert)}\n")
+    run = run_pinproxyd("-t", "-c", file)
+    assert run.returncode == 78
+    assert re.search(rf"{re.escape(str(file))}:\d+: .*issuer", run.err), run.err
+
+
+# tofu+pki.
+
+def under(ca, **options):
+    return {"verify": "tofu+pki", "ca_file": ca.cert.pem_file(), **options}
+
+
+def test_tofu_and_pki_keeps_a_key_that_the_pki_vouches_for(state, pinproxyd, tls_server, ca):
+    server = tls_server(cert=ca.issue())
+    daemon = pinproxyd(state.config({NAME: tofu(server, **under(ca))}))
+    assert passes(daemon)["pin"] == server.cert.pin
+    assert [key.pin for key in state.keys()] == [server.cert.pin]
+
+
+@pytest.mark.parametrize("make", [
+    lambda ca: certs.self_signed(ca.directory), lambda ca: certs.CA(ca.directory).issue(),
+    lambda ca: ca.issue(start=-9, end=-2), lambda ca: ca.issue(["elsewhere.test"]),
+], ids=["self_signed", "another_root", "expired", "wrong_name"])
+def test_tofu_and_pki_keeps_nothing_that_the_pki_refuses(make, state, pinproxyd, tls_server, ca):
+    server = tls_server(cert=make(ca))
+    daemon = pinproxyd(state.config({NAME: tofu(server, **under(ca))}))
+    assert_refused(daemon, server, "refused", "pki")
+    assert state.keys() == [] and not daemon.events(event="learned")
+
+
+def test_tofu_and_pki_hold_at_every_connection(state, pinproxyd, tls_server, ca):
+    server = tls_server(cert=ca.issue())
+    first = server.cert
+    daemon = pinproxyd(state.config({NAME: tofu(server, **under(ca))}))
+    passes(daemon)
+    server.use(ca.issue(key=first.key, start=-9, end=-2))
+    turned_away(daemon, "refused", "pki")
+    server.use(ca.issue())
+    turned_away(daemon, "refused", "tofu_changed")
+    server.use(ca.issue(key=first.key))
+    passes(daemon)
+    never_heard(server)
+
+
+# Where a learned key counts.
+
+@pytest.mark.parametrize("moved", [{"host": "moved.test"}, {"port": 444}], ids=["host", "port"])
+def test_another_place_is_a_first_use_anew(moved, state, pinproxyd, tls_server):
+    old, new = tls_server(), tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(old)}))
+    passes(daemon)
+    daemon.reload(state.config({NAME: tofu(new, **moved)}))
+    assert passes(daemon)["pin"] == new.cert.pin
+    place = f"{moved.get('host', NAME)}:{moved.get('port', 443)}"
+    assert (place, new.cert.pin) in [(key.place, key.pin) for key in state.keys()]
+    assert (place, old.cert.pin) not in [(key.place, key.pin) for key in state.keys()]
+
+
+def test_key_of_another_section_does_not_count(state, pinproxyd, tls_server):
+    server = tls_server()
+    state.write(f"other.test {PLACE} {server.cert.pin} 2026-01-01 from=tofu\n"
+                f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n")
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    assert_refused(daemon, server, "refused", "tofu_changed")
+
+
+def test_learned_key_is_no_pin_once_the_section_says_pin(state, pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    daemon.reload(state.config({NAME: tofu(server, verify="pin", pin=OTHER)}))
+    assert_refused(daemon, server, "pin_mismatch")
+
+
+def test_restart_keeps_the_keys(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    daemon.stop()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    assert not daemon.events(event="learned")
+    server.use(certs.self_signed(tmp_path))
+    turned_away(daemon, "refused", "tofu_changed")
+
+
+def test_resumed_session_does_not_outlive_its_key(state, pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server, resume="yes")}))
+    passes(daemon)
+    wait_until(lambda: passes(daemon)["resumed"] == "yes", "a resumed session")
+    state.write(f"{NAME} {PLACE} {OTHER} {day(0)} from=tofu\n")
+    turned_away(daemon, "refused", "tofu_changed")
+    never_heard(server)
+
+
+def test_forgotten_key_is_learned_anew_though_its_session_could_be_resumed(state, pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server, resume="yes")}))
+    passes(daemon)
+    wait_until(lambda: passes(daemon)["resumed"] == "yes", "a resumed session")
+    state.write("")
+    passes(daemon)
+    assert [key.pin for key in state.keys()] == [server.cert.pin]
+    assert len(daemon.events(event="learned")) == 2
+
+
+# The file by hand.
+
+def test_line_taken_out_by_hand_counts_at_the_next_connection(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server), "other.test": tofu(server)}))
+    passes(daemon)
+    passes(daemon, "other.test")
+    server.use(certs.self_signed(tmp_path))
+    state.write("".join(line for line in state.text().splitlines(True) if not line.startswith(NAME)))
+    assert passes(daemon)["pin"] == server.cert.pin
+    turned_away(daemon, "refused", "tofu_changed", "other.test")
+
+
+def test_file_taken_away_by_hand_is_an_empty_one(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    state.file.unlink()
+    server.use(certs.self_signed(tmp_path))
+    assert passes(daemon)["pin"] == server.cert.pin
+    assert [key.pin for key in state.keys()] == [server.cert.pin]
+
+
+def test_key_put_in_by_hand_counts_at_the_next_connection(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    server.use(certs.self_signed(tmp_path))
+    state.write(f"{NAME} {PLACE} {server.cert.pin} 2026-01-01\n")
+    assert passes(daemon)["pin"] == server.cert.pin
+    assert len(daemon.events(event="learned")) == 1
+
+
+def test_file_edited_in_place_counts(state, pinproxyd, tls_server):
+    """Not renamed, not even of another length: within the granularity of a time stamp, too."""
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    text = state.text().replace(server.cert.pin, OTHER)
+    with open(state.file, "r+") as file:
+        file.write(text)
+    turned_away(daemon, "refused", "tofu_changed")
+
+
+@pytest.mark.parametrize("newline", ["\n", ""], ids=["", "no_newline_at_the_end"])
+def test_comments_survive_later_writes(newline, state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server), "other.test": tofu(server)}))
+    passes(daemon)
+    mine = (f"# seen by phone, Anna\n\n{NAME} {PLACE} {server.cert.pin} {day(0)} from=tofu # checked\n"
+            f"   # the last word{newline}")
+    state.write(mine)
+    passes(daemon)
+    passes(daemon, "other.test")
+    ended = mine if newline else mine + "\n"
+    assert state.text() == ended + f"other.test other.test:443 {server.cert.pin} {day(0)} from=tofu\n"
+    server.use(certs.self_signed(tmp_path))
+    turned_away(daemon, "refused", "tofu_changed")
+    state.wait_refused(server.cert.pin)
+    assert state.text().startswith(ended)
+
+
+# A damaged file.
+
+GOOD = f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu"
+DAMAGES = {
+    "one_word": "hello",
+    "no_place": f"{NAME} {OTHER} 2026-01-01 from=tofu",
+    "place_without_port": f"{NAME} {NAME} {OTHER} 2026-01-01 from=tofu",
+    "place_with_a_bad_port": f"{NAME} {NAME}:70000 {OTHER} 2026-01-01 from=tofu",
+    "short_pin": GOOD.replace("ihg= ", " "),
+    "spare_bits": GOOD.replace("ihg= ", "ihh= "),
+    "zero_pin": f"{NAME} {PLACE} sha256//{'A' * 43}= 2026-01-01 from=tofu",
+    "sha1_pin": f"{NAME} {PLACE} sha1//2jmj7l5rSw0yVb/vlWAYkK/YBwk= 2026-01-01 from=tofu",
+    "no_date": GOOD.replace(" 2026-01-01", ""),
+    "no_such_day": GOOD.replace("2026-01-01", "2026-02-30"),
+    "unknown_word": GOOD + " trusted",
+    "unknown_origin": GOOD.replace("tofu", "mars"),
+    "bad_until": GOOD + " until=soon",
+    "cut_in_the_pin": GOOD[:60],
+    "nul_byte": GOOD + " \0",
+    "binary": "\x01\x02\x03\x04",
+    "same_key_twice": f"{GOOD}\n{GOOD}",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.valgrind
+def test_damaged_file_stops_the_start(damage, state, tls_server, tmp_path):
+    text = f"# comment\nother.test other.test:443 {OTHER} 2026-01-01\n{DAMAGES[damage]}\n"
+    state.write(text)
+    number = text.count("\n")
+    file = tmp_path / "pinproxyd.conf"
+    file.write_text(ini(state.config({NAME: tofu(tls_server())})))
+    run = run_pinproxyd("-c", file)
+    assert run.returncode == 78, run.err
+    assert f"{state.file}:{number}: " in run.err
+    assert state.file.read_bytes() == text.encode()
+
+
+def test_file_that_cannot_be_read_stops_the_start(state, tls_server, tmp_path):
+    state.file.mkdir(parents=True)
+    file = tmp_path / "pinproxyd.conf"
+    file.write_text(ini(state.config({NAME: tofu(tls_server())})))
+    run = run_pinproxyd("-c", file)
+    assert run.returncode == 78, run.err
+    assert str(state.file) in run.err
+
+
+def test_reload_with_a_damaged_file_changes_nothing(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server), "other.test": tofu(server)}))
+    passes(daemon)
+    good, bad = state.text(), state.text() + "damage\n"
+    state.write(bad)
+    failed = daemon.reload(state.config({NAME: tofu(server, revoked=server.cert.pin)}), ok=False)
+    assert f"{state.file}:2: " in failed["detail"]
+    passes(daemon)
+    assert state.text() == bad
+    state.write(good)
+    daemon.reload(state.config({NAME: tofu(server)}))
+    passes(daemon)
+
+
+@pytest.mark.threads
+def test_file_damaged_at_run_time(state, pinproxyd, tls_server, tmp_path):
+    """Known keys still work, new ones wait, and nobody writes over what may be mended."""
+    server = tls_server()
+    first = server.cert
+    daemon = pinproxyd(state.config({NAME: tofu(server), "other.test": tofu(server)}))
+    passes(daemon)
+    good, bad = state.text(), state.text().replace("sha256//", "sha256/")
+    state.write(bad)
+    passes(daemon)
+    turned_away(daemon, "refused", "unsaved", "other.test")
+    server.use(certs.self_signed(tmp_path))
+    turned_away(daemon, "refused", "tofu_changed")
+    assert state.text() == bad
+    state.write(good)
+    passes(daemon, "other.test")
+    turned_away(daemon, "refused", "tofu_changed")
+    state.wait_refused(server.cert.pin)
+    server.use(first)
+    passes(daemon)
+    never_heard(server)
+
+
+# What cannot be kept.
+
+def test_directory_that_went_away(state, pinproxyd, tls_server):
+    """No place to keep the key, no byte; where the key is known, all is well."""
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    shutil.rmtree(state.directory)
+    state.directory.write_text("a file in its place")
+    line = assert_refused(daemon, server, "refused", "unsaved")
+    assert str(state.directory) in line["detail"]
+    assert not daemon.events(event="learned")
+
+
+def test_full_disk(state, stack, tls_server, tmp_path):
+    """A file system of one page: the first key fits, the second does not, and the file stays whole."""
+    server = tls_server()
+    state.directory.mkdir()
+    daemon = Daemon(tmp_path, state.config({NAME: tofu(server), "other.test": tofu(server)}))
+    plain, script = daemon.command(), 'mount -t tmpfs -o size=4k none "$0" && exec "$@"'
+    daemon.command = lambda: ["unshare", "-rm", "sh", "-c", script, str(state.directory), *plain]
+    stack.add(daemon).start()
+    passes(daemon)
+    inside = State(tmp_path.__class__(f"/proc/{daemon.pid}/root{state.directory}"))
+    before = inside.text()
+    assert parse(before)
+    line = turned_away(daemon, "refused", "unsaved", "other.test")
+    assert "space" in line["detail"]
+    assert inside.text() == before
+    passes(daemon)
+    assert [event["section"] for event in daemon.events(event="learned")] == [NAME]
+    never_heard(server)
+
+
+# Crashes, and several daemons.
+
+MANY = [f"s{i}.test" for i in range(40)]
+
+
+@pytest.mark.parametrize("after", [1, 10, 30])
+def test_killed_amid_many_first_uses(after, state, pinproxyd, tls_server):
+    """Whatever was told as learned is in a file that is whole, and the next daemon starts on it."""
+    server = tls_server()
+    config = state.config({name: tofu(server) for name in MANY})
+    daemon = pinproxyd(config)
+    clients = [threading.Thread(target=visit, args=(daemon.address(name),)) for name in MANY]
+    for client in clients:
+        client.start()
+    wait_until(lambda: len(daemon.events(event="learned")) >= after, f"{after} first uses")
+    daemon.process.kill()
+    daemon.wait(-9)
+    for client in clients:
+        client.join(DEADLINE)
+    kept = state.keys()
+    assert {key.pin for key in kept} == {server.cert.pin}
+    assert {event["section"] for event in daemon.events(event="learned")} <= {key.section for key in kept}
+    daemon = pinproxyd(config)
+    for name in MANY:
+        passes(daemon, name)
+    assert sorted(key.section for key in state.keys()) == sorted(MANY)
+
+
+@pytest.mark.threads
+def test_two_daemons_on_one_directory_lose_nothing(state, pinproxyd, tls_server):
+    server = tls_server()
+    daemons = [pinproxyd(state.config({name: tofu(server) for name in MANY[half::2]})) for half in (0, 1)]
+    together([lambda name=name, daemon=daemons[i % 2]: passes(daemon, name) for i, name in enumerate(MANY)])
+    assert sorted(key.section for key in state.keys()) == sorted(MANY)
+
+
+def test_what_one_daemon_learned_holds_for_the_other(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    one, two = (pinproxyd(state.config({NAME: tofu(server)})) for _ in range(2))
+    passes(one)
+    server.use(certs.self_signed(tmp_path))
+    assert knock(two.address(NAME), SECRET) == REFUSED
+    two.wait_event(event="refused", reason="tofu_changed")
+
+
+def test_another_state_directory_from_a_reload_on(state, pinproxyd, tls_server, tmp_path):
+    server, other = tls_server(), State(tmp_path / "other")
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    server.use(certs.self_signed(tmp_path))
+    daemon.reload(other.config({NAME: tofu(server)}))
+    assert passes(daemon)["pin"] == server.cert.pin
+    assert [key.pin for key in other.keys()] == [server.cert.pin]
+    assert [key.pin for key in state.keys()] != [server.cert.pin]
+
+
+def test_events_without_a_line_to_spare(state, pinproxyd, tls_server):
+    """A section without tofu writes nothing, not even the directory's file."""
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server, verify="pin", pin=server.cert.pin)}))
+    passes(daemon)
+    daemon.stop()
+    assert not state.file.exists() and not daemon.events(event=FROM_TOFU["event"])
