@@ -63,7 +63,7 @@ def parse(text, section=None):
     found = []
     assert not text or text.endswith("\n"), text
     for line in text.splitlines():
-        if line and not line.startswith("#"):
+        if line.strip() and not line.lstrip().startswith("#"):
             match = LINE.fullmatch(line)
             assert match, line
             found.append(Key(**{**match.groupdict(), "refused": bool(match["refused"])}))
