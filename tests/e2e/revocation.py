@@ -1,0 +1,84 @@
+"""Revocation lists and OCSP responses, and a server that staples these."""
+
+import subprocess
+import threading
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from certs import DAY, now
+from servers import closed_port
+from waiting import DEADLINE, wait_until
+
+_numbers = iter(range(1, 10_000))
+
+
+def crl(directory, ca, *revoked, start=-1, end=7, der=False):
+    """A list of a CA, in a file; days from now."""
+    builder = (x509.CertificateRevocationListBuilder().issuer_name(ca.cert.cert.subject)
+               .last_update(now() + start * DAY).next_update(now() + end * DAY)
+               .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key()), critical=False)
+               .add_extension(x509.CRLNumber(next(_numbers)), critical=False))
+    for cert in revoked:
+        builder = builder.add_revoked_certificate(
+            x509.RevokedCertificateBuilder().serial_number(cert.cert.serial_number)
+            .revocation_date(now() - DAY).build())
+    path = directory / f"list{next(_numbers)}.crl"
+    path.write_bytes(builder.sign(ca.key, hashes.SHA256()).public_bytes(Encoding.DER if der else Encoding.PEM))
+    return path
+
+
+def responder(ca, purpose=ExtendedKeyUsageOID.OCSP_SIGNING):
+    """A certificate that a CA has made out for whoever answers for it, and its key."""
+    from matrix_certs import issue
+    return issue(ca.cert.directory, "responder", ca.cert, purpose=purpose)
+
+
+def response(cert, issuer, signer=None, *, status=ocsp.OCSPCertStatus.GOOD, start=-1, end=3, signer_cert=None):
+    """An OCSP response in DER, from the issuer unless a signer is named."""
+    signer = signer or issuer
+    revoked = status is ocsp.OCSPCertStatus.REVOKED
+    builder = ocsp.OCSPResponseBuilder().add_response(
+        cert=cert.cert, issuer=issuer.cert.cert, algorithm=hashes.SHA1(), cert_status=status,
+        this_update=now() + start * DAY, next_update=None if end is None else now() + end * DAY,
+        revocation_time=now() - DAY if revoked else None, revocation_reason=None)
+    own = signer.cert.cert if hasattr(signer.cert, "cert") else signer.cert
+    builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, own)
+    if signer is not issuer:
+        builder = builder.certificates([own])
+    return builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+class StaplingServer:
+    """`openssl s_server`, which answers each line backwards, with a response stapled (None: none)."""
+
+    def __init__(self, cert, staple, version):
+        self.cert, self.port = cert, closed_port()
+        self.address = f"127.0.0.1:{self.port}"
+        command = ["openssl", "s_server", "-accept", self.address, "-cert", cert.pem_file(), "-key", cert.key_file(),
+                   "-rev", "-naccept", "100", f"-tls1_{version}"]
+        if cert.chain:
+            command += ["-cert_chain", cert.chain_file()]
+        if staple is not None:
+            path = cert.directory / "staple.der"
+            path.write_bytes(staple)
+            command += ["-status_file", path]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT)
+        self.output = bytearray()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        wait_until(lambda: b"ACCEPT" in self.output, "s_server")
+
+    def _read(self):
+        while data := self.process.stdout.read1(65536):
+            self.output += data
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.reader.join(DEADLINE)
+        self.process.stdout.close()

@@ -1,0 +1,83 @@
+"""Revocation lists: every certificate of the chain is asked about, and no list is taken on faith."""
+
+import pytest
+
+import certs
+from certs import NAME
+from clients import knock, talk
+from config import to
+from refusal import SECRET, assert_refused
+from revocation import crl
+
+
+@pytest.fixture
+def inner(ca, tmp_path):
+    return certs.CA(tmp_path, "Inner", parent=ca)
+
+
+def section(server, ca, lists, verify="pki", **options):
+    pin = server.cert.pin if verify == "pin+pki" else None
+    return {NAME: to(server, verify=verify, pin=pin, ca_file=ca.cert.pem_file(), crl_file=lists, **options)}
+
+
+def passes(daemon):
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+
+
+@pytest.mark.parametrize("verify", ["pki", "pin+pki"])
+@pytest.mark.parametrize("der", [False, True], ids=["pem", "der"])
+def test_good_lists(verify, der, pinproxyd, tls_server, ca, inner, tmp_path):
+    server = tls_server(cert=inner.issue())
+    other = certs.self_signed(tmp_path)
+    lists = [crl(tmp_path, ca, other, der=der), crl(tmp_path, inner, other, der=der)]
+    passes(pinproxyd(section(server, ca, lists, verify)))
+
+
+def test_several_lists_in_a_file(pinproxyd, tls_server, ca, inner, tmp_path):
+    both = tmp_path / "both.crl"
+    both.write_bytes(crl(tmp_path, ca).read_bytes() + crl(tmp_path, inner).read_bytes())
+    passes(pinproxyd(section(tls_server(cert=inner.issue()), ca, both)))
+
+
+def bad(name, ca, inner, leaf, where):
+    """Lists with one fault."""
+    good, above = crl(where, inner), crl(where, ca)
+    return {"leaf": [crl(where, inner, leaf), above], "inner": [good, crl(where, ca, inner.cert)],
+            "expired": [crl(where, inner, start=-9, end=-2), above],
+            "expired_above": [good, crl(where, ca, start=-9, end=-2)],
+            "early": [crl(where, inner, start=2, end=9), above],
+            "missing": [above], "missing_above": [good],
+            "of_another": [crl(where, certs.CA(where, "Inner", parent=ca)), above]}[name]
+
+
+@pytest.mark.parametrize("name, words", [
+    ("leaf", "certificate revoked at depth 0"), ("inner", "certificate revoked at depth 1"),
+    ("expired", "CRL has expired at depth 0"), ("expired_above", "CRL has expired at depth 1"),
+    ("early", "CRL is not yet valid at depth 0"), ("missing", "unable to get certificate CRL at depth 0"),
+    ("missing_above", "unable to get certificate CRL at depth 1"), ("of_another", "at depth 0")])
+def test_refused(name, words, pinproxyd, tls_server, ca, inner, tmp_path):
+    server = tls_server(cert=inner.issue())
+    daemon = pinproxyd(section(server, ca, bad(name, ca, inner, server.cert, tmp_path)))
+    event = assert_refused(daemon, server, "refused", "pki")
+    assert words in event["detail"], event["detail"]
+
+
+def test_with_a_pin(pinproxyd, tls_server, ca, tmp_path):
+    server = tls_server(cert=ca.issue())
+    daemon = pinproxyd(section(server, ca, crl(tmp_path, ca, server.cert), "pin+pki"))
+    assert "revoked" in assert_refused(daemon, server, "refused", "pki")["detail"]
+
+
+def test_read_anew_on_reload(pinproxyd, tls_server, ca, tmp_path):
+    server = tls_server(cert=ca.issue())
+    path = crl(tmp_path, ca)
+    daemon = pinproxyd(section(server, ca, path))
+    passes(daemon)
+    path.write_bytes(b"-----BEGIN X509 CRL-----\nbroken\n")
+    event = daemon.reload(ok=False)
+    assert f"{daemon.file}" in event["detail"] and f"{path}" in event["detail"]
+    passes(daemon)  # by the list that was read before
+    path.write_bytes(crl(tmp_path, ca, server.cert).read_bytes())
+    daemon.reload()
+    knock(daemon.address(NAME), SECRET)
+    daemon.wait_event(event="refused", reason="pki", detail=lambda d: "certificate revoked" in d)

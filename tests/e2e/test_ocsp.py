@@ -1,0 +1,105 @@
+"""Stapled OCSP responses: refused unless a good one comes, each fault with its own words."""
+
+import pytest
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+import certs
+from certs import NAME
+from clients import connect, read_exactly
+from config import to
+from refusal import SECRET, assert_refused
+from revocation import StaplingServer, responder, response
+
+
+@pytest.fixture
+def stapling(stack):
+    return lambda *arguments: stack.add(StaplingServer(*arguments))
+
+
+def section(server, ca, verify="pki", **options):
+    pin = server.cert.pin if verify == "pin+pki" else None
+    return {NAME: to(server, verify=verify, pin=pin, ca_file=ca.cert.pem_file(), ocsp="staple", **options)}
+
+
+def passes(daemon):
+    with connect(daemon.address(NAME)) as sock:
+        sock.sendall(b"abc\n")
+        assert read_exactly(sock, 4) == b"cba\n"
+
+
+GOOD = {
+    "by_the_issuer": lambda cert, ca: response(cert, ca),
+    "by_its_responder": lambda cert, ca: response(cert, ca, responder(ca)),
+    "without_a_next_update": lambda cert, ca: response(cert, ca, start=0, end=None),
+}
+
+BAD = {
+    "missing": (lambda cert, ca: None, "no response was stapled"),
+    "expired": (lambda cert, ca: response(cert, ca, start=-9, end=-2), "has expired"),
+    "old_without_a_next_update": (lambda cert, ca: response(cert, ca, start=-3, end=None), "over a day old"),
+    "early": (lambda cert, ca: response(cert, ca, start=2, end=9), "not valid yet"),
+    "for_another_certificate": (lambda cert, ca: response(ca.issue(), ca), "for another certificate"),
+    "unknown": (lambda cert, ca: response(cert, ca, status=ocsp.OCSPCertStatus.UNKNOWN), "does not know"),
+    "revoked": (lambda cert, ca: response(cert, ca, status=ocsp.OCSPCertStatus.REVOKED), "is revoked"),
+    "another_ca": (lambda cert, ca: response(cert, ca, certs.CA(cert.directory, "Test Root")), "not signed by"),
+    "responder_of_another_ca": (lambda cert, ca: response(cert, ca, responder(certs.CA(cert.directory))), "not signed by"),
+    "no_responder": (lambda cert, ca: response(cert, ca, responder(ca, ExtendedKeyUsageOID.SERVER_AUTH)), "not signed by"),
+    "the_server_itself": (lambda cert, ca: response(cert, ca, cert), "not signed by"),
+    "try_later": (lambda cert, ca: bytes.fromhex("30030a0103"), "no answer"),
+}
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+@pytest.mark.parametrize("name", GOOD)
+def test_good(name, version, pinproxyd, stapling, ca):
+    cert = ca.issue()
+    passes(pinproxyd(section(stapling(cert, GOOD[name](cert, ca), version), ca)))
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+@pytest.mark.parametrize("name", BAD)
+def test_refused(name, version, pinproxyd, stapling, ca):
+    make, words = BAD[name]
+    cert = ca.issue()
+    server = stapling(cert, make(cert, ca), version)
+    event = assert_refused(pinproxyd(section(server, ca)), None, "refused", "pki")
+    assert event["detail"].startswith("OCSP: ") and words in event["detail"], event["detail"]
+    server.stop()
+    assert SECRET.strip() not in server.output and SECRET.strip()[::-1] not in server.output
+
+
+def test_each_fault_has_its_own_words():
+    words = [words for _, words in BAD.values()]
+    assert len(set(words)) == len(words) - 3  # a signature is wrong in four ways
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_intermediate_issuer(version, pinproxyd, stapling, ca, tmp_path):
+    """The response is the issuer's word, not the root's."""
+    inner = certs.CA(tmp_path, "Inner", parent=ca)
+    cert = inner.issue()
+    passes(pinproxyd(section(stapling(cert, response(cert, inner), version), ca, "pin+pki")))
+
+
+def test_pins_and_pki_come_first(pinproxyd, stapling, ca, tmp_path):
+    cert = ca.issue()
+    config = section(stapling(cert, None, "3"), ca, "pin+pki")
+    config[NAME]["pin"] = certs.self_signed(tmp_path).pin
+    assert_refused(pinproxyd(config), None, "pin_mismatch")
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_resumed_session_is_held_to_its_response(version, pinproxyd, stapling, ca):
+    cert = ca.issue()
+    daemon = pinproxyd({"global": {"workers": 1}, **section(stapling(cert, response(cert, ca), version), ca, resume="yes")})
+    passes(daemon)
+    passes(daemon)
+    assert [e["resumed"] for e in daemon.events(event="tunnel_open")] == ["no", "yes"]
+
+
+def test_not_asked_without_the_option(pinproxyd, stapling, ca):
+    cert = ca.issue()
+    config = section(stapling(cert, None, "3"), ca)
+    del config[NAME]["ocsp"]
+    passes(pinproxyd(config))

@@ -1,0 +1,97 @@
+"""enforce = report: the PKI decides, and what the pins would have said is told, loudly."""
+
+import signal
+
+import pytest
+
+import certs
+from certs import NAME, day
+from clients import talk
+from config import to
+from daemon import run_pinproxy
+from refusal import assert_refused
+
+
+@pytest.fixture
+def section(tls_server, ca, tmp_path):
+    server = tls_server(cert=ca.issue())
+
+    def make(pin=None, enforce="report", **options):
+        pin = pin or certs.self_signed(tmp_path).pin
+        return {NAME: to(server, verify="pin+pki", pin=pin, enforce=enforce, ca_file=ca.cert.pem_file(), **options)}
+    make.server = server
+    return make
+
+
+def passes(daemon):
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    return daemon.wait_event(event="tunnel_open")
+
+
+@pytest.mark.parametrize("enforce", ["report", f"report until={day(3)}"], ids=["endless", "until"])
+def test_mismatch_is_let_through_and_told(enforce, pinproxyd, section):
+    daemon = pinproxyd(section(enforce=enforce))
+    warning = daemon.wait_event(event="report_mode", section=NAME)
+    assert warning["level"] == "warning" and warning.get("until") == (day(3) if "until" in enforce else None)
+    assert not passes(daemon).get("pin")
+    passes(daemon)
+    events = daemon.events(event="pin_mismatch", section=NAME)
+    assert len(events) == 2
+    for event in events:
+        assert event["enforce"] == "report" and event["level"] == "error" and event["pki"] == "valid"
+        assert section.server.cert.pin in event["presented"]
+
+
+def test_matching_pin_is_not_told(pinproxyd, section):
+    daemon = pinproxyd(section(pin=f"{section.server.cert.pin} name=right"))
+    assert passes(daemon)["pin"] == "right"
+    assert not daemon.events(event="pin_mismatch")
+
+
+def test_issuer_pin(pinproxyd, section, ca):
+    daemon = pinproxyd(section(pin=f"issuer-cert:{ca.cert.pem_file()} name=ca"))
+    assert passes(daemon)["pin"] == "ca"
+
+
+def test_expired_pin_is_told(pinproxyd, section):
+    daemon = pinproxyd(section(pin=f"{section.server.cert.pin} until={day(-1)}"))
+    passes(daemon)
+    event = daemon.wait_event(event="refused", reason="expired_pins")
+    assert event["enforce"] == "report"
+
+
+def test_over_its_date_it_is_enforced(pinproxyd, section):
+    daemon = pinproxyd(section(enforce=f"report until={day(-1)}"))
+    assert_refused(daemon, section.server, "pin_mismatch")
+    assert not daemon.events(event="report_mode")
+
+
+def test_pki_still_refuses(pinproxyd, section, tmp_path):
+    section.server.use(certs.self_signed(tmp_path))
+    assert_refused(pinproxyd(section()), section.server, "refused", "pki")
+
+
+@pytest.mark.parametrize("which", ["server", "ca"])
+def test_revoked_still_refuses(which, pinproxyd, section, ca):
+    key = section.server.cert.pin if which == "server" else ca.cert.pin
+    assert_refused(pinproxyd(section(revoked=key)), section.server, "refused", "revoked")
+
+
+def test_status_and_check_are_loud(pinproxyd, section, tmp_path):
+    config = section(pin=[certs.self_signed(tmp_path).pin, certs.self_signed(tmp_path).pin])
+    daemon = pinproxyd(config)
+    passes(daemon)
+    daemon.signal(signal.SIGUSR1)
+    status = daemon.wait_event(event="status", section=NAME)
+    assert status["enforce"] == "report" and status["mismatches"] == "1"
+    run = run_pinproxy("check", "-c", daemon.file)
+    assert run.returncode == 1 and "LET THROUGH" in run.out
+    run = run_pinproxy("check", "--live", "-c", daemon.file)
+    assert run.returncode == 1 and section.server.cert.pin in run.out and "only reported" in run.out
+
+
+def test_nothing_is_resumed_that_was_only_reported(pinproxyd, section):
+    daemon = pinproxyd({"global": {"workers": 1}, **section(resume="yes")})
+    passes(daemon)
+    passes(daemon)
+    assert [e["resumed"] for e in daemon.events(event="tunnel_open")] == ["no", "no"]
