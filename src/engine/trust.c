@@ -9,7 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/mem.h"
 #include "base/units.h"
 #include "engine/chain.h"
 #include "engine/issuers.h"
@@ -52,16 +51,23 @@ static bool is_revoked(const struct config_section *section, const uint8_t key[C
     return false;
 }
 
-/* Notes a key that a later reload may revoke. */
-static void note_key(struct trust_verdict *v, const uint8_t key[CERT_DIGEST_SIZE])
+/* Notes a key that a later reload may revoke. False when memory is short: then it is refused. */
+static bool note_key(struct trial *t, const uint8_t key[CERT_DIGEST_SIZE])
 {
-    v->keys = xrealloc(v->keys, (v->key_count + 1) * sizeof(*v->keys));
+    struct trust_verdict *v = t->verdict;
+    uint8_t(*keys)[CERT_DIGEST_SIZE] = realloc(v->keys, (v->key_count + 1) * sizeof(*keys));
+
+    if (!keys)
+        return refuse(t, REASON_MEMORY, X509_V_ERR_OUT_OF_MEM, "");
+    v->keys = keys;
     memcpy(v->keys[v->key_count++], key, CERT_DIGEST_SIZE);
+    return true;
 }
 
 static bool leaf_not_revoked(struct trial *t)
 {
-    note_key(t->verdict, t->key);
+    if (!note_key(t, t->key))
+        return false;
     if (!is_revoked(t->section, t->key))
         return true;
     return refuse(t, REASON_REVOKED, X509_V_ERR_CERT_REVOKED, "the server's key is revoked");
@@ -80,7 +86,8 @@ static bool chain_not_revoked(struct trial *t, const STACK_OF(X509) *chain)
             snprintf(detail, sizeof(detail), "the certificate at depth %d cannot be read", i);
             return refuse(t, REASON_REVOKED, X509_V_ERR_CERT_REVOKED, detail);
         }
-        note_key(t->verdict, key);
+        if (!note_key(t, key))
+            return false;
         if (!is_revoked(t->section, key))
             continue;
         (void)cert_describe(sk_X509_value(chain, i), &info);

@@ -227,7 +227,7 @@ static json_t *finding_json(const struct check *check, size_t i)
     if (f->probe->pin)
         json_object_set_new(o, "pin", json_string(pin_label(f->probe->pin)));
     if (f->probe->chain_count)
-        json_object_set_new(o, "certificate", report_cert_json(&f->probe->chain[0]));
+        json_object_set_new(o, "certificate", report_cert_json(0, &f->probe->chain[0]));
     if (f->probe->pki)
         json_object_set_new(o, "pki", json_string(f->probe->pki));
     return o;

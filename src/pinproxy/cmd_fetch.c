@@ -84,7 +84,7 @@ static void print_json(const struct probe *p)
     size_t i;
 
     for (i = 0; i < p->chain_count; i++)
-        json_array_append_new(chain, report_cert_json(&p->chain[i]));
+        json_array_append_new(chain, report_cert_json(i, &p->chain[i]));
     o = json_pack("{s:s, s:I, s:s, s:s, s:s, s:b, s:o}", "host", p->section->config->host, "port",
                   (json_int_t)p->section->config->port, "upstream", p->upstream, "tls", p->tls,
                   "cipher", p->cipher, "trusted", 0, "chain", chain);

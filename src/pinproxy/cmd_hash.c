@@ -35,6 +35,10 @@ static void print_item(const char *path, const struct pinfile_item *item)
         pin_format_cert(item->cert.cert, cert);
         printf("%s  %s: the certificate %s\n", cert, path, subject);
     }
+    if (item->kind == PINFILE_CERTIFICATE && item->cert.is_ca) {
+        printf("issuer:%s  %s: the CA's key, for what it issues\n", key, path);
+        printf("issuer-%s  %s: the CA's certificate, likewise\n", cert, path);
+    }
     free(subject);
 }
 
@@ -44,7 +48,7 @@ static json_t *item_json(const char *path, const struct pinfile_item *item)
     json_t *o;
 
     if (item->kind == PINFILE_CERTIFICATE) {
-        o = report_cert_json(&item->cert);
+        o = report_cert_json(0, &item->cert);
     } else {
         pin_format_key(item->key, key);
         o = json_pack("{s:s}", "pin", key);

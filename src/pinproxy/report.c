@@ -40,14 +40,16 @@ static void line(FILE *to, const char *name, const char *value)
 void report_cert(FILE *to, size_t depth, const struct cert_info *c)
 {
     char from[UNITS_DATE_SIZE], until[UNITS_DATE_SIZE];
-    char key[PIN_KEY_TEXT_SIZE], cert[PIN_CERT_TEXT_SIZE];
+    /* of a CA, the form in which a section may pin it */
+    const enum pin_role role = depth == 0 ? PIN_SERVER : PIN_ISSUER;
+    char key[PIN_TEXT_SIZE], cert[PIN_TEXT_SIZE];
     char *subject = report_safe(c->subject);
     long days = report_days_left(c->not_after);
 
     units_format_date(c->not_before, from);
     units_format_date(c->not_after, until);
-    pin_format_key(c->key, key);
-    pin_format_cert(c->cert, cert);
+    pin_format(role, PIN_KEY, c->key, key);
+    pin_format(role, PIN_CERT, c->cert, cert);
     fprintf(to, "%zu   %-10s %s%s\n", depth, "subject", subject, c->is_ca ? "  (a CA)" : "");
     free(subject);
     line(to, "issuer", c->issuer);
@@ -62,17 +64,18 @@ void report_cert(FILE *to, size_t depth, const struct cert_info *c)
     line(to, "pin", cert);
 }
 
-json_t *report_cert_json(const struct cert_info *c)
+json_t *report_cert_json(size_t depth, const struct cert_info *c)
 {
+    const enum pin_role role = depth == 0 ? PIN_SERVER : PIN_ISSUER;
     char from[UNITS_DATE_SIZE], until[UNITS_DATE_SIZE];
-    char key[PIN_KEY_TEXT_SIZE], cert[PIN_CERT_TEXT_SIZE];
+    char key[PIN_TEXT_SIZE], cert[PIN_TEXT_SIZE];
     char *subject = report_safe(c->subject), *issuer = report_safe(c->issuer);
     json_t *o;
 
     units_format_date(c->not_before, from);
     units_format_date(c->not_after, until);
-    pin_format_key(c->key, key);
-    pin_format_cert(c->cert, cert);
+    pin_format(role, PIN_KEY, c->key, key);
+    pin_format(role, PIN_CERT, c->cert, cert);
     o = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:I, s:s, s:s}", "subject", subject,
                   "issuer", issuer, "names", c->names, "key_type", c->key_type, "ca", c->is_ca,
                   "not_before", from, "not_after", until, "days_left",

@@ -17,9 +17,9 @@ char *report_safe(const char *text);
 /* Whole days from now to a time; negative when it is over. */
 long report_days_left(int64_t until);
 
-/* One certificate of a chain, several lines, the names first. */
+/* One certificate of a chain, several lines, the names first; its pins as a server's, or a CA's. */
 void report_cert(FILE *to, size_t depth, const struct cert_info *c);
-json_t *report_cert_json(const struct cert_info *c);
+json_t *report_cert_json(size_t depth, const struct cert_info *c);
 
 /* Why a connection did not come about: the reason, both certificates, what to do. */
 void report_refusal(FILE *to, const char *host, enum reason reason, const char *detail,

@@ -26,7 +26,7 @@ struct tunnel {
     void *owner;
     struct reactor *reactor;
     struct snapshot *snapshot;
-    struct snapshot *latest; /* a later one that has to put up with the server; NULL: none */
+    struct snapshot *latest; /* UPSTREAM: a later one, to put up with the server; NULL: none */
     const struct section *section;
     enum state state;
     enum reason reason;
@@ -378,14 +378,14 @@ static void log_open(struct tunnel *t)
  * Whether the latest configuration puts up with the server, whose section may have gone from it: a
  * pin that no section has is removed.
  */
-static enum reason recheck(struct tunnel *t, char detail[TRUST_DETAIL_SIZE])
+static enum reason recheck(const struct tunnel *t, const struct snapshot *latest,
+                           char detail[TRUST_DETAIL_SIZE])
 {
     const struct trust_verdict *v = tls_verdict(t->upstream.tls);
-    const struct section *now = t->latest ? snapshot_find(t->latest, t->section->config->name)
-                                          : t->section;
+    const struct section *section = snapshot_find(latest, t->section->config->name);
 
-    if (now)
-        return trust_recheck(now->trust, v, detail);
+    if (section)
+        return trust_recheck(section->trust, v, detail);
     snprintf(detail, TRUST_DETAIL_SIZE, "the section was taken away");
     return v->pin && t->section->config->on_pin_removed == PIN_REMOVED_CLOSE ? REASON_PIN_REMOVED
                                                                              : REASON_OK;
@@ -406,7 +406,7 @@ static void note_opened(struct tunnel *t)
 static void enter_relay(struct tunnel *t)
 {
     char detail[TRUST_DETAIL_SIZE];
-    enum reason reason = t->latest ? recheck(t, detail) : REASON_OK;
+    enum reason reason = t->latest ? recheck(t, t->latest, detail) : REASON_OK;
 
     if (reason != REASON_OK) {
         end_with_resets(t, reason, detail);
@@ -522,11 +522,14 @@ void tunnel_reload(struct tunnel *t, struct snapshot *now)
     char detail[TRUST_DETAIL_SIZE];
     enum reason reason;
 
-    snapshot_release(t->latest);
-    t->latest = snapshot_hold(now);
+    if (t->state == STATE_UPSTREAM) {
+        /* enter_relay() will look */
+        snapshot_release(t->latest);
+        t->latest = snapshot_hold(now);
+    }
     if (t->state != STATE_RELAY)
-        return; /* enter_relay() will look, or there is nothing more to come */
-    reason = recheck(t, detail);
+        return;
+    reason = recheck(t, now, detail);
     if (reason != REASON_OK)
         end_with_resets(t, reason, detail);
 }
