@@ -17,22 +17,11 @@
 #include "base/mem.h"
 #include "engine/learnedfile.h"
 
-#define FILE_MOST ((size_t)4 * 1024 * 1024)
-
 /* How long to wait for another process that is changing the file, and how often to look. */
 #define LOCK_WAIT_MS 5000
 #define LOCK_POLL_MS 20
 
 #define DAY 86400
-
-/* Which file it was: rename(2) makes another, an editor changes this one. */
-struct identity {
-    bool exists;
-    dev_t dev;
-    ino_t ino;
-    off_t size;
-    struct timespec mtime, ctime;
-};
 
 struct learned {
     _Atomic unsigned refs;
@@ -41,8 +30,8 @@ struct learned {
 
     pthread_mutex_t lock; /* for what follows; never held while waiting for the disk's sync */
     struct learnedfile file;
-    struct identity identity; /* of what was read last, whether or not it could be */
-    char *complaint;          /* that it could not be, until learned_refresh() has told */
+    struct stat identity; /* of what was read last, whether or not it could be; or all zero */
+    char *complaint;      /* that it could not be, until learned_refresh() has told */
     _Atomic uint64_t generation;
 };
 
@@ -52,31 +41,26 @@ struct change {
     int lock; /* descriptor of the lock file */
     int dir;
     struct learnedfile file;
+    struct stat identity; /* of what was written */
     char *why;
 };
 
-static struct identity identify(const char *path)
+/* What there is; all zero if it is nothing. */
+static struct stat identify(const char *path)
 {
-    struct identity id;
     struct stat st;
 
-    memset(&id, 0, sizeof(id));
     if (stat(path, &st) != 0)
-        return id;
-    id.exists = true;
-    id.dev = st.st_dev;
-    id.ino = st.st_ino;
-    id.size = st.st_size;
-    id.mtime = st.st_mtim;
-    id.ctime = st.st_ctim;
-    return id;
+        memset(&st, 0, sizeof(st));
+    return st;
 }
 
-static bool is_same(const struct identity *a, const struct identity *b)
+/* Whether it is the same file in the same state: rename(2) makes another, an editor changes it. */
+static bool is_same(const struct stat *a, const struct stat *b)
 {
-    return a->exists == b->exists && a->dev == b->dev && a->ino == b->ino && a->size == b->size
-           && a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec
-           && a->ctime.tv_sec == b->ctime.tv_sec && a->ctime.tv_nsec == b->ctime.tv_nsec;
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size
+           && a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec
+           && a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
 /* Reads the file. A file that is not there is empty; a directory that is not there has none. */
@@ -85,12 +69,15 @@ static char *read_file(const char *path, struct learnedfile *f)
     const char *failed;
     unsigned line;
     char *data, *why, *text;
+    struct stat st;
     size_t len;
 
     memset(f, 0, sizeof(*f));
-    if (access(path, F_OK) != 0 && errno == ENOENT)
-        return NULL;
-    failed = file_read(path, FILE_MOST, &data, &len);
+    if (stat(path, &st) != 0)
+        return errno == ENOENT ? NULL : xasprintf("%s: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode)) /* to open a FIFO may take for ever */
+        return xasprintf("%s: is not a file", path);
+    failed = file_read(path, LEARNEDFILE_MOST, &data, &len);
     if (failed)
         return xasprintf("%s: %s", path, failed);
     why = learnedfile_parse(data, len, f, &line);
@@ -102,33 +89,15 @@ static char *read_file(const char *path, struct learnedfile *f)
     return text;
 }
 
-static bool same_keys(const struct learnedfile *a, const struct learnedfile *b)
-{
-    size_t i = 0, j = 0;
-
-    for (;;) {
-        while (i < a->count && !a->lines[i].is_key)
-            i++;
-        while (j < b->count && !b->lines[j].is_key)
-            j++;
-        if (i == a->count || j == b->count)
-            return i == a->count && j == b->count;
-        if (memcmp(&a->lines[i].key, &b->lines[j].key, sizeof(struct learned_key)) != 0)
-            return false;
-        i++;
-        j++;
-    }
-}
-
 /* Takes over what was read. Lock held. */
-static bool adopt(struct learned *l, struct learnedfile *f, const struct identity *id)
+static bool adopt(struct learned *l, struct learnedfile *f, const struct stat *identity)
 {
-    const bool changed = !same_keys(&l->file, f);
+    const bool changed = !learnedfile_same_keys(&l->file, f);
 
     learnedfile_free(&l->file);
     l->file = *f;
     memset(f, 0, sizeof(*f));
-    l->identity = *id;
+    l->identity = *identity;
     free(l->complaint);
     l->complaint = NULL;
     if (changed)
@@ -140,16 +109,16 @@ static bool adopt(struct learned *l, struct learnedfile *f, const struct identit
 static bool refresh(struct learned *l)
 {
     /* before reading: a change in between is then found the next time */
-    const struct identity id = identify(l->path);
+    const struct stat now = identify(l->path);
     struct learnedfile f;
     char *why;
 
-    if (is_same(&id, &l->identity))
+    if (is_same(&now, &l->identity))
         return false;
     why = read_file(l->path, &f);
     if (!why)
-        return adopt(l, &f, &id);
-    l->identity = id;
+        return adopt(l, &f, &now);
+    l->identity = now;
     free(l->complaint);
     l->complaint = why;
     return false;
@@ -240,9 +209,9 @@ size_t learned_find(struct learned *l, const char *section, const char *place,
     for (i = 0; i < l->file.count && n < LEARNED_KEYS_MOST; i++) {
         const struct learnedfile_line *line = &l->file.lines[i];
 
-        if (line->is_key && strcasecmp(line->key.section, section) == 0
-            && strcasecmp(line->key.place, place) == 0)
-            out[n++] = line->key;
+        if (line->key && strcasecmp(line->key->section, section) == 0
+            && strcasecmp(line->key->place, place) == 0)
+            out[n++] = *line->key;
     }
     pthread_mutex_unlock(&l->lock);
     return n;
@@ -257,8 +226,8 @@ struct learned_key *learned_list(struct learned *l, size_t *count)
     (void)refresh(l);
     keys = xcalloc(l->file.count + 1, sizeof(*keys));
     for (*count = 0, i = 0; i < l->file.count; i++)
-        if (l->file.lines[i].is_key)
-            keys[(*count)++] = l->file.lines[i].key;
+        if (l->file.lines[i].key)
+            keys[(*count)++] = *l->file.lines[i].key;
     pthread_mutex_unlock(&l->lock);
     return keys;
 }
@@ -268,9 +237,19 @@ struct learned_key *learned_list(struct learned *l, size_t *count)
 /* What root makes belongs to whoever the directory belongs to: the service's own user. */
 static bool give_to_owner(int dir, int fd)
 {
-    struct stat st;
+    struct stat owner, st;
 
-    return geteuid() != 0 || (fstat(dir, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) == 0);
+    if (geteuid() != 0)
+        return true;
+    if (fstat(dir, &owner) != 0 || fstat(fd, &st) != 0)
+        return false;
+    if (st.st_uid == owner.st_uid && st.st_gid == owner.st_gid)
+        return true;
+    if (st.st_nlink > 1) { /* it may be root's, linked here by that user to be given to him */
+        errno = EMLINK;
+        return false;
+    }
+    return fchown(fd, owner.st_uid, owner.st_gid) == 0;
 }
 
 static bool complain(struct change *c, const char *name)
@@ -319,7 +298,7 @@ static bool write_all(int fd, const char *bytes, size_t n)
 
         if (done < 0 && errno == EINTR)
             continue;
-        if (done <= 0)
+        if (done < 0)
             return false;
         bytes += done;
         n -= (size_t)done;
@@ -327,10 +306,33 @@ static bool write_all(int fd, const char *bytes, size_t n)
     return true;
 }
 
-/* Whole, to a file beside it, synced, renamed: at any moment the old or the new one is there. */
-static bool write_file(struct change *c)
+/*
+ * What is about to be written reads back as what is meant: a name with a blank in it, a line that
+ * became too long or a file that became too large would make the store unreadable, and stop the
+ * next start.
+ */
+static bool check_readable(struct change *c, const struct strbuf *text)
 {
-    struct strbuf text = {0};
+    struct learnedfile again;
+    unsigned line;
+    char *why;
+
+    why = learnedfile_parse(strbuf_text(text), text->len, &again, &line);
+    if (why)
+        c->why = xasprintf("%s: cannot be changed, for its line %u would then be wrong: %s",
+                           c->l->path, line, why);
+    else if (!learnedfile_same_keys(&c->file, &again))
+        c->why = xasprintf("%s: cannot be changed: a name or a day would read as another",
+                           c->l->path);
+    if (!why)
+        learnedfile_free(&again);
+    free(why);
+    return !c->why;
+}
+
+/* Whole, to a file beside it, synced, renamed: at any moment the old or the new one is there. */
+static bool replace(struct change *c, const struct strbuf *text)
+{
     int fd;
     bool ok;
 
@@ -339,26 +341,36 @@ static bool write_file(struct change *c)
     fd = openat(c->dir, "learned.new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return complain(c, "learned.new");
+    ok = give_to_owner(c->dir, fd) && write_all(fd, strbuf_text(text), text->len) && fsync(fd) == 0
+         && renameat(c->dir, "learned.new", c->dir, "learned") == 0
+         && fsync(c->dir) == 0
+         /* by descriptor: what stands at the path may be another's by now */
+         && fstat(fd, &c->identity) == 0;
+    if (!ok) {
+        (void)complain(c, "learned.new");
+        (void)unlinkat(c->dir, "learned.new", 0);
+    }
+    close(fd); /* after fsync() it has nothing left to say */
+    return ok;
+}
+
+static bool write_file(struct change *c)
+{
+    struct strbuf text = {0};
+    bool ok;
+
     learnedfile_print(&c->file, &text);
-    ok = give_to_owner(c->dir, fd) && write_all(fd, strbuf_text(&text), text.len) && fsync(fd) == 0;
-    ok = close(fd) == 0 && ok;
+    ok = check_readable(c, &text) && replace(c, &text);
     strbuf_free(&text);
-    if (ok && renameat(c->dir, "learned.new", c->dir, "learned") == 0 && fsync(c->dir) == 0)
-        return true;
-    (void)complain(c, "learned.new");
-    (void)unlinkat(c->dir, "learned.new", 0);
-    return false;
+    return ok;
 }
 
 /* Ends a change with what has come of it, and writes it down if it is one. */
 static enum learned_result end(struct change *c, enum learned_result result, char **why)
 {
-    struct identity id;
-
-    if (result == LEARNED_DONE && write_file(c)) {
-        id = identify(c->l->path);
+    if (result == LEARNED_DONE && !c->why && write_file(c)) {
         pthread_mutex_lock(&c->l->lock);
-        (void)adopt(c->l, &c->file, &id);
+        (void)adopt(c->l, &c->file, &c->identity);
         pthread_mutex_unlock(&c->l->lock);
     }
     if (result == LEARNED_FAILED && !c->why)
@@ -373,43 +385,57 @@ static enum learned_result end(struct change *c, enum learned_result result, cha
     return *why ? LEARNED_FAILED : result;
 }
 
-/* Of the key's own memory every byte counts: keys are compared by it. */
-static struct learned_key make_key(const char *section, const char *place,
-                                   const uint8_t digest[CERT_DIGEST_SIZE], int64_t now)
+/* The day's midnight: the file has whole days. */
+static int64_t day_of(int64_t seconds)
 {
-    struct learned_key k;
+    return seconds - seconds % DAY;
+}
 
-    memset(&k, 0, sizeof(k));
-    strncpy(k.section, section, sizeof(k.section) - 1);
-    strncpy(k.place, place, sizeof(k.place) - 1);
-    memcpy(k.digest, digest, CERT_DIGEST_SIZE);
-    k.first_seen = now - now % DAY;
-    return k;
+/* Fills in *k. NULL, or a complaint: to cut what does not fit would make it another's key. */
+static char *make_key(struct learned_key *k, const struct learned *l, const char *section,
+                      const char *place, const uint8_t digest[CERT_DIGEST_SIZE], int64_t now)
+{
+    if (strlen(section) >= sizeof(k->section) || strlen(place) >= sizeof(k->place))
+        return xasprintf("%s: the section's name or its host:port does not fit: choose a shorter "
+                         "one",
+                         l->path);
+    memset(k, 0, sizeof(*k));
+    strcpy(k->section, section);
+    strcpy(k->place, place);
+    memcpy(k->digest, digest, CERT_DIGEST_SIZE);
+    k->first_seen = day_of(now);
+    return NULL;
+}
+
+typedef enum learned_result change_by_key(struct learnedfile *f, const struct learned_key *key);
+
+static enum learned_result change_by(change_by_key *change, struct learned *l, const char *section,
+                                     const char *place, const uint8_t digest[CERT_DIGEST_SIZE],
+                                     int64_t now, char **why)
+{
+    enum learned_result result = LEARNED_FAILED;
+    struct learned_key key;
+    struct change c;
+
+    *why = make_key(&key, l, section, place, digest, now);
+    if (*why)
+        return LEARNED_FAILED;
+    if (begin(&c, l))
+        result = change(&c.file, &key);
+    return end(&c, result, why);
 }
 
 enum learned_result learned_keep(struct learned *l, const char *section, const char *place,
                                  const uint8_t digest[CERT_DIGEST_SIZE], int64_t now, char **why)
 {
-    const struct learned_key key = make_key(section, place, digest, now);
-    enum learned_result result = LEARNED_FAILED;
-    struct change c;
-
-    if (begin(&c, l))
-        result = learnedfile_keep(&c.file, &key);
-    return end(&c, result, why);
+    return change_by(learnedfile_keep, l, section, place, digest, now, why);
 }
 
 enum learned_result learned_note_refused(struct learned *l, const char *section, const char *place,
                                          const uint8_t digest[CERT_DIGEST_SIZE], int64_t now,
                                          char **why)
 {
-    const struct learned_key key = make_key(section, place, digest, now);
-    enum learned_result result = LEARNED_FAILED;
-    struct change c;
-
-    if (begin(&c, l))
-        result = learnedfile_refuse(&c.file, &key);
-    return end(&c, result, why);
+    return change_by(learnedfile_refuse, l, section, place, digest, now, why);
 }
 
 enum learned_result learned_announce(struct learned *l, const char *section, const char *place,
@@ -421,15 +447,22 @@ enum learned_result learned_announce(struct learned *l, const char *section, con
     struct change c;
     size_t i;
 
-    if (count > LEARNED_KEYS_MOST)
-        count = LEARNED_KEYS_MOST;
+    if (count > LEARNED_KEYS_MOST) {
+        *why = xasprintf("%s: the host announces too many keys: %d fit", l->path,
+                         LEARNED_KEYS_MOST);
+        return LEARNED_FAILED;
+    }
+    if (until != 0 && until < DAY)
+        until = DAY; /* long over, rather than the 0 that stands for no end */
     for (i = 0; i < count; i++) {
-        keys[i] = make_key(section, place, digests[i], now);
+        *why = make_key(&keys[i], l, section, place, digests[i], now);
+        if (*why)
+            return LEARNED_FAILED;
         keys[i].from = LEARNED_PINS_URL;
-        keys[i].until = until;
+        keys[i].until = day_of(until);
     }
     if (begin(&c, l))
-        result = learnedfile_announce(&c.file, section, keys, count);
+        result = learnedfile_announce(&c.file, section, place, keys, count);
     return end(&c, result, why);
 }
 
@@ -447,9 +480,13 @@ enum learned_result learned_accept(struct learned *l, const char *section, int64
                                    struct learned_key *key, char **why)
 {
     enum learned_result result = LEARNED_FAILED;
+    struct learned_key accepted;
     struct change c;
 
     if (begin(&c, l))
-        result = learnedfile_accept(&c.file, section, now - now % DAY, key);
-    return end(&c, result, why);
+        result = learnedfile_accept(&c.file, section, day_of(now), &accepted);
+    result = end(&c, result, why);
+    if (result == LEARNED_DONE)
+        *key = accepted;
+    return result;
 }

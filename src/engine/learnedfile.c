@@ -1,6 +1,7 @@
 #include "engine/learnedfile.h"
 
 #include <ctype.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,6 +11,7 @@
 #include "config/pin.h"
 
 #define LINE_MOST 1024
+#define PIN_PREFIX "sha256//"
 
 static const char *const origins[] = {"tofu", "pins_url"};
 
@@ -30,30 +32,44 @@ static const char *copy(char *out, size_t size, const char *word, const char *hi
 
 static const char *read_place(struct learned_key *k, const char *word)
 {
-    static const char hint[] = "expected host:port behind the section";
+    static const char hint[] = "no place of a key: expected host:port behind the section";
     const char *colon = word ? strrchr(word, ':') : NULL;
     long port;
 
-    if (!colon || colon == word || units_number(colon + 1, 1, 65535, &port))
+    if (!colon || colon == word)
         return hint;
-    return copy(k->place, sizeof(k->place), word, hint);
+    if (units_number(colon + 1, 1, 65535, &port))
+        return "no port: expected host:port with a number from 1 to 65535";
+    return copy(k->place, sizeof(k->place), word, "host:port is too long: 271 bytes fit");
 }
 
-/* The pin's grammar is the configuration's. */
+/* The pin's grammar is the configuration's, without all that may stand behind a digest there. */
 static const char *read_pin(struct learned_key *k, const char *word)
 {
-    static const char hint[] = "expected sha256// and 44 characters of base64 behind host:port";
+    static const char hint[] =
+        "no key's digest: expected sha256// and the 44 characters of its base64 behind host:port";
     struct pin_list list = {0};
     struct arena arena = {0};
     const char *why = hint;
 
-    if (word && strncmp(word, "sha256//", 8) == 0 && !strchr(word, ';')
-        && !pin_parse(word, NULL, &arena, &list)) {
+    if (word && strncmp(word, PIN_PREFIX, strlen(PIN_PREFIX)) == 0
+        && !pin_parse(word, NULL, &arena, &list) && strcmp(list.items[0].text, word) == 0) {
         memcpy(k->digest, list.items[0].digest, CERT_DIGEST_SIZE);
         why = NULL;
     }
     arena_free(&arena);
     return why;
+}
+
+/* From 1970 on, for years of fewer digits are not printed as they are read. */
+static bool read_day(const char *word, int64_t least, int64_t *day)
+{
+    int64_t seconds;
+
+    if (!word || units_date(word, &seconds) || seconds < least)
+        return false;
+    *day = seconds;
+    return true;
 }
 
 static const char *read_origin(struct reading *r, const char *word)
@@ -66,13 +82,13 @@ static const char *read_origin(struct reading *r, const char *word)
         r->key->from = (enum learned_origin)i;
         return NULL;
     }
-    return "expected from=tofu or from=pins_url";
+    return "no known origin: expected from=tofu or from=pins_url";
 }
 
 /* What may stand behind the date, each once, in any order. */
 static const char *read_option(struct reading *r, const char *word)
 {
-    static const char twice[] = "the same word stands twice";
+    static const char twice[] = "the same word stands twice: take one of the two away";
 
     if (strncmp(word, "from=", 5) == 0) {
         if (r->has_from)
@@ -84,7 +100,9 @@ static const char *read_option(struct reading *r, const char *word)
         if (r->has_until)
             return twice;
         r->has_until = true;
-        return units_date(word + 6, &r->key->until) ? "expected until=YYYY-MM-DD" : NULL;
+        return read_day(word + 6, 1, &r->key->until) /* 0 stands for no end */
+                   ? NULL
+                   : "no day: expected until=YYYY-MM-DD, a date that exists, from 1970 on";
     }
     if (strcmp(word, "refused") == 0) {
         if (r->key->refused)
@@ -92,25 +110,25 @@ static const char *read_option(struct reading *r, const char *word)
         r->key->refused = true;
         return NULL;
     }
-    return "expected from=, until=, refused or a comment behind the date";
+    return "an unknown word: expected from=, until=, refused or a comment behind the date";
 }
 
 static const char *read_fields(struct reading *r)
 {
     struct learned_key *k = r->key;
-    char *word;
-    const char *why = copy(k->section, sizeof(k->section), strtok_r(r->rest, " \t", &r->rest),
-                           "the section's name is too long");
+    const char *word, *why;
 
+    why = copy(k->section, sizeof(k->section), strtok_r(r->rest, " \t", &r->rest),
+               "the section's name is too long: 63 bytes fit");
     if (!why)
         why = read_place(k, strtok_r(NULL, " \t", &r->rest));
     if (!why)
         why = read_pin(k, strtok_r(NULL, " \t", &r->rest));
     if (why)
         return why;
-    word = strtok_r(NULL, " \t", &r->rest);
-    if (!word || units_date(word, &k->first_seen))
-        return "expected the day on which the key was first seen, YYYY-MM-DD, behind the pin";
+    if (!read_day(strtok_r(NULL, " \t", &r->rest), 0, &k->first_seen))
+        return "no day: expected the one on which the key was first seen, YYYY-MM-DD, behind the "
+               "pin";
     while (!why && (word = strtok_r(NULL, " \t", &r->rest)))
         why = read_option(r, word);
     if (!why && k->refused && k->from == LEARNED_PINS_URL)
@@ -132,13 +150,13 @@ static size_t comment_start(const char *text)
 static const char *read_line(struct learnedfile_line *line)
 {
     const size_t end = comment_start(line->text);
-    struct reading r = {.key = &line->key};
+    struct reading r = {0};
     char *fields;
     const char *why;
 
     if (strspn(line->text, " \t\r") >= end)
         return NULL; /* nothing but a comment */
-    line->is_key = true;
+    r.key = line->key = xcalloc(1, sizeof(*line->key));
     fields = xstrndup(line->text, end);
     /* a file that went through an editor of another system */
     if (end == strlen(line->text) && fields[end - 1] == '\r')
@@ -155,32 +173,53 @@ static bool same_key(const struct learned_key *a, const struct learned_key *b)
            && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0;
 }
 
-/* What a line may not say after those before it. */
-static const char *check_against(const struct learnedfile *f, const struct learned_key *k)
+/* The keys of one section, found by its name: a file may have very many of both. */
+struct owner {
+    const struct learned_key *keys[LEARNED_KEYS_MOST];
+    size_t count;
+};
+
+static int compare_owners(const void *a, const void *b)
 {
-    size_t i, of_section = 0;
+    const struct owner *x = a, *y = b;
 
-    for (i = 0; i + 1 < f->count; i++) {
-        const struct learned_key *other = &f->lines[i].key;
+    return strcasecmp(x->keys[0]->section, y->keys[0]->section);
+}
 
-        if (!f->lines[i].is_key || strcasecmp(other->section, k->section) != 0)
-            continue;
-        of_section++;
-        if (same_key(other, k))
+/* What a line may not say after those before it. */
+static const char *check_against(void **owners, const struct learned_key *k)
+{
+    struct owner *o = xcalloc(1, sizeof(*o)), **found;
+    size_t i;
+
+    o->keys[o->count++] = k;
+    found = tsearch(o, owners, compare_owners);
+    if (found && *found == o)
+        return NULL;
+    free(o);
+    if (!found)
+        return "it does not fit into memory";
+    o = *found;
+    for (i = 0; i < o->count; i++) {
+        if (same_key(o->keys[i], k))
             return "the same key stands here already: take one of the lines away";
-        if (other->refused && k->refused)
+        if (o->keys[i]->refused && k->refused)
             return "the section has another refused key already: take one of the lines away";
     }
-    return of_section >= LEARNED_KEYS_MOST ? "the section has too many keys" : NULL;
+    if (o->count == LEARNED_KEYS_MOST)
+        return "the section has too many keys: 32 at most, take some of the lines away";
+    o->keys[o->count++] = k;
+    return NULL;
 }
 
 static struct learnedfile_line *append(struct learnedfile *f, char *text)
 {
     struct learnedfile_line *line;
 
-    /* doubles, as the arena does */
-    if ((f->count & (f->count - 1)) == 0)
-        f->lines = xrealloc(f->lines, (f->count ? f->count * 2 : 1) * sizeof(*f->lines));
+    if (f->count == f->size) {
+        f->size = f->size ? f->size * 2 : 16;
+        f->lines = xrealloc(f->lines, f->size * sizeof(*f->lines));
+    }
     line = &f->lines[f->count++];
     memset(line, 0, sizeof(*line));
     line->text = text;
@@ -190,6 +229,7 @@ static struct learnedfile_line *append(struct learnedfile *f, char *text)
 char *learnedfile_parse(const char *text, size_t len, struct learnedfile *f, unsigned *number)
 {
     const char *end = text + len, *why = NULL, *newline;
+    void *owners = NULL;
 
     memset(f, 0, sizeof(*f));
     for (*number = 1; text < end; text = newline + 1, ++*number) {
@@ -198,19 +238,22 @@ char *learnedfile_parse(const char *text, size_t len, struct learnedfile *f, uns
                                       : end - text);
         struct learnedfile_line *line;
 
-        if (memchr(text, '\0', n))
-            why = "a NUL byte: this is no text";
+        if (len > LEARNEDFILE_MOST)
+            why = "the file is too large: 4 MiB fit";
+        else if (memchr(text, '\0', n))
+            why = "a NUL byte: expected text";
         else if (n > LINE_MOST)
-            why = "the line is too long";
+            why = "the line is too long: 1024 bytes fit";
         if (why)
             break;
         line = append(f, xstrndup(text, n));
         why = read_line(line);
-        if (!why && line->is_key)
-            why = check_against(f, &line->key);
+        if (!why && line->key)
+            why = check_against(&owners, line->key);
         if (why || !newline)
             break;
     }
+    tdestroy(owners, free);
     if (!why)
         return NULL;
     learnedfile_free(f);
@@ -225,14 +268,43 @@ void learnedfile_print(const struct learnedfile *f, struct strbuf *out)
         strbuf_addf(out, "%s\n", f->lines[i].text);
 }
 
+static void free_line(struct learnedfile_line *line)
+{
+    free(line->text);
+    free(line->key);
+}
+
 void learnedfile_free(struct learnedfile *f)
 {
     size_t i;
 
     for (i = 0; i < f->count; i++)
-        free(f->lines[i].text);
+        free_line(&f->lines[i]);
     free(f->lines);
     memset(f, 0, sizeof(*f));
+}
+
+static bool is_equal(const struct learned_key *a, const struct learned_key *b)
+{
+    return strcmp(a->section, b->section) == 0 && strcmp(a->place, b->place) == 0
+           && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0 && a->first_seen == b->first_seen
+           && a->until == b->until && a->from == b->from && a->refused == b->refused;
+}
+
+bool learnedfile_same_keys(const struct learnedfile *a, const struct learnedfile *b)
+{
+    size_t i = 0, j = 0;
+
+    for (;; i++, j++) {
+        while (i < a->count && !a->lines[i].key)
+            i++;
+        while (j < b->count && !b->lines[j].key)
+            j++;
+        if (i == a->count || j == b->count)
+            return i == a->count && j == b->count;
+        if (!is_equal(a->lines[i].key, b->lines[j].key))
+            return false;
+    }
 }
 
 /* Changes. */
@@ -240,7 +312,7 @@ void learnedfile_free(struct learnedfile *f)
 /* Writes the line anew from its key, when that has been changed; a comment behind it stays. */
 static void update(struct learnedfile_line *line)
 {
-    const struct learned_key *k = &line->key;
+    const struct learned_key *k = line->key;
     char pin[PIN_KEY_TEXT_SIZE], seen[UNITS_DATE_SIZE], until[UNITS_DATE_SIZE];
     const char *comment = line->text ? line->text + comment_start(line->text) : "";
     char *text;
@@ -257,23 +329,14 @@ static void update(struct learnedfile_line *line)
 
 static void drop(struct learnedfile *f, size_t index)
 {
-    struct learnedfile kept = {0};
-    size_t i;
-
-    /* rather than moving lines up: append() wants to know how long the array is by its count */
-    for (i = 0; i < f->count; i++) {
-        if (i == index)
-            free(f->lines[i].text);
-        else
-            *append(&kept, NULL) = f->lines[i];
-    }
-    free(f->lines);
-    *f = kept;
+    free_line(&f->lines[index]);
+    f->count--;
+    memmove(&f->lines[index], &f->lines[index + 1], (f->count - index) * sizeof(*f->lines));
 }
 
 static bool is_of(const struct learnedfile_line *line, const char *section)
 {
-    return line->is_key && strcasecmp(line->key.section, section) == 0;
+    return line->key && strcasecmp(line->key->section, section) == 0;
 }
 
 /* One more key at the end, if the section may have it. */
@@ -287,8 +350,8 @@ static enum learned_result add(struct learnedfile *f, const struct learned_key *
     if (n >= LEARNED_KEYS_MOST)
         return LEARNED_FAILED;
     line = append(f, NULL);
-    line->is_key = true;
-    line->key = *key;
+    line->key = xmalloc(sizeof(*key));
+    *line->key = *key;
     update(line);
     return LEARNED_DONE;
 }
@@ -299,7 +362,7 @@ static void drop_refused(struct learnedfile *f, const char *section, const uint8
     size_t i;
 
     for (i = f->count; i-- > 0;) {
-        const struct learned_key *k = &f->lines[i].key;
+        const struct learned_key *k = f->lines[i].key;
 
         if (is_of(&f->lines[i], section) && k->refused
             && (!digest || memcmp(k->digest, digest, CERT_DIGEST_SIZE) == 0))
@@ -313,7 +376,7 @@ static bool stands(const struct learnedfile *f, const struct learned_key *key)
     size_t i;
 
     for (i = 0; i < f->count; i++)
-        if (is_of(&f->lines[i], key->section) && same_key(&f->lines[i].key, key))
+        if (is_of(&f->lines[i], key->section) && same_key(f->lines[i].key, key))
             return true;
     return false;
 }
@@ -323,7 +386,7 @@ enum learned_result learnedfile_keep(struct learnedfile *f, const struct learned
     size_t i;
 
     for (i = 0; i < f->count; i++) {
-        const struct learned_key *k = &f->lines[i].key;
+        const struct learned_key *k = f->lines[i].key;
 
         if (is_of(&f->lines[i], key->section) && strcasecmp(k->place, key->place) == 0
             && k->from == LEARNED_TOFU && !k->refused)
@@ -357,7 +420,8 @@ static const struct learned_key *find(const struct learned_key *key, const struc
 }
 
 enum learned_result learnedfile_announce(struct learnedfile *f, const char *section,
-                                         const struct learned_key *keys, size_t count)
+                                         const char *place, const struct learned_key *keys,
+                                         size_t count)
 {
     enum learned_result result = LEARNED_SAME;
     size_t i;
@@ -366,14 +430,15 @@ enum learned_result learnedfile_announce(struct learnedfile *f, const char *sect
         struct learnedfile_line *line = &f->lines[i];
         const struct learned_key *again;
 
-        if (!is_of(line, section) || line->key.from != LEARNED_PINS_URL)
+        if (!is_of(line, section) || line->key->from != LEARNED_PINS_URL
+            || strcasecmp(line->key->place, place) != 0)
             continue;
-        again = find(&line->key, keys, count);
-        if (again && again->until == line->key.until)
+        again = find(line->key, keys, count);
+        if (again && again->until == line->key->until)
             continue;
         result = LEARNED_DONE;
         if (again) {
-            line->key.until = again->until;
+            line->key->until = again->until;
             update(line);
         } else {
             drop(f, i);
@@ -409,17 +474,17 @@ enum learned_result learnedfile_accept(struct learnedfile *f, const char *sectio
     size_t i;
 
     for (i = 0; i < f->count; i++)
-        if (is_of(&f->lines[i], section) && f->lines[i].key.refused)
+        if (is_of(&f->lines[i], section) && f->lines[i].key->refused)
             break;
     if (i == f->count)
         return LEARNED_SAME;
-    f->lines[i].key.refused = false;
-    f->lines[i].key.first_seen = today;
+    f->lines[i].key->refused = false;
+    f->lines[i].key->first_seen = today;
     update(&f->lines[i]);
-    *key = f->lines[i].key;
+    *key = *f->lines[i].key;
     /* in place of those that were accepted until now */
     for (i = f->count; i-- > 0;) {
-        const struct learned_key *k = &f->lines[i].key;
+        const struct learned_key *k = f->lines[i].key;
 
         if (is_of(&f->lines[i], section) && k->from == LEARNED_TOFU && !same_key(k, key)
             && strcasecmp(k->place, key->place) == 0)

@@ -11,15 +11,17 @@
 #include "base/strbuf.h"
 #include "engine/learned.h"
 
+/* A file may be so large, in bytes. */
+#define LEARNEDFILE_MOST ((size_t)4 * 1024 * 1024)
+
 struct learnedfile_line {
-    char *text;             /* as it stands, without its newline */
-    bool is_key;            /* or a comment, or blank */
-    struct learned_key key; /* what it says */
+    char *text;              /* as it stands, without its newline */
+    struct learned_key *key; /* what it says; NULL: nothing, it is blank or a comment */
 };
 
 struct learnedfile {
     struct learnedfile_line *lines;
-    size_t count;
+    size_t count, size;
 };
 
 /*
@@ -33,14 +35,18 @@ void learnedfile_print(const struct learnedfile *f, struct strbuf *out);
 
 void learnedfile_free(struct learnedfile *f);
 
+/* Whether they say the same keys in the same order, whatever else stands between them. */
+bool learnedfile_same_keys(const struct learnedfile *a, const struct learnedfile *b);
+
 /*
  * The changes that learned.h has, made to the lines. LEARNED_FAILED: a section would have too many
- * keys.
+ * keys. Days are whole ones: first_seen and until are midnights.
  */
 enum learned_result learnedfile_keep(struct learnedfile *f, const struct learned_key *key);
 enum learned_result learnedfile_refuse(struct learnedfile *f, const struct learned_key *key);
 enum learned_result learnedfile_announce(struct learnedfile *f, const char *section,
-                                         const struct learned_key *keys, size_t count);
+                                         const char *place, const struct learned_key *keys,
+                                         size_t count);
 enum learned_result learnedfile_forget(struct learnedfile *f, const char *section);
 enum learned_result learnedfile_accept(struct learnedfile *f, const char *section, int64_t today,
                                        struct learned_key *key);

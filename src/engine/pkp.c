@@ -20,7 +20,7 @@ struct reading {
     bool has_max_age, has_subdomains, has_report;
     char name[NAME_MOST + 1];
     char value[VALUE_MOST + 1]; /* unescaped */
-    bool has_value, quoted;
+    bool has_value, quoted, cut;
 };
 
 static bool is_token(unsigned char c)
@@ -41,14 +41,16 @@ static void skip_blanks(struct reading *r)
         r->p++;
 }
 
+/* What is too long is cut, not refused: it is no directive of ours, and the others are ignored. */
 static const char *read_token(struct reading *r, char *out, size_t most)
 {
     size_t n = 0;
 
     for (; r->p < r->end && is_token((unsigned char)*r->p); r->p++) {
         if (n == most)
-            return "a word is too long";
-        out[n++] = *r->p;
+            r->cut = true;
+        else
+            out[n++] = *r->p;
     }
     out[n] = '\0';
     return n ? NULL : "a directive's name or value is missing";
@@ -62,8 +64,9 @@ static const char *read_quoted(struct reading *r)
         if (*r->p == '\\' && ++r->p == r->end)
             break;
         if (n == VALUE_MOST)
-            return "a quoted string is too long";
-        r->value[n++] = *r->p;
+            r->cut = true;
+        else
+            r->value[n++] = *r->p;
     }
     if (r->p == r->end)
         return "a quoted string has no end";
@@ -73,19 +76,19 @@ static const char *read_quoted(struct reading *r)
     return NULL;
 }
 
+/* No blanks about the '=' (RFC 7469 section 2.1), which "UAs must not attempt to fix". */
 static const char *read_directive(struct reading *r)
 {
-    const char *why = read_token(r, r->name, NAME_MOST);
+    const char *why;
 
-    r->has_value = r->quoted = false;
+    r->has_value = r->quoted = r->cut = false;
     r->value[0] = '\0';
+    why = read_token(r, r->name, NAME_MOST);
     if (why)
         return why;
-    skip_blanks(r);
     if (r->p == r->end || *r->p != '=')
         return NULL;
     r->p++;
-    skip_blanks(r);
     r->has_value = true;
     return r->p < r->end && *r->p == '"' ? read_quoted(r) : read_token(r, r->value, VALUE_MOST);
 }
@@ -132,7 +135,7 @@ static const char *take_max_age(struct reading *r)
     if (r->has_max_age)
         return "max-age stands twice";
     r->has_max_age = true;
-    if (!*r->value || strspn(r->value, "0123456789") != strlen(r->value))
+    if (!*r->value || r->cut || strspn(r->value, "0123456789") != strlen(r->value))
         return "max-age is not a number of seconds";
     for (p = r->value; *p; p++) {
         r->pkp.max_age = r->pkp.max_age * 10 + (*p - '0');
@@ -159,7 +162,7 @@ static const char *take_directive(struct reading *r)
     if (strcasecmp(r->name, "includeSubDomains") == 0)
         return r->has_value ? "includeSubDomains has a value" : take_once(&r->has_subdomains);
     if (strcasecmp(r->name, "report-uri") == 0)
-        return take_once(&r->has_report);
+        return r->has_value ? take_once(&r->has_report) : "report-uri has no value";
     return NULL;
 }
 
@@ -263,13 +266,17 @@ static size_t field_value(const struct line *l)
 static enum pkp_result read_head(const char **p, const char *end, int *status, struct line *found,
                                  const char **why)
 {
+    static const char protocol[] = "HTTP/1.";
     struct line line;
-    size_t value;
+    size_t value, n = (size_t)(end - *p);
 
     *found = (struct line){0};
+    *why = "the answer is not HTTP/1.1";
+    /* another protocol may come without a newline, and without an end */
+    if (memcmp(*p, protocol, n < strlen(protocol) ? n : strlen(protocol)) != 0)
+        return PKP_BAD;
     if (!next_line(p, end, &line))
         return PKP_MORE;
-    *why = "the answer is not HTTP/1.1";
     *status = read_status(&line);
     if (*status == 0 || has_control_byte(&line))
         return PKP_BAD;
@@ -290,7 +297,7 @@ static enum pkp_result read_head(const char **p, const char *end, int *status, s
 
 enum pkp_result pkp_read(const char *bytes, size_t n, int ended, struct pkp *out, const char **why)
 {
-    const char *p = bytes, *end = bytes + (n < PKP_HEAD_MOST ? n : PKP_HEAD_MOST);
+    const char *p = n ? bytes : "", *end = p + (n < PKP_HEAD_MOST ? n : PKP_HEAD_MOST);
     enum pkp_result result = PKP_MORE;
     struct line found = {0};
     int status = 100, heads;
@@ -300,8 +307,9 @@ enum pkp_result pkp_read(const char *bytes, size_t n, int ended, struct pkp *out
         result = read_head(&p, end, &status, &found, why);
         if (result != PKP_FOUND)
             break;
-        *why = "the answer is not one";
-        if (status == 101 || heads == INTERIM_MOST)
+        *why = status == 101 ? "the host switches to another protocol"
+                             : "the host sends too many interim answers";
+        if (status == 101 || (status < 200 && heads == INTERIM_MOST))
             return PKP_BAD;
     }
     if (result == PKP_MORE) {

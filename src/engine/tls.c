@@ -9,10 +9,9 @@
 #include <string.h>
 
 #include "base/strbuf.h"
+#include "engine/complaint.h"
 #include "engine/presented.h"
 #include "engine/wire.h"
-
-#define DETAIL_SIZE (TRUST_DETAIL_SIZE + 64)
 
 /*
  * After the handshake a server may say things that are no plaintext: tickets, key updates, requests
@@ -45,7 +44,8 @@ struct tls {
     uint64_t chatter;
 
     enum reason reason;
-    char detail[DETAIL_SIZE];
+    const char *detail; /* a literal, the words below, or the verdict's */
+    char words[COMPLAINT_SIZE];
 };
 
 /*
@@ -156,6 +156,7 @@ struct tls *tls_new(SSL_CTX *ctx, const struct config_section *section, const st
     t->wire.scratch = scratch;
     t->sessions = section->tls.resume ? sessions : NULL;
     t->reason = REASON_TLS;
+    t->detail = "";
     t->ssl = SSL_new(ctx);
     bio = t->ssl ? wire_bio(&t->wire) : NULL;
     if (!bio)
@@ -211,12 +212,13 @@ size_t tls_take_records(struct tls *t, const uint8_t **bytes)
     return wire_take(&t->wire, bytes);
 }
 
+/* detail lives as long as the connection; NULL: none */
 static enum tls_result fail(struct tls *t, enum reason reason, const char *detail)
 {
     t->failed = true;
     t->open = false;
     t->reason = reason;
-    snprintf(t->detail, sizeof(t->detail), "%s", detail);
+    t->detail = detail ? detail : "";
     return TLS_FAILED;
 }
 
@@ -224,56 +226,19 @@ static enum tls_result fail(struct tls *t, enum reason reason, const char *detai
 static enum tls_result shut(struct tls *t)
 {
     if (!t->failed)
-        snprintf(t->detail, sizeof(t->detail), "plaintext before the server was trusted");
+        t->detail = "plaintext before the server was trusted";
     return TLS_FAILED;
-}
-
-/* The alert from the server that an error tells of, or -1. */
-static int received_alert(unsigned long error)
-{
-    int reason = ERR_GET_REASON(error);
-
-    if (ERR_GET_LIB(error) != ERR_LIB_SSL || reason < SSL_AD_REASON_OFFSET
-        || reason > SSL_AD_REASON_OFFSET + 255)
-        return -1;
-    return reason - SSL_AD_REASON_OFFSET;
 }
 
 /* Puts OpenSSL's complaint into words. Called right after the call that failed. */
 static enum tls_result fail_openssl(struct tls *t)
 {
-    unsigned long error = ERR_peek_error();
-    int reason = ERR_GET_REASON(error);
-    char text[DETAIL_SIZE];
+    enum reason reason;
 
     if (t->wire.overflowed)
         return fail(t, REASON_TLS, "the server made us answer more than is sane");
-    if (error == 0)
-        return fail(t, REASON_TLS, "the connection broke off");
-    if (received_alert(error) == SSL_AD_CERTIFICATE_REQUIRED)
-        return fail(t, REASON_TLS, "the server wants a client certificate");
-    if (received_alert(error) >= 0) {
-        snprintf(text, sizeof(text), "the server refused: %s",
-                 SSL_alert_desc_string_long(received_alert(error)));
-        return fail(t, REASON_TLS, text);
-    }
-    switch (reason) {
-    case SSL_R_WRONG_VERSION_NUMBER:
-    case SSL_R_HTTP_REQUEST:
-    case SSL_R_PACKET_LENGTH_TOO_LONG:
-        if (SSL_get_state(t->ssl) == TLS_ST_CW_CLNT_HELLO || SSL_get_state(t->ssl) == TLS_ST_BEFORE)
-            return fail(t, REASON_TLS, "the server does not speak TLS on this port");
-        break;
-    case SSL_R_UNSUPPORTED_PROTOCOL:
-        return fail(t, REASON_TLS, "the server speaks no TLS version that is allowed here");
-    case SSL_R_EE_KEY_TOO_SMALL:
-    case SSL_R_DH_KEY_TOO_SMALL:
-        return fail(t, REASON_WEAK, ERR_reason_error_string(error));
-    default:
-        break;
-    }
-    return fail(t, REASON_TLS,
-                ERR_reason_error_string(error) ? ERR_reason_error_string(error) : "TLS error");
+    reason = complaint_reason(t->ssl, t->words);
+    return fail(t, reason, t->words);
 }
 
 /* Resumption. */
@@ -404,7 +369,7 @@ enum tls_result tls_handshake(struct tls *t, int64_t now)
         if (presented_length(&t->verdict) > 0 && !t->verdict.trusted
             && t->verdict.reason != REASON_FIRST_USE)
             return fail(t, t->verdict.reason, t->verdict.detail);
-        if (t->wire.ended && t->wire.in_len == 0 && received_alert(ERR_peek_error()) < 0)
+        if (t->wire.ended && t->wire.in_len == 0 && complaint_alert() < 0)
             return fail(t, REASON_TLS, "the server closed the connection during the handshake");
         return fail_openssl(t);
     }

@@ -35,7 +35,8 @@ static bool refuse(struct trial *t, enum reason reason, int x509_error, const ch
 {
     t->verdict->reason = reason;
     t->verdict->x509_error = x509_error == X509_V_OK ? X509_V_ERR_UNSPECIFIED : x509_error;
-    snprintf(t->verdict->detail, sizeof(t->verdict->detail), "%s", detail);
+    free(t->verdict->detail);
+    t->verdict->detail = *detail ? strdup(detail) : NULL; /* without memory, without words */
     return false;
 }
 
@@ -328,18 +329,34 @@ static bool pins_hold(struct trial *t)
 
 /* Trust on first use. */
 
-static bool refuse_changed(struct trial *t, const struct learned_key *known)
+/* The key that was kept, of those that are known: what the host announces is not it. */
+static const struct learned_key *first_kept(const struct learned_key *keys, size_t count)
 {
-    char was[PIN_TEXT_SIZE], is[PIN_TEXT_SIZE], day[UNITS_DATE_SIZE], detail[TRUST_DETAIL_SIZE];
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        if (keys[i].from == LEARNED_TOFU)
+            return &keys[i];
+    return &keys[0];
+}
+
+static bool refuse_changed(struct trial *t, const struct learned_key *keys, size_t count)
+{
+    const struct learned_key *known = first_kept(keys, count);
+    char was[PIN_TEXT_SIZE], is[PIN_TEXT_SIZE], day[UNITS_DATE_SIZE], *detail;
 
     pin_format_key(known->digest, was);
     pin_format_key(t->key, is);
     units_format_date(known->first_seen, day);
-    snprintf(detail, sizeof(detail),
-             "the server presents %s, the key kept on %s is %s: if you have made sure that the new "
-             "one is right, 'pinproxy learned accept %s -c %s' accepts it",
-             is, day, was, t->section->name, t->section->config_path);
-    return refuse(t, REASON_TOFU_CHANGED, X509_V_ERR_CERT_REJECTED, detail);
+    if (asprintf(&detail,
+                 "the server presents %s, the key kept on %s is %s: if you have made sure that the "
+                 "new one is right, 'pinproxy learned accept %s -c %s' accepts it",
+                 is, day, was, t->section->name, t->section->config_path)
+        < 0)
+        return refuse(t, REASON_TOFU_CHANGED, X509_V_ERR_CERT_REJECTED, "");
+    (void)refuse(t, REASON_TOFU_CHANGED, X509_V_ERR_CERT_REJECTED, detail);
+    free(detail);
+    return false;
 }
 
 /* A key that is known, from the configuration or from before; false on first use as well. */
@@ -347,11 +364,13 @@ static bool tofu_holds(struct trial *t)
 {
     struct learned_key keys[LEARNED_KEYS_MOST];
     const bool matches = match_server(t);
+    size_t n;
 
     if (!matches && t->over)
         return refuse_pins(t, "");
-    if (!matches && policy_learned_keys(t->policy, keys) > 0)
-        return refuse_changed(t, &keys[0]);
+    n = matches ? 0 : policy_learned_keys(t->policy, keys);
+    if (n > 0)
+        return refuse_changed(t, keys, n);
     if (!matches && t->section->pins.count > 0)
         return refuse_pins(t, "");
     if (!key_is_strong(t)
@@ -412,8 +431,10 @@ void trust_judge(const struct policy *policy, const struct trust_evidence *evide
     verdict->trusted = true;
     verdict->reason = REASON_OK;
     verdict->x509_error = X509_V_OK;
-    if (verdict->reported == REASON_OK)
-        verdict->detail[0] = '\0';
+    if (verdict->reported != REASON_OK)
+        return;
+    free(verdict->detail);
+    verdict->detail = NULL;
 }
 
 /* Whether the policy still has the pin that a server was accepted on. */
@@ -455,5 +476,6 @@ void trust_verdict_free(struct trust_verdict *v)
 {
     sk_X509_pop_free(v->chain, X509_free);
     free(v->keys);
+    free(v->detail);
     memset(v, 0, sizeof(*v));
 }

@@ -41,8 +41,8 @@ struct trust_verdict {
     const struct pin *pin; /* that matched: the configuration's, or learned. NULL without pins */
     enum reason reported;  /* trusted, but only since the section reports: what the pins said */
     int x509_error;        /* for OpenSSL, which words the alert by it */
-    char detail[TRUST_DETAIL_SIZE]; /* of the reason, or of what is reported */
-    struct stack_st_X509 *chain;    /* what was presented, the server's own first; a reference */
+    char *detail;          /* more words, of the reason or of what is reported; or NULL */
+    struct stack_st_X509 *chain; /* what was presented, the server's own first; a reference */
 
     uint8_t (*keys)[CERT_DIGEST_SIZE]; /* which `revoked` was compared with: the server's first */
     size_t key_count;

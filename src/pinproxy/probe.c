@@ -60,7 +60,7 @@ static void on_step(struct upstream *u)
     if (u->state == UPSTREAM_READY && p->reason == REASON_OK)
         return; /* it is being closed */
     p->reason = u->state == UPSTREAM_READY ? REASON_OK : u->reason;
-    snprintf(p->detail, sizeof(p->detail), "%s", u->detail);
+    p->detail = xstrdup(u->detail ? u->detail : "");
     upstream_name(u, p->upstream);
     if (u->tls) {
         note_server(p);
@@ -114,6 +114,8 @@ void probe_clear(struct probe *p)
         cert_info_free(&p->chain[i]);
     free(p->chain);
     free(p->pki);
+    free(p->detail);
+    p->detail = NULL;
     p->chain = NULL;
     p->chain_count = 0;
     p->pki = NULL;

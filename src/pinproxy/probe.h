@@ -13,7 +13,7 @@ struct probe {
     const struct section *section; /* set by the caller; all else by probe_run() */
 
     enum reason reason; /* REASON_OK: trusted */
-    char detail[512];
+    char *detail;       /* "": none */
     char upstream[UPSTREAM_NAME_SIZE];
     char tls[16];
     char cipher[64];

@@ -11,7 +11,7 @@
 #include "base/strbuf.h"
 #include "base/units.h"
 #include "engine/pkp.h"
-#include "proxy/failure.h"
+#include "proxy/events.h"
 #include "proxy/upstream.h"
 
 #define DAY 86400
@@ -191,7 +191,7 @@ static void take(struct job *j, const struct pkp *pkp)
 {
     const struct policy *policy = j->upstream.section->trust;
     struct keep_order order = {
-        .kind = KEEP_ANNOUNCED, .policy = policy, .now = (int64_t)time(NULL)};
+        .kind = KEEP_ANNOUNCED, .section = j->upstream.section, .now = (int64_t)time(NULL)};
     const char *why = check_pins(&j->upstream, pkp);
     struct learned_key known[LEARNED_KEYS_MOST];
     size_t n = policy_learned_keys(policy, known), i;
@@ -285,7 +285,7 @@ static void on_step(struct upstream *u)
     if (u->state == UPSTREAM_FAILED) {
         /* a key that has yet to be seen first is the first client's matter, and no failure */
         if (u->reason != REASON_FIRST_USE)
-            failure_log(u, u->reason, u->detail, NULL);
+            events_failed(u, u->reason, u->detail, NULL);
         finish(j, RETRY_MS);
         return;
     }

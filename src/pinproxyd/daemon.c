@@ -184,31 +184,6 @@ static void describe(const struct daemon *d, char *out, size_t size)
              listener_set_count(d->listeners), pool_tunnels(&d->pool));
 }
 
-/* What a reload cannot change is said, not ignored. */
-static void warn_of_restart(const struct config_global *before, const struct config_global *after)
-{
-    const struct {
-        const char *option;
-        bool changed;
-    } checks[] = {
-        {"workers", before->workers != after->workers},
-        {"user", strcmp(before->user ? before->user : "", after->user ? after->user : "") != 0},
-        {"group",
-         strcmp(before->group ? before->group : "", after->group ? after->group : "") != 0},
-    };
-    struct log_line l;
-    size_t i;
-
-    for (i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
-        if (!checks[i].changed)
-            continue;
-        log_begin(&l, LOG_LEVEL_WARNING, "restart_needed", NULL);
-        log_add(&l, "option", checks[i].option);
-        log_add(&l, "detail", "takes effect when the daemon is started anew");
-        log_end(&l);
-    }
-}
-
 static void log_problems(const struct problems *problems)
 {
     struct log_line l;
@@ -240,7 +215,7 @@ static void reload(struct daemon *d)
     if (listeners)
         snapshot_make_state(next, &problems);
     if (listeners && problems.count == 0) {
-        warn_of_restart(&before->config->global, &next->config->global);
+        warnings_restart(&before->config->global, &next->config->global);
         d->snapshot = next;
         apply_log_settings(&next->config->global);
         listener_set_commit(listeners, d->listeners, next, &d->reactor.loop, &listener_events, d);

@@ -1,6 +1,7 @@
 #include "pinproxyd/warnings.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/units.h"
@@ -123,5 +124,29 @@ void warnings_log(const struct snapshot *s, int64_t now)
         log_learned(&s->sections[i], now);
         log_certificate(&s->sections[i], now);
         log_report_mode(&s->sections[i], now);
+    }
+}
+
+void warnings_restart(const struct config_global *before, const struct config_global *after)
+{
+    const struct {
+        const char *option;
+        bool changed;
+    } checks[] = {
+        {"workers", before->workers != after->workers},
+        {"user", strcmp(before->user ? before->user : "", after->user ? after->user : "") != 0},
+        {"group",
+         strcmp(before->group ? before->group : "", after->group ? after->group : "") != 0},
+    };
+    struct log_line l;
+    size_t i;
+
+    for (i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+        if (!checks[i].changed)
+            continue;
+        log_begin(&l, LOG_LEVEL_WARNING, "restart_needed", NULL);
+        log_add(&l, "option", checks[i].option);
+        log_add(&l, "detail", "takes effect when the daemon is started anew");
+        log_end(&l);
     }
 }

@@ -9,19 +9,19 @@
 
 #include "engine/learned.h"
 #include "engine/pkp.h"
-#include "engine/policy.h"
+#include "proxy/snapshot.h"
 
 struct keep;
 
 enum keep_kind {
     KEEP_FIRST,     /* learned_keep() */
-    KEEP_REFUSED,   /* learned_note_refused() */
+    KEEP_REFUSED,   /* learned_note_refused(); one at a time for each section */
     KEEP_ANNOUNCED, /* learned_announce() */
 };
 
 struct keep_order {
     enum keep_kind kind;
-    const struct policy *policy; /* whose learned pins; not used after keep_start() */
+    const struct section *section; /* whose learned pins; not used after keep_start() */
     uint8_t digests[PKP_PINS_MOST][CERT_DIGEST_SIZE];
     size_t count;
     int64_t until;
@@ -33,7 +33,10 @@ struct keep_owner {
     void (*done)(struct keep_owner *owner, enum learned_result result, const char *detail);
 };
 
-/* Starts. owner: told once, from the loop; NULL: nobody is. NULL when memory is short. */
+/*
+ * Starts. owner: told once, from the loop; NULL: nobody is. NULL when memory is short, or when it has
+ * to be left to the one that is under way.
+ */
 struct keep *keep_start(uv_loop_t *loop, const struct keep_order *order, struct keep_owner *owner);
 
 /* The owner will not be told; the change is made all the same. k may be NULL. */

@@ -1,5 +1,6 @@
 #include "proxy/snapshot.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,4 +146,16 @@ void snapshot_make_state(const struct snapshot *s, struct problems *problems)
     if (!learned)
         add_complaint(problems, why);
     learned_release(learned);
+}
+
+enum reason snapshot_recheck(const struct snapshot *s, const struct section *before,
+                             const struct trust_verdict *verdict, char detail[TRUST_DETAIL_SIZE])
+{
+    const struct section *section = snapshot_find(s, before->config->name);
+
+    if (section)
+        return trust_recheck(section->trust, verdict, detail);
+    snprintf(detail, TRUST_DETAIL_SIZE, "the section was taken away");
+    return verdict->pin && before->config->on_pin_removed == PIN_REMOVED_CLOSE ? REASON_PIN_REMOVED
+                                                                               : REASON_OK;
 }

@@ -10,7 +10,7 @@
 
 #include "config/config.h"
 #include "config/problems.h"
-#include "engine/policy.h"
+#include "engine/trust.h"
 #include "proxy/stats.h"
 
 struct ssl_ctx_st;
@@ -51,6 +51,14 @@ void snapshot_make_state(const struct snapshot *s, struct problems *problems);
 
 struct snapshot *snapshot_hold(struct snapshot *s);
 void snapshot_release(struct snapshot *s);
+
+/*
+ * Whether this snapshot puts up with a server that was trusted under a section of an earlier one:
+ * trust_recheck() by the section of that name. A section that has gone has no pins: its own
+ * on_pin_removed decides then. REASON_OK, or why not, with a detail.
+ */
+enum reason snapshot_recheck(const struct snapshot *s, const struct section *before,
+                             const struct trust_verdict *verdict, char detail[TRUST_DETAIL_SIZE]);
 
 /* NULL when there is no such section. */
 struct section *snapshot_find(const struct snapshot *s, const char *name);

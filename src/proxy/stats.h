@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/reason.h"
@@ -20,9 +21,9 @@ struct stats {
     _Atomic uint64_t sent;     /* plaintext bytes, client to server */
     _Atomic uint64_t received; /* and back */
     _Atomic uint64_t ended[REASON_COUNT];
-    _Atomic uint64_t mismatches;       /* of pins, whether or not they refused */
-    _Atomic int64_t not_after;         /* of the server's certificate last trusted; 0: none yet */
-    _Atomic int64_t refused_key_noted; /* when a changed key was last written down */
+    _Atomic uint64_t mismatches; /* of pins, whether or not they refused */
+    _Atomic int64_t not_after;   /* of the server's certificate last trusted; 0: none yet */
+    atomic_bool noting;          /* a changed key is being written down */
 
     pthread_mutex_t lock; /* for what follows */
     char last_pin[STATS_TEXT_SIZE];

@@ -1,13 +1,11 @@
 #include "proxy/tunnel.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/sock.h"
-#include "engine/presented.h"
 #include "net/endpoint.h"
-#include "proxy/failure.h"
+#include "proxy/events.h"
 #include "proxy/upstream.h"
 
 /* How often to see whether a client still waits while its upstream is dialled and judged. */
@@ -69,23 +67,20 @@ static void on_timer_closed(uv_handle_t *handle)
     release(handle->data);
 }
 
+static int64_t age(const struct tunnel *t)
+{
+    return (int64_t)(uv_now(&t->reactor->loop) - t->started);
+}
+
 static void log_end_of(struct tunnel *t, const char *detail)
 {
     char client[ADDR_TEXT_SIZE];
-    struct log_line l;
 
     addr_format(&t->client_addr, client);
-    failure_log(&t->upstream, t->reason, detail, client);
+    events_failed(&t->upstream, t->reason, detail, client);
     /* a refusal has said all; whatever else ends leaves its line here */
-    if (!t->opened && reason_kind(t->reason) != REASON_KIND_END)
-        return;
-    log_begin(&l, LOG_LEVEL_INFO, "tunnel_close", t->section->config->name);
-    log_add(&l, "client", client);
-    log_add_number(&l, "sent", (int64_t)t->sent);
-    log_add_number(&l, "received", (int64_t)t->received);
-    log_add_number(&l, "ms", (int64_t)(uv_now(&t->reactor->loop) - t->started));
-    log_add(&l, "reason", reason_name(t->reason));
-    log_end(&l);
+    if (t->opened || reason_kind(t->reason) == REASON_KIND_END)
+        events_closed(&t->upstream, t->reason, client, t->sent, t->received, age(t));
 }
 
 static void close_all(struct tunnel *t, bool reset_client, bool reset_upstream)
@@ -355,68 +350,23 @@ static void relay(struct tunnel *t)
     }
 }
 
-static void log_open(struct tunnel *t)
-{
-    const struct upstream *u = &t->upstream;
-    const struct trust_verdict *v = tls_verdict(u->tls);
-    char text[UPSTREAM_NAME_SIZE], client[ADDR_TEXT_SIZE];
-    struct log_line l;
-
-    failure_log_reported(u, addr_format(&t->client_addr, client));
-    log_begin(&l, LOG_LEVEL_INFO, "tunnel_open", t->section->config->name);
-    log_add(&l, "client", addr_format(&t->client_addr, client));
-    log_add(&l, "upstream", upstream_name(u, text));
-    log_add(&l, "tls", tls_version(u->tls));
-    log_add(&l, "cipher", tls_cipher(u->tls));
-    log_add(&l, "pin", v->pin ? pin_label(v->pin) : "");
-    log_add(&l, "resumed", tls_is_resumed(u->tls) ? "yes" : "no");
-    log_add_number(&l, "ms", (int64_t)(uv_now(&t->reactor->loop) - t->started));
-    log_end(&l);
-}
-
-/*
- * Whether the latest configuration puts up with the server, whose section may have gone from it: a
- * pin that no section has is removed.
- */
-static enum reason recheck(const struct tunnel *t, const struct snapshot *latest,
-                           char detail[TRUST_DETAIL_SIZE])
-{
-    const struct trust_verdict *v = tls_verdict(t->upstream.tls);
-    const struct section *section = snapshot_find(latest, t->section->config->name);
-
-    if (section)
-        return trust_recheck(section->trust, v, detail);
-    snprintf(detail, TRUST_DETAIL_SIZE, "the section was taken away");
-    return v->pin && t->section->config->on_pin_removed == PIN_REMOVED_CLOSE ? REASON_PIN_REMOVED
-                                                                             : REASON_OK;
-}
-
-static void note_opened(struct tunnel *t)
-{
-    const struct trust_verdict *v = tls_verdict(t->upstream.tls);
-    struct cert_info info;
-
-    if (presented_describe(v, 0, &info))
-        stats_opened(t->section->stats, v->pin ? pin_label(v->pin) : "", info.subject,
-                     info.not_after);
-    cert_info_free(&info);
-}
-
 /* The choke point: from here on bytes flow. Called in one place, for a trusted upstream only. */
 static void enter_relay(struct tunnel *t)
 {
-    char detail[TRUST_DETAIL_SIZE];
-    enum reason reason = t->latest ? recheck(t, t->latest, detail) : REASON_OK;
+    const struct upstream *u = &t->upstream;
+    char detail[TRUST_DETAIL_SIZE], client[ADDR_TEXT_SIZE];
+    enum reason reason = REASON_OK;
 
+    if (t->latest)
+        reason = snapshot_recheck(t->latest, t->section, tls_verdict(u->tls), detail);
     if (reason != REASON_OK) {
         end_with_resets(t, reason, detail);
         return;
     }
-    note_opened(t);
     t->state = STATE_RELAY;
     t->opened = true;
     t->last_byte = uv_now(&t->reactor->loop);
-    log_open(t);
+    events_opened(u, addr_format(&t->client_addr, client), age(t));
     arm_timer(t);
 }
 
@@ -529,7 +479,7 @@ void tunnel_reload(struct tunnel *t, struct snapshot *now)
     }
     if (t->state != STATE_RELAY)
         return;
-    reason = recheck(t, now, detail);
+    reason = snapshot_recheck(now, t->section, tls_verdict(t->upstream.tls), detail);
     if (reason != REASON_OK)
         end_with_resets(t, reason, detail);
 }

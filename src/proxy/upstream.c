@@ -1,20 +1,18 @@
 #include "proxy/upstream.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/log.h"
 #include "base/units.h"
 
-/* A server that shows another key with each connection is not to keep the disk busy. */
-#define REFUSED_KEYS_EVERY 10 /* seconds */
-
 /* Starts a change to the learned pins, about the key that the server has shown. */
 static struct keep *start_keep(struct upstream *u, enum keep_kind kind, struct keep_owner *owner)
 {
     struct keep_order order = {
-        .kind = kind, .policy = u->section->trust, .count = 1, .now = (int64_t)time(NULL)};
+        .kind = kind, .section = u->section, .count = 1, .now = (int64_t)time(NULL)};
     const struct trust_verdict *v = tls_verdict(u->tls);
 
     memcpy(order.digests[0], v->keys[0], CERT_DIGEST_SIZE);
@@ -26,15 +24,12 @@ static void note_refused(struct upstream *u)
 {
     struct learned_key keys[LEARNED_KEYS_MOST];
     const struct policy *p = u->section->trust;
-    const int64_t now = (int64_t)time(NULL);
     size_t n = learned_find(p->learned, p->section->name, p->place, keys), i;
 
     for (i = 0; i < n; i++)
         if (keys[i].refused
-            && (memcmp(keys[i].digest, tls_verdict(u->tls)->keys[0], CERT_DIGEST_SIZE) == 0
-                || now - atomic_load(&u->section->stats->refused_key_noted) < REFUSED_KEYS_EVERY))
+            && memcmp(keys[i].digest, tls_verdict(u->tls)->keys[0], CERT_DIGEST_SIZE) == 0)
             return;
-    atomic_store(&u->section->stats->refused_key_noted, now);
     (void)start_keep(u, KEEP_REFUSED, NULL);
 }
 
@@ -44,7 +39,8 @@ static void fail(struct upstream *u, enum reason reason, const char *detail)
     if (reason == REASON_TOFU_CHANGED && u->for_client)
         note_refused(u);
     u->reason = reason;
-    snprintf(u->detail, sizeof(u->detail), "%s", detail);
+    free(u->detail);
+    u->detail = detail && *detail ? strdup(detail) : NULL;
     uv_timer_stop(&u->deadline);
     u->events->step(u);
 }
@@ -209,6 +205,8 @@ static void release(struct upstream *u)
         return;
     tls_free(u->tls);
     u->tls = NULL;
+    free(u->detail);
+    u->detail = NULL;
     u->events->closed(u);
 }
 

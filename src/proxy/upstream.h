@@ -44,7 +44,7 @@ struct upstream {
     const struct section *section;
     enum upstream_state state;
     enum reason reason;
-    char detail[512];
+    char *detail;     /* or NULL */
     struct addr peer; /* what was connected to; len 0 before */
 
     struct dial *dial;

@@ -49,12 +49,14 @@ def knock(address, words=b""):
     """
     try:
         with connect(address) as sock:
+            sent = True
             if words:
                 try:
                     sock.sendall(words)
                 except (ConnectionResetError, BrokenPipeError):
-                    pass
-            return read_to_any_end(sock)
+                    sent = False  # the kernel tells of a reset once: here, and then no more
+            heard, was_reset = read_to_any_end(sock)
+            return heard, was_reset or not sent
     except ConnectionResetError:
         return b"", True
 

@@ -261,7 +261,8 @@ def test_as_ssh_uses_it(tls_server):
     """A signal ends it, as ssh does to its ProxyCommand."""
     server = tls_server()
     process = subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin],
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment())
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment(),
+                               preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
     guard = threading.Timer(DEADLINE, process.kill)
     guard.start()
     try:

@@ -1,4 +1,4 @@
-#include "proxy/failure.h"
+#include "proxy/events.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -98,8 +98,8 @@ static void add_all(struct log_line *l, const struct upstream *u, enum reason re
         add_comparison(l, u);
 }
 
-void failure_log(const struct upstream *u, enum reason reason, const char *detail,
-                 const char *client)
+void events_failed(const struct upstream *u, enum reason reason, const char *detail,
+                   const char *client)
 {
     struct log_line l;
 
@@ -112,7 +112,8 @@ void failure_log(const struct upstream *u, enum reason reason, const char *detai
     log_end(&l);
 }
 
-void failure_log_reported(const struct upstream *u, const char *client)
+/* The same event, with enforce=report, of what was let through. */
+static void log_reported(const struct upstream *u, const char *client)
 {
     const struct trust_verdict *v = tls_verdict(u->tls);
     struct log_line l;
@@ -125,5 +126,49 @@ void failure_log_reported(const struct upstream *u, const char *client)
         return;
     log_add(&l, "enforce", "report");
     add_all(&l, u, v->reported, v->detail, client);
+    log_end(&l);
+}
+
+static void count_opened(const struct upstream *u)
+{
+    const struct trust_verdict *v = tls_verdict(u->tls);
+    struct cert_info info;
+
+    if (presented_describe(v, 0, &info))
+        stats_opened(u->section->stats, v->pin ? pin_label(v->pin) : "", info.subject,
+                     info.not_after);
+    cert_info_free(&info);
+}
+
+void events_opened(const struct upstream *u, const char *client, int64_t ms)
+{
+    const struct trust_verdict *v = tls_verdict(u->tls);
+    char name[UPSTREAM_NAME_SIZE];
+    struct log_line l;
+
+    log_reported(u, client);
+    count_opened(u);
+    log_begin(&l, LOG_LEVEL_INFO, "tunnel_open", u->section->config->name);
+    log_add(&l, "client", client);
+    log_add(&l, "upstream", upstream_name(u, name));
+    log_add(&l, "tls", tls_version(u->tls));
+    log_add(&l, "cipher", tls_cipher(u->tls));
+    log_add(&l, "pin", v->pin ? pin_label(v->pin) : "");
+    log_add(&l, "resumed", tls_is_resumed(u->tls) ? "yes" : "no");
+    log_add_number(&l, "ms", ms);
+    log_end(&l);
+}
+
+void events_closed(const struct upstream *u, enum reason reason, const char *client, uint64_t sent,
+                   uint64_t received, int64_t ms)
+{
+    struct log_line l;
+
+    log_begin(&l, LOG_LEVEL_INFO, "tunnel_close", u->section->config->name);
+    log_add(&l, "client", client);
+    log_add_number(&l, "sent", (int64_t)sent);
+    log_add_number(&l, "received", (int64_t)received);
+    log_add_number(&l, "ms", ms);
+    log_add(&l, "reason", reason_name(reason));
     log_end(&l);
 }

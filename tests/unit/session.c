@@ -1,0 +1,144 @@
+/* engine/session: the cache of TLS sessions. What is taken twice, or too late, is a hole. */
+#include "engine/session.h"
+
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "help.h"
+
+#define NOW INT64_C(1800000000)
+
+static const uint8_t a[POLICY_FINGERPRINT_SIZE] = {1}, b[POLICY_FINGERPRINT_SIZE] = {1, 1};
+
+/* A session that OpenSSL would resume: it has an id. */
+static struct session make(int64_t established, unsigned char mark)
+{
+    struct session s = {.tls = SSL_SESSION_new(), .established = established};
+
+    assert_non_null(s.tls);
+    assert_int_equal(SSL_SESSION_set1_id(s.tls, &mark, 1), 1);
+    s.staple = malloc(1);
+    s.staple[0] = mark;
+    s.staple_len = 1;
+    return s;
+}
+
+static void put(struct session_cache *c, const uint8_t *fingerprint, int64_t established,
+                unsigned char mark)
+{
+    struct session s = make(established, mark);
+
+    session_put(c, fingerprint, &s);
+    assert_null(s.tls); /* it is the cache's now */
+}
+
+/* The mark of the session that is taken, or -1. */
+static int take(struct session_cache *c, const uint8_t *fingerprint, int64_t now)
+{
+    struct session s = {0};
+    int mark;
+
+    if (!session_take(c, fingerprint, now, &s))
+        return -1;
+    mark = s.staple[0];
+    session_clear(&s);
+    assert_null(s.staple);
+    return mark;
+}
+
+static void a_session_is_taken_once_the_newest_first(void **state)
+{
+    struct session_cache *c = session_cache_new();
+
+    (void)state;
+    put(c, a, NOW, 1);
+    put(c, a, NOW, 2);
+    assert_int_equal(take(c, a, NOW), 2);
+    assert_int_equal(take(c, a, NOW), 1);
+    assert_int_equal(take(c, a, NOW), -1);
+    session_cache_free(c);
+}
+
+/* Both are in one bucket. */
+static void a_session_belongs_to_its_fingerprint(void **state)
+{
+    struct session_cache *c = session_cache_new();
+
+    (void)state;
+    put(c, a, NOW, 1);
+    assert_int_equal(take(c, b, NOW), -1);
+    put(c, b, NOW, 2);
+    assert_int_equal(take(c, a, NOW), 1);
+    assert_int_equal(take(c, b, NOW), 2);
+    session_cache_free(c);
+}
+
+static void a_session_serves_for_an_hour(void **state)
+{
+    struct session_cache *c = session_cache_new();
+
+    (void)state;
+    put(c, a, NOW, 1);
+    assert_int_equal(take(c, a, NOW + 3599), 1);
+    put(c, a, NOW, 1);
+    assert_int_equal(take(c, a, NOW + 3600), -1);
+    /* a clock that was set back */
+    put(c, a, NOW, 1);
+    assert_int_equal(take(c, a, NOW - 1), -1);
+    assert_int_equal(take(c, a, NOW), -1); /* gone for good */
+    session_cache_free(c);
+}
+
+static void a_session_that_cannot_be_resumed_is_none(void **state)
+{
+    struct session_cache *c = session_cache_new();
+    struct session s = {.tls = SSL_SESSION_new(), .established = NOW};
+
+    (void)state;
+    session_put(c, a, &s); /* without an id or a ticket */
+    assert_int_equal(take(c, a, NOW), -1);
+    session_cache_free(c);
+}
+
+static void the_cache_is_bounded(void **state)
+{
+    struct session_cache *c = session_cache_new();
+    uint8_t other[POLICY_FINGERPRINT_SIZE] = {0};
+    int i, n;
+
+    (void)state;
+    for (i = 0; i < 200; i++)
+        put(c, a, NOW, (unsigned char)i);
+    for (n = 0; take(c, a, NOW) >= 0; n++)
+        ;
+    assert_int_equal(n, 32);
+    put(c, a, NOW, 1);
+    for (i = 0; i < 2000; i++) {
+        other[0] = (uint8_t)(2 + i % 200);
+        other[1] = (uint8_t)(i / 200);
+        put(c, other, NOW, 9);
+    }
+    assert_int_equal(take(c, a, NOW), -1); /* the oldest of all went first */
+    for (n = 0, i = 0; i < 2000; i++) {
+        other[0] = (uint8_t)(2 + i % 200);
+        other[1] = (uint8_t)(i / 200);
+        n += take(c, other, NOW) >= 0;
+    }
+    assert_int_equal(n, 1024);
+    session_cache_free(c);
+    session_cache_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_session_is_taken_once_the_newest_first),
+        cmocka_unit_test(a_session_belongs_to_its_fingerprint),
+        cmocka_unit_test(a_session_serves_for_an_hour),
+        cmocka_unit_test(a_session_that_cannot_be_resumed_is_none),
+        cmocka_unit_test(the_cache_is_bounded),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,444 @@
+/*
+ * engine/trust beyond a server's pins: issuers, report mode, first use, what a reload takes away.
+ * Which chains are accepted is held to a table in tests/e2e/test_matrix.py.
+ */
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "certs.h"
+#include "engine/anchors.h"
+#include "engine/learned.h"
+#include "engine/presented.h"
+#include "engine/trust.h"
+#include "help.h"
+
+#define NOW CERTS_NOW
+#define DAY 86400
+
+static struct cert ca, sub, other_ca, leaf, by_sub, twin;
+static struct anchors *anchors;
+
+/* A section made ready, and what it says of a chain. */
+struct bench {
+    struct config *config;
+    struct learned *learned;
+    struct policy *policy;
+    struct trust_verdict verdict;
+};
+
+static void open_bench(struct bench *b, struct learned *learned, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void open_bench(struct bench *b, struct learned *learned, const char *format, ...)
+{
+    struct problems problems = {0};
+    char keys[2048], text[4096];
+    va_list ap;
+
+    memset(b, 0, sizeof(*b));
+    va_start(ap, format);
+    vsnprintf(keys, sizeof(keys), format, ap);
+    va_end(ap);
+    snprintf(text, sizeof(text), "[api.example.com]\n%s\n", keys);
+    b->config = config_parse(temp_path("x.conf"), text, strlen(text), &problems);
+    if (problems.count == 0)
+        b->policy = policy_new(b->config->sections[0], anchors, learned, &problems);
+    if (problems.count)
+        fail_msg("%s\n%s", text, problems.items[0].text);
+    problems_free(&problems);
+}
+
+static void close_bench(struct bench *b)
+{
+    trust_verdict_free(&b->verdict);
+    policy_free(b->policy);
+    config_free(b->config);
+}
+
+static enum reason judge_at(struct bench *b, int64_t now, const struct cert *server,
+                            const struct cert *second, const struct cert *third)
+{
+    const struct cert *const sent[] = {server, second, third};
+    struct trust_evidence e = {.leaf = server->x509, .sent = sk_X509_new_null(), .complete = true};
+    size_t i;
+
+    for (i = 0; i < COUNT(sent); i++)
+        if (sent[i])
+            sk_X509_push(e.sent, sent[i]->x509);
+    trust_verdict_free(&b->verdict);
+    trust_judge(b->policy, &e, now, &b->verdict);
+    assert_int_equal(b->verdict.trusted, b->verdict.reason == REASON_OK);
+    assert_int_equal(b->verdict.trusted, b->verdict.x509_error == X509_V_OK);
+    sk_X509_free(e.sent);
+    return b->verdict.reason;
+}
+
+static enum reason judge(struct bench *b, const struct cert *server, const struct cert *second,
+                         const struct cert *third)
+{
+    return judge_at(b, NOW, server, second, third);
+}
+
+static void an_issuer_pin_accepts_what_it_issued_and_nothing_else(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    open_bench(&b, NULL, "pin = issuer:%s", certs_key_pin(&sub));
+    assert_int_equal(judge(&b, &by_sub, &sub, NULL), REASON_OK);
+    assert_ptr_equal(b.verdict.pin, &b.config->sections[0]->pins.items[0]);
+    /* the keys of its chain are those that a reload may revoke */
+    assert_int_equal(b.verdict.key_count, 2);
+    assert_int_equal(judge(&b, &leaf, &sub, NULL), REASON_PKI); /* merely sent along */
+    assert_int_equal(judge(&b, &by_sub, &ca, NULL), REASON_PIN_MISMATCH);
+    assert_int_equal(judge(&b, &sub, NULL, NULL), REASON_PIN_MISMATCH); /* not for itself */
+    assert_int_equal(judge(&b, &sub, &sub, NULL), REASON_PIN_MISMATCH);
+    close_bench(&b);
+}
+
+/* The same certificate as server and as pinned file: the chain of one is no chain. */
+static void a_pinned_authority_does_not_vouch_for_itself(void **state)
+{
+    struct cert self = certs_make(
+        &(struct cert_order){.cn = "Self", .san = "DNS:api.example.com", .ca = true});
+    struct bench b;
+
+    (void)state;
+    temp_text("self.pem", certs_pem(self.x509));
+    open_bench(&b, NULL, "pin = issuer-cert:self.pem");
+    assert_int_not_equal(judge(&b, &self, NULL, NULL), REASON_OK);
+    assert_int_not_equal(judge(&b, &self, &self, NULL), REASON_OK);
+    close_bench(&b);
+    open_bench(&b, NULL, "pin = issuer:%s", certs_key_pin(&self));
+    assert_int_not_equal(judge(&b, &self, &self, NULL), REASON_OK);
+    close_bench(&b);
+}
+
+/* A root that says it has signed itself, and has not, is not the one that was pinned by its key. */
+static void a_forged_root_of_the_pinned_key_is_refused(void **state)
+{
+    struct cert stranger = {.x509 = ca.x509, .key = other_ca.key};
+    struct cert forged = certs_make(
+        &(struct cert_order){.cn = "Example CA", .ca = true, .key = ca.key, .issuer = &stranger});
+    struct bench b;
+
+    (void)state;
+    open_bench(&b, NULL, "pin = issuer:%s", certs_key_pin(&ca));
+    assert_int_equal(judge(&b, &leaf, &ca, NULL), REASON_OK);
+    assert_int_not_equal(judge(&b, &leaf, &forged, NULL), REASON_OK);
+    close_bench(&b);
+}
+
+static void a_mismatch_says_what_a_digest_cannot_do(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    open_bench(&b, NULL, "pin = issuer:%s", certs_key_pin(&ca));
+    assert_int_equal(judge(&b, &by_sub, &sub, NULL), REASON_PIN_MISMATCH);
+    assert_contains(b.verdict.detail, "issuer-cert:FILE");
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_PIN_MISMATCH);
+    assert_null(b.verdict.detail); /* self-signed: nothing is missing */
+    close_bench(&b);
+    temp_text("ca.pem", certs_pem(ca.x509));
+    open_bench(&b, NULL, "pin = issuer-cert:ca.pem");
+    assert_int_equal(judge(&b, &by_sub, &sub, NULL), REASON_OK);
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_PIN_MISMATCH);
+    close_bench(&b);
+}
+
+static void issuer_pins_have_dates(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    temp_text("ca.pem", certs_pem(ca.x509));
+    open_bench(&b, NULL, "pin = issuer:%s until=2027-01-16 name=sub", certs_key_pin(&sub));
+    assert_int_equal(judge(&b, &by_sub, &sub, NULL), REASON_OK);
+    assert_int_equal(judge_at(&b, NOW + DAY, &by_sub, &sub, NULL), REASON_EXPIRED_PINS);
+    assert_contains(b.verdict.detail, "pin sub has until=2027-01-16");
+    /* it would not have matched anyway */
+    assert_int_equal(judge_at(&b, NOW + DAY, &leaf, &sub, NULL), REASON_PIN_MISMATCH);
+    close_bench(&b);
+    /* a live pin above one that is over */
+    open_bench(&b, NULL, "pin = issuer:%s until=2027-01-02\npin = issuer-cert:ca.pem name=root",
+               certs_key_pin(&sub));
+    assert_int_equal(judge(&b, &by_sub, &sub, NULL), REASON_OK);
+    assert_string_equal(pin_label(b.verdict.pin), "root");
+    close_bench(&b);
+    /* a server pin that is over does not stand in the way */
+    open_bench(&b, NULL, "pin = %s until=2027-01-02\npin = issuer-cert:ca.pem name=root",
+               certs_key_pin(&by_sub));
+    assert_int_equal(judge(&b, &by_sub, &sub, NULL), REASON_OK);
+    assert_int_equal(judge(&b, &by_sub, NULL, NULL), REASON_EXPIRED_PINS);
+    close_bench(&b);
+}
+
+static void report_mode_notes_what_it_lets_through(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    temp_text("ca.pem", certs_pem(ca.x509));
+    open_bench(&b, NULL,
+               "verify = pin+pki\nca_file = ca.pem\npin = %s name=next\n"
+               "enforce = report until=2027-01-16",
+               certs_key_pin(&twin));
+    assert_int_equal(judge(&b, &leaf, NULL, NULL), REASON_OK);
+    assert_int_equal(b.verdict.reported, REASON_PIN_MISMATCH);
+    assert_null(b.verdict.pin);
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_PKI);
+    assert_int_equal(judge_at(&b, NOW + DAY, &leaf, NULL, NULL), REASON_PIN_MISMATCH);
+    assert_int_equal(b.verdict.reported, REASON_OK);
+    close_bench(&b);
+    open_bench(&b, NULL,
+               "verify = pin+pki\nca_file = ca.pem\npin = %s\nenforce = report\nrevoked = %s",
+               certs_key_pin(&leaf), certs_key_pin(&ca));
+    assert_int_equal(judge(&b, &leaf, NULL, NULL), REASON_REVOKED);
+    close_bench(&b);
+    open_bench(&b, NULL, "verify = pin+pki\nca_file = ca.pem\npin = %s\nenforce = report",
+               certs_key_pin(&leaf));
+    assert_int_equal(judge(&b, &leaf, NULL, NULL), REASON_OK);
+    assert_int_equal(b.verdict.reported, REASON_OK);
+    assert_non_null(b.verdict.pin);
+    close_bench(&b);
+}
+
+static struct learned *new_store(const char *name)
+{
+    char *why = NULL;
+    struct learned *l = learned_open(temp_path("%s", name), true, &why);
+
+    if (!l)
+        fail_msg("%s", why);
+    return l;
+}
+
+static void keep(struct bench *b, struct learned *l)
+{
+    char *why = NULL;
+
+    assert_int_equal(
+        learned_keep(l, b->policy->section->name, b->policy->place, b->verdict.keys[0], NOW, &why),
+        LEARNED_DONE);
+}
+
+static void a_first_use_is_no_yes_until_the_key_is_kept(void **state)
+{
+    struct learned *l = new_store("first");
+    struct bench b;
+
+    (void)state;
+    open_bench(&b, l, "verify = tofu");
+    assert_int_equal(judge(&b, &leaf, &ca, NULL), REASON_FIRST_USE);
+    assert_false(b.verdict.trusted);
+    keep(&b, l);
+    assert_int_equal(judge(&b, &leaf, &ca, NULL), REASON_OK);
+    assert_string_equal(pin_label(b.verdict.pin), certs_key_pin(&leaf));
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_TOFU_CHANGED);
+    assert_contains(b.verdict.detail, certs_key_pin(&leaf));
+    assert_contains(b.verdict.detail, certs_key_pin(&twin));
+    assert_contains(b.verdict.detail, "pinproxy learned accept api.example.com -c ");
+    close_bench(&b);
+    /* under another mode it counts for nothing */
+    open_bench(&b, l, "pin = %s", certs_key_pin(&twin));
+    assert_int_equal(judge(&b, &leaf, &ca, NULL), REASON_PIN_MISMATCH);
+    close_bench(&b);
+    /* nor for another port */
+    open_bench(&b, l, "verify = tofu\nport = 8443");
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_FIRST_USE);
+    close_bench(&b);
+    learned_release(l);
+}
+
+static void a_first_use_is_held_to_all_but_the_pin(void **state)
+{
+    struct cert weak = certs_make(&(struct cert_order){.key = certs_rsa_key(1024)});
+    struct learned *l = new_store("held");
+    struct bench b;
+
+    (void)state;
+    temp_text("ca.pem", certs_pem(ca.x509));
+    open_bench(&b, l, "verify = tofu\nrevoked = %s\nalso_check = name", certs_key_pin(&twin));
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_REVOKED);
+    assert_int_equal(judge(&b, &weak, NULL, NULL), REASON_WEAK);
+    assert_int_equal(judge(&b, &other_ca, NULL, NULL), REASON_NAME);
+    close_bench(&b);
+    open_bench(&b, l, "verify = tofu+pki\nca_file = ca.pem");
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_PKI);
+    assert_int_equal(judge(&b, &leaf, NULL, NULL), REASON_FIRST_USE);
+    close_bench(&b);
+    /* what is known beforehand leaves no first use */
+    open_bench(&b, l, "verify = tofu\npin = %s", certs_key_pin(&leaf));
+    assert_int_equal(judge(&b, &leaf, NULL, NULL), REASON_OK);
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_PIN_MISMATCH);
+    close_bench(&b);
+    learned_release(l);
+}
+
+static void announced_keys_count_only_where_they_are_asked_for(void **state)
+{
+    struct learned *l = new_store("announced");
+    uint8_t digest[1][CERT_DIGEST_SIZE];
+    char *why = NULL;
+    struct bench b;
+
+    (void)state;
+    assert_true(cert_key_digest(twin.x509, digest[0]));
+    assert_int_equal(learned_announce(l, "api.example.com", "api.example.com:443",
+                                      (const uint8_t(*)[CERT_DIGEST_SIZE])digest, 1, NOW + DAY, NOW,
+                                      &why),
+                     LEARNED_DONE);
+    open_bench(&b, l, "pin = %s\npins_url = /pins", certs_key_pin(&leaf));
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_OK);
+    assert_int_equal(judge_at(&b, NOW + 2 * DAY, &twin, NULL, NULL), REASON_EXPIRED_PINS);
+    close_bench(&b);
+    open_bench(&b, l, "pin = %s", certs_key_pin(&leaf));
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_PIN_MISMATCH);
+    close_bench(&b);
+    open_bench(&b, l, "pin = %s\npins_url = /pins\nrevoked = %s", certs_key_pin(&leaf),
+               certs_key_pin(&twin));
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_REVOKED);
+    close_bench(&b);
+    learned_release(l);
+}
+
+static enum reason recheck(const struct trust_verdict *v, const char *keys)
+{
+    char detail[TRUST_DETAIL_SIZE];
+    enum reason reason;
+    struct bench b;
+
+    open_bench(&b, NULL, "%s", keys);
+    reason = trust_recheck(b.policy, v, detail);
+    close_bench(&b);
+    return reason;
+}
+
+static const char *keys(const char *format, const char *a, const char *b)
+{
+    static char text[512];
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(text, sizeof(text), format, a, b);
+#pragma GCC diagnostic pop
+    return text;
+}
+
+static void a_later_policy_takes_trust_away(void **state)
+{
+    const char *mine = certs_key_pin(&by_sub), *others = certs_key_pin(&twin);
+    struct bench b;
+
+    (void)state;
+    open_bench(&b, NULL, "pin = %s", mine);
+    assert_int_equal(judge(&b, &by_sub, &sub, NULL), REASON_OK);
+    assert_int_equal(recheck(&b.verdict, keys("pin = %s\n%s", mine, "")), REASON_OK);
+    assert_int_equal(recheck(&b.verdict, keys("pin = %s\nrevoked = %s", mine, mine)),
+                     REASON_REVOKED);
+    /* a server pin alone: the issuer's key is no matter */
+    assert_int_equal(recheck(&b.verdict, keys("pin = %s\nrevoked = %s", mine, certs_key_pin(&sub))),
+                     REASON_OK);
+    assert_int_equal(recheck(&b.verdict, keys("pin = %s\n%s", others, "")), REASON_OK);
+    assert_int_equal(recheck(&b.verdict, keys("pin = %s\n%s", others, "on_pin_removed = close")),
+                     REASON_PIN_REMOVED);
+    assert_int_equal(recheck(&b.verdict, keys("pin = %s name=x until=2027-09-09\n%s", mine,
+                                              "on_pin_removed = close")),
+                     REASON_OK);
+    /* the digest in another role is not the same pin */
+    assert_int_equal(
+        recheck(&b.verdict, keys("pin = issuer:%s\n%s", mine, "on_pin_removed = close")),
+        REASON_PIN_REMOVED);
+    close_bench(&b);
+    open_bench(&b, NULL, "pin = issuer:%s", certs_key_pin(&sub));
+    assert_int_equal(judge(&b, &by_sub, &sub, NULL), REASON_OK);
+    assert_int_equal(recheck(&b.verdict, keys("pin = %s\nrevoked = %s", mine, certs_key_pin(&sub))),
+                     REASON_REVOKED);
+    close_bench(&b);
+}
+
+/* What shapes trust has another fingerprint; what does not, the same. */
+static void fingerprints_tell_policies_apart(void **state)
+{
+    static const struct {
+        const char *keys;
+        bool same;
+    } rows[] = {
+        {"", true},
+        {"idle_timeout = 5m", true},
+        {"listen = 127.0.0.1:0", true},
+        {"on_pin_removed = close", true},
+        {"resume = yes", true},
+        {"revoked = sha256//AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=", false},
+        {"pin = sha256//AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=", false},
+        {"pin = issuer:sha256//AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=", false},
+        {"also_check = name", false},
+        {"host = other.example", false},
+        {"port = 444", false},
+        {"address = 127.0.0.1", false},
+        {"sni = off", false},
+        {"verify_name = x.example", false},
+        {"tls_min = 1.3", false},
+        {"alpn = h2", false},
+        {"ciphers = ECDHE+AESGCM", false},
+        {"pins_url = /pins", false},
+        {"verify = pin+pki", false},
+    };
+    struct learned *l = new_store("prints");
+    struct bench plain, b;
+    size_t i;
+
+    (void)state;
+    open_bench(&plain, NULL, "pin = %s", certs_key_pin(&leaf));
+    for (i = 0; i < COUNT(rows); i++) {
+        open_bench(&b, l, "pin = %s\n%s", certs_key_pin(&leaf), rows[i].keys);
+        if ((memcmp(b.policy->fingerprint, plain.policy->fingerprint, POLICY_FINGERPRINT_SIZE) == 0)
+            != rows[i].same)
+            fail_msg("%s", rows[i].keys);
+        close_bench(&b);
+    }
+    close_bench(&plain);
+    learned_release(l);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    ca = certs_ca("Example CA");
+    other_ca = certs_ca("Other CA");
+    sub = certs_make(&(struct cert_order){.cn = "Sub CA", .ca = true, .issuer = &ca});
+    leaf = certs_leaf("DNS:api.example.com", &ca);
+    by_sub = certs_leaf("DNS:api.example.com", &sub);
+    twin = certs_leaf("DNS:api.example.com", NULL);
+    anchors = anchors_new();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    anchors_free(anchors);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_issuer_pin_accepts_what_it_issued_and_nothing_else),
+        cmocka_unit_test(a_pinned_authority_does_not_vouch_for_itself),
+        cmocka_unit_test(a_forged_root_of_the_pinned_key_is_refused),
+        cmocka_unit_test(a_mismatch_says_what_a_digest_cannot_do),
+        cmocka_unit_test(issuer_pins_have_dates),
+        cmocka_unit_test(report_mode_notes_what_it_lets_through),
+        cmocka_unit_test(a_first_use_is_no_yes_until_the_key_is_kept),
+        cmocka_unit_test(a_first_use_is_held_to_all_but_the_pin),
+        cmocka_unit_test(announced_keys_count_only_where_they_are_asked_for),
+        cmocka_unit_test(a_later_policy_takes_trust_away),
+        cmocka_unit_test(fingerprints_tell_policies_apart),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
