@@ -32,6 +32,10 @@ struct scene {
     bool psk; /* the server and its ciphers know a shared key only */
     bool observe;
     bool careless; /* the client's context offers anonymous and shared-key suites */
+    bool unpinned; /* the section has no pin */
+    int64_t now;   /* 0: CERTS_NOW */
+    struct learned *learned;
+    struct session_cache *sessions;
     void (*prepare)(SSL_CTX *server);
 };
 
@@ -96,13 +100,15 @@ static struct channel *wire_new(const struct scene *scene, struct wire_scratch *
     assert_non_null(w);
     w->scene = *scene;
     w->seed = 99;
-    snprintf(text, sizeof(text), "[api.example.com]\npin = %s\n%s\n", certs_key_pin(&pinned),
+    snprintf(text, sizeof(text), "[api.example.com]\n%s%s\n%s\n",
+             scene->unpinned ? "" : "pin = ", scene->unpinned ? "" : certs_key_pin(&pinned),
              scene->keys ? scene->keys : "");
     w->config = config_parse("x.conf", text, strlen(text), &problems);
     if (problems.count)
         fail_msg("%s", problems.items[0].text);
-    w->policy = scene->observe ? policy_observe(w->config->sections[0])
-                               : policy_new(w->config->sections[0], stores, NULL, &problems);
+    w->policy = scene->observe
+                    ? policy_observe(w->config->sections[0])
+                    : policy_new(w->config->sections[0], stores, scene->learned, &problems);
     ctx = scene->careless ? careless_context()
                           : tlsctx_get(contexts, &w->config->sections[0]->tls, &problems);
     assert_non_null(w->policy);
@@ -110,7 +116,7 @@ static struct channel *wire_new(const struct scene *scene, struct wire_scratch *
     w->scratch = shared ? shared : &w->own_scratch;
     if (!shared)
         w->own_scratch.bytes = malloc(TLS_RECORDS_SIZE);
-    w->tls = tls_new(ctx, w->config->sections[0], w->policy, w->scratch, NULL);
+    w->tls = tls_new(ctx, w->config->sections[0], w->policy, w->scratch, scene->sessions);
     assert_non_null(w->tls);
     if (scene->careless)
         SSL_CTX_free(ctx); /* the connection has its own reference */
@@ -179,7 +185,7 @@ static void turn(struct channel *w)
         return;
     if (!w->open) {
         /* as long as it has not said OK, nothing goes in or comes out */
-        w->result = tls_handshake(w->tls, CERTS_NOW);
+        w->result = tls_handshake(w->tls, w->scene.now ? w->scene.now : CERTS_NOW);
         carry(w);
         if (w->result != TLS_OK) {
             assert_int_equal(w->seen_len, 0);
@@ -278,6 +284,21 @@ static void expect_shut(struct channel *w)
     tls_finish(w->tls);
     assert_int_equal(tls_take_records(w->tls, &bytes), 0);
     assert_int_equal(w->seen_len, before);
+}
+
+/* Shut as well, but not for good: neither gate moves a byte, and no reason is forgotten. */
+static void expect_waiting(struct channel *w)
+{
+    const uint8_t *bytes;
+    uint8_t buf[64];
+    size_t n = 77;
+
+    assert_int_equal(w->result, TLS_FIRST_USE);
+    assert_int_equal(tls_write(w->tls, (const uint8_t *)"secret", 6), TLS_FAILED);
+    assert_int_equal(tls_read(w->tls, buf, sizeof(buf), &n), TLS_FAILED);
+    assert_int_equal(n, 0);
+    assert_int_equal(tls_take_records(w->tls, &bytes), 0);
+    assert_int_equal(w->seen_len, 0);
 }
 
 static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
@@ -1225,6 +1246,209 @@ static void a_connection_tells_its_cipher_and_its_pin(void **state)
     wire_free(w);
 }
 
+static void a_first_use_opens_nothing_until_the_key_is_kept(void **state)
+{
+    static const char data[] = "sent right behind the handshake";
+    uint8_t key[CERT_DIGEST_SIZE];
+    size_t v;
+
+    (void)state;
+    assert_true(cert_key_digest(pinned.x509, key));
+    for (v = 0; v < COUNT(versions); v++) {
+        char *why = NULL;
+        struct learned *l = learned_open(temp_path("first%zu", v), true, &why);
+        struct channel *w = wire_new(
+            &(struct scene){
+                .version = versions[v], .unpinned = true, .keys = "verify = tofu", .learned = l},
+            NULL);
+
+        assert_non_null(l);
+        turn(w);
+        while (!is_over(w)) {
+            /* what follows the server's last flight comes with it, in one piece */
+            if (SSL_is_init_finished(w->server))
+                assert_int_equal(SSL_write(w->server, data, sizeof(data)), sizeof(data));
+            pump(w);
+        }
+        expect_waiting(w);
+        /* asking again is no proof */
+        w->result = tls_handshake(w->tls, CERTS_NOW);
+        expect_waiting(w);
+        assert_int_equal(
+            learned_keep(l, "api.example.com", "api.example.com:443", key, CERTS_NOW, &why),
+            LEARNED_DONE);
+        w->result = TLS_MORE;
+        turn(w);
+        assert_true(w->open);
+        if (w->got_len == 0) {
+            assert_int_equal(SSL_write(w->server, data, sizeof(data)), sizeof(data));
+            pump(w);
+        }
+        assert_int_equal(w->got_len, sizeof(data));
+        assert_memory_equal(w->got, data, sizeof(data));
+        wire_free(w);
+        learned_release(l);
+    }
+}
+
+static void a_first_use_that_another_has_won_is_refused(void **state)
+{
+    char *why = NULL;
+    struct learned *l = learned_open(temp_path("lost"), true, &why);
+    struct channel *w = wire_new(
+        &(struct scene){.unpinned = true, .keys = "verify = tofu", .learned = l}, NULL);
+    uint8_t key[CERT_DIGEST_SIZE];
+
+    (void)state;
+    start(w);
+    expect_waiting(w);
+    assert_true(cert_key_digest(other.x509, key));
+    assert_int_equal(
+        learned_keep(l, "api.example.com", "api.example.com:443", key, CERTS_NOW, &why),
+        LEARNED_DONE);
+    w->result = tls_handshake(w->tls, CERTS_NOW);
+    expect_failure(w, REASON_TOFU_CHANGED, certs_key_pin(&other));
+    expect_shut(w);
+    wire_free(w);
+    learned_release(l);
+}
+
+/* Servers that can resume each other's sessions. */
+static void share_tickets(SSL_CTX *server)
+{
+    unsigned char keys[80];
+
+    memset(keys, 42, sizeof(keys));
+    assert_int_equal(SSL_CTX_set_tlsext_ticket_keys(server, keys, sizeof(keys)), 1);
+}
+
+/* A connection on which a ticket has come. */
+static struct channel *visit(struct session_cache *sessions, int version, const char *keys,
+                             int64_t now)
+{
+    struct channel *w = wire_new(&(struct scene){.version = version,
+                                                 .keys = keys,
+                                                 .sessions = sessions,
+                                                 .prepare = share_tickets,
+                                                 .now = now},
+                                 NULL);
+
+    start(w);
+    return w;
+}
+
+/* In order: what is broken off, OpenSSL does not resume. */
+static void leave(struct channel *w)
+{
+    tls_finish(w->tls);
+    wire_free(w);
+}
+
+static void a_session_is_resumed_and_judged_anew(void **state)
+{
+    static const char keys[] = "resume = yes\npin = sha256//"
+                               "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
+    size_t v, i;
+
+    (void)state;
+    for (v = 0; v < COUNT(versions); v++) {
+        struct session_cache *sessions = session_cache_new();
+
+        for (i = 0; i < 3; i++) {
+            struct channel *w = visit(sessions, versions[v], keys, 0);
+
+            assert_true(w->open);
+            assert_int_equal(tls_is_resumed(w->tls), i > 0);
+            assert_int_equal(SSL_session_reused(w->server), i > 0);
+            assert_true(tls_verdict(w->tls)->trusted);
+            assert_non_null(tls_verdict(w->tls)->pin);
+            leave(w);
+        }
+        session_cache_free(sessions);
+    }
+}
+
+/* 23:30 on the pin's last day, and half past midnight. */
+static void a_resumed_session_ends_with_its_pin(void **state)
+{
+    const int64_t evening = INT64_C(1800055800), night = evening + 3000;
+    char keys[256];
+    size_t v;
+
+    (void)state;
+    snprintf(keys, sizeof(keys), "verify = pin\nresume = yes\npin = %s until=2027-01-16",
+             certs_key_pin(&pinned));
+    for (v = 0; v < COUNT(versions); v++) {
+        struct session_cache *sessions = session_cache_new();
+        int64_t now;
+
+        for (now = evening; now <= night; now += 3000) {
+            struct channel *w = wire_new(&(struct scene){.version = versions[v],
+                                                         .unpinned = true,
+                                                         .keys = keys,
+                                                         .sessions = sessions,
+                                                         .prepare = share_tickets,
+                                                         .now = now},
+                                         NULL);
+
+            start(w);
+            if (now == evening) {
+                assert_true(w->open);
+            } else {
+                assert_true(SSL_session_reused(w->server));
+                expect_failure(w, REASON_EXPIRED_PINS, "2027-01-16");
+                expect_shut(w);
+            }
+            leave(w);
+        }
+        session_cache_free(sessions);
+    }
+}
+
+/* Should our cache ever mix sessions up, OpenSSL still tells them apart. */
+static void a_session_of_another_policy_is_not_resumed(void **state)
+{
+    size_t v;
+
+    (void)state;
+    for (v = 0; v < COUNT(versions); v++) {
+        struct session_cache *sessions = session_cache_new();
+        struct channel *w = visit(sessions, versions[v], "resume = yes", 0);
+        struct channel *asks = visit(NULL, versions[v], "resume = yes\nalso_check = dates", 0);
+        struct session s;
+
+        assert_true(w->open && asks->open);
+        assert_true(session_take(sessions, w->policy->fingerprint, CERTS_NOW, &s));
+        session_put(sessions, asks->policy->fingerprint, &s);
+        leave(w);
+        leave(asks);
+        w = visit(sessions, versions[v], "resume = yes\nalso_check = dates", 0);
+        assert_false(w->open);
+        assert_int_equal(w->result, TLS_FAILED);
+        expect_shut(w);
+        leave(w);
+        session_cache_free(sessions);
+    }
+}
+
+static void nothing_is_resumed_where_the_section_says_no(void **state)
+{
+    struct session_cache *sessions = session_cache_new();
+    size_t v, i;
+
+    (void)state;
+    for (v = 0; v < COUNT(versions); v++) {
+        for (i = 0; i < 2; i++) {
+            struct channel *w = visit(sessions, versions[v], "resume = no", 0);
+
+            assert_true(w->open);
+            assert_false(tls_is_resumed(w->tls));
+            leave(w);
+        }
+    }
+    session_cache_free(sessions);
+}
+
 static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                        const unsigned char *in, unsigned in_len, void *arg)
 {
@@ -1326,6 +1550,12 @@ int main(void)
         cmocka_unit_test(connections_that_share_a_scratch_never_mix),
         cmocka_unit_test(the_section_decides_what_is_offered),
         cmocka_unit_test(a_connection_tells_its_cipher_and_its_pin),
+        cmocka_unit_test(a_first_use_opens_nothing_until_the_key_is_kept),
+        cmocka_unit_test(a_first_use_that_another_has_won_is_refused),
+        cmocka_unit_test(a_session_is_resumed_and_judged_anew),
+        cmocka_unit_test(a_resumed_session_ends_with_its_pin),
+        cmocka_unit_test(a_session_of_another_policy_is_not_resumed),
+        cmocka_unit_test(nothing_is_resumed_where_the_section_says_no),
         cmocka_unit_test(application_protocols_are_offered_in_order),
         cmocka_unit_test(an_alert_of_the_server_is_told),
     };
