@@ -12,6 +12,8 @@
 
 /* Level 2: 112 bits, so RSA of 2048 bits, no SHA-1 (SSL_CTX_set_security_level(3)). */
 #define AUTH_LEVEL 2
+#define SECURITY_BITS 112
+#define RSA_BITS_LEAST 2048
 
 struct chain_request chain_request(const struct policy *p, X509 *leaf, STACK_OF(X509) *sent,
                                    STACK_OF(X509) *anchors, int64_t now)
@@ -55,16 +57,51 @@ static bool set_params(X509_STORE_CTX *ctx, const struct chain_request *r)
            == 1;
 }
 
+bool chain_key_is_strong(const EVP_PKEY *key)
+{
+    /* the library rounds: RSA of 1963 bits counts as 112 there */
+    if (EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_is_a(key, "RSA-PSS"))
+        return EVP_PKEY_get_bits(key) >= RSA_BITS_LEAST;
+    return EVP_PKEY_get_security_bits(key) >= SECURITY_BITS;
+}
+
+/* What X509_verify_cert() lets through: X509_V_OK, or what is wrong at which depth. */
+static int check_further(const struct chain_request *r, STACK_OF(X509) *chain, int *depth)
+{
+    const int last = sk_X509_num(chain) - 1;
+    int i;
+
+    for (i = 0; i <= last; i++) {
+        const EVP_PKEY *key = X509_get0_pubkey(sk_X509_value(chain, i));
+
+        *depth = i;
+        if (!key || !chain_key_is_strong(key))
+            return i == 0 ? X509_V_ERR_EE_KEY_TOO_SMALL : X509_V_ERR_CA_KEY_TOO_SMALL;
+    }
+    /* of an anchor it does not ask for the flag that says it is a CA; 3: a root of X.509's version 1 */
+    if (r->anchors && last > 0) {
+        const int ca = X509_check_ca(sk_X509_value(chain, last));
+
+        if (ca != 1 && ca != 3)
+            return X509_V_ERR_INVALID_CA;
+    }
+    return X509_V_OK;
+}
+
 bool chain_verify(const struct chain_request *r, struct chain_result *result)
 {
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 
     *result = (struct chain_result){.error = X509_V_ERR_OUT_OF_MEM};
     if (ctx && X509_STORE_CTX_init(ctx, r->store, r->leaf, r->sent) == 1 && set_params(ctx, r)) {
-        const bool ok = X509_verify_cert(ctx) == 1;
+        bool ok = X509_verify_cert(ctx) == 1;
 
         result->error = X509_STORE_CTX_get_error(ctx);
         result->depth = X509_STORE_CTX_get_error_depth(ctx);
+        if (ok && result->error == X509_V_OK) {
+            result->error = check_further(r, X509_STORE_CTX_get0_chain(ctx), &result->depth);
+            ok = result->error == X509_V_OK;
+        }
         if (ok && result->error == X509_V_OK)
             result->chain = X509_STORE_CTX_get1_chain(ctx);
         else if (result->error == X509_V_OK)

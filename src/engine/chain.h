@@ -38,6 +38,9 @@ bool chain_verify(const struct chain_request *request, struct chain_result *resu
 
 void chain_free(struct chain_result *result);
 
+/* Whether a key is as strong as the rules want it: RSA of 2048 bits, others of 112 bits of strength. */
+bool chain_key_is_strong(const EVP_PKEY *key);
+
 /* Whether the error means that a key or a signature is too weak. */
 bool chain_is_weakness(int error);
 

@@ -15,9 +15,6 @@
 #include "engine/learned.h"
 #include "engine/ocsp.h"
 
-/* RSA of 2048 bits, as level 2 has it (SSL_CTX_set_security_level(3)). */
-#define SECURITY_BITS 112
-
 /* One judgement under way. */
 struct trial {
     const struct policy *policy;
@@ -176,7 +173,7 @@ static bool key_is_strong(struct trial *t)
     EVP_PKEY *key = X509_get0_pubkey(t->leaf);
     char detail[TRUST_DETAIL_SIZE];
 
-    if (key && EVP_PKEY_get_security_bits(key) >= SECURITY_BITS)
+    if (key && chain_key_is_strong(key))
         return true;
     snprintf(detail, sizeof(detail), "the server's key has %d bits",
              key ? EVP_PKEY_get_bits(key) : 0);

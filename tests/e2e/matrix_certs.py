@@ -22,22 +22,28 @@ P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 def issue(directory, subject, signer, *, key=None, names=(), ca=False, path_length=None, start=-1, end=90,
           purpose=ExtendedKeyUsageOID.SERVER_AUTH, digest=hashes.SHA256, permitted=None, excluded=None,
-          sent=(), critical=None):
-    """A certificate from a CA (None: from itself); `sent` are the certificates that its server sends along."""
+          sent=(), critical=None, ca_flag=True, may_sign=True, ca_purpose=None):
+    """A certificate from a CA (None: from itself); `sent` are the certificates that its server sends along.
+
+    With `ca`, `ca_flag=False` leaves the basic constraints out and `may_sign=False` the key usage's
+    right to sign certificates.
+    """
     key = key or ec_key()
     issuer, signing_key = (signer.cert.subject, signer.key) if signer else (subject_of(subject), key)
     public = key.public_key()
     builder = (x509.CertificateBuilder().subject_name(subject_of(subject)).issuer_name(issuer).public_key(public)
                .serial_number(x509.random_serial_number())
                .not_valid_before(now() + start * DAY).not_valid_after(now() + end * DAY)
-               .add_extension(x509.BasicConstraints(ca, path_length if ca else None), critical=True)
                .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
                .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()),
                               critical=False))
+    if ca_flag:
+        builder = builder.add_extension(x509.BasicConstraints(ca, path_length if ca else None), critical=True)
     if ca:
         builder = builder.add_extension(
-            x509.KeyUsage(True, False, False, False, False, True, True, False, False), critical=True)
-    else:
+            x509.KeyUsage(True, False, False, False, False, may_sign, True, False, False), critical=True)
+        purpose = ca_purpose
+    if purpose:
         builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
@@ -56,6 +62,17 @@ def with_signature(cert, signature):
     algorithm = bytes.fromhex("300a06082a8648ce3d040302")  # ecdsa-with-SHA256
     whole = der(0x30, x.tbs_certificate_bytes + algorithm + der(0x03, b"\0" + signature))
     return certs.Cert(cert.directory, x509.load_der_x509_certificate(whole), cert.key, cert.chain)
+
+
+def malleated(cert):
+    """The other signature that every ECDSA signature comes with, and anyone can work out: (r, n - s)."""
+    r, s = decode_dss_signature(cert.cert.signature)
+    return with_signature(cert, encode_dss_signature(r, P256_ORDER - s))
+
+
+def forged(cert):
+    """The same certificate, signed by nobody in particular."""
+    return with_signature(cert, ec_key().sign(cert.cert.tbs_certificate_bytes, ec.ECDSA(hashes.SHA256())))
 
 
 class Stolen(certs.Cert):
@@ -107,14 +124,33 @@ class World:
         """The server under another CA, which then takes the pinned one's place."""
         return {"cert": self.issue_leaf(inner, **options), "inner": inner}
 
+    def served(self, sent):
+        """The good leaf, with other certificates sent along."""
+        return certs.Cert(self.directory, self.leaf.cert, self.key, [c.cert for c in sent])
+
+    def below_inner(self, count):
+        chain = [self.inner]
+        for depth in range(count):
+            chain.insert(0, self.issue(f"Sub {depth}", chain[0], ca=True))
+        return self.issue_leaf(chain[0], sent=chain)
+
+    def under_root(self, **options):
+        """The server two below a root of its own, which is sent and takes the pinned one's place."""
+        root = self.issue("Own Root", None, ca=True, **options)
+        inner = self.other_inner(signer=root)
+        return {"cert": self.issue_leaf(inner, sent=[inner, root]), "inner": inner, "root": root}
+
+    def twin(self):
+        """Inner's name and key, certified by another root."""
+        return self.issue("Good Inner", self.other_root, ca=True, key=self.inner_key)
+
     # good
 
     def good(self):
         return {"cert": self.leaf}
 
     def root_sent(self):
-        leaf = certs.Cert(self.directory, self.leaf.cert, self.key, [self.inner.cert, self.root.cert])
-        return {"cert": leaf}
+        return {"cert": self.served([self.inner, self.root])}
 
     def renewed_with_the_same_key(self):
         return {"cert": self.issue_leaf(self.inner)}
@@ -126,8 +162,19 @@ class World:
         return {"cert": self.issue_leaf(self.root, sent=[])}
 
     def twin_sent_behind(self):
-        twin = self.issue("Good Inner", self.other_root, ca=True, key=self.inner_key)
-        return {"cert": certs.Cert(self.directory, self.leaf.cert, self.key, [self.inner.cert, twin.cert])}
+        return {"cert": self.served([self.inner, self.twin()])}
+
+    def sent_in_disorder(self):
+        return {"cert": self.served([self.root, self.inner])}
+
+    def renewed_with_rsa_2048(self):
+        return {"cert": self.issue_leaf(self.inner, key=rsa.generate_private_key(65537, 2048))}
+
+    def no_purpose_named(self):
+        return {"cert": self.issue_leaf(self.inner, purpose=None)}
+
+    def deep_but_allowed(self):
+        return {"cert": self.below_inner(5)}
 
     def root_signed_with_sha1(self):
         root = self.issue("Old Root", None, ca=True, digest=hashes.SHA1)
@@ -150,6 +197,9 @@ class World:
     def pinned_ca_merely_appended(self):
         return {"cert": self.issue_leaf(self.other_root, sent=[self.inner], key=ec_key())}
 
+    def pinned_root_merely_appended(self):
+        return {"cert": self.issue_leaf(self.other_root, sent=[self.other_root, self.root], key=ec_key())}
+
     def pinned_ca_behind_a_valid_chain(self):
         other = self.other_inner()
         return {"cert": self.issue_leaf(other, sent=[other, self.inner], key=ec_key())}
@@ -160,12 +210,24 @@ class World:
     def the_pinned_ca_as_server(self):
         return {"cert": certs.Cert(self.directory, self.inner.cert, self.inner_key, [])}
 
+    def the_pinned_ca_as_server_by_name(self):
+        inner = self.other_inner(names=[NAME])
+        return {"cert": certs.Cert(self.directory, inner.cert, inner.key, [inner.cert]), "inner": inner}
+
     def issuer_not_sent(self):
-        return {"cert": certs.Cert(self.directory, self.leaf.cert, self.key, [])}
+        return {"cert": self.served([])}
 
     def cross_signed_twin(self):
-        twin = self.issue("Good Inner", self.other_root, ca=True, key=self.inner_key)
-        return {"cert": certs.Cert(self.directory, self.leaf.cert, self.key, [twin.cert])}
+        return {"cert": self.served([self.twin()])}
+
+    def twin_sent_before_inner(self):
+        return {"cert": self.served([self.twin(), self.inner])}
+
+    def forged_twin(self):
+        return {"cert": self.served([forged(self.inner)])}
+
+    def forged_twin_as_a_root(self):
+        return {"cert": self.served([forged(self.issue("Good Inner", None, ca=True, key=self.inner_key))])}
 
     def self_signed_the_same_key(self):
         return {"cert": self.issue_leaf(None, sent=[])}
@@ -178,16 +240,22 @@ class World:
     def no_ca_flag(self):
         return self.under(self.other_inner(ca=False))
 
+    def no_basic_constraints(self):
+        return self.under(self.other_inner(ca_flag=False))
+
+    def ca_may_not_sign(self):
+        return self.under(self.other_inner(may_sign=False))
+
+    def ca_for_clients_only(self):
+        return self.under(self.other_inner(ca_purpose=ExtendedKeyUsageOID.CLIENT_AUTH))
+
     def path_length(self):
         inner = self.other_inner(path_length=0)
         sub = self.issue("Sub", inner, ca=True)
         return {"cert": self.issue_leaf(sub, sent=[sub, inner]), "inner": inner}
 
     def too_deep(self):
-        chain = [self.inner]
-        for depth in range(9):
-            chain.insert(0, self.issue(f"Sub {depth}", chain[0], ca=True))
-        return {"cert": self.issue_leaf(chain[0], sent=chain)}
+        return {"cert": self.below_inner(9)}
 
     def name_not_permitted(self):
         return self.under(self.other_inner(permitted=["elsewhere.test"]))
@@ -202,15 +270,25 @@ class World:
         return self.under(self.other_inner(start=2, end=90))
 
     def root_expired(self):
-        root = self.issue("Late Root", None, ca=True, start=-20, end=-2)
-        return {**self.under(self.other_inner(signer=root)), "root": root}
+        return self.under_root(start=-20, end=-2)
 
     def root_not_yet(self):
-        root = self.issue("Early Root", None, ca=True, start=2, end=90)
-        return {**self.under(self.other_inner(signer=root)), "root": root}
+        return self.under_root(start=2)
+
+    def weak_root(self):
+        return self.under_root(key=rsa.generate_private_key(65537, 1024))
+
+    def root_path_length(self):
+        return self.under_root(path_length=0)
+
+    def root_excludes_the_name(self):
+        return self.under_root(excluded=[NAME])
 
     def weak_ca(self):
         return self.under(self.other_inner(key=rsa.generate_private_key(65537, 1024)))
+
+    def weak_ca_by_one_bit(self):
+        return self.under(self.other_inner(key=rsa.generate_private_key(65537, 2047)))
 
     def inner_signed_with_sha1(self):
         return self.under(self.other_inner(digest=hashes.SHA1))
@@ -244,6 +322,9 @@ class World:
     def weak_leaf(self):
         return {"cert": self.issue_leaf(self.inner, key=rsa.generate_private_key(65537, 1024))}
 
+    def weak_leaf_by_one_bit(self):
+        return {"cert": self.issue_leaf(self.inner, key=rsa.generate_private_key(65537, 2047))}
+
     def weak_leaf_that_is_pinned(self):
         cert = self.issue_leaf(self.inner, key=rsa.generate_private_key(65537, 1024))
         return {"cert": cert, "leaf": cert}
@@ -255,12 +336,13 @@ class World:
         return self.under(self.other_inner(key=rsa.generate_private_key(65537, 2048)), digest=hashes.MD5)
 
     def signature_encoded_anew(self):
-        r, s = decode_dss_signature(self.leaf.cert.signature)
-        return {"cert": with_signature(self.leaf, encode_dss_signature(r, P256_ORDER - s))}
+        return {"cert": malleated(self.leaf)}
+
+    def signature_of_the_ca_encoded_anew(self):
+        return {"cert": self.served([malleated(self.inner)])}
 
     def signature_of_another(self):
-        stranger = ec_key().sign(self.leaf.cert.tbs_certificate_bytes, ec.ECDSA(hashes.SHA256()))
-        return {"cert": with_signature(self.leaf, stranger)}
+        return {"cert": forged(self.leaf)}
 
     def stolen_without_its_key(self):
         return {"cert": Stolen(self.leaf, ec_key())}
