@@ -1,7 +1,10 @@
 #include "proxy/keep.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/log.h"
 
 struct keep {
     uv_work_t work;
@@ -15,10 +18,54 @@ struct keep {
     char *why;
 };
 
+/*
+ * A server that shows another key each time is not to fill the pool, where names are resolved: a key
+ * is noted at a time, and the latest of those that came meanwhile. False: it is left to the other.
+ */
+static bool begin_note(struct stats *s, const uint8_t key[CERT_DIGEST_SIZE])
+{
+    bool first;
+
+    pthread_mutex_lock(&s->lock);
+    first = !s->noting;
+    s->noting = true;
+    s->has_next = !first;
+    if (!first)
+        memcpy(s->next_key, key, CERT_DIGEST_SIZE);
+    pthread_mutex_unlock(&s->lock);
+    return first;
+}
+
+/* True, with its key, when there is one more to note. key NULL: it cannot be. */
+static bool end_note(struct stats *s, uint8_t *key)
+{
+    bool again;
+
+    pthread_mutex_lock(&s->lock);
+    again = key && s->has_next;
+    if (again)
+        memcpy(key, s->next_key, CERT_DIGEST_SIZE);
+    s->noting = again;
+    s->has_next = false;
+    pthread_mutex_unlock(&s->lock);
+    return again;
+}
+
+static void log_first(const struct keep *k)
+{
+    char pin[PIN_KEY_TEXT_SIZE];
+    struct log_line l;
+
+    pin_format_key(k->order.digests[0], pin);
+    log_begin(&l, LOG_LEVEL_NOTICE, "learned", k->section);
+    log_add(&l, "pin", pin);
+    log_add(&l, "from", "tofu");
+    log_add(&l, "place", k->place);
+    log_end(&l);
+}
+
 static void dispose(struct keep *k)
 {
-    if (k->order.kind == KEEP_REFUSED)
-        atomic_store(&k->stats->noting, false);
     learned_release(k->learned);
     stats_release(k->stats);
     free(k->why);
@@ -50,6 +97,16 @@ static void on_done(uv_work_t *work, int status)
 {
     struct keep *k = work->data;
 
+    /* told of whether or not the one who asked for it is still there */
+    if (k->order.kind == KEEP_FIRST && status == 0 && k->result == LEARNED_DONE)
+        log_first(k);
+    if (k->order.kind == KEEP_REFUSED && end_note(k->stats, k->order.digests[0])) {
+        free(k->why);
+        k->why = NULL;
+        if (uv_queue_work(work->loop, work, on_work, on_done) == 0)
+            return;
+        (void)end_note(k->stats, NULL);
+    }
     if (k->owner)
         k->owner->done(k->owner, status == 0 ? k->result : LEARNED_FAILED, k->why ? k->why : "");
     dispose(k);
@@ -60,13 +117,12 @@ struct keep *keep_start(uv_loop_t *loop, const struct keep_order *order, struct 
     const struct section *s = order->section;
     struct keep *k;
 
-    /* a server that shows another key each time is not to fill the pool, where names are resolved */
-    if (order->kind == KEEP_REFUSED && atomic_exchange(&s->stats->noting, true))
+    if (order->kind == KEEP_REFUSED && !begin_note(s->stats, order->digests[0]))
         return NULL;
     k = calloc(1, sizeof(*k));
     if (!k) {
         if (order->kind == KEEP_REFUSED)
-            atomic_store(&s->stats->noting, false);
+            (void)end_note(s->stats, NULL);
         return NULL;
     }
     k->work.data = k;
@@ -80,6 +136,8 @@ struct keep *keep_start(uv_loop_t *loop, const struct keep_order *order, struct 
     k->stats = stats_hold(s->stats);
     if (uv_queue_work(loop, &k->work, on_work, on_done) == 0)
         return k;
+    if (order->kind == KEEP_REFUSED)
+        (void)end_note(k->stats, NULL);
     dispose(k);
     return NULL;
 }

@@ -23,13 +23,15 @@ struct stats {
     _Atomic uint64_t ended[REASON_COUNT];
     _Atomic uint64_t mismatches; /* of pins, whether or not they refused */
     _Atomic int64_t not_after;   /* of the server's certificate last trusted; 0: none yet */
-    atomic_bool noting;          /* a changed key is being written down */
 
     pthread_mutex_t lock; /* for what follows */
     char last_pin[STATS_TEXT_SIZE];
     char last_subject[STATS_TEXT_SIZE]; /* of that certificate */
-    enum reason last_failure;           /* REASON_NONE: there was none */
-    int64_t last_failure_at;            /* seconds since the epoch */
+    bool noting;                        /* a changed key is being written down ... */
+    bool has_next;                      /* ... and this one is, after it */
+    uint8_t next_key[32];
+    enum reason last_failure; /* REASON_NONE: there was none */
+    int64_t last_failure_at;  /* seconds since the epoch */
 };
 
 struct stats *stats_new(void);

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/log.h"
 #include "base/units.h"
 
 /* Starts a change to the learned pins, about the key that the server has shown. */
@@ -81,19 +80,6 @@ void upstream_flush(struct upstream *u)
 
 static void shake(struct upstream *u);
 
-static void log_learned(const struct upstream *u)
-{
-    char pin[PIN_KEY_TEXT_SIZE], name[UPSTREAM_NAME_SIZE];
-    struct log_line l;
-
-    pin_format_key(tls_verdict(u->tls)->keys[0], pin);
-    log_begin(&l, LOG_LEVEL_NOTICE, "learned", u->section->config->name);
-    log_add(&l, "pin", pin);
-    log_add(&l, "from", "tofu");
-    log_add(&l, "upstream", upstream_name(u, name));
-    log_end(&l);
-}
-
 /*
  * The key is in the file, or another connection's was there first: in either case it is judged
  * anew, by what stands there now.
@@ -108,8 +94,6 @@ static void on_kept(struct keep_owner *owner, enum learned_result result, const 
         fail(u, REASON_UNSAVED, detail);
         return;
     }
-    if (result == LEARNED_DONE)
-        log_learned(u);
     u->state = UPSTREAM_SHAKE;
     shake(u);
 }

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from config import ini
-from waiting import DEADLINE
+from waiting import DEADLINE, PATIENCE
 
 SRCDIR = Path(os.environ.get("PINPROXY_SRCDIR", Path(__file__).resolve().parents[2]))
 PINPROXYD = os.path.abspath(os.environ.get("PINPROXYD", SRCDIR / "build" / "pinproxyd"))
@@ -159,7 +159,7 @@ class Daemon:
         if self.running():
             self.signal(signal.SIGTERM)
             try:
-                self.process.wait(1.5)
+                self.process.wait(1.5 * PATIENCE)
             except subprocess.TimeoutExpired:
                 self.signal(signal.SIGTERM)
         self.wait()

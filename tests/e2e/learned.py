@@ -17,7 +17,6 @@ LINE = re.compile(
 
 DAY = 86400
 PLACE = f"{NAME}:443"
-FROM_TOFU = {"event": "learned", "from": "tofu"}
 FROM_URL = {"event": "learned", "from": "pins_url"}
 
 

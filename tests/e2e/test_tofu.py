@@ -1,25 +1,29 @@
 """verify = tofu: the key that was seen first is kept, and no other is accepted."""
 
+import fcntl
 import re
 import shlex
 import shutil
+import signal
 import socket
 import ssl
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
 import certs
 import servers
 from certs import NAME, day
-from clients import REFUSED, connect, knock, read_exactly
+from clients import REFUSED, connect, knock, read_exactly, talk
 from config import ini
 from daemon import PINPROXYD, WRAPPER, Daemon, run_pinproxy, run_pinproxyd
-from learned import FROM_TOFU, PLACE, State, never_heard, parse, passes, state, tofu, turned_away
+from learned import PLACE, State, never_heard, parse, passes, state, tofu, turned_away
 from refusal import SECRET, assert_refused
 from servers import TlsServer, closed_port
-from tls import Truncated
-from waiting import DEADLINE, wait_until
+from tls import Truncated, reset
+from waiting import DEADLINE, wait_steady, wait_until
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 OTHER = "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="
@@ -38,7 +42,7 @@ def together(calls):
 def visit(address):
     """A client that does not mind how it ends."""
     try:
-        knock(address, b"hello")
+        talk(address, b"hello")
     except OSError:
         pass
 
@@ -104,6 +108,22 @@ def test_renewal_with_the_same_key_is_no_change(state, pinproxyd, tls_server, tm
     passes(daemon)
     server.use(certs.self_signed(tmp_path, key=server.cert.key))
     passes(daemon)
+
+
+def test_state_directory_beside_the_configuration(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({"global": {"state_dir": "learned-here"}, NAME: tofu(server)})
+    passes(daemon)
+    assert [key.pin for key in State(daemon.directory / "learned-here").keys()] == [server.cert.pin]
+
+
+def test_checking_the_configuration_makes_and_learns_nothing(state, tls_server, tmp_path):
+    server = tls_server()
+    file = tmp_path / "pinproxyd.conf"
+    file.write_text(ini(state.config({NAME: tofu(server)})))
+    run = run_pinproxyd("-t", "-c", file)
+    assert run.returncode == 0, run.err
+    assert not state.directory.exists() and not server.conns
 
 
 def test_parents_of_the_state_directory_are_not_made(tmp_path, pinproxyd, tls_server):
@@ -220,6 +240,7 @@ def test_refused_key_stays_refused_and_the_first_stays_good(state, pinproxyd, tl
 
 
 def test_latest_refused_key_is_the_one_noted(state, pinproxyd, tls_server, tmp_path):
+    """What `accept` would take is what the log told of last, not a key from before."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     passes(daemon)
@@ -229,6 +250,32 @@ def test_latest_refused_key_is_the_one_noted(state, pinproxyd, tls_server, tmp_p
         turned_away(daemon, "refused", "tofu_changed")
         state.wait_refused(cert.pin)
     assert len(state.keys()) == 2
+
+
+def test_latest_refused_key_is_noted_though_another_is_being_noted(state, pinproxyd, tls_server, tmp_path):
+    """Another process holds the lock of the file meanwhile. `accept` would take the wrong one."""
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    with open(state.directory / "learned.lock", "r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for _ in range(3):
+            server.use(certs.self_signed(tmp_path))
+            turned_away(daemon, "refused", "tofu_changed")
+    state.wait_refused(server.cert.pin)
+
+
+@pytest.mark.threads
+def test_many_refused_keys_at_once(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    for _ in range(20):
+        server.use(certs.self_signed(tmp_path))
+        together([lambda: visit(daemon.address(NAME))] * 3)
+    daemon.stop()
+    assert len(daemon.events(event="tunnel_open")) == 1
+    assert [key.refused for key in state.keys()] == [False, True]
 
 
 def test_the_command_in_the_log_works(state, pinproxyd, tls_server, tmp_path):
@@ -256,8 +303,29 @@ def test_the_command_in_the_log_names_the_file_as_the_daemon_was_told(state, sta
         turned_away(daemon, "refused", "tofu_changed")["detail"]
 
 
-def test_forged_note_of_the_refused_key_is_not_a_pin(state, pinproxyd, tls_server):
-    """A line with `refused` lets nobody in, and is no first use either, whatever else is missing."""
+def test_the_command_in_the_log_is_whole_however_long_the_path(state, stack, tls_server, tmp_path):
+    deep = tmp_path / ("d" * 150) / ("e" * 150)
+    deep.mkdir(parents=True)
+    server = tls_server()
+    daemon = stack.add(Daemon(deep, state.config({NAME: tofu(server)}))).start()
+    passes(daemon)
+    server.use(certs.self_signed(tmp_path))
+    detail = turned_away(daemon, "refused", "tofu_changed")["detail"]
+    assert f"pinproxy learned accept {NAME} -c {daemon.file}" in detail
+
+
+def test_changed_key_is_set_against_the_kept_one_not_an_announced_one(state, pinproxyd, tls_server):
+    kept, announced = f"sha256//{'B' * 42}8=", f"sha256//{'C' * 42}8="
+    state.write(f"{NAME} {PLACE} {announced} 2026-01-01 from=pins_url until={day(9)}\n"
+                f"{NAME} {PLACE} {kept} 2026-01-02 from=tofu\n")
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server, pins_url="/pins")}))
+    detail = turned_away(daemon, "refused", "tofu_changed")["detail"]
+    assert kept in detail and server.cert.pin in detail
+    never_heard(server)
+
+
+def test_key_noted_as_refused_lets_nobody_in(state, pinproxyd, tls_server):
     server = tls_server()
     state.write(f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n"
                 f"{NAME} {PLACE} {server.cert.pin} 2026-01-02 from=tofu refused\n")
@@ -547,10 +615,11 @@ def test_key_put_in_by_hand_counts_at_the_next_connection(state, pinproxyd, tls_
 
 
 def test_file_edited_in_place_counts(state, pinproxyd, tls_server):
-    """Not renamed, not even of another length: within the granularity of a time stamp, too."""
+    """Not renamed, not even of another length."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     passes(daemon)
+    time.sleep(0.05)  # a time stamp is no finer than the kernel's tick
     text = state.text().replace(server.cert.pin, OTHER)
     with open(state.file, "r+") as file:
         file.write(text)
@@ -682,7 +751,7 @@ def test_full_disk(state, stack, tls_server, tmp_path):
     daemon.command = lambda: ["unshare", "-rm", "sh", "-c", script, str(state.directory), *plain]
     stack.add(daemon).start()
     passes(daemon)
-    inside = State(tmp_path.__class__(f"/proc/{daemon.pid}/root{state.directory}"))
+    inside = State(Path(f"/proc/{daemon.pid}/root{state.directory}"))
     before = inside.text()
     assert parse(before)
     line = turned_away(daemon, "refused", "unsaved", "other.test")
@@ -693,7 +762,7 @@ def test_full_disk(state, stack, tls_server, tmp_path):
     never_heard(server)
 
 
-# Crashes, and several daemons.
+# Crashes, stops, and several daemons.
 
 MANY = [f"s{i}.test" for i in range(40)]
 
@@ -716,6 +785,51 @@ def test_killed_amid_many_first_uses(after, state, pinproxyd, tls_server):
     assert {key.pin for key in kept} == {server.cert.pin}
     assert {event["section"] for event in daemon.events(event="learned")} <= {key.section for key in kept}
     daemon = pinproxyd(config)
+    for name in MANY:
+        passes(daemon, name)
+    assert sorted(key.section for key in state.keys()) == sorted(MANY)
+
+
+@pytest.mark.threads
+def test_stopped_amid_many_first_uses(state, pinproxyd, tls_server):
+    """A stop lets them finish, a second one cuts them short; either way it is a clean end."""
+    server = tls_server()
+    daemon = pinproxyd(state.config({name: tofu(server) for name in MANY}))
+    clients = [threading.Thread(target=visit, args=(daemon.address(name),)) for name in MANY]
+    for client in clients:
+        client.start()
+    wait_until(lambda: daemon.events(event="learned"), "a first use")
+    daemon.signal(signal.SIGTERM)
+    daemon.signal(signal.SIGTERM)
+    daemon.wait()
+    for client in clients:
+        client.join(DEADLINE)
+    assert {event["section"] for event in daemon.events(event="learned")} <= {key.section for key in state.keys()}
+
+
+@pytest.mark.parametrize("end", ["client", "timeout"])
+def test_key_that_is_kept_is_told_of_whatever_became_of_its_client(end, state, pinproxyd, tls_server):
+    """Another process holds the lock of the file for so long that nobody waits any more."""
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server, handshake_timeout="1s" if end == "timeout" else "off")}))
+    with open(state.directory / "learned.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sock = connect(daemon.address(NAME))
+        wait_until(lambda: server.conns and server.conns[0].shaken, "the handshake")
+        if end == "client":
+            reset(sock)
+        daemon.wait_event(event="tunnel_close" if end == "client" else "upstream_error")
+        sock.close()
+    told, kept = wait_steady(lambda: (daemon.events(event="learned"), state.keys()))
+    assert [event["pin"] for event in told] == [key.pin for key in kept]
+
+
+@pytest.mark.threads
+def test_clients_that_go_away_during_their_first_use(state, pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd(state.config({name: tofu(server) for name in MANY}))
+    for name in MANY:
+        reset(connect(daemon.address(name)))
     for name in MANY:
         passes(daemon, name)
     assert sorted(key.section for key in state.keys()) == sorted(MANY)
@@ -749,10 +863,9 @@ def test_another_state_directory_from_a_reload_on(state, pinproxyd, tls_server, 
     assert [key.pin for key in state.keys()] != [server.cert.pin]
 
 
-def test_events_without_a_line_to_spare(state, pinproxyd, tls_server):
-    """A section without tofu writes nothing, not even the directory's file."""
+def test_section_without_tofu_writes_nothing(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, verify="pin", pin=server.cert.pin)}))
     passes(daemon)
     daemon.stop()
-    assert not state.file.exists() and not daemon.events(event=FROM_TOFU["event"])
+    assert not state.file.exists() and not daemon.events(event="learned")
