@@ -808,8 +808,11 @@ static void keep_many_and_exit(int writer)
 {
     char *why = NULL;
     struct learned *l = learned_open(dir, false, &why);
+    bool kept = l && keep_many(l, writer);
 
-    _exit(l && keep_many(l, writer) ? 0 : 1);
+    learned_release(l);
+    free(why);
+    _exit(kept ? 0 : 1);
 }
 
 static void check_many(struct learned *l, int writers)
@@ -1003,7 +1006,7 @@ static void a_lock_that_is_held_holds_up_lookups_or_everything(void **state)
     assert_int_equal(keep(w.l, "b", "h:1", B), LEARNED_DONE);
     waitpid(pid, &status, 0);
     /* for ever: it is given up */
-    pid = start_lock_holder(60000);
+    pid = start_lock_holder(20000);
     clock_gettime(CLOCK_MONOTONIC, &before);
     assert_int_equal(pthread_create(&thread, NULL, cannot_write_in_thread, &w), 0);
     usleep(100000);
@@ -1055,6 +1058,7 @@ static void keep_without_permission(int unused)
 {
     char *why = NULL;
     struct learned *l;
+    bool told;
 
     (void)unused;
     /* root may everything: so be somebody else */
@@ -1065,7 +1069,10 @@ static void keep_without_permission(int unused)
         _exit(2);
     if (learned_keep(l, "b", "h:1", digest(B), NOW, &why) != LEARNED_FAILED)
         _exit(3);
-    _exit(strstr(why, "learned.lock: Permission denied") ? 0 : 4);
+    told = strstr(why, "learned.lock: Permission denied") != NULL;
+    learned_release(l);
+    free(why);
+    _exit(told ? 0 : 4);
 }
 
 static void a_directory_that_cannot_be_written_is_not_told(void **state)
