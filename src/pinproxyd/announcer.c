@@ -203,6 +203,10 @@ static void take(struct job *j, const struct pkp *pkp)
     order.until = order.now + (pkp->max_age < LONGEST ? pkp->max_age : LONGEST);
     order.until -= order.until % DAY;
     order.count = pkp->max_age ? pkp->count : 0;
+    if (order.count && order.until <= order.now) {
+        give_up(j, "max-age is over before the day is");
+        return;
+    }
     memcpy(order.digests, pkp->pins, sizeof(order.digests));
     /* those that are new, to be told of once they are kept */
     j->until = order.until;
