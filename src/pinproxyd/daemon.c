@@ -224,8 +224,9 @@ static void reload(struct daemon *d)
         set_most(d);
         update_full(d);
         update_accepting(d);
-        log_state(d, "reload");
+        /* before it is said: whoever reads that a key is revoked may rely on it */
         tell_snapshot(d);
+        log_state(d, "reload");
         announcer_update(d->announcer, next);
         warn(d);
     } else {

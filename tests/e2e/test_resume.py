@@ -131,17 +131,3 @@ def test_server_that_forgot_the_session(pinproxyd, tls_server, tmp_path):
     server.use(certs.self_signed(tmp_path))
     knock(daemon.address(NAME), SECRET)
     daemon.wait_event(event="pin_mismatch")
-
-
-def test_many_at_once_use_each_ticket_once(pinproxyd, tls_server):
-    server = tls_server()
-    daemon = pinproxyd(config(server))
-    visit(daemon)
-    socks = [connect(daemon.address(NAME)) for _ in range(20)]
-    for sock in socks:
-        ping(sock)
-    for sock in socks:
-        sock.close()
-    events = daemon.events(event="tunnel_open")
-    assert len(events) == 21
-    assert 0 < sum(event["resumed"] == "yes" for event in events) <= 2  # as many as the first had brought
