@@ -127,7 +127,7 @@ static void on_freed(struct tunnel *t, void *owner)
     reactor_close(&s->reactor);
 }
 
-static const struct tunnel_events events = {on_ended, on_freed};
+static const struct tunnel_events events = {.ended = on_ended, .freed = on_freed};
 
 static int relay(struct snapshot *snapshot, const struct section *section)
 {

@@ -357,6 +357,8 @@ static void enter_relay(struct tunnel *t)
     char detail[TRUST_DETAIL_SIZE], client[ADDR_TEXT_SIZE];
     enum reason reason = REASON_OK;
 
+    if (t->events->opening)
+        t->events->opening(t, t->owner);
     if (t->latest)
         reason = snapshot_recheck(t->latest, t->section, tls_verdict(u->tls), detail);
     if (reason != REASON_OK) {

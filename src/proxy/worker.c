@@ -57,7 +57,21 @@ static void on_freed(struct tunnel *t, void *owner)
     free(m);
 }
 
-static const struct tunnel_events events = {.freed = on_freed};
+/* A reload may lie in the mailbox, told of already, when a handshake is read before the bell. */
+static void on_opening(struct tunnel *t, void *owner)
+{
+    struct worker *w = ((struct member *)owner)->worker;
+    struct snapshot *latest;
+
+    pthread_mutex_lock(&w->lock);
+    latest = w->latest ? snapshot_hold(w->latest) : NULL;
+    pthread_mutex_unlock(&w->lock);
+    if (latest)
+        tunnel_reload(t, latest);
+    snapshot_release(latest);
+}
+
+static const struct tunnel_events events = {.opening = on_opening, .freed = on_freed};
 
 static void shed(struct worker *w, const struct letter *letter)
 {

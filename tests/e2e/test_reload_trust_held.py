@@ -1,0 +1,458 @@
+"""Reloads against connections that are held still at a chosen point: in the handshake, in mid-stream, half closed."""
+
+import socket
+import ssl
+import threading
+
+import pytest
+
+import certs
+import servers
+from certs import NAME, day
+from clients import REFUSED, connect, knock, open_tunnel, ping, read_exactly, read_to_any_end
+from config import to
+from refusal import SECRET, told
+from servers import RawServer
+from waiting import DEADLINE, wait_steady, wait_until
+
+V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+both_versions = pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
+
+
+class Gate(RawServer):
+    """Before a server: of its answers `first` bytes pass, and the rest when the gate is opened."""
+
+    def __init__(self, target, first=0):
+        self.target, self.first, self.cert = target, first, target.cert
+        super().__init__(self._relay)
+
+    def open(self):
+        self.go_on.set()
+
+    def wait_held(self, count):
+        """So many connections have sent their ClientHello and wait."""
+        wait_until(lambda: sum(len(conn.wire) > 0 for conn in self.conns) >= count, f"{count} handshakes under way")
+
+    def _relay(self, conn):
+        out = socket.create_connection((self.target.host, self.target.port), DEADLINE)
+        back = threading.Thread(target=self._answers, args=(out, conn.sock), daemon=True)
+        back.start()
+        try:
+            while data := conn.recv():
+                out.sendall(data)
+        finally:
+            try:
+                out.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+            back.join(DEADLINE)
+            out.close()
+
+    def _answers(self, out, sock):
+        left = self.first
+        try:
+            while data := out.recv(65536):
+                sock.sendall(data[:left])
+                data, left = data[left:], max(0, left - len(data))
+                if data:
+                    self.go_on.wait(DEADLINE)
+                    sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+@pytest.fixture
+def gate(stack):
+    return lambda target, first=0: stack.add(Gate(target, first))
+
+
+def closed(daemon, sock, reason, section=NAME):
+    """A reset; one event that says why, then the tunnel's end. Nothing is told twice."""
+    assert read_to_any_end(sock) == (b"", True)
+    daemon.wait_event(event="tunnel_close", section=section, reason=reason)
+    tail = [(event["event"], event.get("reason")) for event in daemon.events(section=section)
+            if event["event"] in ("refused", "tunnel_close", "pin_mismatch")]
+    assert tail == [("refused", reason), ("tunnel_close", reason)]
+
+
+# Handshakes under way.
+
+@pytest.mark.valgrind
+@both_versions
+@pytest.mark.parametrize("first", [0, 60, 400])
+def test_revoked_within_the_handshake(first, version, pinproxyd, tls_server, gate):
+    """Before the ServerHello, within it, within what follows."""
+    server = tls_server(minimum=version, maximum=version)
+    held = gate(server, first)
+    daemon = pinproxyd({NAME: to(held)})
+    with connect(daemon.address(NAME)) as sock:
+        sock.sendall(SECRET)
+        held.wait_held(1)
+        daemon.reload({NAME: to(held, revoked=server.cert.pin)})
+        held.open()
+        assert read_to_any_end(sock) == (b"", True)
+    daemon.wait_event(event="refused", section=NAME)
+    daemon.stop()
+    assert told(daemon) == [("refused", "revoked")]
+    assert not daemon.events(event="tunnel_open")
+    held.stop()
+    server.stop()
+    server.saw_nothing(SECRET)
+
+
+@pytest.mark.parametrize("trust", ["pki", "pin+pki", "issuer", "tofu"])
+@pytest.mark.parametrize("key", ["server", "inner", "root"])
+def test_key_of_the_chain_revoked_within_the_handshake(key, trust, pinproxyd, tls_server, gate, ca, tmp_path):
+    """With a server pin, or a learned key, alone, the CAs' keys are no matter."""
+    inner = certs.CA(tmp_path, "Inner", parent=ca)
+    server = tls_server(cert=inner.issue())
+    held = gate(server)
+    options = {"pki": {"verify": "pki", "pin": None, "ca_file": ca.cert.pem_file()},
+               "pin+pki": {"verify": "pin+pki", "ca_file": ca.cert.pem_file()},
+               "issuer": {"pin": f"issuer-cert:{ca.cert.pem_file()}"},
+               "tofu": {"verify": "tofu", "pin": None}}[trust]
+    revoked = {"server": server.cert, "inner": inner.cert, "root": ca.cert}[key].pin
+    base = {"global": {"state_dir": tmp_path / "state"}}
+    daemon = pinproxyd({**base, NAME: to(held, **options)})
+    with connect(daemon.address(NAME)) as sock:
+        sock.sendall(SECRET)
+        held.wait_held(1)
+        daemon.reload({**base, NAME: to(held, revoked=revoked, **options)})
+        held.open()
+        if trust == "tofu" and key != "server":
+            assert read_exactly(sock, len(SECRET)) == SECRET
+            return
+        assert read_to_any_end(sock) == (b"", True)
+    daemon.wait_event(event="refused", section=NAME)
+    daemon.stop()
+    assert told(daemon) == [("refused", "revoked")]
+    held.stop()
+    server.stop()
+    server.saw_nothing(SECRET)
+
+
+@pytest.mark.parametrize("what", ["close", "keep"])
+@pytest.mark.parametrize("how", ["pin", "section"])
+def test_pin_removed_within_the_handshake(how, what, pinproxyd, tls_server, gate, tmp_path):
+    """As of an open tunnel: the section's word decides."""
+    server, other = tls_server(), tls_server()
+    held = gate(server)
+    rest = {"other.test": to(other)}
+    daemon = pinproxyd({NAME: to(held, on_pin_removed=what), **rest})
+    with connect(daemon.address(NAME)) as sock:
+        sock.sendall(SECRET)
+        held.wait_held(1)
+        daemon.reload({NAME: to(held, pin=other.cert.pin, on_pin_removed=what), **rest} if how == "pin" else rest)
+        held.open()
+        if what == "keep":
+            assert read_exactly(sock, len(SECRET)) == SECRET
+            return
+        assert read_to_any_end(sock) == (b"", True)
+    daemon.wait_event(event="refused", section=NAME)
+    daemon.stop()
+    assert told(daemon) == [("refused", "pin_removed")]
+    held.stop()
+    server.stop()
+    server.saw_nothing(SECRET)
+
+
+def test_two_reloads_within_a_handshake(pinproxyd, tls_server, gate, tmp_path):
+    """The latest one counts: what was revoked in between is not any more."""
+    server = tls_server()
+    held = gate(server)
+    daemon = pinproxyd({NAME: to(held)})
+    with connect(daemon.address(NAME)) as sock:
+        sock.sendall(b"ping")
+        held.wait_held(1)
+        daemon.reload({NAME: to(held, revoked=server.cert.pin)})
+        daemon.reload({NAME: to(held, revoked=certs.self_signed(tmp_path).pin)})
+        held.open()
+        assert read_exactly(sock, 4) == b"ping"
+
+
+def test_failed_reload_takes_nothing_away(pinproxyd, tls_server, gate):
+    """All or nothing: a key that is revoked in a configuration with a fault is not revoked."""
+    server = tls_server()
+    held = gate(server)
+    daemon = pinproxyd({NAME: to(held), "open.test": to(server)})
+    broken = {NAME: to(held, revoked=server.cert.pin), "open.test": to(server, revoked=server.cert.pin, port=0)}
+    with open_tunnel(daemon.address("open.test")) as old, connect(daemon.address(NAME)) as sock:
+        sock.sendall(b"ping")
+        held.wait_held(1)
+        daemon.reload(broken, ok=False)
+        held.open()
+        assert read_exactly(sock, 4) == b"ping"
+        ping(old)
+    assert told(daemon) == told(daemon, "open.test") == []
+
+
+class Crowd:
+    """Clients that have said who they are, and wait for the echo."""
+
+    def __init__(self, address, count, first):
+        self.words = [b"client %04d" % (first + i) for i in range(count)]
+        self.socks = []
+        for words in self.words:
+            sock = connect(address)
+            sock.sendall(words)
+            self.socks.append(sock)
+
+    def answers(self):
+        """True for the echo, False for a reset; anything else is a failure."""
+        found = []
+        for sock, words in zip(self.socks, self.words):
+            with sock:
+                try:
+                    found.append(sock.recv(len(words)) == words)
+                    assert found[-1], "a clean end, or another client's words"
+                except ConnectionResetError:
+                    found.append(False)
+        return found
+
+
+@pytest.mark.threads
+@both_versions
+def test_hundred_handshakes_over_a_reload_all_pass(version, pinproxyd, tls_server, gate):
+    """Half of them began under one configuration, half under the next: each is judged by its own."""
+    server = tls_server(minimum=version, maximum=version)
+    held = gate(server)
+    daemon = pinproxyd({NAME: to(held, pin=f"{server.cert.pin} name=a")})
+    early = Crowd(daemon.address(NAME), 50, 0)
+    held.wait_held(50)
+    daemon.reload({NAME: to(held, pin=f"{server.cert.pin} name=b")})
+    late = Crowd(daemon.address(NAME), 50, 50)
+    held.wait_held(100)
+    held.open()
+    assert early.answers() + late.answers() == [True] * 100
+    daemon.stop()
+    pins = [event["pin"] for event in daemon.events(event="tunnel_open", section=NAME)]
+    assert (pins.count("a"), pins.count("b"), len(pins)) == (50, 50, 100)
+    assert told(daemon) == []
+
+
+@pytest.mark.threads
+@both_versions
+def test_hundred_handshakes_over_a_reload_to_a_wrong_pin(version, pinproxyd, tls_server, gate, tmp_path):
+    """Let in under the one or turned away under the other: one event each, and no plaintext of the latter."""
+    server = tls_server(minimum=version, maximum=version)
+    held = gate(server)
+    daemon = pinproxyd({NAME: to(held, pin=f"{server.cert.pin} name=a")})
+    early = Crowd(daemon.address(NAME), 50, 0)
+    held.wait_held(50)
+    daemon.reload({NAME: to(held, pin=f"{certs.self_signed(tmp_path).pin} name=c")})
+    late = Crowd(daemon.address(NAME), 50, 50)
+    held.wait_held(100)
+    held.open()
+    assert early.answers() == [True] * 50
+    assert late.answers() == [False] * 50
+    daemon.stop()
+    assert [event["pin"] for event in daemon.events(event="tunnel_open", section=NAME)] == ["a"] * 50
+    refused = daemon.events(event="pin_mismatch", section=NAME)
+    assert sum(1 + int(event.get("repeated", 0)) for event in refused) == 50
+    assert {event for event, _ in told(daemon)} == {"pin_mismatch"}
+    held.stop()
+    server.stop()
+    heard = b"".join(bytes(conn.plaintext) for conn in server.conns)
+    assert len(heard) == sum(map(len, early.words))
+    assert not any(words in heard for words in late.words)
+
+
+@pytest.mark.threads
+def test_hundred_handshakes_whose_key_is_revoked(pinproxyd, tls_server, gate):
+    """None gets through, whichever configuration it began under."""
+    server = tls_server()
+    held = gate(server)
+    daemon = pinproxyd({NAME: to(held)})
+    early = Crowd(daemon.address(NAME), 50, 0)
+    held.wait_held(50)
+    daemon.reload({NAME: to(held, revoked=server.cert.pin)})
+    late = Crowd(daemon.address(NAME), 50, 50)
+    held.wait_held(100)
+    held.open()
+    assert early.answers() + late.answers() == [False] * 100
+    daemon.stop()
+    assert not daemon.events(event="tunnel_open")
+    lines = daemon.events(event="refused", section=NAME)
+    assert {line["reason"] for line in lines} == {"revoked"}
+    assert sum(1 + int(line.get("repeated", 0)) for line in lines) == 100
+    held.stop()
+    server.stop()
+    assert not any(conn.received for conn in server.conns)
+
+
+# Open tunnels.
+
+@pytest.mark.parametrize("trust", ["pin", "pin+pki", "tofu", "tofu+pki"])
+def test_revoked_key_in_each_mode(trust, pinproxyd, tls_server, ca, tmp_path):
+    server = tls_server(cert=ca.issue())
+    options = {"verify": trust, "ca_file": ca.cert.pem_file(), "pin": server.cert.pin if "pin" in trust else None}
+    base = {"global": {"state_dir": tmp_path / "state"}}
+    daemon = pinproxyd({**base, NAME: to(server, **options)})
+    with open_tunnel(daemon.address(NAME)) as sock:
+        daemon.reload({**base, NAME: to(server, revoked=server.cert.pin, **options)})
+        closed(daemon, sock, "revoked")
+
+
+@pytest.mark.parametrize("trust", ["pki", "pin+pki", "tofu+pki", "issuer"])
+@pytest.mark.parametrize("key", ["inner", "root"])
+def test_revoked_key_of_the_verified_chain(key, trust, pinproxyd, tls_server, ca, tmp_path):
+    inner = certs.CA(tmp_path, "Inner", parent=ca)
+    server = tls_server(cert=inner.issue())
+    options = {"verify": trust, "ca_file": ca.cert.pem_file(), "pin": server.cert.pin if trust == "pin+pki" else None}
+    if trust == "issuer":
+        options = {"pin": f"issuer-cert:{ca.cert.pem_file()}"}
+    base = {"global": {"state_dir": tmp_path / "state"}}
+    daemon = pinproxyd({**base, NAME: to(server, **options)})
+    with open_tunnel(daemon.address(NAME)) as sock:
+        daemon.reload({**base, NAME: to(server, revoked=(inner if key == "inner" else ca).cert.pin, **options)})
+        closed(daemon, sock, "revoked")
+
+
+def test_ca_beside_the_verified_chain_is_no_reason(pinproxyd, tls_server, ca, tmp_path):
+    """Sent along by the server, and not what vouched."""
+    inner, stranger = certs.CA(tmp_path, "Inner", parent=ca), certs.CA(tmp_path, "Stranger")
+    cert = inner.issue()
+    cert.chain.append(stranger.cert.cert)
+    server = tls_server(cert=cert)
+    options = {"verify": "pki", "pin": None, "ca_file": ca.cert.pem_file()}
+    daemon = pinproxyd({NAME: to(server, **options)})
+    with open_tunnel(daemon.address(NAME)) as sock:
+        daemon.reload({NAME: to(server, revoked=stranger.cert.pin, **options)})
+        ping(sock)
+
+
+@pytest.mark.parametrize("kind", ["issuer-cert", "issuer", "cert"])
+def test_other_kinds_of_pin_removed(kind, pinproxyd, tls_server, ca, tmp_path):
+    server = tls_server(cert=ca.issue())
+    server.cert.chain.append(ca.cert.cert)
+    server.use(server.cert)
+    pin = {"issuer-cert": f"issuer-cert:{ca.cert.pem_file()}", "issuer": f"issuer:{ca.cert.pin}",
+           "cert": server.cert.cert_pin}[kind]
+    other = certs.self_signed(tmp_path).pin
+    daemon = pinproxyd({NAME: to(server, pin=[pin, other], on_pin_removed="close")})
+    with open_tunnel(daemon.address(NAME)) as sock:
+        daemon.reload({NAME: to(server, pin=other, on_pin_removed="close")})
+        closed(daemon, sock, "pin_removed")
+
+
+def test_other_pin_removed_is_no_reason(pinproxyd, tls_server, tmp_path):
+    server, other = tls_server(), certs.self_signed(tmp_path)
+    daemon = pinproxyd({NAME: to(server, pin=[other.pin, server.cert.pin], on_pin_removed="close")})
+    with open_tunnel(daemon.address(NAME)) as sock:
+        daemon.reload({NAME: to(server, on_pin_removed="close")})
+        ping(sock)
+
+
+def test_pin_that_is_now_over_is_not_removed(pinproxyd, tls_server):
+    """A new date closes nothing that is open; new connections are refused."""
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server, on_pin_removed="close")})
+    with open_tunnel(daemon.address(NAME)) as sock:
+        daemon.reload({NAME: to(server, pin=f"{server.cert.pin} until={day(-1)}", on_pin_removed="close")})
+        assert knock(daemon.address(NAME), SECRET) == REFUSED
+        daemon.wait_event(event="refused", reason="expired_pins")
+        ping(sock)
+
+
+@pytest.mark.parametrize("what", ["close", "keep"])
+def test_section_that_goes_by_another_name(what, pinproxyd, tls_server):
+    """It has vanished, though the new one leads to the same server; its old word decides."""
+    server = tls_server()
+    turned = {"close": "keep", "keep": "close"}[what]
+    daemon = pinproxyd({NAME: to(server, on_pin_removed=what)})
+    with open_tunnel(daemon.address(NAME)) as sock:
+        daemon.reload({"renamed.test": to(server, on_pin_removed=turned)})
+        if what == "close":
+            closed(daemon, sock, "pin_removed")
+        else:
+            ping(sock)
+
+
+def test_revoked_section_by_section(pinproxyd, tls_server):
+    """Two sections to one server: only the one that revokes loses its tunnel."""
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server), "other.test": to(server)})
+    with open_tunnel(daemon.address(NAME)) as sock, open_tunnel(daemon.address("other.test")) as spared:
+        daemon.reload({NAME: to(server, revoked=server.cert.pin), "other.test": to(server)})
+        closed(daemon, sock, "revoked")
+        ping(spared)
+    assert told(daemon, "other.test") == []
+
+
+def test_tunnel_of_two_reloads_ago(pinproxyd, tls_server):
+    """It is held to every later configuration, not only to the next."""
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server)})
+    with open_tunnel(daemon.address(NAME)) as sock:
+        for seconds in (10, 20, 30):
+            daemon.reload({NAME: to(server, half_close_timeout=seconds)})
+            ping(sock)
+        daemon.reload({NAME: to(server, revoked=server.cert.pin)})
+        closed(daemon, sock, "revoked")
+
+
+@pytest.mark.threads
+def test_closed_at_once_though_nobody_reads(pinproxyd, tls_server):
+    """The client has stopped reading, and a write to it is in flight: nothing more is waited for."""
+    server = tls_server(servers.pour)
+    daemon = pinproxyd({NAME: to(server)})
+    with connect(daemon.address(NAME), receive_buffer=4096) as sock:
+        assert sock.recv(1)
+        wait_steady(lambda: server.wait_conns(1)[0].sent)
+        daemon.reload({NAME: to(server, revoked=server.cert.pin)})
+        daemon.wait_event(event="tunnel_close", section=NAME, reason="revoked")
+        assert read_to_any_end(sock)[1]
+
+
+def test_half_closed_tunnel_is_closed(pinproxyd, tls_server):
+    """The client has finished sending, and the server is still to answer: it shall not."""
+    def behave(conn):
+        conn.recv_all()
+        conn.go_on.wait(DEADLINE)
+        conn.send(b"too late")
+    server = tls_server(behave)
+    daemon = pinproxyd({NAME: to(server)})
+    with connect(daemon.address(NAME)) as sock:
+        sock.sendall(b"question")
+        sock.shutdown(socket.SHUT_WR)
+        wait_until(lambda: server.wait_conns(1)[0].end == "close_notify", "the question's end")
+        daemon.reload({NAME: to(server, revoked=server.cert.pin)})
+        closed(daemon, sock, "revoked")
+
+
+def test_server_sees_no_clean_end(pinproxyd, tls_server):
+    """A half-said request must not look like a whole one."""
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server)})
+    with open_tunnel(daemon.address(NAME)) as sock:
+        daemon.reload({NAME: to(server, revoked=server.cert.pin)})
+        closed(daemon, sock, "revoked")
+    conn, = server.wait_done(1)
+    assert conn.end != "close_notify"
+
+
+def test_unix_client_sees_the_end(pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    listen = f"unix:{tmp_path}/sock"
+    daemon = pinproxyd({NAME: to(server, listen=listen)})
+    with open_tunnel(daemon.address(NAME)) as sock:
+        daemon.reload({NAME: to(server, listen=listen, revoked=server.cert.pin)})
+        assert read_to_any_end(sock)[0] == b""
+    daemon.wait_event(event="tunnel_close", section=NAME, reason="revoked")
+
+
+@pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
+@pytest.mark.parametrize("key", ["server", "root"])
+def test_resumed_tunnel_is_closed_as_well(key, version, pinproxyd, tls_server, ca):
+    """A resumed session shows no chain on the wire: it is closed by the keys of the full handshake."""
+    server = tls_server(cert=ca.issue(), minimum=version, maximum=version)
+    options = {"verify": "pki", "pin": None, "ca_file": ca.cert.pem_file(), "resume": "yes"}
+    base = {"global": {"workers": 1}}
+    daemon = pinproxyd({**base, NAME: to(server, **options)})
+    open_tunnel(daemon.address(NAME)).close()
+    with open_tunnel(daemon.address(NAME)) as sock:
+        assert daemon.events(event="tunnel_open")[-1]["resumed"] == "yes"
+        daemon.reload({**base, NAME: to(server, revoked=(server.cert if key == "server" else ca.cert).pin, **options)})
+        assert read_to_any_end(sock) == (b"", True)
+    daemon.wait_event(event="tunnel_close", section=NAME, reason="revoked")
