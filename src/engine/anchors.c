@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "engine/signature.h"
 
 /* Lists of large authorities have tens of megabytes. */
 #define CRL_FILE_MOST ((size_t)64 * 1024 * 1024)
@@ -111,7 +112,7 @@ static void load_ca_dir(struct loading *l, const struct config_text *dir)
 }
 
 /* All lists of a file: PEM, one after the other, or a single one in DER. */
-static size_t add_crls(X509_STORE *store, const char *data, size_t len)
+static size_t add_crls(X509_STORE *store, const char *data, size_t len, bool *weak)
 {
     const unsigned char *der = (const unsigned char *)data;
     BIO *bio = BIO_new_mem_buf(data, (int)len);
@@ -119,6 +120,7 @@ static size_t add_crls(X509_STORE *store, const char *data, size_t len)
     size_t n = 0;
 
     while (bio && (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL))) {
+        *weak = *weak || signature_is_weak(X509_CRL_get_signature_nid(crl));
         n += X509_STORE_add_crl(store, crl) == 1;
         X509_CRL_free(crl);
     }
@@ -127,6 +129,7 @@ static size_t add_crls(X509_STORE *store, const char *data, size_t len)
     if (n > 0 && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
         n = 0;
     else if (n == 0 && (crl = d2i_X509_CRL(NULL, &der, (long)len))) {
+        *weak = signature_is_weak(X509_CRL_get_signature_nid(crl));
         n = der == (const unsigned char *)data + len && X509_STORE_add_crl(store, crl) == 1;
         X509_CRL_free(crl);
     }
@@ -141,8 +144,12 @@ static void load_crl_file(struct loading *l, const struct config_text *file)
     const char *why = read_file(l, file->text, CRL_FILE_MOST, &data, &len);
 
     if (!why) {
-        if (add_crls(l->store, data, len) == 0)
+        bool weak = false;
+
+        if (add_crls(l->store, data, len, &weak) == 0)
             why = "holds no revocation list, or a damaged one: PEM or DER is expected";
+        else if (weak)
+            why = "holds a revocation list signed with SHA-1 or MD5, which can be forged";
         free(data);
     }
     if (why)

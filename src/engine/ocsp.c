@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <time.h>
 
+#include "engine/signature.h"
+
 /* Clocks differ. */
 #define LEEWAY 300
 
@@ -80,8 +82,12 @@ static const char *check_basic(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer, 
 {
     ASN1_GENERALIZEDTIME *from = NULL, *until = NULL;
     int status = V_OCSP_CERTSTATUS_UNKNOWN;
+    const ASN1_OBJECT *algorithm;
     const char *why;
 
+    X509_ALGOR_get0(&algorithm, NULL, NULL, OCSP_resp_get0_tbs_sigalg(basic));
+    if (signature_is_weak(OBJ_obj2nid(algorithm)))
+        return "OCSP: the response is signed with SHA-1 or MD5, which can be forged";
     if (!signature_holds(basic, issuer, now))
         return "OCSP: the response is not signed by the certificate's issuer, or by a responder "
                "of it";

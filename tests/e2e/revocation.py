@@ -16,7 +16,7 @@ from waiting import DEADLINE, wait_until
 _numbers = iter(range(1, 10_000))
 
 
-def crl(directory, ca, *revoked, start=-1, end=7, der=False):
+def crl(directory, ca, *revoked, start=-1, end=7, der=False, digest=hashes.SHA256):
     """A list of a CA, in a file; days from now."""
     builder = (x509.CertificateRevocationListBuilder().issuer_name(ca.cert.cert.subject)
                .last_update(now() + start * DAY).next_update(now() + end * DAY)
@@ -27,7 +27,7 @@ def crl(directory, ca, *revoked, start=-1, end=7, der=False):
             x509.RevokedCertificateBuilder().serial_number(cert.cert.serial_number)
             .revocation_date(now() - DAY).build())
     path = directory / f"list{next(_numbers)}.crl"
-    path.write_bytes(builder.sign(ca.key, hashes.SHA256()).public_bytes(Encoding.DER if der else Encoding.PEM))
+    path.write_bytes(builder.sign(ca.key, digest()).public_bytes(Encoding.DER if der else Encoding.PEM))
     return path
 
 

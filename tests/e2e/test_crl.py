@@ -1,11 +1,13 @@
 """Revocation lists: every certificate of the chain is asked about, and no list is taken on faith."""
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 
 import certs
 from certs import NAME
 from clients import knock, talk
-from config import to
+from config import ini, to
+from daemon import run_pinproxyd
 from refusal import SECRET, assert_refused
 from revocation import crl
 
@@ -81,3 +83,12 @@ def test_read_anew_on_reload(pinproxyd, tls_server, ca, tmp_path):
     daemon.reload()
     knock(daemon.address(NAME), SECRET)
     daemon.wait_event(event="refused", reason="pki", detail=lambda d: "certificate revoked" in d)
+
+
+def test_weak_signature(tls_server, ca, tmp_path):
+    """Whoever can forge a list can leave a certificate out of it."""
+    path = tmp_path / "pinproxyd.conf"
+    weak = crl(tmp_path, ca, digest=hashes.SHA1)
+    path.write_text(ini(section(tls_server(cert=ca.issue()), ca, weak)))
+    run = run_pinproxyd("-t", "-c", path)
+    assert run.returncode == 78 and f"{weak}: " in run.err and "SHA-1" in run.err

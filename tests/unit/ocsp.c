@@ -15,7 +15,7 @@
 static struct cert ca, leaf;
 
 /* A response signed by the issuer, in DER; from and until are seconds from NOW. */
-static size_t make(int status, long from, long until, unsigned char **der)
+static size_t make_with(const EVP_MD *md, int status, long from, long until, unsigned char **der)
 {
     OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
     OCSP_CERTID *id = OCSP_cert_to_id(EVP_sha256(), leaf.x509, ca.x509);
@@ -29,7 +29,7 @@ static size_t make(int status, long from, long until, unsigned char **der)
 
     assert_non_null(
         OCSP_basic_add1_status(basic, id, status, 0, revoked, this_update, next_update));
-    assert_int_equal(OCSP_basic_sign(basic, ca.x509, ca.key, EVP_sha256(), NULL, OCSP_NOCERTS), 1);
+    assert_int_equal(OCSP_basic_sign(basic, ca.x509, ca.key, md, NULL, OCSP_NOCERTS), 1);
     response = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
     *der = NULL;
     n = i2d_OCSP_RESPONSE(response, der);
@@ -41,6 +41,21 @@ static size_t make(int status, long from, long until, unsigned char **der)
     OCSP_BASICRESP_free(basic);
     OCSP_RESPONSE_free(response);
     return (size_t)n;
+}
+
+static size_t make(int status, long from, long until, unsigned char **der)
+{
+    return make_with(EVP_sha256(), status, from, until, der);
+}
+
+static void a_weak_signature_is_none(void **state)
+{
+    unsigned char *der;
+    size_t n = make_with(EVP_sha1(), V_OCSP_CERTSTATUS_GOOD, -HOUR, HOUR, &der);
+
+    (void)state;
+    assert_contains(ocsp_check(der, n, leaf.x509, ca.x509, NOW), "SHA-1");
+    OPENSSL_free(der);
 }
 
 static void expect(int status, long from, long until, const char *want)
@@ -151,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_good_and_of_today_is_accepted),
         cmocka_unit_test(no_response_is_no_good_one),
+        cmocka_unit_test(a_weak_signature_is_none),
         cmocka_unit_test(another_issuer_is_refused),
         cmocka_unit_test(no_damaged_response_is_good),
     };
