@@ -1,6 +1,7 @@
 #include "engine/session.h"
 
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -13,7 +14,11 @@
 
 #define BUCKETS 256
 
+/* A section's name, as inih has it; a longer one is merely swept too early. */
+#define SECTION_SIZE 64
+
 struct entry {
+    char section[SECTION_SIZE];
     uint8_t fingerprint[POLICY_FINGERPRINT_SIZE];
     struct session session;
     TAILQ_ENTRY(entry) of_bucket; /* newest first */
@@ -44,6 +49,7 @@ struct session_cache *session_cache_new(void)
 void session_clear(struct session *s)
 {
     SSL_SESSION_free(s->tls);
+    sk_X509_pop_free(s->chain, X509_free);
     free(s->staple);
     memset(s, 0, sizeof(*s));
 }
@@ -92,9 +98,9 @@ static void make_room(struct session_cache *c, const uint8_t *fingerprint)
         drop(c, TAILQ_LAST(&c->all, entries));
 }
 
-void session_put(struct session_cache *c, const uint8_t fingerprint[POLICY_FINGERPRINT_SIZE],
-                 struct session *s)
+void session_put(struct session_cache *c, const struct policy *policy, struct session *s)
 {
+    const uint8_t *fingerprint = policy->fingerprint;
     struct entry *e = calloc(1, sizeof(*e));
 
     if (!e) {
@@ -102,6 +108,7 @@ void session_put(struct session_cache *c, const uint8_t fingerprint[POLICY_FINGE
         return;
     }
     make_room(c, fingerprint);
+    strncpy(e->section, policy->section->name, sizeof(e->section) - 1);
     memcpy(e->fingerprint, fingerprint, POLICY_FINGERPRINT_SIZE);
     e->session = *s;
     memset(s, 0, sizeof(*s));
@@ -117,9 +124,10 @@ static bool is_usable(const struct session *s, int64_t now)
            && SSL_SESSION_is_resumable(s->tls);
 }
 
-bool session_take(struct session_cache *c, const uint8_t fingerprint[POLICY_FINGERPRINT_SIZE],
-                  int64_t now, struct session *out)
+bool session_take(struct session_cache *c, const struct policy *policy, int64_t now,
+                  struct session *out)
 {
+    const uint8_t *fingerprint = policy->fingerprint;
     struct entry *e, *next;
 
     for (e = TAILQ_FIRST(bucket_of(c, fingerprint)); e; e = next) {
@@ -135,4 +143,17 @@ bool session_take(struct session_cache *c, const uint8_t fingerprint[POLICY_FING
         drop(c, e);
     }
     return false;
+}
+
+void session_sweep(struct session_cache *c,
+                   bool stays(const char *section, const uint8_t *fingerprint, const void *arg),
+                   const void *arg)
+{
+    struct entry *e, *next;
+
+    for (e = TAILQ_FIRST(&c->all); e; e = next) {
+        next = TAILQ_NEXT(e, of_all);
+        if (!stays(e->section, e->fingerprint, arg))
+            drop(c, e);
+    }
 }

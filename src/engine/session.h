@@ -14,10 +14,12 @@
 #include "engine/policy.h"
 
 struct ssl_session_st; /* OpenSSL's SSL_SESSION */
+struct stack_st_X509;
 
 struct session {
-    struct ssl_session_st *tls; /* a reference; NULL: none */
-    uint8_t *staple;            /* the OCSP response of that handshake, or NULL */
+    struct ssl_session_st *tls;  /* a reference; NULL: none */
+    struct stack_st_X509 *chain; /* what the server presented then, a reference */
+    uint8_t *staple;             /* the OCSP response of that handshake, or NULL */
     size_t staple_len;
     int64_t established; /* the full handshake, in seconds since the epoch */
 };
@@ -28,13 +30,20 @@ struct session_cache;
 struct session_cache *session_cache_new(void);
 void session_cache_free(struct session_cache *c);
 
-/* Takes over a session that was made under this fingerprint (policy.h), or frees it. */
-void session_put(struct session_cache *c, const uint8_t fingerprint[POLICY_FINGERPRINT_SIZE],
-                 struct session *s);
+/* Takes over a session that was made under this policy, or frees it. */
+void session_put(struct session_cache *c, const struct policy *policy, struct session *s);
 
-/* Takes the newest one out. False when there is none that can be resumed now. */
-bool session_take(struct session_cache *c, const uint8_t fingerprint[POLICY_FINGERPRINT_SIZE],
-                  int64_t now, struct session *out);
+/* Takes the newest one of this policy out. False when there is none that can be resumed now. */
+bool session_take(struct session_cache *c, const struct policy *policy, int64_t now,
+                  struct session *out);
+
+/*
+ * Drops the sessions of policies that have gone: those whose section stays() does not want with that
+ * fingerprint.
+ */
+void session_sweep(struct session_cache *c,
+                   bool stays(const char *section, const uint8_t *fingerprint, const void *arg),
+                   const void *arg);
 
 void session_clear(struct session *s);
 

@@ -243,13 +243,32 @@ static enum tls_result fail_openssl(struct tls *t)
 
 /* Resumption. */
 
-/* Before the first flight: a session to resume, if there is one. */
+/* Whether the server of that session would be trusted now; if not, a full handshake is to tell. */
+static bool is_worth_resuming(const struct tls *t, const struct session *s)
+{
+    const struct trust_evidence evidence = {.leaf = sk_X509_value(s->chain, 0),
+                                            .sent = s->chain,
+                                            .staple = s->staple,
+                                            .staple_len = s->staple_len,
+                                            .complete = true};
+    struct trust_verdict verdict = {0};
+    bool trusted;
+
+    trust_judge(t->policy, &evidence, t->now, &verdict);
+    trusted = verdict.trusted;
+    trust_verdict_free(&verdict);
+    return trusted;
+}
+
+/* Before the first flight: a session to resume, if there is one. conclude() judges it all the same. */
 static void offer_session(struct tls *t)
 {
     t->established = t->now;
-    if (t->sessions && session_take(t->sessions, t->policy->fingerprint, t->now, &t->offered)
-        && SSL_set_session(t->ssl, t->offered.tls) != 1)
+    while (t->sessions && session_take(t->sessions, t->policy, t->now, &t->offered)) {
+        if (is_worth_resuming(t, &t->offered) && SSL_set_session(t->ssl, t->offered.tls) == 1)
+            return;
         session_clear(&t->offered);
+    }
 }
 
 /* Keeps a session (a reference, taken over) of a connection that is open. */
@@ -260,6 +279,11 @@ static void keep_session(struct tls *t, SSL_SESSION *session)
     unsigned char *staple = NULL;
     long len = SSL_get_tlsext_status_ocsp_resp(t->ssl, &staple);
 
+    s.chain = X509_chain_up_ref(t->verdict.chain);
+    if (!s.chain) {
+        session_clear(&s);
+        return;
+    }
     if (reused) {
         staple = t->offered.staple;
         len = (long)t->offered.staple_len;
@@ -268,7 +292,7 @@ static void keep_session(struct tls *t, SSL_SESSION *session)
         memcpy(s.staple, staple, (size_t)len);
         s.staple_len = (size_t)len;
     }
-    session_put(t->sessions, t->policy->fingerprint, &s);
+    session_put(t->sessions, t->policy, &s);
 }
 
 /* What was let through without a match is not to be let through again without a look. */

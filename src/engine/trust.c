@@ -273,7 +273,8 @@ static bool issuer_holds(struct trial *t)
     return ok;
 }
 
-/* verify = pin+pki, and no server pin has matched: the chain that the PKI verifies has a pinned issuer. */
+/* verify = pin+pki, and no server pin has matched: the chain that the PKI verifies must have a pinned
+ * issuer. */
 static bool issuer_and_pki_hold(struct trial *t)
 {
     struct issuers found;

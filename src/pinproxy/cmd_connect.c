@@ -96,6 +96,25 @@ static void *pump_output(void *arg)
     return NULL;
 }
 
+/* What report mode lets through is told, as the daemon logs it. */
+static void on_opening(struct tunnel *t, void *owner)
+{
+    const struct upstream *u = tunnel_upstream(t);
+    const struct trust_verdict *v = tls_verdict(u->tls);
+    struct cert_info presented;
+    char name[UPSTREAM_NAME_SIZE], *pki;
+
+    (void)owner;
+    if (v->reported == REASON_OK || !presented_describe(v, 0, &presented))
+        return;
+    pki = presented_pki(u->section->trust, v, (int64_t)time(NULL));
+    report_refusal(stderr, upstream_name(u, name), v->reported, v->detail, u->section->config,
+                   &presented, pki);
+    fputs("pinproxy: enforce = report: it is let through all the same\n", stderr);
+    cert_info_free(&presented);
+    free(pki);
+}
+
 static void on_ended(struct tunnel *t, enum reason reason, const char *detail, void *owner)
 {
     struct stdio *s = owner;
@@ -127,7 +146,8 @@ static void on_freed(struct tunnel *t, void *owner)
     reactor_close(&s->reactor);
 }
 
-static const struct tunnel_events events = {.ended = on_ended, .freed = on_freed};
+static const struct tunnel_events events = {
+    .opening = on_opening, .ended = on_ended, .freed = on_freed};
 
 static int relay(struct snapshot *snapshot, const struct section *section)
 {

@@ -39,9 +39,10 @@ struct job {
 
     struct snapshot *snapshot; /* a reference, while asking */
     struct upstream upstream;
-    bool asking; /* from upstream_start() to its closed event */
-    bool asked;  /* the request is out */
-    bool over;   /* it has come to an end, and is being closed */
+    bool asking;  /* from upstream_start() to its closed event */
+    bool asked;   /* the request is out */
+    bool over;    /* it has come to an end, and is being closed */
+    bool unknown; /* its section has yet to keep the key seen first */
     struct strbuf answer;
 
     struct keep *keep;
@@ -288,7 +289,8 @@ static void on_step(struct upstream *u)
         return;
     if (u->state == UPSTREAM_FAILED) {
         /* a key that has yet to be seen first is the first client's matter, and no failure */
-        if (u->reason != REASON_FIRST_USE)
+        j->unknown = u->reason == REASON_FIRST_USE;
+        if (!j->unknown)
             events_failed(u, u->reason, u->detail, NULL);
         finish(j, RETRY_MS);
         return;
@@ -327,7 +329,7 @@ static void ask(uv_timer_t *timer)
     }
     j->snapshot = snapshot_hold(j->announcer->snapshot);
     j->asking = true;
-    j->asked = j->over = false;
+    j->asked = j->over = j->unknown = false;
     strbuf_clear(&j->answer);
     j->holds++;
     upstream_start(&j->upstream, j->announcer->reactor, section, &upstream_events);
@@ -385,6 +387,15 @@ void announcer_update(struct announcer *a, struct snapshot *snapshot)
         if (!j->seen)
             drop(j);
     }
+}
+
+void announcer_wake(struct announcer *a)
+{
+    struct job *j;
+
+    LIST_FOREACH (j, &a->jobs, link)
+        if (j->wanted && j->unknown)
+            uv_timer_start(&j->timer, ask, 0, 0);
 }
 
 void announcer_close(struct announcer *a)

@@ -18,6 +18,9 @@ struct announcer *announcer_new(struct reactor *reactor);
  */
 void announcer_update(struct announcer *a, struct snapshot *snapshot);
 
+/* Keys have been learned: those hosts are asked whose key was not known before. */
+void announcer_wake(struct announcer *a);
+
 /* Asks no more. It frees itself when its last handle has closed. a may be NULL. */
 void announcer_close(struct announcer *a);
 

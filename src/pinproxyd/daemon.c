@@ -307,8 +307,10 @@ static void watch_learned(struct daemon *d)
         log_end(&l);
         free(why);
     }
-    if (learned_generation(learned) != d->learned_generation)
-        tell_snapshot(d);
+    if (learned_generation(learned) == d->learned_generation)
+        return;
+    tell_snapshot(d);
+    announcer_wake(d->announcer);
 }
 
 static void on_tick(uv_timer_t *tick)

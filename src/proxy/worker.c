@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 #include <time.h>
 
@@ -106,6 +107,13 @@ static void open_letter(struct worker *w, struct letter *letter)
     free(letter);
 }
 
+static bool stays(const char *section, const uint8_t *fingerprint, const void *arg)
+{
+    const struct section *s = snapshot_find(arg, section);
+
+    return s && memcmp(s->trust->fingerprint, fingerprint, POLICY_FINGERPRINT_SIZE) == 0;
+}
+
 static void on_bell(uv_async_t *bell)
 {
     struct worker *w = bell->data;
@@ -133,6 +141,8 @@ static void on_bell(uv_async_t *bell)
         next = LIST_NEXT(m, link);
         tunnel_reload(m->tunnel, latest);
     }
+    if (latest)
+        session_sweep(w->reactor.sessions, stays, latest);
     snapshot_release(latest);
     if (kill || stop)
         for (m = LIST_FIRST(&w->members); m; m = next) {

@@ -9,7 +9,11 @@
 
 #define NOW INT64_C(1800000000)
 
-static const uint8_t a[POLICY_FINGERPRINT_SIZE] = {1}, b[POLICY_FINGERPRINT_SIZE] = {1, 1};
+/* Both are in one bucket. */
+static const struct config_section section = {.name = "a.example"}, gone = {.name = "gone.example"};
+static const struct policy policy_a = {.section = &section, .fingerprint = {1}};
+static const struct policy policy_b = {.section = &gone, .fingerprint = {1, 1}};
+static const struct policy *const a = &policy_a, *const b = &policy_b;
 
 /* A session that OpenSSL would resume: it has an id. */
 static struct session make(int64_t established, unsigned char mark)
@@ -24,22 +28,22 @@ static struct session make(int64_t established, unsigned char mark)
     return s;
 }
 
-static void put(struct session_cache *c, const uint8_t *fingerprint, int64_t established,
+static void put(struct session_cache *c, const struct policy *policy, int64_t established,
                 unsigned char mark)
 {
     struct session s = make(established, mark);
 
-    session_put(c, fingerprint, &s);
+    session_put(c, policy, &s);
     assert_null(s.tls); /* it is the cache's now */
 }
 
 /* The mark of the session that is taken, or -1. */
-static int take(struct session_cache *c, const uint8_t *fingerprint, int64_t now)
+static int take(struct session_cache *c, const struct policy *policy, int64_t now)
 {
     struct session s = {0};
     int mark;
 
-    if (!session_take(c, fingerprint, now, &s))
+    if (!session_take(c, policy, now, &s))
         return -1;
     mark = s.staple[0];
     session_clear(&s);
@@ -60,7 +64,6 @@ static void a_session_is_taken_once_the_newest_first(void **state)
     session_cache_free(c);
 }
 
-/* Both are in one bucket. */
 static void a_session_belongs_to_its_fingerprint(void **state)
 {
     struct session_cache *c = session_cache_new();
@@ -104,7 +107,7 @@ static void a_session_that_cannot_be_resumed_is_none(void **state)
 static void the_cache_is_bounded(void **state)
 {
     struct session_cache *c = session_cache_new();
-    uint8_t other[POLICY_FINGERPRINT_SIZE] = {0};
+    struct policy other = {.section = &section};
     int i, n;
 
     (void)state;
@@ -115,19 +118,40 @@ static void the_cache_is_bounded(void **state)
     assert_int_equal(n, 32);
     put(c, a, NOW, 1);
     for (i = 0; i < 2000; i++) {
-        other[0] = (uint8_t)(2 + i % 200);
-        other[1] = (uint8_t)(i / 200);
-        put(c, other, NOW, 9);
+        other.fingerprint[0] = (uint8_t)(2 + i % 200);
+        other.fingerprint[1] = (uint8_t)(i / 200);
+        put(c, &other, NOW, 9);
     }
     assert_int_equal(take(c, a, NOW), -1); /* the oldest of all went first */
     for (n = 0, i = 0; i < 2000; i++) {
-        other[0] = (uint8_t)(2 + i % 200);
-        other[1] = (uint8_t)(i / 200);
-        n += take(c, other, NOW) >= 0;
+        other.fingerprint[0] = (uint8_t)(2 + i % 200);
+        other.fingerprint[1] = (uint8_t)(i / 200);
+        n += take(c, &other, NOW) >= 0;
     }
     assert_int_equal(n, 1024);
     session_cache_free(c);
     session_cache_free(NULL);
+}
+
+static bool stays(const char *name, const uint8_t *fingerprint, const void *arg)
+{
+    return strcmp(name, arg) == 0 && fingerprint[1] == 0;
+}
+
+static void a_policy_that_has_gone_takes_its_sessions_along(void **state)
+{
+    const struct policy changed = {.section = &section, .fingerprint = {1, 2}};
+    struct session_cache *c = session_cache_new();
+
+    (void)state;
+    put(c, a, NOW, 1);
+    put(c, b, NOW, 2);
+    put(c, &changed, NOW, 3);
+    session_sweep(c, stays, "a.example");
+    assert_int_equal(take(c, b, NOW), -1);
+    assert_int_equal(take(c, &changed, NOW), -1);
+    assert_int_equal(take(c, a, NOW), 1);
+    session_cache_free(c);
 }
 
 int main(void)
@@ -138,6 +162,7 @@ int main(void)
         cmocka_unit_test(a_session_serves_for_an_hour),
         cmocka_unit_test(a_session_that_cannot_be_resumed_is_none),
         cmocka_unit_test(the_cache_is_bounded),
+        cmocka_unit_test(a_policy_that_has_gone_takes_its_sessions_along),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1368,39 +1368,70 @@ static void a_session_is_resumed_and_judged_anew(void **state)
     }
 }
 
-/* 23:30 on the pin's last day, and half past midnight. */
+/* 23:30 on the pin's last day. */
+#define EVENING INT64_C(1800055800)
+
+/* A connection to a server whose pin ends at midnight. */
+static struct channel *visit_before_midnight(struct session_cache *sessions, int version,
+                                             int64_t now)
+{
+    static char keys[256];
+
+    snprintf(keys, sizeof(keys), "verify = pin\nresume = yes\npin = %s until=2027-01-16",
+             certs_key_pin(&pinned));
+    return wire_new(&(struct scene){.version = version,
+                                    .unpinned = true,
+                                    .keys = keys,
+                                    .sessions = sessions,
+                                    .prepare = share_tickets,
+                                    .now = now},
+                    NULL);
+}
+
+/* Offered before midnight, resumed after it: the verdict is on the moment at which bytes would flow. */
 static void a_resumed_session_ends_with_its_pin(void **state)
 {
-    const int64_t evening = INT64_C(1800055800), night = evening + 3000;
-    char keys[256];
     size_t v;
 
     (void)state;
-    snprintf(keys, sizeof(keys), "verify = pin\nresume = yes\npin = %s until=2027-01-16",
-             certs_key_pin(&pinned));
     for (v = 0; v < COUNT(versions); v++) {
         struct session_cache *sessions = session_cache_new();
-        int64_t now;
+        struct channel *w = visit_before_midnight(sessions, versions[v], EVENING);
 
-        for (now = evening; now <= night; now += 3000) {
-            struct channel *w = wire_new(&(struct scene){.version = versions[v],
-                                                         .unpinned = true,
-                                                         .keys = keys,
-                                                         .sessions = sessions,
-                                                         .prepare = share_tickets,
-                                                         .now = now},
-                                         NULL);
+        start(w);
+        assert_true(w->open);
+        leave(w);
+        w = visit_before_midnight(sessions, versions[v], EVENING + 10);
+        turn(w);
+        w->scene.now = EVENING + 3000;
+        pump(w);
+        assert_true(SSL_session_reused(w->server));
+        expect_failure(w, REASON_EXPIRED_PINS, "2027-01-16");
+        expect_shut(w);
+        leave(w);
+        session_cache_free(sessions);
+    }
+}
 
-            start(w);
-            if (now == evening) {
-                assert_true(w->open);
-            } else {
-                assert_true(SSL_session_reused(w->server));
-                expect_failure(w, REASON_EXPIRED_PINS, "2027-01-16");
-                expect_shut(w);
-            }
-            leave(w);
-        }
+/* What would not be trusted is not offered: a full handshake tells. */
+static void a_session_past_its_pin_is_not_offered(void **state)
+{
+    size_t v;
+
+    (void)state;
+    for (v = 0; v < COUNT(versions); v++) {
+        struct session_cache *sessions = session_cache_new();
+        struct channel *w = visit_before_midnight(sessions, versions[v], EVENING);
+
+        start(w);
+        assert_true(w->open);
+        leave(w);
+        w = visit_before_midnight(sessions, versions[v], EVENING + 3000);
+        start(w);
+        assert_false(SSL_session_reused(w->server));
+        expect_failure(w, REASON_EXPIRED_PINS, "2027-01-16");
+        expect_shut(w);
+        leave(w);
         session_cache_free(sessions);
     }
 }
@@ -1418,8 +1449,8 @@ static void a_session_of_another_policy_is_not_resumed(void **state)
         struct session s;
 
         assert_true(w->open && asks->open);
-        assert_true(session_take(sessions, w->policy->fingerprint, CERTS_NOW, &s));
-        session_put(sessions, asks->policy->fingerprint, &s);
+        assert_true(session_take(sessions, w->policy, CERTS_NOW, &s));
+        session_put(sessions, asks->policy, &s);
         leave(w);
         leave(asks);
         w = visit(sessions, versions[v], "resume = yes\nalso_check = dates", 0);
@@ -1554,6 +1585,7 @@ int main(void)
         cmocka_unit_test(a_first_use_that_another_has_won_is_refused),
         cmocka_unit_test(a_session_is_resumed_and_judged_anew),
         cmocka_unit_test(a_resumed_session_ends_with_its_pin),
+        cmocka_unit_test(a_session_past_its_pin_is_not_offered),
         cmocka_unit_test(a_session_of_another_policy_is_not_resumed),
         cmocka_unit_test(nothing_is_resumed_where_the_section_says_no),
         cmocka_unit_test(application_protocols_are_offered_in_order),
