@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 NAME = "server.test"  # what tests call their upstream
+OTHER = "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="  # a pin of nobody here
 
 _count = itertools.count(1)
 DAY = datetime.timedelta(days=1)

@@ -1,41 +1,160 @@
-"""Ends that come near are told of before they hurt."""
+"""pin_expiring: pins and certificates that end within thirty days are told of before they do."""
 
 import pytest
 
 import certs
 from certs import NAME, day
-from clients import talk
 from config import to
+from learned import DAY, FROM_URL, Announcer, passes, state, turned_away
+
+
+def expiring(daemon, since=0, **wanted):
+    return daemon.events(since, event="pin_expiring", **wanted)
+
+
+def reload_once(daemon):
+    """The place in the log before it. What it had to say stands behind that."""
+    mark = daemon.mark()
+    daemon.reload()
+    daemon.reload()  # the log is in order: once this one is told of, the first has said all
+    return mark
+
+
+@pytest.mark.parametrize("days", [1, 5, 29])
+@pytest.mark.valgrind
+def test_pin_that_ends_soon_is_told_of_at_start(days, pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server, pin=f"{server.cert.pin} until={day(days)}")})
+    event = daemon.wait_event(event="pin_expiring", section=NAME)
+    assert event["level"] == "warning"
+    assert (event["what"], event["pin"], event["until"]) == ("pin", server.cert.pin, day(days))
+    assert int(event["days"]) in (days - 1, days)
+
+
+@pytest.mark.parametrize("days", [0, -1, -40])
+def test_pin_that_is_over(days, pinproxyd, tls_server):
+    server = tls_server()
+    pins = [server.cert.pin, f"{certs.self_signed(server.cert.directory).pin} until={day(days)} name=old"]
+    event = pinproxyd({NAME: to(server, pin=pins)}).wait_event(event="pin_expiring", pin="old")
+    assert int(event["days"]) in (days - 1, days)
+    assert event["until"] == day(days)
+    assert "no longer" in event["detail"]
+
+
+def test_pin_that_still_counts_is_not_said_to_be_over(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server, pin=f"{server.cert.pin} until={day(5)}")})
+    assert "no longer" not in daemon.wait_event(event="pin_expiring").get("detail", "")
+
+
+@pytest.mark.parametrize("until", ["", f" until={day(32)}", f" until={day(400)}"], ids=["none", "32", "400"])
+def test_far_ends_are_not_told_of(until, pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server, pin=f"{server.cert.pin}{until}")})
+    passes(daemon)
+    reload_once(daemon)
+    daemon.stop()
+    assert expiring(daemon) == []
+
+
+def test_each_pin_of_each_section(pinproxyd, tls_server, ca, tmp_path):
+    server, other, third = tls_server(), certs.self_signed(tmp_path), certs.self_signed(tmp_path)
+    daemon = pinproxyd({
+        "one.test": to(server, pin=[f"{server.cert.pin} until={day(3)} name=a", f"{other.pin} until={day(4)} name=b",
+                                    f"{third.pin} until={day(90)} name=c"]),
+        "two.test": to(server, pin=f"issuer:{ca.cert.pin} until={day(5)} name=d")})
+    daemon.wait_event(event="pin_expiring", section="two.test")
+    daemon.stop()
+    assert sorted((event["section"], event["pin"], event["until"]) for event in expiring(daemon)) == [
+        ("one.test", "a", day(3)), ("one.test", "b", day(4)), ("two.test", "d", day(5))]
+
+
+def test_pin_is_told_of_at_a_reload(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server)})
+    assert expiring(daemon) == []
+    daemon.write({NAME: to(server, pin=f"{server.cert.pin} until={day(5)}")})
+    assert expiring(daemon, reload_once(daemon), pin=server.cert.pin)
+
+
+# The server's certificate, as it was last seen.
+
+@pytest.mark.parametrize("end", [2, 5, 29])
+def test_certificate_that_ends_soon(end, pinproxyd, tls_server, tmp_path):
+    server = tls_server(cert=certs.self_signed(tmp_path, subject=certs.subject_of("Soon Over"), end=end))
+    daemon = pinproxyd({NAME: to(server)})
+    assert expiring(daemon) == []
+    passes(daemon)
+    mark = reload_once(daemon)
+    event = daemon.wait_event(since=mark, event="pin_expiring", section=NAME)
+    assert event["level"] == "warning"
+    assert event["what"] == "certificate" and "Soon Over" in event["subject"]
+    assert event["not_after"] == server.cert.cert.not_valid_after.strftime("%Y-%m-%d")
+    assert int(event["days"]) in (end - 1, end)
+
+
+def test_certificate_that_has_expired(pinproxyd, tls_server, tmp_path):
+    """It is pinned, and accepted all the same."""
+    server = tls_server(cert=certs.self_signed(tmp_path, start=-20, end=-10))
+    daemon = pinproxyd({NAME: to(server)})
+    passes(daemon)
+    event = daemon.wait_event(since=reload_once(daemon), event="pin_expiring", what="certificate")
+    assert int(event["days"]) in (-11, -10)
+    assert "expired" in event["detail"]
+
+
+@pytest.mark.parametrize("options", [{}, {"end": 32}, {"end": 3650}], ids=["90", "32", "3650"])
+def test_certificate_that_ends_far_away(options, pinproxyd, tls_server, tmp_path):
+    server = tls_server(cert=certs.self_signed(tmp_path, **options))
+    daemon = pinproxyd({NAME: to(server)})
+    passes(daemon)
+    reload_once(daemon)
+    daemon.stop()
+    assert expiring(daemon) == []
+
+
+def test_renewed_certificate_is_not_warned_of(pinproxyd, tls_server, tmp_path):
+    server = tls_server(cert=certs.self_signed(tmp_path, end=5))
+    daemon = pinproxyd({NAME: to(server)})
+    passes(daemon)
+    assert expiring(daemon, reload_once(daemon), what="certificate")
+    server.use(certs.self_signed(tmp_path, key=server.cert.key))
+    passes(daemon)
+    mark = reload_once(daemon)
+    daemon.stop()
+    assert expiring(daemon, mark) == []
+
+
+def test_certificate_that_was_refused_is_not_the_servers(pinproxyd, tls_server, tmp_path):
+    server = tls_server(cert=certs.self_signed(tmp_path, end=5))
+    daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
+    turned_away(daemon, "pin_mismatch")
+    reload_once(daemon)
+    daemon.stop()
+    assert expiring(daemon) == []
+
+
+def test_pin_and_certificate_both(pinproxyd, tls_server, tmp_path):
+    server = tls_server(cert=certs.self_signed(tmp_path, end=5))
+    daemon = pinproxyd({NAME: to(server, pin=f"{server.cert.pin} until={day(9)}")})
+    passes(daemon)
+    mark = reload_once(daemon)
+    assert {event["what"] for event in expiring(daemon, mark)} == {"pin", "certificate"}
+
+
+def test_announced_pins_are_renewed_daily_and_still_have_an_end(state, pinproxyd, tls_server, tmp_path):
+    """What the host has stopped to announce ends one day, and that is told of as well."""
+    server, backup = tls_server(Announcer()), certs.self_signed(tmp_path)
+    server.behave.announce(server.cert.pin, backup.pin, max_age=5 * DAY)
+    daemon = pinproxyd(state.config({NAME: to(server, pins_url="/pins")}))
+    daemon.wait_event(pin=backup.pin, **FROM_URL)
+    mark = reload_once(daemon)
+    event = daemon.wait_event(since=mark, event="pin_expiring", pin=backup.pin)
+    assert event["until"] == day(5)
 
 
 @pytest.mark.parametrize("days, within", [(29, "30"), (6, "7"), (1, "1"), (-2, "1")])
-def test_pin(days, within, pinproxyd, tls_server, tmp_path):
+def test_how_near_it_is(days, within, pinproxyd, tls_server):
     server = tls_server()
-    pins = [f"{server.cert.pin} name=today until={day(days)}", f"{certs.self_signed(tmp_path).pin} until={day(60)}"]
-    daemon = pinproxyd({NAME: to(server, pin=pins)})
-    event = daemon.wait_event(event="pin_expiring", section=NAME)
-    assert (event["level"], event["what"], event["pin"], event["until"]) == ("warning", "pin", "today", day(days))
-    assert event["within"] == within and int(event["days"]) in (days - 1, days)
-    assert ("no longer accepted" in event.get("detail", "")) == (days < 0)
-    mark = daemon.mark()
-    daemon.reload()
-    daemon.wait_event(since=mark, event="pin_expiring")
-
-
-def test_certificate_last_seen(pinproxyd, tls_server, tmp_path):
-    server = tls_server(cert=certs.self_signed(tmp_path, end=5))
-    daemon = pinproxyd({NAME: to(server)})
-    assert not daemon.events(event="pin_expiring")
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
-    daemon.reload()
-    event = daemon.wait_event(event="pin_expiring", what="certificate")
-    assert NAME in event["subject"] and event["within"] == "7" and event["not_after"] == day(5)
-
-
-def test_nothing_far_off(pinproxyd, tls_server):
-    server = tls_server()
-    daemon = pinproxyd({NAME: to(server, pin=f"{server.cert.pin} until={day(32)}")})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
-    daemon.reload()
-    daemon.stop()
-    assert not daemon.events(event="pin_expiring")
+    daemon = pinproxyd({NAME: to(server, pin=f"{server.cert.pin} until={day(days)}")})
+    assert daemon.wait_event(event="pin_expiring")["within"] == within

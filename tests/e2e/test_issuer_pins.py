@@ -1,98 +1,203 @@
-"""Pins of issuers: their forms and their messages. Which chains they accept is the matrix's matter."""
+"""Issuer pins: how they are written, and what logs and errors say of them. Their chains: test_matrix.py."""
+
+import re
 
 import pytest
 
 import certs
-from certs import NAME, day
-from clients import knock, talk
+from certs import NAME, OTHER, day
+from clients import knock
 from config import to
+from daemon import run_pinproxyd
+from learned import passes
 from refusal import SECRET, assert_refused
 
 
 @pytest.fixture
 def inner(ca, tmp_path):
+    """An authority that its servers send along."""
     return certs.CA(tmp_path, "Inner Authority", parent=ca)
 
 
-def passes(daemon, section=NAME):
-    assert talk(daemon.address(section), b"hello") == b"hello"
-    return daemon.wait_event(event="tunnel_open", section=section)
+def bundle(*cas):
+    path = cas[0].cert.directory / "bundle.pem"
+    path.write_bytes(b"".join(ca.cert.pem for ca in cas))
+    return path
 
 
+# form: (pin, what tunnel_open calls it)
 FORMS = {
-    "key": lambda c: f"issuer:{c.pin}",
-    "certificate": lambda c: f"issuer-cert:sha256:{c.hex}",
-    "certificate_with_colons": lambda c: f"issuer-cert:sha256:{c.colons}",
-    "pem": lambda c: f"issuer-cert:{c.pem_file()}",
-    "der": lambda c: f"issuer-cert:{c.der_file()}",
-    "until_and_name": lambda c: f"issuer-cert:{c.pem_file()} until={day(9)} name=our-ca",
+    "key_digest": lambda c: (f"issuer:{c.pin}", f"issuer:{c.pin}"),
+    "certificate_digest": lambda c: (f"issuer-cert:sha256:{c.hex}", f"issuer-cert:sha256:{c.hex}"),
+    "certificate_digest_upper_case": lambda c: (f"issuer-cert:sha256:{c.hex.upper()}", f"issuer-cert:sha256:{c.hex}"),
+    "certificate_digest_with_colons": lambda c: (f"issuer-cert:sha256:{c.colons}", f"issuer-cert:sha256:{c.hex}"),
+    "certificate_pem": lambda c: (f"issuer-cert:{c.pem_file()}", f"issuer-cert:sha256:{c.hex}"),
+    "certificate_der": lambda c: (f"issuer-cert:{c.der_file()}", f"issuer-cert:sha256:{c.hex}"),
+    "until_a_day_to_come": lambda c: (f"issuer:{c.pin} until={day(2)}", f"issuer:{c.pin}"),
+    "until_and_name": lambda c: (f"issuer-cert:{c.pem_file()} until={day(400)} name=our-ca", "our-ca"),
+    "name": lambda c: (f"issuer:{c.pin} name=our-ca", "our-ca"),
+    "comment_after_it": lambda c: (f"issuer:{c.pin}   ; ours", f"issuer:{c.pin}"),
 }
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_form_accepts(form, pinproxyd, tls_server, inner):
+@pytest.mark.valgrind
+def test_form_accepts_and_is_logged(form, pinproxyd, tls_server, inner):
+    pin, label = FORMS[form](inner.cert)
+    daemon = pinproxyd({NAME: to(tls_server(cert=inner.issue()), pin=pin)})
+    assert passes(daemon)["pin"] == label
+
+
+def test_every_certificate_of_a_file_is_a_pin(pinproxyd, tls_server, inner, tmp_path):
+    pin = f"issuer-cert:{bundle(certs.CA(tmp_path, 'Another'), inner)}"
+    daemon = pinproxyd({NAME: to(tls_server(cert=inner.issue()), pin=pin)})
+    assert passes(daemon)["pin"] == f"issuer-cert:sha256:{inner.cert.hex}"
+
+
+def test_file_beside_the_configuration(pinproxyd, tls_server, inner, tmp_path):
     server = tls_server(cert=inner.issue())
-    event = passes(pinproxyd({NAME: to(server, pin=FORMS[form](inner.cert))}))
-    assert event["pin"] == "our-ca" or event["pin"].startswith(("issuer:sha256//", "issuer-cert:sha256:"))
+    (tmp_path / "ours.pem").write_bytes(inner.cert.pem)
+    (tmp_path / "host.conf").write_text(
+        f"[{NAME}]\nlisten = 127.0.0.1:0\naddress = {server.address}\npin = issuer-cert:ours.pem\n")
+    passes(pinproxyd(f"[global]\ninclude = {tmp_path}/host.conf\n"))
 
 
-def test_matched_pin_is_named(pinproxyd, tls_server, inner):
-    server = tls_server(cert=inner.issue())
-    assert passes(pinproxyd({NAME: to(server, pin=f"issuer:{inner.cert.pin}")}))["pin"] == f"issuer:{inner.cert.pin}"
+def test_file_needs_no_sending_along(pinproxyd, tls_server, ca):
+    """The root itself is pinned, and no server sends its root."""
+    daemon = pinproxyd({NAME: to(tls_server(cert=ca.issue()), pin=f"issuer-cert:{ca.cert.pem_file()}")})
+    passes(daemon)
 
 
-def test_file_of_several_cas(pinproxyd, tls_server, inner, tmp_path):
-    bundle = tmp_path / "cas.pem"
-    bundle.write_bytes(certs.CA(tmp_path).cert.pem + inner.cert.pem)
-    passes(pinproxyd({NAME: to(tls_server(cert=inner.issue()), pin=f"issuer-cert:{bundle}")}))
-
-
-def test_server_pins_are_tried_first(pinproxyd, tls_server, inner):
-    server = tls_server(cert=inner.issue())
-    pins = [f"issuer:{inner.cert.pin} name=ca", f"{server.cert.pin} name=server"]
-    daemon = pinproxyd({NAME: to(server, pin=pins)})
-    assert passes(daemon)["pin"] == "server"
-    server.use(inner.issue())
-    mark = daemon.mark()
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
-    assert daemon.wait_event(since=mark, event="tunnel_open")["pin"] == "ca"
-
-
-def test_digest_of_an_issuer_that_is_not_sent(pinproxyd, tls_server, ca, inner):
-    server = tls_server(cert=inner.issue())
-    event = assert_refused(pinproxyd({NAME: to(server, pin=f"issuer:{ca.cert.pin}")}), server, "pin_mismatch")
+@pytest.mark.parametrize("form", ["issuer:{pin}", "issuer-cert:sha256:{hex}"])
+def test_digest_of_a_ca_that_is_not_sent(form, pinproxyd, tls_server, ca):
+    """The mismatch says that a digest cannot do, and what would."""
+    server = tls_server(cert=ca.issue())
+    daemon = pinproxyd({NAME: to(server, pin=form.format(pin=ca.cert.pin, hex=ca.cert.hex))})
+    event = assert_refused(daemon, server, "pin_mismatch")
     assert "issuer-cert:FILE" in event["detail"]
 
 
-def test_mismatch_shows_each_ca_in_the_configurations_form(pinproxyd, tls_server, inner, ca, tmp_path):
-    server = tls_server(cert=inner.issue())
-    other = certs.CA(tmp_path, "Quite Another")
-    daemon = pinproxyd({NAME: to(server, pin=f"issuer-cert:{other.cert.pem_file()} name=ours", ca_file=ca.cert.pem_file())})
+def test_mismatch_shows_each_ca_that_was_sent(pinproxyd, tls_server, ca, tmp_path):
+    outer = certs.CA(tmp_path, "Outer", parent=ca)
+    inner = certs.CA(tmp_path, "Inner", parent=outer)
+    cert = inner.issue()
+    cert.chain = [inner.cert.cert, outer.cert.cert]
+    server = tls_server(cert=cert)
+    daemon = pinproxyd({NAME: to(server, pin=f"issuer:{OTHER}")})
+    presented = assert_refused(daemon, server, "pin_mismatch")["presented"].split()
+    assert presented[:2] == [cert.pin, cert.cert_pin]
+    for authority in (inner.cert, outer.cert):
+        assert f"issuer:{authority.pin}" in presented
+        assert f"issuer-cert:sha256:{authority.hex}" in presented
+    assert len(presented) == 6
+
+
+def test_mismatch_shows_what_was_expected(pinproxyd, tls_server, ca, inner, tmp_path):
+    other, server = certs.CA(tmp_path, "Quite Another"), tls_server(cert=inner.issue())
+    daemon = pinproxyd({NAME: to(server, pin=f"issuer-cert:{other.cert.pem_file()} name=ours",
+                                 ca_file=ca.cert.pem_file())})
     event = assert_refused(daemon, server, "pin_mismatch")
-    leaf, authority = server.cert, inner.cert
-    assert event["presented"] == f"{leaf.pin} {leaf.cert_pin} issuer:{authority.pin} issuer-{authority.cert_pin}"
     assert event["expected"] == "ours" and "Quite Another" in event["expected_subject"]
     assert event["pki"] == "valid"
 
 
-def test_what_is_presented_can_be_pasted(pinproxyd, tls_server, inner):
+def test_what_a_mismatch_presents_can_be_pasted(pinproxyd, tls_server, inner):
     server = tls_server(cert=inner.issue())
-    refusing = pinproxyd({NAME: to(server, pin=certs.self_signed(inner.directory).pin)})
-    knock(refusing.address(NAME), SECRET)
-    for pin in refusing.wait_event(event="pin_mismatch")["presented"].split():
-        passes(pinproxyd({NAME: to(server, pin=pin)}))
+    daemon = pinproxyd({NAME: to(server, pin=OTHER)})
+    presented = assert_refused(daemon, server, "pin_mismatch")["presented"].split()
+    for pin in presented:
+        passes(pinproxyd({NAME: to(tls_server(cert=server.cert), pin=pin)}))
 
 
-def test_until_of_an_issuer_pin(pinproxyd, tls_server, inner):
+@pytest.mark.parametrize("order", [1, -1], ids=["server_first", "issuer_first"])
+def test_server_pins_are_tried_first(order, pinproxyd, tls_server, inner):
     server = tls_server(cert=inner.issue())
-    daemon = pinproxyd({NAME: to(server, pin=f"issuer:{inner.cert.pin} until={day(-1)}")})
+    pins = [f"{server.cert.pin} name=own", f"issuer:{inner.cert.pin} name=authority"]
+    daemon = pinproxyd({NAME: to(server, pin=pins[::order])})
+    assert passes(daemon)["pin"] == "own"
+    server.use(inner.issue())
+    assert passes(daemon)["pin"] == "authority"
+
+
+def test_same_digest_in_both_roles(pinproxyd, tls_server, inner):
+    """The key of a CA as the server's own, too: strange, and no mistake."""
+    pins = [inner.cert.pin, f"issuer:{inner.cert.pin}", f"cert:sha256:{inner.cert.hex}",
+            f"issuer-cert:sha256:{inner.cert.hex}"]
+    passes(pinproxyd({NAME: to(tls_server(cert=inner.issue()), pin=pins)}))
+
+
+@pytest.mark.parametrize("until", [-1, 0])
+@pytest.mark.parametrize("form", ["issuer:{pin}", "issuer-cert:sha256:{hex}", "issuer-cert:{file}"])
+def test_issuer_pin_past_its_date(until, form, pinproxyd, tls_server, inner):
+    server = tls_server(cert=inner.issue())
+    pin = form.format(pin=inner.cert.pin, hex=inner.cert.hex, file=inner.cert.pem_file())
+    daemon = pinproxyd({NAME: to(server, pin=f"{pin} until={day(until)}")})
     assert_refused(daemon, server, "refused", "expired_pins")
 
 
 def test_live_pin_above_one_past_its_date(pinproxyd, tls_server, ca, inner):
-    server = tls_server(cert=inner.issue())
     pins = [f"issuer:{inner.cert.pin} until={day(-1)}", f"issuer-cert:{ca.cert.pem_file()} name=root"]
-    assert passes(pinproxyd({NAME: to(server, pin=pins)}))["pin"] == "root"
+    assert passes(pinproxyd({NAME: to(tls_server(cert=inner.issue()), pin=pins)}))["pin"] == "root"
+
+
+def test_chain_of_a_pinned_issuer_that_does_not_verify(pinproxyd, tls_server, inner):
+    server = tls_server(cert=inner.issue(start=-9, end=-2))
+    daemon = pinproxyd({NAME: to(server, pin=f"issuer:{inner.cert.pin}")})
+    assert "expired" in assert_refused(daemon, server, "refused", "pki")["detail"]
+
+
+# ">>" marks the line that the error must name; the second is a word that it must have.
+HEAD = f"[{NAME}]\nlisten = 127.0.0.1:0\n"
+DIGEST, HEX = OTHER[8:], "60b87575447dcba2a36b7d11ac09fb24a9db406fee12d2cc90180517616e8a18"
+ERRORS = {
+    "key_file": (">>pin = issuer-cert:{pubkey}\n", "certificate"),
+    "csr_file": (">>pin = issuer-cert:{csr}\n", "certificate"),
+    "private_key_file": (">>pin = issuer-cert:{private}\n", "private key"),
+    "empty_file": (">>pin = issuer-cert:{empty}\n", "certificate"),
+    "no_such_file": (">>pin = issuer-cert:no-such-file.pem\n", "no-such-file.pem"),
+    "leaf": (">>pin = issuer-cert:{leaf}\n", "is no CA"),
+    "leaf_beside_a_ca": (">>pin = issuer-cert:{mixed}\n", "is no CA"),
+    "issuer_with_a_file": (">>pin = issuer:{ca}\n", "issuer-cert:"),
+    "issuer_with_a_key_file": (">>pin = issuer:key:{ca}\n", "issuer"),
+    "issuer_bare_base64": (f">>pin = issuer:{DIGEST}\n", "sha256//"),
+    "issuer_short": (f">>pin = issuer:sha256//{DIGEST[:-8]}\n", "44"),
+    "issuer_spare_bits": (f">>pin = issuer:sha256//{DIGEST.replace('g=', 'h=')}\n", "spare"),
+    "issuer_all_zero": (f">>pin = issuer:sha256//{'A' * 43}=\n", "zero"),
+    "issuer_sha1": (">>pin = issuer:sha1//2jmj7l5rSw0yVb/vlWAYkK/YBwk=\n", "sha1"),
+    "issuer_of_a_certificate_digest": (f">>pin = issuer:sha256:{HEX}\n", ""),
+    "issuer_cert_short": (f">>pin = issuer-cert:sha256:{HEX[:-2]}\n", "64"),
+    "issuer_cert_all_zero": (f">>pin = issuer-cert:sha256:{'0' * 64}\n", "zero"),
+    "issuer_cert_of_a_key_digest": (f">>pin = issuer-cert:sha256//{DIGEST}\n", ""),
+    "issuer_cert_md5": (">>pin = issuer-cert:md5:d41d8cd98f00b204e9800998ecf8427e\n", "md5"),
+    "same_key_twice": (f"pin = issuer:{OTHER}\n>>pin = issuer:{OTHER} name=again\n", "already"),
+    "same_certificate_twice": (
+        f"pin = issuer-cert:sha256:{HEX}\n>>pin = issuer-cert:sha256:{HEX.upper()}\n", "already"),
+    "same_certificate_twice_via_a_file": ("pin = issuer-cert:sha256:{hex}\n>>pin = issuer-cert:{ca}\n", "already"),
+    "same_certificate_twice_in_a_file": (">>pin = issuer-cert:{twice}\n", "already"),
+    "two_files_of_one_certificate": ("pin = issuer-cert:{ca}\n>>pin = issuer-cert:{ca_der}\n", "already"),
+    "two_in_one_value": (f">>pin = issuer:{OTHER};issuer:{OTHER}\n", "value of its own"),
+    "in_revoked": ("pin = {other}\n>>revoked = issuer:{other}\n", ""),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_error(case, ca, inner, tmp_path):
+    text, word = ERRORS[case]
+    cert = inner.issue()
+    mixed, twice, empty = tmp_path / "mixed.pem", tmp_path / "twice.pem", tmp_path / "empty.pem"
+    mixed.write_bytes(ca.cert.pem + cert.pem)
+    twice.write_bytes(ca.cert.pem * 2)
+    empty.write_bytes(b"")
+    text = HEAD + text.format(
+        other=OTHER, ca=ca.cert.pem_file(), ca_der=ca.cert.der_file(), hex=ca.cert.hex, leaf=cert.pem_file(),
+        mixed=mixed, twice=twice, empty=empty, pubkey=ca.cert.pubkey_file(), csr=ca.cert.csr_file(),
+        private=ca.cert.key_file())
+    number = text[:text.index(">>")].count("\n") + 1
+    file = tmp_path / "pinproxyd.conf"
+    file.write_text(text.replace(">>", ""))
+    run = run_pinproxyd("-t", "-c", file)
+    assert run.returncode == 78, run.err
+    assert re.search(rf"^{re.escape(str(file))}:{number}: .*{re.escape(word)}", run.err, re.M), run.err
 
 
 def test_revoked_ca_in_the_chain(pinproxyd, tls_server, ca, inner):

@@ -1,123 +1,381 @@
-"""pinproxy learned, and the tool beside what the daemon learns."""
+"""pinproxy learned, and the tool's other commands in a section that learns."""
 
 import json
+import os
 
 import pytest
 
 import certs
-from certs import NAME
-from config import ini, to
+from certs import NAME, OTHER, day
+from clients import open_tunnel, ping, read_to_any_end
+from config import ini
 from daemon import run_pinproxy
+from learned import PLACE, Announcer, never_heard, passes, state, tofu, turned_away
 
-PIN = f"sha256//{'A' * 42}8="
-OTHER = f"sha256//{'B' * 42}8="
+DONE, NOTHING, USAGE, TRUST, CONFIG = 0, 1, 2, 3, 78
+OK, WARNING, CRITICAL = 0, 1, 2
 
 
 @pytest.fixture
-def learned(tmp_path):
-    """learned(text, arguments...): runs the command on a file with this text."""
-    state, path = tmp_path / "state", tmp_path / "pinproxyd.conf"
-    path.write_text(f"[global]\nstate_dir = {state}\n[{NAME}]\nverify = tofu\n")
-    state.mkdir()
-
-    def run(text, *arguments):
-        if text is not None:
-            (state / "learned").write_text(text)
-        return run_pinproxy("learned", *arguments, "-c", path)
-    run.file = state / "learned"
-    return run
-
-
-def test_list(learned):
-    run = learned(f"# mine\n{NAME} {NAME}:443 {PIN} 2026-01-02\nx.test x.test:1 {OTHER} 2026-01-03 from=pins_url "
-                  f"until=2027-01-01\n{NAME} {NAME}:443 {OTHER} 2026-02-02 refused\n", "list")
-    assert run.returncode == 0, run.err
-    assert run.out.splitlines() == [
-        f"{NAME} {NAME}:443 {PIN} 2026-01-02 from=tofu",
-        f"x.test x.test:1 {OTHER} 2026-01-03 from=pins_url until=2027-01-01",
-        f"{NAME} {NAME}:443 {OTHER} 2026-02-02 from=tofu refused"]
-
-
-def test_list_as_json(learned):
-    run = learned(f"{NAME} {NAME}:443 {PIN} 2026-01-02\n{NAME} {NAME}:443 {OTHER} 2026-02-02 refused\n", "list", "--json")
-    assert run.returncode == 0, run.err
-    first, second = json.loads(run.out)
-    assert (first["section"], first["place"], first["pin"], first["refused"]) == (NAME, f"{NAME}:443", PIN, False)
-    assert second["refused"] is True
-
-
-def test_nothing_learned(learned):
-    run = learned(None, "list")
-    assert run.returncode == 0 and "no keys" in run.out
-    assert json.loads(learned(None, "list", "--json").out) == []
-    for action in ("forget", "accept"):
-        run = learned(None, action, NAME)
-        assert run.returncode == 1 and NAME in run.err
-    assert not learned.file.exists()
-
-
-def test_forget_spares_the_rest(learned):
-    rest = f"# mine\nx.test x.test:443 {PIN} 2026-01-02 # hers\n"
-    run = learned(f"{NAME} {NAME}:443 {PIN} 2026-01-02\n{rest}{NAME} y.test:443 {OTHER} 2026-01-02 refused\n", "forget", NAME)
-    assert run.returncode == 0, run.err
-    assert learned.file.read_text() == rest
-
-
-def test_accept(learned):
-    run = learned(f"{NAME} {NAME}:443 {PIN} 2026-01-02\n{NAME} {NAME}:443 {OTHER} 2026-01-03 refused # look\n", "accept", NAME)
-    assert run.returncode == 0 and OTHER in run.out, run.err
-    lines = learned.file.read_text().splitlines()
-    assert lines == [f"{NAME} {NAME}:443 {OTHER} {certs.day(0)} from=tofu # look"]
-
-
-def test_damaged_file(learned):
-    for action in (["list"], ["forget", NAME], ["accept", NAME]):
-        run = learned("nonsense\n", *action)
-        assert run.returncode == 78 and f"{learned.file}:1: " in run.err
-        assert learned.file.read_text() == "nonsense\n"
-
-
-@pytest.mark.parametrize("arguments", [[], ["list", NAME], ["forget"], ["accept"], ["forget", "a", "b"], ["steal", NAME],
-                                       ["forget", NAME, "--json"], ["--no-such-option"]])
-def test_usage(arguments):
-    run = run_pinproxy("learned", *arguments)
-    assert run.returncode == 2 and run.err and not run.out
-
-
-def test_broken_configuration(tmp_path):
-    path = tmp_path / "pinproxyd.conf"
-    path.write_text("[global]\nnonsense = 1\n")
-    run = run_pinproxy("learned", "list", "-c", path)
-    assert run.returncode == 78 and f"{path}:2: " in run.err
-
-
-def section(server, tmp_path, **options):
-    path = tmp_path / "pinproxyd.conf"
-    path.write_text(ini({"global": {"state_dir": tmp_path / "state"}, NAME: to(server, pin=None, verify="tofu", **options)}))
+def file(tmp_path, state):
+    """A configuration with that directory, without a daemon."""
+    path = tmp_path / "tool.conf"
+    path.write_text(ini(state.config({NAME: {"listen": "127.0.0.1:0", "verify": "tofu"}})))
     return path
 
 
-def test_connect_keeps_the_first_key(tls_server, tmp_path):
+@pytest.fixture
+def swapped(state, pinproxyd, tls_server, tmp_path):
+    """A daemon that keeps one key, and its server with another."""
     server = tls_server()
-    path = section(server, tmp_path)
-    run = run_pinproxy("connect", "-c", path, NAME, input=b"hello")
-    assert (run.returncode, run.stdout) == (0, b"hello"), run.err
-    assert server.cert.pin in (tmp_path / "state" / "learned").read_text()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    first = server.cert
+    passes(daemon)
     server.use(certs.self_signed(tmp_path))
-    run = run_pinproxy("connect", "-c", path, NAME, input=b"hello")
-    assert (run.returncode, run.stdout) == (3, b"")
-    assert "tofu_changed" in run.err and f"pinproxy learned accept {NAME} -c {path}" in run.err
+    turned_away(daemon, "refused", "tofu_changed")
+    state.wait_refused(server.cert.pin)
+    return daemon, server, first
 
 
-def test_check_learns_nothing(tls_server, tmp_path):
+def learned(file, *arguments):
+    return run_pinproxy("learned", *arguments, "-c", file)
+
+
+SECOND = f"sha256//{'B' * 42}8="
+FULL = (f"# by hand\n{NAME} {PLACE} {OTHER} 2026-03-04 from=tofu # checked\n"
+        f"other.test [::1]:636 {OTHER} 2026-05-06 from=pins_url until=2031-07-08\n"
+        f"{NAME} {PLACE} {SECOND} 2026-09-10 from=tofu refused # look\n")
+
+
+# list
+
+@pytest.mark.parametrize("text", [None, "", "# nothing but this\n"], ids=["no_file", "empty", "comment"])
+def test_list_of_nothing(text, file, state):
+    if text is not None:
+        state.write(text)
+    run = learned(file, "list")
+    assert run.returncode == DONE, run.err
+    assert "no keys" in run.out
+    run = learned(file, "list", "--json")
+    assert run.returncode == DONE, run.err
+    assert json.loads(run.out) == []
+
+
+@pytest.mark.valgrind
+def test_list_tells_all(file, state):
+    state.write(FULL)
+    run = learned(file, "list")
+    assert run.returncode == DONE, run.err
+    first, second, third = run.out.splitlines()[-3:]
+    for line, words in ((first, [NAME, PLACE, OTHER, "2026-03-04", "tofu"]),
+                        (second, ["other.test", "[::1]:636", OTHER, "2026-05-06", "pins_url", "2031-07-08"]),
+                        (third, [NAME, SECOND, "2026-09-10", "refused"])):
+        assert all(word in line for word in words), line
+    assert "refused" not in first + second
+    assert state.text() == FULL
+
+
+def test_list_as_json(file, state):
+    state.write(FULL)
+    run = learned(file, "list", "--json")
+    assert run.returncode == DONE, run.err
+    first, second, third = json.loads(run.out)
+    assert first == {"section": NAME, "place": PLACE, "pin": OTHER, "first_seen": "2026-03-04", "from": "tofu",
+                     "refused": False}
+    assert (second["from"], second["until"]) == ("pins_url", "2031-07-08")
+    assert third["refused"] is True
+
+
+def test_list_shows_what_the_daemon_learned(state, pinproxyd, tls_server):
     server = tls_server()
-    path = section(server, tmp_path)
-    run = run_pinproxy("check", "--live", "-c", path)
-    assert run.returncode == 1 and "first connection" in run.out and server.cert.pin in run.out
-    assert not (tmp_path / "state").exists()
-    assert run_pinproxy("connect", "-c", path, NAME, input=b"x").returncode == 0
-    run = run_pinproxy("check", "--live", "-c", path)
-    assert run.returncode == 0 and server.cert.pin in run.out and "learned" in run.out, run.out
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    run = learned(daemon.file, "list")
+    assert all(word in run.out for word in (NAME, PLACE, server.cert.pin, day(0), "tofu"))
+
+
+@pytest.mark.parametrize("action", [["list"], ["forget", NAME], ["accept", NAME]], ids=lambda words: words[0])
+def test_damaged_file_is_named_with_its_line_and_left(action, file, state):
+    state.write(FULL + "damage\n")
+    run = learned(file, *action)
+    assert run.returncode == CONFIG
+    assert f"{state.file}:5: " in run.err
+    assert state.text() == FULL + "damage\n"
+
+
+# forget
+
+@pytest.mark.valgrind
+def test_forget_takes_the_section_and_nothing_else(file, state):
+    state.write(FULL)
+    run = learned(file, "forget", NAME)
+    assert run.returncode == DONE, run.err
+    assert NAME in run.out
+    lines = FULL.splitlines(True)
+    assert state.text() == lines[0] + lines[2]
+
+
+@pytest.mark.parametrize("action", ["forget", "accept"])
+def test_nothing_to_do_without_a_file(action, file, state):
+    state.directory.mkdir()
+    run = learned(file, action, NAME)
+    assert run.returncode == NOTHING and NAME in run.err
+    assert not state.file.exists()
+
+
+def test_forget_nothing(file, state):
+    state.write(FULL)
+    run = learned(file, "forget", "nowhere.test")
+    assert run.returncode == NOTHING
+    assert "nowhere.test" in run.err
+    assert state.text() == FULL
+
+
+def test_forget_a_section_that_left_the_configuration(file, state):
+    state.write(FULL)
+    assert learned(file, "forget", "other.test").returncode == DONE
+    assert [key.section for key in state.keys()] == [NAME, NAME]
+
+
+def test_forget_makes_the_next_connection_a_first_one(swapped, state):
+    daemon, server, _ = swapped
+    run = learned(daemon.file, "forget", NAME)
+    assert run.returncode == DONE, run.err
+    assert passes(daemon)["pin"] == server.cert.pin
+    assert [(key.pin, key.refused) for key in state.keys()] == [(server.cert.pin, False)]
+
+
+@pytest.mark.threads
+def test_forget_closes_open_tunnels_where_they_are_to_be_closed(state, pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd(state.config({
+        NAME: tofu(server, on_pin_removed="close"), "staying.test": tofu(server, on_pin_removed="close"),
+        "keeping.test": tofu(server)}))
+    with open_tunnel(daemon.address(NAME)) as closing, open_tunnel(daemon.address("staying.test")) as staying, \
+            open_tunnel(daemon.address("keeping.test")) as keeping:
+        assert learned(daemon.file, "forget", NAME).returncode == DONE
+        assert learned(daemon.file, "forget", "keeping.test").returncode == DONE
+        closed = daemon.wait_event(event="tunnel_close", section=NAME)
+        assert closed["reason"] == "pin_removed"
+        assert read_to_any_end(closing)[0] == b""
+        ping(staying)
+        ping(keeping)
+    daemon.stop()
+    assert {event["section"] for event in daemon.events(event="tunnel_close", reason="pin_removed")} == {NAME}
+
+
+# accept
+
+@pytest.mark.valgrind
+def test_accept_turns_the_refused_key_into_the_kept_one(swapped, state):
+    daemon, server, first = swapped
+    run = learned(daemon.file, "accept", NAME)
+    assert run.returncode == DONE, run.err
+    assert NAME in run.out and server.cert.pin in run.out
+    assert [(key.pin, key.origin, key.refused) for key in state.keys()] == [(server.cert.pin, "tofu", False)]
+    assert passes(daemon)["pin"] == server.cert.pin
+    server.use(first)
+    turned_away(daemon, "refused", "tofu_changed")
+
+
+def test_accept_while_the_daemon_is_stopped(swapped, state, pinproxyd):
+    daemon, server, _ = swapped
+    daemon.stop()
+    assert learned(daemon.file, "accept", NAME).returncode == DONE
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    assert passes(daemon)["pin"] == server.cert.pin
+    assert not daemon.events(event="learned")
+
+
+def test_accept_keeps_other_sections_and_comments(file, state):
+    state.write(FULL)
+    assert learned(file, "accept", NAME).returncode == DONE
+    lines = FULL.splitlines(True)
+    assert state.text() == lines[0] + lines[2] + f"{NAME} {PLACE} {SECOND} {day(0)} from=tofu # look\n"
+
+
+@pytest.mark.parametrize("section", ["other.test", "nowhere.test"], ids=["nothing_refused", "unknown"])
+def test_accept_nothing(section, file, state):
+    state.write(FULL)
+    run = learned(file, "accept", section)
+    assert run.returncode == NOTHING
+    assert section in run.err
+    assert state.text() == FULL
+
+
+def test_accept_closes_tunnels_to_the_key_it_replaces(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server, on_pin_removed="close")}))
+    with open_tunnel(daemon.address(NAME)) as old:
+        server.use(certs.self_signed(tmp_path))
+        turned_away(daemon, "refused", "tofu_changed")
+        state.wait_refused(server.cert.pin)
+        ping(old)
+        assert learned(daemon.file, "accept", NAME).returncode == DONE
+        assert daemon.wait_event(event="tunnel_close", section=NAME)["reason"] == "pin_removed"
+    passes(daemon)
+
+
+@pytest.mark.parametrize("action", ["forget", "accept"])
+def test_file_stays_the_daemons(action, file, state):
+    """Whoever runs the tool: what root makes in the directory of the daemon's user belongs to that user."""
+    owner = 65534 if os.geteuid() == 0 else os.geteuid()
+    state.write(FULL)
+    for path in (state.directory, state.file):
+        os.chown(path, owner, -1)
+    assert learned(file, action, NAME).returncode == DONE
+    assert {path.stat().st_uid for path in state.directory.iterdir()} == {owner}
+
+
+# How it is called.
+
+@pytest.mark.parametrize("arguments", [
+    [], ["lists"], ["list", NAME], ["forget"], ["accept"], ["forget", "a.test", "b.test"],
+    ["accept", "a.test", "b.test"], ["forget", NAME, "--json"], ["list", "--no-such-option"], ["list", "-c"],
+], ids=["nothing", "unknown", "list_what", "forget_what", "accept_what", "forget_two", "accept_two", "forget_as_json",
+        "unknown_option", "c_without_file"])
+def test_usage(arguments):
+    run = run_pinproxy("learned", *arguments)
+    assert run.returncode == USAGE, run.err
+    assert run.err and not run.out
+
+
+def test_help():
+    run = run_pinproxy("learned", "--help")
+    assert run.returncode == DONE
+    assert all(word in run.out for word in ("list", "forget", "accept", "--json", "-c"))
+
+
+@pytest.mark.parametrize("action", [["list"], ["forget", NAME], ["accept", NAME]], ids=lambda words: words[0])
+def test_configuration_errors(action, tmp_path):
+    run = learned(tmp_path / "none.conf", *action)
+    assert run.returncode == CONFIG and "none.conf" in run.err
+    file = tmp_path / "bad.conf"
+    file.write_text(f"[{NAME}]\npin = bad\n")
+    run = learned(file, *action)
+    assert run.returncode == CONFIG and f"{file}:2: " in run.err
+
+
+# connect
+
+def attempt(file, words=b"hello"):
+    return run_pinproxy("connect", "-c", file, NAME, input=words)
+
+
+def configure(file, state, server, **options):
+    file.write_text(ini(state.config({NAME: tofu(server, **options)})))
+
+
+@pytest.mark.valgrind
+def test_connect_keeps_the_key_as_the_daemon_does(file, state, tls_server, tmp_path):
+    server = tls_server()
+    configure(file, state, server)
+    run = attempt(file)
+    assert run.returncode == DONE, run.err
+    assert run.stdout == b"hello"
+    assert state.text() == f"{NAME} {PLACE} {server.cert.pin} {day(0)} from=tofu\n"
+    assert attempt(file).returncode == DONE
+    assert len(state.keys()) == 1
+    first = server.cert
     server.use(certs.self_signed(tmp_path))
-    run = run_pinproxy("check", "--live", "-c", path)
-    assert run.returncode == 2 and "tofu_changed" in run.out
+    run = attempt(file, b"secret")
+    assert run.returncode == TRUST
+    assert first.pin in run.err and server.cert.pin in run.err
+    assert f"pinproxy learned accept {NAME} -c {file}" in run.err
+    state.wait_refused(server.cert.pin)
+    server.stop()
+    assert not any(b"secret" in conn.plaintext for conn in server.conns)
+
+
+def test_connect_and_the_daemon_share_their_keys(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    assert attempt(daemon.file).returncode == DONE
+    server.use(certs.self_signed(tmp_path))
+    turned_away(daemon, "refused", "tofu_changed")
+    never_heard(server)
+
+
+def test_connect_sends_nothing_when_the_key_cannot_be_kept(file, state, tls_server):
+    server = tls_server()
+    configure(file, state, server)
+    state.directory.write_text("a file in its place")
+    run = attempt(file, b"secret")
+    assert run.returncode != DONE and run.stdout == b""
+    assert str(state.directory) in run.err
+    server.stop()
+    server.saw_nothing(b"secret")
+
+
+# check
+
+def check(file, *arguments):
+    return run_pinproxy("check", "-c", file, "--live", *arguments)
+
+
+def test_check_of_a_section_without_a_key_learns_nothing(file, state, tls_server):
+    server = tls_server()
+    configure(file, state, server)
+    run = check(file)
+    assert run.returncode == WARNING, run.out + run.err
+    assert "first connection" in run.out and "keep" in run.out
+    assert not state.file.exists()
+    assert server.wait_done()[0].received == 0
+
+
+def test_check_names_the_learned_key_that_matches(file, state, tls_server):
+    server = tls_server()
+    configure(file, state, server)
+    assert attempt(file).returncode == DONE
+    before = state.text()
+    run = check(file)
+    assert run.returncode == OK, run.out + run.err
+    assert f"pin {server.cert.pin} matches" in run.out and "learned" in run.out
+    json.loads(check(file, "--json").out)
+    assert state.text() == before
+
+
+def test_check_of_a_changed_key_is_critical_and_notes_nothing(file, state, tls_server, tmp_path):
+    server = tls_server()
+    first = server.cert
+    configure(file, state, server)
+    assert attempt(file).returncode == DONE
+    before = state.text()
+    server.use(certs.self_signed(tmp_path))
+    run = check(file)
+    assert run.returncode == CRITICAL, run.out + run.err
+    assert first.pin in run.out and server.cert.pin in run.out
+    assert state.text() == before
+
+
+def test_announced_pins_count_for_connect(state, pinproxyd, tls_server, tmp_path):
+    backup = certs.self_signed(tmp_path)
+    server = tls_server(Announcer())
+    server.behave.announce(server.cert.pin, backup.pin)
+    daemon = pinproxyd(state.config({NAME: tofu(server, verify="pin", pin=server.cert.pin, pins_url="/pins")}))
+    daemon.wait_event(event="learned", pin=backup.pin)
+    daemon.stop()
+    server.use(backup)
+    run = attempt(daemon.file)
+    assert run.returncode == DONE, run.err
+    assert run.stdout == b"hello"
+
+
+def test_check_names_the_announced_pin_that_matches(state, pinproxyd, tls_server, tmp_path):
+    backup = certs.self_signed(tmp_path)
+    server = tls_server(Announcer())
+    server.behave.announce(server.cert.pin, backup.pin)
+    daemon = pinproxyd(state.config({NAME: tofu(server, verify="pin", pin=server.cert.pin, pins_url="/pins")}))
+    daemon.wait_event(event="learned", pin=backup.pin)
+    server.use(backup)
+    run = check(daemon.file)
+    assert run.returncode in (OK, WARNING), run.out + run.err
+    assert f"pin {backup.pin} matches" in run.out
+
+
+def test_check_of_a_damaged_file(file, state, tls_server):
+    configure(file, state, tls_server())
+    state.write("damage\n")
+    run = check(file)
+    assert run.returncode == CRITICAL
+    assert f"{state.file}:1: " in run.out + run.err

@@ -1,219 +1,528 @@
-"""Pins that a host announces: taken over only from a connection that today's pins protect, and by the rules."""
+"""pins_url: keys that a host announces over a pinned connection."""
+
+import re
 
 import pytest
 
 import certs
-from certs import NAME, day
-from clients import knock, talk
-from config import to
-from refusal import SECRET
-from waiting import wait_until
+from certs import NAME, OTHER, day
+from config import ini, to
+from daemon import run_pinproxyd
+from learned import DAY, FROM_URL, PLACE, Announcer, http, never_heard, passes, pkp, state, tofu, turned_away
+from servers import closed_port
+from waiting import wait_steady, wait_until
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
-def announces(*fields, status="200 OK", body=b"pins"):
-    """A web server that answers with these header fields, and echoes to whoever asks for nothing."""
-    def behave(conn):
-        data = conn.recv()
-        if not data.startswith(b"GET "):
-            while data:
-                conn.send(data)
-                data = conn.recv()
-            conn.close_notify()
-            return
-        while b"\r\n\r\n" not in data:
-            data += conn.recv()
-        conn.request = data
-        head = "".join(f"{field}\r\n" for field in fields)
-        conn.send(f"HTTP/1.1 {status}\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        conn.close_notify()
-    return behave
-
-
-def field(*pins, age=5184000, more=""):
-    text = "; ".join([f'pin-sha256="{pin[len("sha256//"):]}"' for pin in pins] + [f"max-age={age}"])
-    return f"Public-Key-Pins: {text}{more}"
-
-
-class Site:
-    """A server, its next key, and the daemon's configuration."""
-
-    def __init__(self, tls_server, tmp_path):
-        self.server = tls_server(announces())
-        self.next = certs.self_signed(tmp_path)
-        self.state = tmp_path / "state"
-
-    @property
-    def pin(self):
-        return self.server.cert.pin
-
-    def announce(self, *fields, **options):
-        self.server.behave = announces(*fields, **options)
-
-    def config(self, **options):
-        options.setdefault("pin", f"{self.pin} name=today")
-        return {"global": {"state_dir": self.state},
-                NAME: to(self.server, pins_url=options.pop("pins_url", "/pins"), **options)}
-
-    def learned(self):
-        path = self.state / "learned"
-        return path.read_text().splitlines() if path.exists() else []
+def asks(server, **options):
+    """A section that asks for pins."""
+    return to(server, **{"pins_url": "/pins", **options})
 
 
 @pytest.fixture
-def site(tls_server, tmp_path):
-    return Site(tls_server, tmp_path)
+def backup(tmp_path):
+    return certs.self_signed(tmp_path)
 
 
-def lines(site, *pins, until):
-    return [f"{NAME} {NAME}:443 {pin} {day(0)} from=pins_url until={until}" for pin in pins]
+@pytest.fixture
+def announcer(tls_server, backup):
+    """A server that announces its own key and the backup."""
+    server = tls_server(Announcer())
+    server.behave.announce(server.cert.pin, backup.pin)
+    return server
 
+
+def wait_learned(daemon, pin, since=0, section=NAME):
+    return daemon.wait_event(since=since, pin=pin, section=section, **FROM_URL)
+
+
+def wait_failed(daemon, section=NAME):
+    event = daemon.wait_event(event="pins_url_failed", section=section)
+    assert event["level"] == "warning" and event["detail"]
+    return event
+
+
+def nothing_taken(daemon, state):
+    daemon.stop()
+    assert state.keys() == [] and not daemon.events(event="learned")
+
+
+# What is taken over.
 
 @pytest.mark.valgrind
-@pytest.mark.threads
-def test_announced_pins_are_kept_and_count(pinproxyd, site):
-    site.announce(field(site.pin, site.next.pin, age=86400 * 30, more="; includeSubDomains"))
-    daemon = pinproxyd(site.config())
-    for pin in (site.pin, site.next.pin):
-        event = daemon.wait_event(event="learned", section=NAME, pin=pin)
-        assert event["from"] == "pins_url"
-    assert site.learned() == lines(site, site.pin, site.next.pin, until=day(30))
-    request = site.server.wait_done()[0].request.decode()
-    assert request.startswith("GET /pins HTTP/1.1\r\n") and f"\r\nHost: {NAME}\r\n" in request
-    assert "\r\nConnection: close\r\n" in request
-    site.server.use(site.next)
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
-    assert daemon.wait_event(event="tunnel_open")["pin"] == site.next.pin
+def test_announced_backup_is_kept_and_then_accepted(state, pinproxyd, announcer, backup):
+    daemon = pinproxyd(state.config({NAME: asks(announcer)}))
+    learned = wait_learned(daemon, backup.pin)
+    assert learned["level"] == "notice"
+    key, = [key for key in state.keys() if key.pin == backup.pin]
+    assert key == (NAME, PLACE, backup.pin, day(0), "pins_url", day(30), False)
+    passes(daemon)
+    announcer.use(backup)
+    assert passes(daemon)["pin"] == backup.pin
+    assert len(daemon.events(event="learned", pin=backup.pin)) == 1
 
 
-def test_host_carries_the_port(pinproxyd, site):
-    site.announce(field(site.pin, site.next.pin))
-    daemon = pinproxyd(site.config(port=site.server.port))
-    daemon.wait_event(event="learned")
-    assert f"\r\nHost: {NAME}:{site.server.port}\r\n" in site.server.wait_done()[0].request.decode()
+def test_other_keys_are_still_refused(state, pinproxyd, announcer, backup, tmp_path):
+    daemon = pinproxyd(state.config({NAME: asks(announcer)}))
+    wait_learned(daemon, backup.pin)
+    announcer.use(certs.self_signed(tmp_path))
+    turned_away(daemon, "pin_mismatch")
+    never_heard(announcer)
 
 
-def test_sixty_days_at_most(pinproxyd, site):
-    site.announce(field(site.pin, site.next.pin, age=10**12))
-    pinproxyd(site.config()).wait_event(event="learned")
-    assert site.learned() == lines(site, site.pin, site.next.pin, until=day(60))
+@pytest.mark.parametrize("options, host", [
+    ({}, NAME), ({"port": 8443}, f"{NAME}:8443"), ({"host": "real.test"}, "real.test"),
+    ({"host": "::1"}, "[::1]"), ({"host": "::1", "port": 80}, "[::1]:80"),
+], ids=["443", "port", "host", "ipv6", "ipv6_port"])
+def test_request(options, host, state, pinproxyd, announcer, backup):
+    daemon = pinproxyd(state.config({NAME: asks(announcer, pins_url="/.well-known/pins?a=1&b=%20", **options)}))
+    wait_learned(daemon, backup.pin)
+    line, *fields = announcer.behave.requests[0].removesuffix("\r\n\r\n").split("\r\n")
+    assert line == "GET /.well-known/pins?a=1&b=%20 HTTP/1.1"
+    fields = dict(field.lower().split(": ", 1) for field in fields)
+    assert (fields["host"], fields["connection"]) == (host, "close")
 
 
-def test_restart_keeps_them(pinproxyd, site):
-    site.announce(field(site.pin, site.next.pin))
-    config = site.config()
-    first = pinproxyd(config)
-    first.wait_event(event="learned", pin=site.next.pin)
-    first.stop()
-    site.server.use(site.next)
+@pytest.mark.parametrize("max_age, until", [
+    (10 * DAY, 10), (59 * DAY, 59), (60 * DAY, 60), (365 * DAY, 60), (2**31, 60), (10**19 * 2, 60),
+])
+def test_max_age_bounds_them_and_sixty_days_do(max_age, until, state, pinproxyd, announcer, backup):
+    announcer.behave.announce(announcer.cert.pin, backup.pin, max_age=max_age)
+    daemon = pinproxyd(state.config({NAME: asks(announcer)}))
+    wait_learned(daemon, backup.pin)
+    assert {key.until for key in state.keys()} == {day(until)}
+
+
+@pytest.mark.parametrize("written", [
+    lambda a, b: http(f"Public-Key-Pins: {pkp(a, b)}; includeSubDomains; report-uri=\"http://a.test/?x=;\""),
+    lambda a, b: http(f"public-key-PINS:{pkp(a, b)}   "),
+    lambda a, b: http(f"Public-Key-Pins: MAX-AGE=\"864000\" ;;pin-sha256=\"{a[8:]}\" ; PIN-SHA256=\"{b[8:]}\";"),
+    lambda a, b: http(f"Public-Key-Pins: pin-sha1=\"2jmj7l5rSw0yVb/vlWAYkK/YBwk=\"; future=\"x\"; {pkp(a, b)}"),
+    lambda a, b: http("Public-Key-Pins-Report-Only: max-age=1", f"Public-Key-Pins: {pkp(a, b)}"),
+    lambda a, b: http(f"Public-Key-Pins: {pkp(a, b)}", f"Public-Key-Pins: {pkp(a, OTHER)}"),
+    lambda a, b: http(f"Public-Key-Pins: {pkp(b, a, b)}"),
+    lambda a, b: b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + http(f"Public-Key-Pins: {pkp(a, b)}"),
+    lambda a, b: b"HTTP/1.0 200 OK\r\n" + f"Public-Key-Pins: {pkp(a, b)}\r\n\r\n".encode(),
+    lambda a, b: HEAD + f"Public-Key-Pins: {pkp(a, b)}\r\n\r\n".encode() + b"x" * 300_000,
+], ids=["all_directives", "case_and_blanks", "order_quotes_empty_directives", "unknown_directives_and_algorithms",
+        "report_only_before_it", "first_field_counts", "pin_twice", "interim_response", "http_1.0", "large_body"])
+def test_field_as_the_rfc_lets_it_be_written(written, state, pinproxyd, announcer, backup):
+    announcer.behave.answer = written(announcer.cert.pin, backup.pin)
+    daemon = pinproxyd(state.config({NAME: asks(announcer)}))
+    wait_learned(daemon, backup.pin)
+    assert {key.pin for key in state.keys()} - {announcer.cert.pin} == {backup.pin}
+
+
+class Trickler(Announcer):
+    """Answers byte by byte, and ends TCP without close_notify."""
+
+    def say(self, conn):
+        for byte in self.answer:
+            conn.send(bytes([byte]))
+        conn.cut()
+
+
+def test_answer_in_pieces(state, pinproxyd, tls_server, backup):
+    server = tls_server(Trickler())
+    server.behave.announce(server.cert.pin, backup.pin)
+    daemon = pinproxyd(state.config({NAME: asks(server)}))
+    wait_learned(daemon, backup.pin)
+    daemon.stop()
+
+
+class Holder(Announcer):
+    """Answers, and leaves the connection open."""
+
+    def say(self, conn):
+        conn.send(self.answer)
+        conn.recv_all()
+
+
+def test_server_that_does_not_close(state, pinproxyd, tls_server, backup):
+    server = tls_server(Holder())
+    server.behave.announce(server.cert.pin, backup.pin)
+    daemon = pinproxyd(state.config({NAME: asks(server)}))
+    wait_learned(daemon, backup.pin)
+    assert server.wait_done()
+
+
+@pytest.mark.parametrize("form", ["pin", "cert_pin"])
+def test_key_counts_whichever_pin_matched(form, state, pinproxyd, announcer, backup):
+    daemon = pinproxyd(state.config({NAME: asks(announcer, pin=getattr(announcer.cert, form))}))
+    wait_learned(daemon, backup.pin)
+
+
+def test_they_only_add_to_the_administrators(state, pinproxyd, announcer, backup, tmp_path):
+    own = certs.self_signed(tmp_path)
+    daemon = pinproxyd(state.config({NAME: asks(announcer, pin=[announcer.cert.pin, f"{own.pin} name=own"])}))
+    wait_learned(daemon, backup.pin)
+    announcer.use(own)
+    assert passes(daemon)["pin"] == "own"
+
+
+def test_pki_holds_for_an_announced_key(state, pinproxyd, tls_server, ca):
+    server, backup_key = tls_server(Announcer(), cert=ca.issue()), certs.ec_key()
+    good, bad = ca.issue(key=backup_key), certs.self_signed(ca.directory, key=backup_key)
+    server.behave.announce(server.cert.pin, good.pin)
+    daemon = pinproxyd(state.config({NAME: asks(server, verify="pin+pki", ca_file=ca.cert.pem_file())}))
+    wait_learned(daemon, good.pin)
+    server.use(bad)
+    turned_away(daemon, "refused", "pki")
+    server.use(good)
+    assert passes(daemon)["pin"] == good.pin
+    never_heard(server)
+
+
+def test_under_tofu_a_restart_asks_with_the_learned_key(state, pinproxyd, announcer, backup, tmp_path):
+    config = state.config({NAME: tofu(announcer, pins_url="/pins")})
     daemon = pinproxyd(config)
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    passes(daemon)
+    daemon.stop()
+    daemon = pinproxyd(config)
+    wait_learned(daemon, backup.pin)
+    announcer.use(backup)
+    assert passes(daemon)["pin"] == backup.pin
+    announcer.use(certs.self_signed(tmp_path))
+    turned_away(daemon, "refused", "tofu_changed")
+    never_heard(announcer)
 
 
-FAULTS = {
-    "no_field": ((), {}, "no Public-Key-Pins"),
-    "not_http": ((), {"status": "\x01"}, "not HTTP"),
-    "no_max_age": (('Public-Key-Pins: pin-sha256="{today}"; pin-sha256="{next}"',), {}, "max-age"),
-    "not_base64": (('Public-Key-Pins: pin-sha256="abc"; max-age=1000000',), {}, "base64"),
-    "no_quotes": (("Public-Key-Pins: pin-sha256={today}; max-age=1000000",), {}, ""),
-    "no_backup": (('Public-Key-Pins: pin-sha256="{today}"; max-age=1000000',), {}, "backup"),
-    "current_missing": (('Public-Key-Pins: pin-sha256="{next}"; max-age=1000000',), {}, "key in use"),
-    "first_field_counts": (('Public-Key-Pins: pin-sha256="{today}"; max-age=1000000',
-                            'Public-Key-Pins: pin-sha256="{today}"; pin-sha256="{next}"; max-age=1000000'), {}, "backup"),
-    "report_only": (('Public-Key-Pins-Report-Only: pin-sha256="{today}"; pin-sha256="{next}"; max-age=1000000',), {},
-                    "no Public-Key-Pins"),
-    "endless_head": (("X: " + "x" * 50_000,), {}, "too long"),
+def test_under_tofu_the_first_key_is_the_first_clients_to_keep(state, pinproxyd, announcer):
+    daemon = pinproxyd(state.config({NAME: tofu(announcer, pins_url="/pins")}))
+    announcer.wait_done()
+    assert state.keys() == [] and not daemon.events(event="learned")
+    passes(daemon)
+    assert announcer.cert.pin in [key.pin for key in state.keys() if key.origin == "tofu"]
+
+
+def test_under_tofu_a_key_known_beforehand_is_enough_to_ask(state, pinproxyd, announcer, backup):
+    daemon = pinproxyd(state.config({NAME: tofu(announcer, pins_url="/pins", pin=announcer.cert.pin)}))
+    wait_learned(daemon, backup.pin)
+    assert {key.origin for key in state.keys()} == {"pins_url"}
+
+
+def test_many_sections_ask(state, pinproxyd, announcer, backup):
+    names = [f"s{i}.test" for i in range(20)]
+    daemon = pinproxyd(state.config({name: asks(announcer) for name in names}))
+    for name in names:
+        wait_learned(daemon, backup.pin, section=name)
+    assert {key.section for key in state.keys() if key.pin == backup.pin} == set(names)
+
+
+# Later announcements. The daily question is out of a test's reach: another path makes the daemon ask again.
+
+def announce_again(daemon, state, server, *pins, **options):
+    """Returns once the daemon has asked for it."""
+    server.behave.announce(*pins, **options)
+    asked = len(server.behave.requests)
+    daemon.reload(state.config({NAME: asks(server, pin=daemon.first_pin, pins_url="/again")}))
+    wait_until(lambda: len(server.behave.requests) > asked, "the second question")
+
+
+@pytest.fixture
+def taught(state, pinproxyd, announcer, backup):
+    daemon = pinproxyd(state.config({NAME: asks(announcer)}))
+    daemon.first_pin = announcer.cert.pin
+    wait_learned(daemon, backup.pin)
+    return daemon
+
+
+def test_later_announcement_replaces_the_earlier(taught, state, announcer, backup, tmp_path):
+    later = certs.self_signed(tmp_path)
+    announce_again(taught, state, announcer, announcer.cert.pin, later.pin)
+    wait_learned(taught, later.pin)
+    assert backup.pin not in [key.pin for key in state.keys()]
+    announcer.use(backup)
+    turned_away(taught, "pin_mismatch")
+    announcer.use(later)
+    assert passes(taught)["pin"] == later.pin
+    never_heard(announcer)
+
+
+def test_max_age_0_takes_them_away(taught, state, announcer, backup):
+    announce_again(taught, state, announcer, announcer.cert.pin, backup.pin, max_age=0)
+    wait_until(lambda: state.keys() == [], "the announced pins gone")
+    announcer.use(backup)
+    turned_away(taught, "pin_mismatch")
+    never_heard(announcer)
+
+
+def test_same_announcement_again_is_not_news(taught, state, announcer, backup):
+    state.write(state.text().replace(f" {day(0)} ", " 2026-01-01 ") + "# mine\n")
+    announce_again(taught, state, announcer, announcer.cert.pin, backup.pin, max_age=40 * DAY)
+    wait_until(lambda: {key.until for key in state.keys()} == {day(40)}, "the later date")
+    assert {key.since for key in state.keys()} == {"2026-01-01"} and "# mine\n" in state.text()
+    taught.stop()
+    assert len(taught.events(event="learned", pin=backup.pin)) == 1
+
+
+def test_bad_announcement_leaves_the_earlier(taught, state, announcer, backup):
+    before = state.text()
+    announce_again(taught, state, announcer, OTHER, backup.pin)
+    wait_failed(taught)
+    assert state.text() == before
+    announcer.use(backup)
+    assert passes(taught)["pin"] == backup.pin
+
+
+def test_reload_that_changes_nothing_does_not_ask(taught, state, announcer):
+    taught.reload()
+    assert wait_steady(lambda: len(announcer.behave.requests)) == 1
+
+
+@pytest.mark.parametrize("changed", [{"pins_url": "/other"}, {"revoked": OTHER}], ids=["pins_url", "trust"])
+def test_reload_that_changes_the_trust_asks(changed, taught, state, announcer):
+    taught.reload(state.config({NAME: asks(announcer, **changed)}))
+    wait_until(lambda: len(announcer.behave.requests) == 2, "the second question")
+
+
+def test_section_that_a_reload_brings_asks(state, pinproxyd, announcer, backup):
+    daemon = pinproxyd(state.config({"other.test": to(announcer)}))
+    daemon.reload(state.config({"other.test": to(announcer), NAME: asks(announcer)}))
+    wait_learned(daemon, backup.pin)
+
+
+@pytest.mark.threads
+def test_reloads_amid_the_questions(state, pinproxyd, announcer, backup):
+    daemon = pinproxyd(state.config({NAME: asks(announcer)}))
+    for nth in range(30):
+        daemon.reload(state.config({NAME: asks(announcer, pins_url=f"/{nth}")}))
+    wait_until(lambda: any("GET /29 " in request for request in announcer.behave.requests), "the last question")
+    announcer.use(backup)
+    assert passes(daemon)["pin"] == backup.pin
+
+
+@pytest.mark.threads
+def test_stop_amid_the_questions(state, pinproxyd, tls_server):
+    server = tls_server(Holder())
+    server.behave.answer = b"HTTP/1.1 200 OK\r\n"
+    daemon = pinproxyd(state.config({f"s{i}.test": asks(server) for i in range(20)}))
+    server.wait_conns(3)
+    daemon.stop()
+    assert not daemon.events(event="learned")
+
+
+# What is not taken over.
+
+def field(value):
+    return http(f"Public-Key-Pins: {value}")
+
+
+# case: (a word of the event's detail, the answer)
+NOT_TAKEN = {
+    "no_such_field": ("no Public-Key-Pins", lambda a, b: http("Public-Key-Pinned: yes")),
+    "report_only": ("no Public-Key-Pins", lambda a, b: http(f"Public-Key-Pins-Report-Only: {pkp(a, b)}")),
+    "in_the_body": ("no Public-Key-Pins", lambda a, b: http(body=f"\r\nPublic-Key-Pins: {pkp(a, b)}\r\n\r\n")),
+    "first_field_bad": ("max-age", lambda a, b: http("Public-Key-Pins: x", f"Public-Key-Pins: {pkp(a, b)}")),
+    "empty_field": ("max-age", lambda a, b: http("Public-Key-Pins:")),
+    "key_in_use_not_among_them": ("key in use", lambda a, b: field(pkp(OTHER, b))),
+    "no_backup": ("backup", lambda a, b: field(pkp(a))),
+    "no_backup_but_itself_twice": ("backup", lambda a, b: field(pkp(a, a))),
+    "no_pins": ("pin-sha256", lambda a, b: field("max-age=864000")),
+    "no_max_age": ("max-age", lambda a, b: field(pkp(a, b).replace("max-age", "maximum"))),
+    "max_age_twice": ("max-age", lambda a, b: field(f"{pkp(a, b)}; max-age=864000")),
+    "max_age_no_number": ("max-age", lambda a, b: field(pkp(a, b, max_age="1d"))),
+    "max_age_negative": ("max-age", lambda a, b: field(pkp(a, b, max_age=-1))),
+    "unquoted_pin": ("quotes", lambda a, b: field(f"pin-sha256=abc; {pkp(a, b)}")),
+    "blanks_about_the_equals_sign": ("quotes", lambda a, b: field(pkp(a, b).replace("=", " = ", 1))),
+    "unended_quote": ("quoted", lambda a, b: field(f"{pkp(a, b)}; x=\"y")),
+    "short_pin": ("base64", lambda a, b: field(pkp(a, b, b[:-8]))),
+    "no_base64": ("base64", lambda a, b: field(pkp(a, b, "sha256//" + "*" * 44))),
+    "spare_bits": ("base64", lambda a, b: field(pkp(a, b, OTHER.replace("hg=", "hh=")))),
+    "zero_pin": ("base64", lambda a, b: field(pkp(a, b, "sha256//" + "A" * 43 + "="))),
+    "commas": ("';'", lambda a, b: field(pkp(a, b).replace(";", ","))),
+    "more_pins_than_taken": ("too many", lambda a, b: field(
+        pkp(a, b, *(f"sha256//{'A' * 41}{c}8=" for c in "BCDEFGHIJKLMNOPQRSTUVWXYZ")))),
+    "control_byte": ("header", lambda a, b: field(f"{pkp(a, b)}; x=\"\x1b[2J\"")),
+    "folded_line": ("header", lambda a, b: field(f"{pkp(a)};\r\n pin-sha256=\"{b[8:]}\"")),
+    "no_http": ("HTTP", lambda a, b: b"220 mail.example.com ESMTP ready\r\n" * 4),
+    "http_2": ("HTTP", lambda a, b: field(pkp(a, b)).replace(b"/1.1", b"/2")),
+    "no_answer": ("broke off", lambda a, b: b""),
+    "cut_off": ("broke off", lambda a, b: http(f"Public-Key-Pins: {pkp(a, b)}", body="")[:-2]),
+    "endless_head": ("too long", lambda a, b: HEAD + b"X: y\r\n" * 20_000),
+    "endless_line": ("too long", lambda a, b: HEAD + b"X" * 200_000),
+    "endless_interim": ("", lambda a, b: b"HTTP/1.1 100 Continue\r\n\r\n" * 3000),
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_not_taken_over(fault, pinproxyd, site):
-    fields, options, word = FAULTS[fault]
-    values = {"{today}": site.pin[8:], "{next}": site.next.pin[8:]}
-    for old, new in values.items():
-        fields = tuple(f.replace(old, new) for f in fields)
-    site.announce(*fields, **options)
-    daemon = pinproxyd(site.config())
-    event = daemon.wait_event(event="pins_url_failed", section=NAME)
-    assert word in event["detail"]
-    daemon.stop()
-    assert not daemon.events(event="learned") and not site.learned()
+@pytest.mark.parametrize("case", NOT_TAKEN)
+@pytest.mark.valgrind
+def test_not_taken_over(case, state, pinproxyd, announcer, backup):
+    word, answer = NOT_TAKEN[case]
+    announcer.behave.answer = answer(announcer.cert.pin, backup.pin)
+    daemon = pinproxyd(state.config({NAME: asks(announcer)}))
+    assert word in wait_failed(daemon)["detail"]
+    assert "\x1b" not in daemon.log()
+    announcer.use(backup)
+    turned_away(daemon, "pin_mismatch")
+    nothing_taken(daemon, state)
+    never_heard(announcer)
 
 
-def test_nothing_is_asked_of_a_server_that_is_refused(pinproxyd, site, tmp_path):
-    site.announce(field(site.pin, site.next.pin))
-    daemon = pinproxyd(site.config(pin=certs.self_signed(tmp_path).pin))
+@pytest.mark.slow
+def test_server_that_never_answers(state, pinproxyd, tls_server):
+    server = tls_server(lambda conn: conn.recv_all())
+    daemon = pinproxyd(state.config({NAME: asks(server)}))
+    wait_failed(daemon)
+    nothing_taken(daemon, state)
+
+
+def test_report_mode_lets_nothing_in(state, pinproxyd, tls_server, ca):
+    """A mismatch that is only reported is no pinned connection."""
+    server = tls_server(Announcer(), cert=ca.issue())
+    server.behave.announce(server.cert.pin, OTHER)
+    daemon = pinproxyd(state.config({NAME: asks(
+        server, verify="pin+pki", ca_file=ca.cert.pem_file(), enforce="report",
+        pin=certs.self_signed(ca.directory).pin)}))
+    wait_failed(daemon)
+    nothing_taken(daemon, state)
+
+
+def test_report_mode_with_a_match(state, pinproxyd, tls_server, ca):
+    server = tls_server(Announcer(), cert=ca.issue())
+    server.behave.announce(server.cert.pin, OTHER)
+    daemon = pinproxyd(state.config({NAME: asks(server, verify="pin+pki", ca_file=ca.cert.pem_file(),
+                                                enforce="report")}))
+    wait_learned(daemon, OTHER)
+
+
+def test_server_with_another_key_is_not_asked(state, pinproxyd, announcer):
+    daemon = pinproxyd(state.config({NAME: asks(announcer, pin=OTHER)}))
     daemon.wait_event(event="pin_mismatch", section=NAME)
+    nothing_taken(daemon, state)
+    assert announcer.behave.requests == []
+    announcer.stop()
+    announcer.saw_nothing(b"GET ")
+
+
+def test_revoked_server_is_not_asked(state, pinproxyd, announcer):
+    daemon = pinproxyd(state.config({NAME: asks(announcer, revoked=announcer.cert.pin)}))
+    daemon.wait_event(event="refused", reason="revoked", section=NAME)
+    nothing_taken(daemon, state)
+    announcer.stop()
+    announcer.saw_nothing(b"GET ")
+
+
+def test_server_out_of_reach(state, pinproxyd, announcer):
+    daemon = pinproxyd(state.config({NAME: asks(announcer, address=f"127.0.0.1:{closed_port()}")}))
+    daemon.wait_event(event="upstream_error", reason="connect", section=NAME)
+    nothing_taken(daemon, state)
+
+
+class Spoiler(Announcer):
+    """Damages the file between the question and the answer."""
+
+    def say(self, conn):
+        self.state.write("damage\n")
+        super().say(conn)
+
+
+def test_damaged_file_is_not_written_over(state, pinproxyd, tls_server, backup):
+    server = tls_server(Spoiler())
+    server.behave.state = state
+    server.behave.announce(server.cert.pin, backup.pin)
+    daemon = pinproxyd(state.config({NAME: asks(server)}))
+    assert f"{state.file}:1: " in wait_failed(daemon)["detail"]
+    assert state.text() == "damage\n"
     daemon.stop()
-    site.server.stop()
-    site.server.saw_nothing(b"GET")
-    assert not site.learned()
+    assert not daemon.events(event="learned")
 
 
-def test_nothing_is_learned_in_report_mode(pinproxyd, tls_server, tmp_path, ca):
-    site = Site(tls_server, tmp_path)
-    site.server.use(ca.issue())
-    site.announce(field(site.pin, site.next.pin))
-    daemon = pinproxyd(site.config(pin=site.next.pin, verify="pin+pki", enforce="report", ca_file=ca.cert.pem_file()))
-    assert "not accepted on a pin" in daemon.wait_event(event="pins_url_failed")["detail"]
+# How long, and where, they count.
+
+def test_restart_keeps_them(state, pinproxyd, announcer, backup):
+    """The server changes to the backup while the daemon is down: the administrator's pin matches no more."""
+    config = state.config({NAME: asks(announcer)})
+    daemon = pinproxyd(config)
+    wait_learned(daemon, backup.pin)
     daemon.stop()
-    assert not site.learned()
-
-
-def test_nothing_is_learned_before_the_first_use(pinproxyd, site):
-    """The first key of a section is the first client's to keep."""
-    site.announce(field(site.pin, site.next.pin))
-    daemon = pinproxyd(site.config(pin=None, verify="tofu"))
-    site.server.wait_done()
-    assert not site.learned() and not daemon.events(event="learned")
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
-    assert len(site.learned()) == 1
-
-
-def test_a_later_answer_replaces_the_earlier(pinproxyd, site, tmp_path):
-    third = certs.self_signed(tmp_path)
-    site.announce(field(site.pin, site.next.pin))
-    daemon = pinproxyd(site.config())
-    daemon.wait_event(event="learned", pin=site.next.pin)
-    site.announce(field(site.pin, third.pin))
-    daemon.reload(site.config(also_check="dates"))  # its trust has changed: it is asked at once
-    daemon.wait_event(event="learned", pin=third.pin)
-    assert site.learned() == lines(site, site.pin, third.pin, until=day(60))
-    site.announce(field(age=0))
-    daemon.reload(site.config(also_check="name"))
-    wait_until(lambda: not site.learned(), "the pins' end")
-
-
-def test_reload_that_changes_nothing_asks_nothing(pinproxyd, site):
-    site.announce(field(site.pin, site.next.pin))
-    daemon = pinproxyd(site.config())
-    daemon.wait_event(event="learned", pin=site.next.pin)
-    daemon.reload()
-    daemon.reload()
-    assert len(site.server.conns) == 1
-
-
-def test_without_the_option_they_do_not_count(pinproxyd, site):
-    site.announce(field(site.pin, site.next.pin))
-    config = site.config(pins_url=None)
-    daemon = pinproxyd(site.config())
-    daemon.wait_event(event="learned", pin=site.next.pin)
-    daemon.reload(config)
-    site.server.use(site.next)
-    knock(daemon.address(NAME), SECRET)
-    daemon.wait_event(event="pin_mismatch")
-
-
-def test_revoked_beats_them(pinproxyd, site):
-    site.announce(field(site.pin, site.next.pin))
-    daemon = pinproxyd(site.config(revoked=site.next.pin))
-    daemon.wait_event(event="learned", pin=site.next.pin)
-    site.server.use(site.next)
-    knock(daemon.address(NAME), SECRET)
-    daemon.wait_event(event="refused", reason="revoked")
-
-
-def test_a_host_that_never_answers_does_not_hold_up_the_stop(pinproxyd, site):
-    site.server.behave = lambda conn: conn.go_on.wait(30)
-    daemon = pinproxyd(site.config())
-    site.server.wait_conns()
+    announcer.use(backup)
+    daemon = pinproxyd(config)
+    assert passes(daemon)["pin"] == backup.pin
+    wait_until(lambda: len(announcer.behave.requests) == 2, "the second question")
     daemon.stop()
+    assert not daemon.events(event="learned", pin=backup.pin)
+
+
+def test_they_do_not_count_without_pins_url(taught, state, announcer, backup):
+    taught.reload(state.config({NAME: to(announcer)}))
+    passes(taught)
+    announcer.use(backup)
+    turned_away(taught, "pin_mismatch")
+    never_heard(announcer)
+
+
+def test_revoked_beats_an_announced_pin(taught, state, announcer, backup):
+    taught.reload(state.config({NAME: asks(announcer, revoked=backup.pin)}))
+    announcer.use(backup)
+    turned_away(taught, "refused", "revoked")
+    never_heard(announcer)
+
+
+@pytest.mark.parametrize("line, counts", [
+    (f"{NAME} {PLACE} %s 2026-01-01 from=pins_url until={day(2)}", True),
+    (f"{NAME} {PLACE} %s 2026-01-01 from=pins_url until={day(0)}", False),
+    (f"{NAME} {PLACE} %s 2026-01-01 from=pins_url until={day(-3)}", False),
+    (f"{NAME} {NAME}:444 %s 2026-01-01 from=pins_url until={day(2)}", False),
+    (f"{NAME} elsewhere.test:443 %s 2026-01-01 from=pins_url until={day(2)}", False),
+    (f"other.test {PLACE} %s 2026-01-01 from=pins_url until={day(2)}", False),
+    (f"{NAME} {PLACE} %s 2026-01-01 from=tofu", False),
+], ids=["live", "last_day", "over", "another_port", "another_host", "another_section", "from_tofu"])
+def test_which_lines_count(line, counts, state, pinproxyd, tls_server):
+    server = tls_server(Announcer())
+    server.behave.answer = http()
+    state.write(line % server.cert.pin + "\n")
+    daemon = pinproxyd(state.config({NAME: asks(server, pin=OTHER)}))
+    if counts:
+        assert passes(daemon)["pin"] == server.cert.pin
+        return
+    event = daemon.wait_event(event=lambda name: name in ("pin_mismatch", "refused"), section=NAME)
+    assert event.get("reason", "expired_pins") == "expired_pins"
+    turned_away(daemon, event["event"])
+    never_heard(server)
+    assert server.behave.requests == []
+
+
+# The configuration.
+
+@pytest.mark.parametrize("value", ["pins", "https://server.test/pins", "", "/two words", "/tab\there", "/bell\x07",
+                                   "/del\x7f"],
+                         ids=["no_slash", "url", "empty", "blank", "tab", "control", "delete"])
+def test_value_that_is_no_path(value, tmp_path):
+    file = tmp_path / "pinproxyd.conf"
+    file.write_text(f"[{NAME}]\nlisten = 127.0.0.1:0\npin = {OTHER}\npins_url = {value}\n")
+    run = run_pinproxyd("-t", "-c", file)
+    assert run.returncode == 78, run.err
+    assert re.search(rf"{re.escape(str(file))}:\d+: .*(pins_url|path|/)", run.err), run.err
+
+
+@pytest.mark.parametrize("verify", ["pin", "pin+pki", "tofu", "tofu+pki", "pki"])
+def test_which_modes_take_it(verify, ca, state, tmp_path):
+    section = {"listen": "127.0.0.1:0", "verify": verify, "pins_url": "/"}
+    if verify.startswith("pin"):
+        section["pin"] = OTHER
+    if verify.endswith("pki"):
+        section["ca_file"] = ca.cert.pem_file()
+    file = tmp_path / "pinproxyd.conf"
+    file.write_text(ini(state.config({NAME: section})))
+    run = run_pinproxyd("-t", "-c", file)
+    assert run.returncode == (78 if verify == "pki" else 0), run.err
+    if verify == "pki":
+        assert "pins_url" in run.err
+
+
+def test_revoked_key_is_refused_although_announced(state, pinproxyd, announcer, backup):
+    daemon = pinproxyd(state.config({NAME: asks(announcer, revoked=backup.pin)}))
+    wait_learned(daemon, backup.pin)
+    announcer.use(backup)
+    turned_away(daemon, "refused", "revoked")
+
+
+def test_first_use_wakes_the_announcer(state, pinproxyd, announcer, backup):
+    """Nothing is asked over a key that nobody has kept; once a client has, the host is asked at once."""
+    daemon = pinproxyd(state.config({NAME: asks(announcer, pin=None, verify="tofu")}))
+    announcer.wait_done()
+    assert not daemon.events(event="learned")
+    passes(daemon)
+    wait_learned(daemon, backup.pin)

@@ -1,81 +1,177 @@
-"""A key is rotated as the README and pinproxyd.conf(5) tell it, under load, without one failed request."""
+"""A new key without an outage, as the README tells it; and what `pinproxy check --live` says on the way."""
 
+import re
 import subprocess
 import threading
 
-import certs
-from certs import NAME
-from clients import talk
-from config import to
-from cryptography import x509
+import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+import certs
+from certs import NAME, day
+from clients import talk
+from config import ini, to
 from daemon import run_pinproxy
+from waiting import DEADLINE, wait_until
+
+OK, WARNING, CRITICAL = 0, 1, 2
 
 
 class Load:
-    """Requests, one after the other, in a few threads, until it is stopped."""
+    """Clients that never stop asking, and every one of them wants its answer."""
 
-    def __init__(self, address, threads=3):
-        self.address, self.done, self.failures = address, 0, []
+    def __init__(self, address, clients=2):
+        self.address, self.answered, self.failures = address, 0, []
         self.stopping = threading.Event()
-        self.threads = [threading.Thread(target=self._run) for _ in range(threads)]
+        self.threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(clients)]
         for thread in self.threads:
             thread.start()
 
-    def _run(self):
+    def _ask(self):
         while not self.stopping.is_set():
             try:
-                assert talk(self.address, b"request") == b"request"
-                self.done += 1
-            except Exception as error:
-                self.failures.append(error)
+                assert talk(self.address, b"a request") == b"a request"
+                self.answered += 1
+            except (OSError, AssertionError) as failure:
+                self.failures.append(failure)
+
+    def some_more(self):
+        """Waits for requests that began after this was called."""
+        wanted = self.answered + 3 * len(self.threads)
+        wait_until(lambda: self.failures or self.answered >= wanted, "more requests")
+        assert not self.failures, self.failures
 
     def stop(self):
         self.stopping.set()
         for thread in self.threads:
-            thread.join()
-        assert self.done > 10 and not self.failures, self.failures
+            thread.join(DEADLINE)
+        assert not self.failures, self.failures
 
 
-def test_rotation(pinproxyd, tls_server, stack, tmp_path):
+def openssl(*arguments, cwd):
+    done = subprocess.run(["openssl", *arguments], cwd=cwd, capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == 0, done.stderr
+
+
+def check(file):
+    return run_pinproxy("check", "-c", file, "--live")
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("written", ["hash", "key_file"])
+def test_rotation_under_load(written, pinproxyd, tls_server, stack, tmp_path):
+    """From today's key to the next, and not one request fails."""
     server = tls_server()
-    today = f"{server.cert.pin} name=today"
+    today = f"{server.cert.pin} name=today until={day(60)}"
     daemon = pinproxyd({NAME: to(server, pin=today)})
     load = stack.add(Load(daemon.address(NAME)))
-
-    def check():
-        return run_pinproxy("check", "--live", "-c", daemon.file)
-
-    def served(pin):
-        daemon.wait_event(since=daemon.mark(), event="tunnel_open", pin=pin)
-
-    assert check().returncode == 1  # one pin only: the next renewal would be an outage
+    load.some_more()
 
     # 1. the next key, and its request
-    key, request = tmp_path / "next.key", tmp_path / "next.csr"
-    subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                    "-keyout", key, "-out", request, "-subj", f"/CN={NAME}"], check=True, capture_output=True)
-    # 2. its pin, from the request, behind today's
-    pin = run_pinproxy("hash", request).out.split()[0]
-    assert run_pinproxy("hash", key).out.split()[0] == pin
-    daemon.reload({NAME: to(server, pin=[today, f"{pin} name=next"])})
-    run = check()
-    assert run.returncode == 0, run.out
+    openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "next.key",
+            "-out", "next.csr", "-subj", f"/CN={NAME}", cwd=tmp_path)
+    # 2. its pin, before there is a certificate
+    run = run_pinproxy("hash", tmp_path / "next.csr")
+    assert run.returncode == 0, run.err
+    pin = re.search(r"sha256//\S{44}", run.out)[0]
+    assert pin in run_pinproxy("hash", tmp_path / "next.key").out
+    next_pin = {"hash": pin, "key_file": f"key:{tmp_path}/next.csr"}[written] + " name=next"
+    # 3. reload
+    daemon.reload({NAME: to(server, pin=[today, next_pin])})
+    load.some_more()
+    run = check(daemon.file)
+    assert run.returncode == OK, run.out + run.err
     assert "pin today matches" in run.out and "backup pin next: not seen yet" in run.out
-    served("today")
-    # 3. the new certificate, on the server
-    private = load_pem_private_key(key.read_bytes(), None)
-    assert certs.spki_pin(x509.load_pem_x509_csr(request.read_bytes()).public_key()) == pin
-    server.use(certs.self_signed(tmp_path, key=private))
-    served("next")
-    # 4. the old pin goes
-    run = check()
-    assert run.returncode == 0, run.out
-    assert "the server already uses next: pin today can go" in run.out
-    after = certs.self_signed(tmp_path)
-    daemon.reload({NAME: to(server, pin=[f"{pin} name=next", f"{after.pin} name=after-next"])})
-    served("next")
-    run = check()
-    assert run.returncode == 0 and "backup pin after-next: not seen yet" in run.out, run.out
+    # 4. the new certificate
+    key = load_pem_private_key((tmp_path / "next.key").read_bytes(), None)
+    server.use(certs.self_signed(tmp_path, key=key))
+    assert server.cert.pin == pin
+    load.some_more()
+    # 5. the server uses it
+    run = check(daemon.file)
+    assert run.returncode == OK, run.out + run.err
+    assert "pin next matches" in run.out and "the server already uses next: pin today can go" in run.out
+    # 6. today's pin goes
+    daemon.reload({NAME: to(server, pin=next_pin)})
+    load.some_more()
+    run = check(daemon.file)
+    assert run.returncode == WARNING and "only one pin" in run.out, run.out + run.err
     load.stop()
-    assert not daemon.events(event=lambda e: e in ("pin_mismatch", "refused", "upstream_error"))
+    daemon.stop()
+    assert {event["pin"] for event in daemon.events(event="tunnel_open")} == {"today", "next"}
+    assert not daemon.events(level=lambda level: level == "error")
+
+
+def test_the_old_key_is_refused_once_its_pin_is_gone(pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server)})
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    daemon.reload({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
+    with pytest.raises(ConnectionResetError):
+        talk(daemon.address(NAME), b"hello")
+    assert check(daemon.file).returncode == CRITICAL
+
+
+# What check --live says.
+
+@pytest.fixture
+def said(tmp_path, tls_server):
+    """Runs check over pins of which the server has the nth; the others are nobody's."""
+    def said(at, *endings, **options):
+        keys = [certs.ec_key() for _ in endings]
+        server = tls_server(cert=certs.self_signed(tmp_path, key=keys[at], **options))
+        path = tmp_path / "check.conf"
+        pins = [f"{certs.spki_pin(key.public_key())} {ending}" for key, ending in zip(keys, endings)]
+        path.write_text(ini({NAME: to(server, pin=pins)}))
+        run = check(path)
+        return run.returncode, run.out
+    return said
+
+
+def test_first_pin_matches(said):
+    status, out = said(0, "name=today", "name=next", "name=after")
+    assert status == OK, out
+    assert "pin today matches" in out
+    assert "backup pin next: not seen yet" in out and "backup pin after: not seen yet" in out
+    assert "can go" not in out
+
+
+def test_second_pin_matches(said):
+    status, out = said(1, "name=today", "name=next", "name=after")
+    assert status == OK, out
+    assert "pin next matches" in out
+    assert "the server already uses next: pin today can go" in out
+    assert "backup pin after: not seen yet" in out
+    assert "today: not seen" not in out
+
+
+def test_last_pin_matches(said):
+    _, out = said(1, "name=today", "name=next")
+    assert "the server already uses next: pin today can go" in out
+    assert "not seen yet" not in out
+
+
+def test_pin_that_is_over_is_not_the_first(said):
+    _, out = said(1, f"name=past until={day(-2)}", "name=today", "name=next")
+    assert "pin today matches" in out and "backup pin next: not seen yet" in out
+    assert "already uses" not in out and "past: not seen" not in out
+
+
+def test_only_one_pin(said):
+    status, out = said(0, "name=today")
+    assert status == WARNING, out
+    assert "pin today matches" in out and "only one pin" in out
+
+
+def test_days_that_are_left(said):
+    status, out = said(0, f"name=today until={day(100)}", "name=next", end=200)
+    assert status == OK, out
+    for days, date in ((100, day(100)), (200, day(200))):
+        line, = [line for line in out.splitlines() if date in line]
+        assert f"{days} days" in line or f"{days - 1} days" in line, line
+
+
+def test_days_of_the_matched_pin_are_a_warning_when_few(said):
+    status, out = said(0, f"name=today until={day(5)}", "name=next")
+    assert status == WARNING, out
+    assert day(5) in out

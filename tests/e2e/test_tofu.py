@@ -15,7 +15,7 @@ import pytest
 
 import certs
 import servers
-from certs import NAME, day
+from certs import NAME, day, OTHER
 from clients import REFUSED, connect, knock, read_exactly, talk
 from config import ini
 from daemon import PINPROXYD, WRAPPER, Daemon, run_pinproxy, run_pinproxyd
@@ -26,7 +26,6 @@ from tls import Truncated, reset
 from waiting import DEADLINE, wait_steady, wait_until
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
-OTHER = "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="
 
 
 def together(calls):

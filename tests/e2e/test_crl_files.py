@@ -1,0 +1,226 @@
+"""Revocation lists: which files are taken, which sections they count in, and OpenSSL's own word on those made here."""
+
+import subprocess
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509 import ocsp
+
+import certs
+from certs import NAME
+from clients import REFUSED, connect, knock, open_tunnel, ping, talk
+from config import to
+from daemon import run_pinproxyd
+from refusal import SECRET, assert_refused, told
+from revocation import crl, responder, response
+
+MODES = ["pki", "pin+pki", "tofu+pki"]
+
+
+def section(server, ca, lists, tmp_path, verify="pki", **options):
+    """Of any mode that asks for lists; what it learns stays in the test's directory."""
+    pin = server.cert.pin if verify == "pin+pki" else None
+    return {"global": {"state_dir": tmp_path / "state"},
+            NAME: to(server, verify=verify, pin=pin, ca_file=ca.cert.pem_file(), crl_file=lists, **options)}
+
+
+def passes(daemon, name=NAME):
+    assert talk(daemon.address(name), b"hello") == b"hello"
+
+
+def openssl(*words):
+    run = subprocess.run(["openssl", *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return run.returncode, run.stdout + run.stderr
+
+
+# What the tests make is what OpenSSL takes it for: else a refusal would prove nothing.
+
+@pytest.mark.parametrize("revoked, status, words", [
+    (None, 0, "OK"), ("leaf", 2, "certificate revoked"), ("inner", 2, "certificate revoked")])
+def test_openssl_agrees_about_lists(revoked, status, words, ca, tmp_path):
+    inner = certs.CA(tmp_path, "Inner", parent=ca)
+    leaf = inner.issue()
+    lists = [crl(tmp_path, inner, *([leaf] if revoked == "leaf" else [])),
+             crl(tmp_path, ca, *([inner.cert] if revoked == "inner" else []))]
+    code, said = openssl("verify", "-crl_check_all", "-CAfile", ca.cert.pem_file(), "-untrusted", inner.cert.pem_file(),
+                         "-CRLfile", lists[0], "-CRLfile", lists[1], leaf.pem_file())
+    assert (code, words in said) == (status, True), said
+
+
+@pytest.mark.parametrize("delegated", [False, True], ids=["issuer", "responder"])
+@pytest.mark.parametrize("status, words", [
+    (ocsp.OCSPCertStatus.GOOD, ": good"), (ocsp.OCSPCertStatus.REVOKED, ": revoked"),
+    (ocsp.OCSPCertStatus.UNKNOWN, ": unknown")])
+def test_openssl_agrees_about_ocsp_responses(status, words, delegated, ca, tmp_path):
+    leaf = ca.issue()
+    path = tmp_path / "response.der"
+    path.write_bytes(response(leaf, ca, responder(ca) if delegated else None, status=status))
+    code, said = openssl("ocsp", "-respin", path, "-issuer", ca.cert.pem_file(), "-cert", leaf.pem_file(),
+                         "-CAfile", ca.cert.pem_file())
+    assert code == 0 and "Response verify OK" in said and words in said, said
+
+
+# Modes.
+
+@pytest.mark.parametrize("verify", MODES)
+@pytest.mark.parametrize("which", ["none", "leaf", "inner"])
+def test_each_mode_asks_about_the_whole_chain(which, verify, pinproxyd, tls_server, ca, tmp_path):
+    inner = certs.CA(tmp_path, "Inner", parent=ca)
+    server = tls_server(cert=inner.issue())
+    lists = [crl(tmp_path, inner, *([server.cert] if which == "leaf" else [])),
+             crl(tmp_path, ca, *([inner.cert] if which == "inner" else []))]
+    daemon = pinproxyd(section(server, ca, lists, tmp_path, verify))
+    if which == "none":
+        passes(daemon)
+        return
+    event = assert_refused(daemon, server, "refused", "pki")
+    assert f"certificate revoked at depth {0 if which == 'leaf' else 1}" in event["detail"], event["detail"]
+    assert not daemon.events(event="learned")
+
+
+@pytest.mark.parametrize("verify", ["pin", "tofu"])
+@pytest.mark.parametrize("key, value", [("crl_file", "{crl}"), ("ocsp", "staple")])
+def test_error_where_no_pki_is_asked(key, value, verify, ca, tmp_path):
+    """In a section that would not look at it, the line is named."""
+    pin = f"pin = {ca.cert.pin}\n" if verify == "pin" else ""
+    file = tmp_path / "a.conf"
+    text = f"[a.test]\nlisten = 127.0.0.1:0\nverify = {verify}\n{pin}{key} = {value.format(crl=crl(tmp_path, ca))}\n"
+    file.write_text(text)
+    run = run_pinproxyd("-t", "-c", file)
+    assert run.returncode == 78
+    assert f"{file}:{len(text.splitlines())}: " in run.err and "count for nothing" in run.err, run.err
+
+
+@pytest.mark.parametrize("kind", ["server", "issuer"])
+def test_inherited_lists_do_not_disturb_a_section_that_asks_for_none(kind, pinproxyd, tls_server, ca, tmp_path):
+    """From [defaults]: a section of another mode has not asked for them."""
+    server = tls_server(cert=ca.issue())
+    pin = server.cert.pin if kind == "server" else f"issuer-cert:{ca.cert.pem_file()}"
+    daemon = pinproxyd({"defaults": {"crl_file": crl(tmp_path, ca, server.cert), "ocsp": "staple"},
+                        NAME: to(server, pin=pin)})
+    passes(daemon)
+
+
+def test_inherited_lists_count_in_a_section_that_does(pinproxyd, tls_server, ca, tmp_path):
+    server = tls_server(cert=ca.issue())
+    daemon = pinproxyd({"defaults": {"crl_file": crl(tmp_path, ca, server.cert)},
+                        NAME: to(server, verify="pki", pin=None, ca_file=ca.cert.pem_file())})
+    assert_refused(daemon, server, "refused", "pki")
+
+
+def test_sections_with_the_same_anchors_keep_their_own_lists(pinproxyd, tls_server, ca, tmp_path):
+    server = tls_server(cert=ca.issue())
+    trust = {"verify": "pki", "pin": None, "ca_file": ca.cert.pem_file()}
+    daemon = pinproxyd({"plain.test": to(server, verify_name=NAME, **trust),
+                        "good.test": to(server, verify_name=NAME, crl_file=crl(tmp_path, ca), **trust),
+                        "bad.test": to(server, verify_name=NAME, crl_file=crl(tmp_path, ca, server.cert), **trust)})
+    passes(daemon, "plain.test")
+    passes(daemon, "good.test")
+    assert knock(daemon.address("bad.test"), SECRET) == REFUSED
+    daemon.wait_event(event="refused", section="bad.test", reason="pki")
+    passes(daemon, "plain.test")
+
+
+# Files.
+
+def other_pem(tmp_path):
+    return certs.self_signed(tmp_path).pem
+
+
+BROKEN = {
+    "empty": lambda good, der, tmp: b"",
+    "garbage": lambda good, der, tmp: b"\x00\x01garbage" * 40,
+    "certificate": lambda good, der, tmp: other_pem(tmp),
+    "header_only": lambda good, der, tmp: good[:30],
+    "cut_short": lambda good, der, tmp: good[:len(good) // 2],
+    "second_cut_short": lambda good, der, tmp: good + good[:len(good) // 2],
+    "first_damaged": lambda good, der, tmp: good.replace(b"\nM", b"\n!", 1) + good,
+    "der_cut_short": lambda good, der, tmp: der[:-1],
+    "der_with_a_tail": lambda good, der, tmp: der + b"\0",
+}
+
+
+@pytest.mark.parametrize("name", [*BROKEN, "missing"])
+def test_broken_file_is_an_error_at_start_and_a_failed_reload(name, pinproxyd, tls_server, ca, tmp_path):
+    server = tls_server(cert=ca.issue())
+    path = crl(tmp_path, ca)
+    good, der = path.read_bytes(), crl(tmp_path, ca, der=True).read_bytes()
+    daemon = pinproxyd(section(server, ca, path, tmp_path))
+    passes(daemon)
+    if name == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(BROKEN[name](good, der, tmp_path))
+    line = 1 + next(i for i, text in enumerate(daemon.file.read_text().splitlines()) if text.startswith("crl_file"))
+
+    run = run_pinproxyd("-c", daemon.file)
+    assert run.returncode == 78
+    assert f"{daemon.file}:{line}: crl_file = {path}: " in run.err, run.err
+
+    with open_tunnel(daemon.address(NAME)) as old:
+        assert f"{path}" in daemon.reload(ok=False)["detail"]
+        ping(old)
+        passes(daemon)
+
+
+def test_lists_among_other_things_in_a_file(pinproxyd, tls_server, ca, tmp_path):
+    """Comments, certificates and a list: as authorities hand them out."""
+    server = tls_server(cert=ca.issue())
+    path = tmp_path / "bundle.pem"
+    path.write_bytes(b"# lists of today\n" + ca.cert.pem + b"\n" + crl(tmp_path, ca, server.cert).read_bytes() + b"\n")
+    assert_refused(pinproxyd(section(server, ca, path, tmp_path)), server, "refused", "pki")
+
+
+def test_the_newer_of_two_lists_counts(pinproxyd, tls_server, ca, tmp_path):
+    """An old list that is still valid does not hide what a newer one revokes, in either order."""
+    server = tls_server(cert=ca.issue())
+    old, new = crl(tmp_path, ca, start=-3), crl(tmp_path, ca, server.cert, start=-1)
+    trust = {"verify": "pki", "pin": None, "ca_file": ca.cert.pem_file(), "verify_name": NAME}
+    daemon = pinproxyd({"a.test": to(server, crl_file=[old, new], **trust),
+                        "b.test": to(server, crl_file=[new, old], **trust)})
+    for name in ("a.test", "b.test"):
+        assert knock(daemon.address(name), SECRET) == REFUSED
+        daemon.wait_event(event="refused", section=name, reason="pki")
+
+
+def test_forged_list_is_no_list(pinproxyd, tls_server, ca, tmp_path):
+    """Of the right name and key identifier, with another's signature."""
+    server = tls_server(cert=ca.issue())
+    forger = certs.CA(tmp_path)
+    builder = (x509.CertificateRevocationListBuilder().issuer_name(ca.cert.cert.subject)
+               .last_update(certs.now() - certs.DAY).next_update(certs.now() + certs.DAY)
+               .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key()), critical=False))
+    path = tmp_path / "forged.crl"
+    path.write_bytes(builder.sign(forger.key, hashes.SHA256()).public_bytes(certs.Encoding.PEM))
+    event = assert_refused(pinproxyd(section(server, ca, path, tmp_path)), server, "refused", "pki")
+    assert "CRL signature failure at depth 0" in event["detail"], event["detail"]
+
+
+# Reloads.
+
+def test_new_list_stops_new_connections_only(pinproxyd, tls_server, ca, tmp_path):
+    """`revoked` closes what is open; a list is asked about new connections."""
+    server = tls_server(cert=ca.issue())
+    path = crl(tmp_path, ca)
+    daemon = pinproxyd(section(server, ca, path, tmp_path))
+    with open_tunnel(daemon.address(NAME)) as old:
+        path.write_bytes(crl(tmp_path, ca, server.cert).read_bytes())
+        daemon.reload()
+        assert knock(daemon.address(NAME), SECRET) == REFUSED
+        daemon.wait_event(event="refused", section=NAME, reason="pki")
+        ping(old)
+    daemon.stop()
+    assert told(daemon) == [("refused", "pki")]
+    server.stop()
+    assert not any(SECRET in conn.plaintext for conn in server.conns)
+
+
+def test_list_that_is_added_and_taken_away(pinproxyd, tls_server, ca, tmp_path):
+    server = tls_server(cert=ca.issue())
+    daemon = pinproxyd(section(server, ca, None, tmp_path))
+    passes(daemon)
+    daemon.reload(section(server, ca, crl(tmp_path, ca, server.cert), tmp_path))
+    assert knock(daemon.address(NAME), SECRET) == REFUSED
+    daemon.reload(section(server, ca, None, tmp_path))
+    passes(daemon)

@@ -1,0 +1,251 @@
+"""Stapled responses before a server that shows all it hears: what is refused has sent it nothing."""
+
+import subprocess
+import threading
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+import certs
+from certs import DAY, NAME, now
+from clients import REFUSED, connect, knock
+from config import to
+from refusal import SECRET, assert_refused, told
+from revocation import responder, response
+from servers import closed_port
+from waiting import DEADLINE, wait_until
+
+
+class TellingServer:
+    """`openssl s_server`, which prints the plaintext that it gets (with -rev or -www it would not)."""
+
+    def __init__(self, cert, staple, version):
+        self.cert, self.port = cert, closed_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.staple = cert.directory / "staple.der"  # read anew for each handshake
+        command = ["openssl", "s_server", "-accept", self.address, "-cert", cert.pem_file(), "-key", cert.key_file(),
+                   f"-tls1_{version}"]
+        if cert.chain:
+            command += ["-cert_chain", cert.chain_file()]
+        if staple is not None:
+            self.staple.write_bytes(staple)
+            command += ["-status_file", self.staple]
+        # At the end of its input it would hang up.
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT)
+        self.output = bytearray()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        wait_until(lambda: b"ACCEPT" in self.output, "s_server")
+
+    def _read(self):
+        while data := self.process.stdout.read1(65536):
+            self.output += data
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.reader.join(DEADLINE)
+        self.process.stdout.close()
+        self.process.stdin.close()
+
+    def heard(self, words):
+        return words.strip() in self.output
+
+
+@pytest.fixture
+def telling(stack):
+    return lambda *arguments: stack.add(TellingServer(*arguments))
+
+
+def section(server, ca, tmp_path, verify="pki", **options):
+    pin = server.cert.pin if verify == "pin+pki" else None
+    return {"global": {"workers": 1, "state_dir": tmp_path / "state"},
+            NAME: to(server, verify=verify, pin=pin, ca_file=ca.cert.pem_file(), ocsp="staple", **options)}
+
+
+def get_through(daemon, server, words=SECRET):
+    """Sends words that the server then shows."""
+    with connect(daemon.address(NAME)) as sock:
+        sock.sendall(words)
+        wait_until(lambda: server.heard(words), "the words at the server")
+
+
+def build(cert, ca, signer=None, *, known_by=hashes.SHA1, digest=hashes.SHA256, name=ocsp.OCSPResponderEncoding.HASH):
+    """A good response in a shape of one's choice."""
+    builder = (ocsp.OCSPResponseBuilder()
+               .add_response(cert=cert.cert, issuer=ca.cert.cert, algorithm=known_by(),
+                             cert_status=ocsp.OCSPCertStatus.GOOD, this_update=now() - DAY, next_update=now() + DAY,
+                             revocation_time=None, revocation_reason=None)
+               .responder_id(name, signer.cert if signer else ca.cert.cert))
+    if signer:
+        builder = builder.certificates([signer.cert])
+    return builder.sign((signer or ca).key, digest()).public_bytes(Encoding.DER)
+
+
+def one_bit_off(cert, ca):
+    """Without certificates the signature stands last."""
+    good = bytearray(response(cert, ca))
+    good[-1] ^= 1
+    return bytes(good)
+
+
+def status_changed(cert, ca):
+    """A revocation, whose status somebody has turned into "good"."""
+    bad = response(cert, ca, status=ocsp.OCSPCertStatus.UNKNOWN)
+    assert bad.count(b"\x82\x00\x18\x0f") == 1  # [2] unknown, then thisUpdate
+    return bad.replace(b"\x82\x00\x18\x0f", b"\x80\x00\x18\x0f")
+
+
+def responder_of_age(ca, **dates):
+    from matrix_certs import issue
+    return issue(ca.cert.directory, "responder", ca.cert, purpose=ExtendedKeyUsageOID.OCSP_SIGNING, **dates)
+
+
+def in_wrapping(status, body=b""):
+    return certs.der(0x30, certs.der(0x0a, bytes([status])) + body)
+
+
+def with_body(kind, content):
+    """A successful response of some kind."""
+    body = certs.der(0x06, bytes.fromhex(kind)) + certs.der(0x04, content)
+    return in_wrapping(0, certs.der(0xa0, certs.der(0x30, body)))
+
+
+BASIC = "2b0601050507300101"
+CERT_STATUS = {"unknown": ocsp.OCSPCertStatus.UNKNOWN, "revoked": ocsp.OCSPCertStatus.REVOKED}
+
+BAD = {
+    "missing": (lambda cert, ca: None, "no response was stapled"),
+    "expired": (lambda cert, ca: response(cert, ca, start=-9, end=-2), "has expired"),
+    "early": (lambda cert, ca: response(cert, ca, start=2, end=9), "not valid yet"),
+    "for_another_certificate": (lambda cert, ca: response(ca.issue(), ca), "for another certificate"),
+    "unknown": (lambda cert, ca: response(cert, ca, status=CERT_STATUS["unknown"]), "does not know"),
+    "revoked": (lambda cert, ca: response(cert, ca, status=CERT_STATUS["revoked"]), "is revoked"),
+    "revoked_says_its_responder": (
+        lambda cert, ca: response(cert, ca, responder(ca), status=CERT_STATUS["revoked"]), "is revoked"),
+    "signature_one_bit_off": (one_bit_off, "not signed by"),
+    "status_changed_afterwards": (status_changed, "not signed by"),
+    "responder_expired": (lambda cert, ca: response(cert, ca, responder_of_age(ca, start=-9, end=-2)), "not signed by"),
+    "responder_not_yet_valid": (
+        lambda cert, ca: response(cert, ca, responder_of_age(ca, start=2, end=9)), "not signed by"),
+    "responder_without_its_purpose": (
+        lambda cert, ca: response(cert, ca, responder(ca, ExtendedKeyUsageOID.SERVER_AUTH)), "not signed by"),
+    "responder_of_another_ca": (
+        lambda cert, ca: response(cert, ca, responder(certs.CA(cert.directory))), "not signed by"),
+    "basic_of_garbage": (lambda cert, ca: with_body(BASIC, b"garbage"), "unknown kind"),
+    "another_kind": (lambda cert, ca: with_body("2b06010505073001" + "7f", b"\x05\x00"), "unknown kind"),
+    **{f"status_{status}": (lambda cert, ca, status=status: in_wrapping(status), "no answer")
+       for status in (1, 2, 3, 5, 6)},
+}
+
+GOOD = {
+    "known_by_sha256": lambda cert, ca: build(cert, ca, known_by=hashes.SHA256),
+    "named_responder": lambda cert, ca: build(cert, ca, responder(ca), name=ocsp.OCSPResponderEncoding.NAME),
+    "signed_with_sha384": lambda cert, ca: build(cert, ca, digest=hashes.SHA384),
+}
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+@pytest.mark.parametrize("name", BAD)
+def test_refused_has_sent_nothing(name, version, pinproxyd, telling, ca, tmp_path):
+    make, words = BAD[name]
+    cert = ca.issue()
+    server = telling(cert, make(cert, ca), version)
+    event = assert_refused(pinproxyd(section(server, ca, tmp_path)), None, "refused", "pki")
+    assert event["detail"].startswith("OCSP: ") and words in event["detail"], event["detail"]
+    server.stop()
+    assert not server.heard(SECRET)
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+@pytest.mark.parametrize("name", GOOD)
+def test_what_gets_through_is_heard(name, version, pinproxyd, telling, ca, tmp_path):
+    """Also the proof that the server above would have told."""
+    cert = ca.issue()
+    server = telling(cert, GOOD[name](cert, ca), version)
+    get_through(pinproxyd(section(server, ca, tmp_path)), server)
+
+
+@pytest.mark.parametrize("verify", ["pki", "pin+pki", "tofu+pki"])
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_each_mode_asks(version, verify, pinproxyd, telling, ca, tmp_path):
+    """And a key is not kept on the word of a server without a response."""
+    cert = ca.issue()
+    server = telling(cert, response(cert, ca, status=CERT_STATUS["revoked"]), version)
+    daemon = pinproxyd(section(server, ca, tmp_path, verify))
+    assert knock(daemon.address(NAME), SECRET) == REFUSED
+    daemon.wait_event(event="refused", reason="pki", detail=lambda d: d.startswith("OCSP: "))
+    assert not daemon.events(event="learned")
+    server.staple.write_bytes(response(cert, ca))
+    get_through(daemon, server, b"now it may\n")
+    daemon.stop()
+    server.stop()
+    assert told(daemon) == [("refused", "pki")] and not server.heard(SECRET)
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_revocation_that_comes_later(version, pinproxyd, telling, ca, tmp_path):
+    """A new connection is judged by the response that it brings, not by an earlier one's."""
+    cert = ca.issue()
+    server = telling(cert, response(cert, ca), version)
+    daemon = pinproxyd(section(server, ca, tmp_path))
+    get_through(daemon, server, b"still good\n")
+    server.staple.write_bytes(response(cert, ca, status=CERT_STATUS["revoked"]))
+    assert_refused(daemon, None, "refused", "pki")
+    server.stop()
+    assert not server.heard(SECRET)
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_refused_connection_leaves_no_session(version, pinproxyd, telling, ca, tmp_path):
+    """With TLS 1.2 the ticket has come when the response is looked at."""
+    cert = ca.issue()
+    server = telling(cert, response(cert, ca, status=CERT_STATUS["unknown"]), version)
+    daemon = pinproxyd(section(server, ca, tmp_path, resume="yes"))
+    assert knock(daemon.address(NAME), SECRET) == REFUSED
+    daemon.wait_event(event="refused", reason="pki")
+    server.staple.write_bytes(response(cert, ca))
+    get_through(daemon, server, b"now it may\n")
+    assert daemon.wait_event(event="tunnel_open")["resumed"] == "no"
+    server.stop()
+    assert not server.heard(SECRET)
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_demand_added_by_a_reload(version, pinproxyd, telling, ca, tmp_path):
+    """A session of before, which brought no response, is not resumed."""
+    cert = ca.issue()
+    server = telling(cert, None, version)
+    config = section(server, ca, tmp_path, resume="yes")
+    without = {**config, NAME: {key: value for key, value in config[NAME].items() if key != "ocsp"}}
+    daemon = pinproxyd(without)
+    get_through(daemon, server, b"not asked for\n")
+    daemon.reload(config)
+    assert_refused(daemon, None, "refused", "pki")
+    server.stop()
+    assert not server.heard(SECRET)
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_demand_added_by_a_reload_is_met_by_a_full_handshake(version, pinproxyd, telling, ca, tmp_path):
+    """The session of before would have no response to show, and the server has a good one."""
+    cert = ca.issue()
+    server = telling(cert, response(cert, ca), version)
+    config = section(server, ca, tmp_path, resume="yes")
+    daemon = pinproxyd({**config, NAME: {key: value for key, value in config[NAME].items() if key != "ocsp"}})
+    get_through(daemon, server, b"before\n")
+    daemon.reload(config)
+    get_through(daemon, server, b"after\n")
+    assert [event["resumed"] for event in daemon.events(event="tunnel_open")] == ["no", "no"]
+
+
+def test_response_signed_with_sha1(pinproxyd, telling, ca, tmp_path):
+    cert = ca.issue()
+    daemon = pinproxyd(section(telling(cert, build(cert, ca, digest=hashes.SHA1), "3"), ca, tmp_path))
+    with connect(daemon.address(NAME)):
+        event = daemon.wait_event(event=lambda name: name in ("tunnel_open", "refused"), section=NAME)
+    assert event["event"] == "refused"
