@@ -9,7 +9,7 @@ from cryptography.x509 import ocsp
 
 import certs
 from certs import NAME
-from clients import REFUSED, connect, knock, open_tunnel, ping, talk
+from clients import REFUSED, knock, open_tunnel, ping, talk
 from config import to
 from daemon import run_pinproxyd
 from refusal import SECRET, assert_refused, told

@@ -21,7 +21,7 @@ from config import ini
 from daemon import PINPROXYD, WRAPPER, Daemon, run_pinproxy, run_pinproxyd
 from learned import PLACE, State, never_heard, parse, passes, state, tofu, turned_away
 from refusal import SECRET, assert_refused
-from servers import TlsServer, closed_port
+from servers import TlsServer
 from tls import Truncated, reset
 from waiting import DEADLINE, wait_steady, wait_until
 
