@@ -1,39 +1,82 @@
-"""Markdown of what was measured."""
+"""Markdown of what was measured. Values are lists, one of each round, None for a failure."""
 
 import statistics
 
 
-def ratios(values, proxy, rivals, best):
+def more_is_better(measure):
+    return measure.endswith(("MB/s", "%")) or "per second" in measure
+
+
+def best_of(measure, values):
+    return max(values) if more_is_better(measure) else min(values)
+
+
+def ratios(measure, values, proxy, rivals):
     """Each round's value over that of the best rival in the same round."""
     found = []
     for number, value in enumerate(values[proxy]):
-        others = [values[r][number] for r in rivals if values[r][number] is not None]
-        if value is not None and others:
-            found.append(value / best(others))
+        others = [values[r][number] for r in rivals if r in values and values[r][number] is not None]
+        if value is not None and others and best_of(measure, others) > 0:
+            found.append(value / best_of(measure, others))
     return found
 
 
 def digits(value):
     """Three of them, or all before the point."""
-    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:#.3g}"
 
 
-def cell(values, proxy, rivals, best):
-    known = [v for v in values[proxy] if v is not None]
-    if not known:
-        return "failed"
-    text = f"{digits(statistics.median(known))} ({digits(min(known))}-{digits(max(known))})"
-    if found := ratios(values, proxy, rivals, best):
-        text += f" {statistics.median(found):.2f}x"
-    return text
+def known(values):
+    return [v for v in values if v is not None]
 
 
-def table(title, columns, results, rivals, best):
-    """results: {column: {proxy: [value, or None for a failure, of each round]}}"""
-    proxies = list(results[columns[0]])
-    lines = [f"### {title}", "", f"| proxy | {' | '.join(columns)} |",
-             "|---" * (len(columns) + 1) + "|"]
+def median(values):
+    return statistics.median(known(values)) if known(values) else None
+
+
+def spread(values):
+    if not known(values):
+        return "failed" if values else ""
+    found = known(values)
+    text = digits(statistics.median(found))
+    return text if len(found) == 1 else f"{text} ({digits(min(found))}-{digits(max(found))})"
+
+
+def ratio_text(measure, values, proxy, rivals):
+    found = ratios(measure, values, proxy, rivals)
+    return f"{statistics.median(found):.2f}" if found else ""
+
+
+def lines(head, rows):
+    return "\n".join(["| " + " | ".join(row) + " |" for row in
+                      [head, ["---"] * len(head), *rows]]) + "\n"
+
+
+def table(columns, results, proxies, rivals):
+    """A row for each proxy. results: {column: {proxy: values}}"""
+    rows = []
     for proxy in proxies:
-        cells = [cell(results[column], proxy, rivals, best) for column in columns]
-        lines.append(f"| {proxy} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        cells = []
+        for column in columns:
+            values = results[column].get(proxy, [])
+            ratio = ratio_text(column, results[column], proxy, rivals) if values else ""
+            cells.append(spread(values) + (f" {ratio}x" if ratio else ""))
+        if any(cells):
+            rows.append([proxy, *cells])
+    return lines(["proxy", *columns], rows)
+
+
+def gist(results, ours, shipped, tuned):
+    """A row for each measure: ours, the best rival by its median, and ratios of the same round."""
+    rows = []
+    for measure, values in results.items():
+        medians = {r: median(values[r]) for r in shipped if median(values.get(r, [])) is not None}
+        if ours not in values or median(values[ours]) is None or not medians:
+            continue
+        best = best_of(measure, medians.values())
+        name = next(r for r, value in medians.items() if value == best)
+        rows.append([measure, spread(values[ours]), f"{name} {digits(best)}",
+                     ratio_text(measure, values, ours, shipped),
+                     ratio_text(measure, values, ours, tuned)])
+    return lines(["measure", ours, "best rival as shipped", "ratio", "ratio to the best tuned"],
+                 rows)
