@@ -45,7 +45,7 @@ struct tls {
 
     enum reason reason;
     const char *detail; /* a literal, the words below, or the verdict's */
-    char words[COMPLAINT_SIZE];
+    char *words;
 };
 
 /*
@@ -192,6 +192,7 @@ void tls_free(struct tls *t)
     session_clear(&t->offered);
     trust_verdict_free(&t->verdict);
     free(t->in_copy);
+    free(t->words);
     free(t);
 }
 
@@ -233,11 +234,14 @@ static enum tls_result shut(struct tls *t)
 /* Puts OpenSSL's complaint into words. Called right after the call that failed. */
 static enum tls_result fail_openssl(struct tls *t)
 {
+    char words[COMPLAINT_SIZE];
     enum reason reason;
 
     if (t->wire.overflowed)
         return fail(t, REASON_TLS, "the server made us answer more than is sane");
-    reason = complaint_reason(t->ssl, t->words);
+    reason = complaint_reason(t->ssl, words);
+    free(t->words);
+    t->words = strdup(words); /* without memory, without words */
     return fail(t, reason, t->words);
 }
 
@@ -427,6 +431,8 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
                 return fail(t, REASON_TLS, "a flood of TLS messages without data");
             if (t->wire.in_len > 0)
                 continue; /* that was a record without plaintext */
+            /* SSL_MODE_RELEASE_BUFFERS does so after plaintext, but not after a ticket */
+            (void)SSL_free_buffers(t->ssl);
             return t->wire.ended ? TLS_TRUNCATED : TLS_MORE;
         case SSL_ERROR_ZERO_RETURN:
             keep_sessions(t);

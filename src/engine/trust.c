@@ -26,6 +26,8 @@ struct trial {
     int64_t now;
     struct trust_verdict *verdict;
     const struct pin *over; /* a pin that would match, but for its date */
+    struct pin learned;     /* ... when it is a learned one */
+    char learned_text[PIN_TEXT_SIZE];
 };
 
 static bool refuse(struct trial *t, enum reason reason, int x509_error, const char *detail)
@@ -109,13 +111,23 @@ static bool take_pin(struct trial *t, const struct pin *pin)
     return true;
 }
 
-/* A learned key in the shape of a pin, in the verdict that it will belong to. */
-static const struct pin *learned_pin(struct trust_verdict *v, const struct learned_key *k)
+/* As take_pin(), of a learned key, which the verdict gets a copy of, text and all. */
+static bool take_learned(struct trial *t, const struct learned_key *k)
 {
-    pin_format_key(k->digest, v->learned_text);
-    v->learned = (struct pin){.kind = PIN_KEY, .until = k->until, .text = v->learned_text};
-    memcpy(v->learned.digest, k->digest, CERT_DIGEST_SIZE);
-    return &v->learned;
+    struct pin *copy;
+
+    t->learned = (struct pin){.kind = PIN_KEY, .until = k->until, .text = t->learned_text};
+    memcpy(t->learned.digest, k->digest, CERT_DIGEST_SIZE);
+    pin_format_key(k->digest, t->learned_text);
+    if (!take_pin(t, &t->learned))
+        return false;
+    copy = malloc(sizeof(*copy) + PIN_TEXT_SIZE);
+    t->verdict->pin = t->verdict->learned = copy;
+    if (!copy)
+        return false;
+    *copy = t->learned;
+    copy->text = memcpy(copy + 1, t->learned_text, PIN_TEXT_SIZE);
+    return true;
 }
 
 /* A live server pin of the configuration, or one learned, matches the server's own certificate. */
@@ -134,8 +146,7 @@ static bool match_server(struct trial *t)
     }
     count = policy_learned_keys(t->policy, keys);
     for (i = 0; i < count; i++)
-        if (memcmp(keys[i].digest, t->key, CERT_DIGEST_SIZE) == 0
-            && take_pin(t, learned_pin(t->verdict, &keys[i])))
+        if (memcmp(keys[i].digest, t->key, CERT_DIGEST_SIZE) == 0 && take_learned(t, &keys[i]))
             return true;
     return false;
 }
@@ -475,5 +486,6 @@ void trust_verdict_free(struct trust_verdict *v)
     sk_X509_pop_free(v->chain, X509_free);
     free(v->keys);
     free(v->detail);
+    free(v->learned);
     memset(v, 0, sizeof(*v));
 }

@@ -47,13 +47,12 @@ struct trust_verdict {
     uint8_t (*keys)[CERT_DIGEST_SIZE]; /* which `revoked` was compared with: the server's first */
     size_t key_count;
 
-    struct pin learned; /* what pin points to when it was learned */
-    char learned_text[PIN_TEXT_SIZE];
+    struct pin *learned; /* what pin points to when it was learned; NULL: it was not */
 };
 
 /*
  * Judges what a server presented, at this time (seconds since the epoch). Fills in a zeroed verdict,
- * to be freed with trust_verdict_free(), which must stay where it is.
+ * to be freed with trust_verdict_free().
  *
  * A verdict on evidence that is not complete is a yes only in so far: where policy_wants_staple(), it
  * has to be asked for again when the handshake is over. REASON_FIRST_USE says that nothing speaks

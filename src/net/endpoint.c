@@ -8,6 +8,13 @@
 
 #include "base/sock.h"
 
+/* Bytes that wait for the kernel to take them. */
+struct unsent {
+    uv_write_t request;
+    size_t len;
+    uint8_t bytes[];
+};
+
 static int descriptor(const struct endpoint *ep)
 {
     uv_os_fd_t fd = -1;
@@ -89,23 +96,23 @@ static void finish_now(struct endpoint *ep)
 
 static void on_written(uv_write_t *request, int status);
 
-static void write_later(struct endpoint *ep, uint8_t *bytes, size_t n)
+static void write_later(struct endpoint *ep, struct unsent *u)
 {
-    uv_buf_t buf = uv_buf_init((char *)bytes, (unsigned)n);
-    int error = uv_write(&ep->request, &ep->uv.stream, &buf, 1, on_written);
+    uv_buf_t buf = uv_buf_init((char *)u->bytes, (unsigned)u->len);
+    int error = uv_write(&u->request, &ep->uv.stream, &buf, 1, on_written);
 
     if (error) {
-        free(bytes);
+        free(u);
         ep->write_error = error;
         return;
     }
-    ep->in_flight = bytes;
+    ep->in_flight = u;
 }
 
 static void on_written(uv_write_t *request, int status)
 {
     struct endpoint *ep = request->handle->data;
-    uint8_t *next = ep->queued;
+    struct unsent *next = ep->queued;
 
     free(ep->in_flight);
     ep->in_flight = NULL;
@@ -116,7 +123,7 @@ static void on_written(uv_write_t *request, int status)
             return; /* cancelled by endpoint_close() */
         ep->write_error = status;
     } else if (next) {
-        write_later(ep, next, ep->queued_len);
+        write_later(ep, next);
         if (ep->in_flight)
             return;
     } else if (ep->finish && !ep->finished) {
@@ -125,33 +132,33 @@ static void on_written(uv_write_t *request, int status)
     ep->events->changed(ep);
 }
 
-static uint8_t *copy_bytes(const uint8_t *bytes, size_t n)
+/* Appends a copy; to nothing, when u is NULL. NULL: no memory, and u is as it was. */
+static struct unsent *append(struct unsent *u, const uint8_t *bytes, size_t n)
 {
-    uint8_t *copy = malloc(n);
+    const size_t have = u ? u->len : 0;
+    struct unsent *grown = realloc(u, sizeof(*grown) + have + n);
 
-    if (copy)
-        memcpy(copy, bytes, n);
-    return copy;
+    if (!grown)
+        return NULL;
+    memcpy(grown->bytes + have, bytes, n);
+    grown->len = have + n;
+    return grown;
 }
 
 static void queue(struct endpoint *ep, const uint8_t *bytes, size_t n)
 {
-    size_t have = ep->queued ? ep->queued_len : 0;
-    uint8_t *grown = realloc(ep->queued, have + n);
+    struct unsent *grown = append(ep->queued, bytes, n);
 
-    if (!grown) {
+    if (grown)
+        ep->queued = grown;
+    else
         ep->write_error = UV_ENOMEM;
-        return;
-    }
-    memcpy(grown + have, bytes, n);
-    ep->queued = grown;
-    ep->queued_len = have + n;
 }
 
 void endpoint_write(struct endpoint *ep, const uint8_t *bytes, size_t n)
 {
     uv_buf_t buf = uv_buf_init((char *)bytes, (unsigned)n);
-    uint8_t *rest;
+    struct unsent *rest;
     int sent;
 
     if (n == 0 || ep->error || ep->write_error || !ep->open)
@@ -169,9 +176,9 @@ void endpoint_write(struct endpoint *ep, const uint8_t *bytes, size_t n)
     }
     if ((size_t)sent == n)
         return;
-    rest = copy_bytes(bytes + sent, n - (size_t)sent);
+    rest = append(NULL, bytes + sent, n - (size_t)sent);
     if (rest)
-        write_later(ep, rest, n - (size_t)sent);
+        write_later(ep, rest);
     else
         ep->write_error = UV_ENOMEM;
 }

@@ -13,6 +13,7 @@
 #include <uv.h>
 
 struct endpoint;
+struct unsent;
 
 struct endpoint_events {
     /* Bytes have come; they are gone when this returns. */
@@ -34,10 +35,8 @@ struct endpoint {
     uint8_t *buffer; /* what is read into: the thread's, shared by all its endpoints */
     size_t buffer_size;
 
-    uv_write_t request;
-    uint8_t *in_flight; /* what the kernel did not take at once; NULL: nothing */
-    uint8_t *queued;    /* what came while that was in flight */
-    size_t queued_len;
+    struct unsent *in_flight; /* what the kernel did not take at once; NULL: nothing */
+    struct unsent *queued;    /* what came while that was in flight */
 
     bool open;       /* the handle is initialised and not closing */
     bool is_tcp;     /* knows resets */

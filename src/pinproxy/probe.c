@@ -37,9 +37,9 @@ static void note_server(struct probe *p)
     snprintf(p->cipher, sizeof(p->cipher), "%s", tls_cipher(u->tls));
     p->reported = v->reported;
     p->pin = v->pin;
-    if (v->pin == &v->learned) {
-        p->learned = v->learned;
-        memcpy(p->learned_text, v->learned_text, sizeof(p->learned_text));
+    if (v->learned) {
+        p->learned = *v->learned;
+        snprintf(p->learned_text, sizeof(p->learned_text), "%s", v->learned->text);
         p->learned.text = p->learned_text;
         p->pin = &p->learned;
     }

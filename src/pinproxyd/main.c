@@ -6,6 +6,7 @@
 
 #include "base/exitcode.h"
 #include "config/options.h"
+#include "engine/blocks.h"
 #include "engine/tls.h"
 #include "pinproxyd/daemon.h"
 
@@ -53,6 +54,7 @@ int main(int argc, char **argv)
     struct snapshot *snapshot;
     int c;
 
+    (void)blocks_install();
     while ((c = getopt_long(argc, argv, "c:tVh", words, NULL)) != -1) {
         switch (c) {
         case 'c':

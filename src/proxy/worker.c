@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/sock.h"
+#include "engine/blocks.h"
 #include "net/reactor.h"
 
 struct letter {
@@ -159,8 +160,10 @@ static void *run(void *arg)
 {
     struct worker *w = arg;
 
+    blocks_keep();
     /* returns when the last handle has closed: after worker_stop() */
     uv_run(&w->reactor.loop, UV_RUN_DEFAULT);
+    blocks_keep_no_more();
     return NULL;
 }
 
