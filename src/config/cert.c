@@ -145,3 +145,13 @@ void cert_info_free(struct cert_info *info)
     free(info->key_type);
     memset(info, 0, sizeof(*info));
 }
+
+X509 *cert_hold(X509 *cert)
+{
+    return cert && X509_up_ref(cert) == 1 ? cert : NULL;
+}
+
+void cert_release(X509 *cert)
+{
+    X509_free(cert);
+}

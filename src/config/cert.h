@@ -25,6 +25,10 @@ struct cert_info {
 bool cert_describe(const struct x509_st *cert, struct cert_info *info);
 void cert_info_free(struct cert_info *info);
 
+/* Holds the same certificate once more; NULL: none. cert_release(NULL) does nothing. */
+struct x509_st *cert_hold(struct x509_st *cert);
+void cert_release(struct x509_st *cert);
+
 /* The two digests alone. False (only when memory is short): the output is not usable. */
 bool cert_key_digest(const struct x509_st *cert, uint8_t out[CERT_DIGEST_SIZE]);
 bool cert_digest(const struct x509_st *cert, uint8_t out[CERT_DIGEST_SIZE]);

@@ -13,6 +13,11 @@ size_t presented_length(const struct trust_verdict *v)
     return v->chain ? (size_t)sk_X509_num(v->chain) : 0;
 }
 
+X509 *presented_leaf(const struct trust_verdict *v)
+{
+    return sk_X509_value(v->chain, 0);
+}
+
 bool presented_starts_with(const struct trust_verdict *v, const X509 *leaf)
 {
     return X509_cmp(sk_X509_value(v->chain, 0), leaf) == 0;

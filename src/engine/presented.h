@@ -4,6 +4,9 @@
 
 #include "engine/trust.h"
 
+/* The server's own certificate, for as long as the verdict lives; NULL when it has shown none. */
+struct x509_st *presented_leaf(const struct trust_verdict *v);
+
 /* The presented certificates, the server's own first. index < count; see cert_describe(). */
 size_t presented_length(const struct trust_verdict *v);
 bool presented_starts_with(const struct trust_verdict *v, const struct x509_st *leaf);

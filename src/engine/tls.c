@@ -10,7 +10,9 @@
 
 #include "base/strbuf.h"
 #include "engine/complaint.h"
+#include "engine/familiar.h"
 #include "engine/presented.h"
+#include "engine/resumption.h"
 #include "engine/wire.h"
 
 /*
@@ -21,17 +23,11 @@
 #define CHATTER_FREE 64
 #define CHATTER_PER_BYTES 4096
 
-/* Tickets that one turn may bring; servers send two. */
-#define TICKETS_MOST 4
-
 struct tls {
     SSL *ssl;
     const struct policy *policy;
-    struct session_cache *sessions;     /* NULL: nothing is resumed */
-    struct session offered;             /* ours, should the server resume it */
-    SSL_SESSION *tickets[TICKETS_MOST]; /* that have come and are not yet kept */
-    size_t ticket_count;
-    int64_t established; /* the full handshake that this connection goes back to */
+    struct familiar *familiar; /* the certificates that are shared */
+    struct resumption resumption;
     struct trust_verdict verdict;
     int64_t now;
 
@@ -59,8 +55,8 @@ static void judge(struct tls *t, X509 *leaf, STACK_OF(X509) *sent, bool complete
     long len = SSL_get_tlsext_status_ocsp_resp(t->ssl, &staple);
 
     if (complete && SSL_session_reused(t->ssl)) {
-        evidence.staple = t->offered.staple;
-        evidence.staple_len = t->offered.staple_len;
+        evidence.staple = t->resumption.offered.staple;
+        evidence.staple_len = t->resumption.offered.staple_len;
     } else if (len > 0) {
         evidence.staple = staple;
         evidence.staple_len = (size_t)len;
@@ -84,11 +80,18 @@ static int verify_callback(X509_STORE_CTX *ctx, void *unused)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct tls *t = SSL_get_app_data(ssl);
+    STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(ctx);
+    bool go_on;
 
     (void)unused;
-    judge(t, X509_STORE_CTX_get0_cert(ctx), X509_STORE_CTX_get0_untrusted(ctx), false);
+    familiar_share(t->familiar, sent);
+    X509_STORE_CTX_set_cert(ctx, sk_X509_value(sent, 0));
+    judge(t, sk_X509_value(sent, 0), sent, false);
     X509_STORE_CTX_set_error(ctx, t->verdict.x509_error);
-    return t->verdict.trusted || is_open_question(&t->verdict);
+    go_on = t->verdict.trusted || is_open_question(&t->verdict);
+    if (t->verdict.trusted)
+        familiar_add(t->familiar, sent);
+    return go_on;
 }
 
 /* A session that could be resumed. It waits until conclude() has opened the connection it is of. */
@@ -96,10 +99,7 @@ static int session_callback(SSL *ssl, SSL_SESSION *session)
 {
     struct tls *t = SSL_get_app_data(ssl);
 
-    if (!t->sessions || t->ticket_count == TICKETS_MOST)
-        return 0;
-    t->tickets[t->ticket_count++] = session;
-    return 1; /* the reference is ours */
+    return resumption_take(&t->resumption, session);
 }
 
 void tls_install(SSL_CTX *ctx)
@@ -145,7 +145,8 @@ static bool set_alpn(SSL *ssl, const struct config_texts *alpn)
 }
 
 struct tls *tls_new(SSL_CTX *ctx, const struct config_section *section, const struct policy *policy,
-                    struct wire_scratch *scratch, struct session_cache *sessions)
+                    struct wire_scratch *scratch, struct familiar *familiar,
+                    struct session_cache *sessions)
 {
     struct tls *t = calloc(1, sizeof(*t));
     BIO *bio;
@@ -154,7 +155,9 @@ struct tls *tls_new(SSL_CTX *ctx, const struct config_section *section, const st
         return NULL;
     t->policy = policy;
     t->wire.scratch = scratch;
-    t->sessions = section->tls.resume ? sessions : NULL;
+    t->familiar = familiar;
+    t->resumption.policy = policy;
+    t->resumption.sessions = section->tls.resume ? sessions : NULL;
     t->reason = REASON_TLS;
     t->detail = "";
     t->ssl = SSL_new(ctx);
@@ -187,9 +190,7 @@ void tls_free(struct tls *t)
         return;
     wire_leave(&t->wire);
     SSL_free(t->ssl);
-    while (t->ticket_count)
-        SSL_SESSION_free(t->tickets[--t->ticket_count]);
-    session_clear(&t->offered);
+    resumption_clear(&t->resumption);
     trust_verdict_free(&t->verdict);
     free(t->in_copy);
     free(t->words);
@@ -245,83 +246,6 @@ static enum tls_result fail_openssl(struct tls *t)
     return fail(t, reason, t->words);
 }
 
-/* Resumption. */
-
-/* Whether the server of that session would be trusted now; if not, a full handshake is to tell. */
-static bool is_worth_resuming(const struct tls *t, const struct session *s)
-{
-    const struct trust_evidence evidence = {.leaf = sk_X509_value(s->chain, 0),
-                                            .sent = s->chain,
-                                            .staple = s->staple,
-                                            .staple_len = s->staple_len,
-                                            .complete = true};
-    struct trust_verdict verdict = {0};
-    bool trusted;
-
-    trust_judge(t->policy, &evidence, t->now, &verdict);
-    trusted = verdict.trusted;
-    trust_verdict_free(&verdict);
-    return trusted;
-}
-
-/* Before the first flight: a session to resume, if there is one. conclude() judges it all the same. */
-static void offer_session(struct tls *t)
-{
-    t->established = t->now;
-    while (t->sessions && session_take(t->sessions, t->policy, t->now, &t->offered)) {
-        if (is_worth_resuming(t, &t->offered) && SSL_set_session(t->ssl, t->offered.tls) == 1)
-            return;
-        session_clear(&t->offered);
-    }
-}
-
-/* Keeps a session (a reference, taken over) of a connection that is open. */
-static void keep_session(struct tls *t, SSL_SESSION *session)
-{
-    struct session s = {.tls = session, .established = t->established};
-    const bool reused = SSL_session_reused(t->ssl);
-    unsigned char *staple = NULL;
-    long len = SSL_get_tlsext_status_ocsp_resp(t->ssl, &staple);
-
-    s.chain = X509_chain_up_ref(t->verdict.chain);
-    if (!s.chain) {
-        session_clear(&s);
-        return;
-    }
-    if (reused) {
-        staple = t->offered.staple;
-        len = (long)t->offered.staple_len;
-    }
-    if (staple && len > 0 && (s.staple = malloc((size_t)len))) {
-        memcpy(s.staple, staple, (size_t)len);
-        s.staple_len = (size_t)len;
-    }
-    session_put(t->sessions, t->policy, &s);
-}
-
-/* What was let through without a match is not to be let through again without a look. */
-static void keep_sessions(struct tls *t)
-{
-    while (t->ticket_count) {
-        SSL_SESSION *session = t->tickets[--t->ticket_count];
-
-        if (t->verdict.reported == REASON_OK)
-            keep_session(t, session);
-        else
-            SSL_SESSION_free(session);
-    }
-}
-
-static void note_resumed(struct tls *t)
-{
-    if (!SSL_session_reused(t->ssl))
-        return;
-    t->established = t->offered.established;
-    /* unlike a ticket of TLS 1.3 it may be used again, and no callback tells of it */
-    if (SSL_version(t->ssl) < TLS1_3_VERSION && t->verdict.reported == REASON_OK)
-        keep_session(t, SSL_get1_session(t->ssl));
-}
-
 /*
  * What the server has sent behind its handshake is read when the key has been kept: in a later turn,
  * when the caller's buffer holds other bytes.
@@ -353,7 +277,7 @@ static enum tls_result conclude(struct tls *t)
 
     if (!peer)
         return fail(t, REASON_TLS, "the server presented no certificate");
-    if (reused && !t->offered.tls)
+    if (reused && !t->resumption.offered.tls)
         return fail(t, REASON_TLS, "a session was resumed that was never offered");
     if (reused || policy_wants_staple(t->policy) || t->verdict.reason == REASON_FIRST_USE)
         judge(t, peer, SSL_get_peer_cert_chain(t->ssl), true);
@@ -364,8 +288,7 @@ static enum tls_result conclude(struct tls *t)
     if (!t->verdict.trusted)
         return fail(t, t->verdict.reason, t->verdict.detail);
     t->open = true;
-    note_resumed(t);
-    keep_sessions(t);
+    resumption_opened(&t->resumption, t->ssl, &t->verdict);
     return TLS_OK;
 }
 
@@ -377,7 +300,7 @@ enum tls_result tls_handshake(struct tls *t, int64_t now)
         return TLS_FAILED;
     t->now = now;
     if (SSL_in_before(t->ssl))
-        offer_session(t);
+        resumption_offer(&t->resumption, t->ssl, now);
     for (;;) {
         ERR_clear_error();
         ret = SSL_connect(t->ssl);
@@ -426,7 +349,7 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
         }
         switch (SSL_get_error(t->ssl, 0)) {
         case SSL_ERROR_WANT_READ:
-            keep_sessions(t);
+            resumption_keep(&t->resumption, t->ssl, &t->verdict);
             if (is_flood(t))
                 return fail(t, REASON_TLS, "a flood of TLS messages without data");
             if (t->wire.in_len > 0)
@@ -435,7 +358,7 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
             (void)SSL_free_buffers(t->ssl);
             return t->wire.ended ? TLS_TRUNCATED : TLS_MORE;
         case SSL_ERROR_ZERO_RETURN:
-            keep_sessions(t);
+            resumption_keep(&t->resumption, t->ssl, &t->verdict);
             return TLS_FINISHED;
         default:
             if (t->wire.ended && t->wire.in_len == 0

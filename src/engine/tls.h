@@ -25,6 +25,7 @@
 
 #include "base/reason.h"
 #include "config/config.h"
+#include "engine/familiar.h"
 #include "engine/session.h"
 #include "engine/trust.h"
 #include "engine/wire.h"
@@ -46,13 +47,13 @@ struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
 void tls_install(struct ssl_ctx_st *ctx);
 
 /*
- * A connection to be made under a policy and the section's settings; both, the scratch and the cache
- * must outlive it. sessions: where it takes a session from and puts new ones; NULL: nowhere. NULL
- * when memory is short.
+ * A connection to be made under a policy and the section's settings, which must outlive it; and so must
+ * the scratch, the familiar certificates and the cache, which are its thread's. sessions: where it takes
+ * a session from and puts new ones; NULL: nowhere. NULL when memory is short.
  */
 struct tls *tls_new(struct ssl_ctx_st *ctx, const struct config_section *section,
                     const struct policy *policy, struct wire_scratch *scratch,
-                    struct session_cache *sessions);
+                    struct familiar *familiar, struct session_cache *sessions);
 void tls_free(struct tls *t);
 
 /*

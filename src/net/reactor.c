@@ -16,11 +16,12 @@ int reactor_init(struct reactor *r)
         return error;
     r->resolver = resolver_new(&r->loop);
     r->sessions = session_cache_new();
+    r->familiar = familiar_new();
     /* on page borders: copies to and from the kernel are faster */
     r->input = aligned_alloc(PAGE, TLS_TURN_SIZE);
     r->plaintext = aligned_alloc(PAGE, TLS_PLAINTEXT_SIZE);
     r->records.bytes = aligned_alloc(PAGE, TLS_RECORDS_SIZE);
-    if (r->resolver && r->sessions && r->input && r->plaintext && r->records.bytes)
+    if (r->resolver && r->sessions && r->familiar && r->input && r->plaintext && r->records.bytes)
         return 0;
     reactor_close(r);
     reactor_free(r);
@@ -40,6 +41,7 @@ void reactor_free(struct reactor *r)
     assert(busy == 0);
     (void)busy;
     session_cache_free(r->sessions);
+    familiar_free(r->familiar);
     free(r->input);
     free(r->plaintext);
     free(r->records.bytes);

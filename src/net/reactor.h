@@ -16,6 +16,7 @@ struct reactor {
     uv_loop_t loop;
     struct resolver *resolver;
     struct session_cache *sessions; /* of TLS, to be resumed */
+    struct familiar *familiar;      /* certificates of its servers */
     uint8_t *input;                 /* TLS_TURN_SIZE: what is read from either side */
     uint8_t *plaintext;             /* TLS_PLAINTEXT_SIZE: what came out of the records */
     struct wire_scratch records;

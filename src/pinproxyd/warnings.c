@@ -87,16 +87,17 @@ static void log_learned(const struct section *s, int64_t now)
 /* Of the server last trusted; after a start there has been none. */
 static void log_certificate(const struct section *s, int64_t now)
 {
-    const int64_t end = atomic_load(&s->stats->not_after);
-    char subject[STATS_TEXT_SIZE];
+    struct cert_info info;
     struct log_line l;
 
-    if (!end || stage_of(end, now) == 0)
+    if (!stats_last_server(s->stats, &info))
         return;
-    stats_last_subject(s->stats, subject);
-    begin(&l, s, "certificate");
-    log_add(&l, "subject", subject);
-    log_end_on(&l, "not_after", end, now, "the server's certificate has expired");
+    if (stage_of(info.not_after, now) != 0) {
+        begin(&l, s, "certificate");
+        log_add(&l, "subject", info.subject);
+        log_end_on(&l, "not_after", info.not_after, now, "the server's certificate has expired");
+    }
+    cert_info_free(&info);
 }
 
 static void log_report_mode(const struct section *s, int64_t now)

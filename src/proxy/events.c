@@ -132,12 +132,8 @@ static void log_reported(const struct upstream *u, const char *client)
 static void count_opened(const struct upstream *u)
 {
     const struct trust_verdict *v = tls_verdict(u->tls);
-    struct cert_info info;
 
-    if (presented_describe(v, 0, &info))
-        stats_opened(u->section->stats, v->pin ? pin_label(v->pin) : "", info.subject,
-                     info.not_after);
-    cert_info_free(&info);
+    stats_opened(u->section->stats, v->pin ? pin_label(v->pin) : "", presented_leaf(v));
 }
 
 void events_opened(const struct upstream *u, const char *client, int64_t ms)

@@ -27,19 +27,24 @@ void stats_release(struct stats *s)
     if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
         return;
     pthread_mutex_destroy(&s->lock);
+    cert_release(s->last_server);
     free(s);
 }
 
-void stats_opened(struct stats *s, const char *pin, const char *subject, int64_t not_after)
+void stats_opened(struct stats *s, const char *pin, struct x509_st *server)
 {
+    struct x509_st *before = NULL;
+
     stats_add(&s->total, 1);
-    atomic_store_explicit(&s->not_after, not_after, memory_order_relaxed);
     pthread_mutex_lock(&s->lock);
     if (strcmp(s->last_pin, pin) != 0)
         snprintf(s->last_pin, sizeof(s->last_pin), "%s", pin);
-    if (strcmp(s->last_subject, subject) != 0)
-        snprintf(s->last_subject, sizeof(s->last_subject), "%s", subject);
+    if (s->last_server != server) {
+        before = s->last_server;
+        s->last_server = cert_hold(server);
+    }
     pthread_mutex_unlock(&s->lock);
+    cert_release(before);
 }
 
 void stats_ended(struct stats *s, enum reason reason)
@@ -65,9 +70,15 @@ void stats_last(struct stats *s, char pin[STATS_TEXT_SIZE], enum reason *failure
     pthread_mutex_unlock(&s->lock);
 }
 
-void stats_last_subject(struct stats *s, char subject[STATS_TEXT_SIZE])
+bool stats_last_server(struct stats *s, struct cert_info *info)
 {
+    struct x509_st *server;
+    bool ok;
+
     pthread_mutex_lock(&s->lock);
-    memcpy(subject, s->last_subject, STATS_TEXT_SIZE);
+    server = cert_hold(s->last_server);
     pthread_mutex_unlock(&s->lock);
+    ok = server && cert_describe(server, info);
+    cert_release(server);
+    return ok;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/reason.h"
+#include "config/cert.h"
 
 #define STATS_TEXT_SIZE 160
 
@@ -22,13 +23,12 @@ struct stats {
     _Atomic uint64_t received; /* and back */
     _Atomic uint64_t ended[REASON_COUNT];
     _Atomic uint64_t mismatches; /* of pins, whether or not they refused */
-    _Atomic int64_t not_after;   /* of the server's certificate last trusted; 0: none yet */
 
     pthread_mutex_t lock; /* for what follows */
     char last_pin[STATS_TEXT_SIZE];
-    char last_subject[STATS_TEXT_SIZE]; /* of that certificate */
-    bool noting;                        /* a changed key is being written down ... */
-    bool has_next;                      /* ... and this one is, after it */
+    struct x509_st *last_server; /* its certificate, the last that was trusted; NULL: none yet */
+    bool noting;                 /* a changed key is being written down ... */
+    bool has_next;               /* ... and this one is, after it */
     uint8_t next_key[32];
     enum reason last_failure; /* REASON_NONE: there was none */
     int64_t last_failure_at;  /* seconds since the epoch */
@@ -49,13 +49,15 @@ static inline uint64_t stats_get(const _Atomic uint64_t *counter)
 }
 
 /* A tunnel has opened, on this pin (its label, or ""), to a server with this certificate. */
-void stats_opened(struct stats *s, const char *pin, const char *subject, int64_t not_after);
+void stats_opened(struct stats *s, const char *pin, struct x509_st *server);
 
 /* A tunnel has ended, whether it had opened or not. */
 void stats_ended(struct stats *s, enum reason reason);
 
-/* A copy of the texts for a report. */
+/* For a report: the pin, and the failure, that were the last. */
 void stats_last(struct stats *s, char pin[STATS_TEXT_SIZE], enum reason *failure, int64_t *at);
-void stats_last_subject(struct stats *s, char subject[STATS_TEXT_SIZE]);
+
+/* The certificate that was trusted last, to be freed with cert_info_free(). False: there was none. */
+bool stats_last_server(struct stats *s, struct cert_info *info);
 
 #endif

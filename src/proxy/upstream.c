@@ -222,7 +222,7 @@ static void on_connected(struct dial_owner *owner, int fd, const struct addr *pe
                   TLS_TURN_SIZE);
     u->holds++;
     u->tls = tls_new(u->section->tls, u->section->config, u->section->trust, &r->records,
-                     u->for_client ? r->sessions : NULL);
+                     r->familiar, u->for_client ? r->sessions : NULL);
     if (!u->tls) {
         fail(u, REASON_MEMORY, "");
         return;

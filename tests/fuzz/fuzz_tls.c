@@ -34,6 +34,7 @@ static struct {
     struct tlsctx_set *set;
     SSL_CTX *client;
     struct wire_scratch scratch;
+    struct familiar *familiar;
 } once;
 
 struct play {
@@ -103,7 +104,8 @@ static void make_once(void)
     once.set = tlsctx_set_new();
     once.client = tlsctx_get(once.set, &once.configs[0]->sections[0]->tls, &problems);
     once.scratch.bytes = malloc(TLS_RECORDS_SIZE);
-    need(once.client && once.scratch.bytes);
+    once.familiar = familiar_new();
+    need(once.client && once.scratch.bytes && once.familiar);
     OPENSSL_free(der);
     X509_free(cert);
     EVP_PKEY_free(key);
@@ -276,7 +278,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     p.pinned = first & 1;
     p.client = tls_new(once.client, once.configs[p.pinned]->sections[0], once.policies[p.pinned],
-                       &once.scratch, NULL);
+                       &once.scratch, once.familiar, NULL);
     p.server = SSL_new(once.server);
     p.to_server = BIO_new(BIO_s_mem());
     p.from_server = BIO_new(BIO_s_mem());

@@ -124,7 +124,7 @@ static void *hold_and_release(void *arg)
     for (i = 0; i < 20000; i++) {
         snapshot_hold(s);
         stats_add(&s->sections[0].stats->open, 1);
-        stats_opened(s->sections[0].stats, i % 2 ? "one" : "other", "CN=server", 0);
+        stats_opened(s->sections[0].stats, i % 2 ? "one" : "other", NULL);
         stats_add(&s->sections[0].stats->sent, 3);
         stats_ended(s->sections[0].stats, i % 2 ? REASON_OK : REASON_TLS);
         snapshot_release(s);
@@ -160,7 +160,7 @@ static void a_reload_loses_what_was_counted(void **state)
 
     (void)state;
     stats_add(&kept->sent, 1000);
-    stats_opened(kept, "today", "CN=server", 0);
+    stats_opened(kept, "today", NULL);
     stats_add(&snapshot_find(old, "a.example")->stats->sent, 7);
 
     /* by name, wherever it stands and whatever else has changed */
@@ -402,7 +402,7 @@ static void the_last_failure_is_an_end_in_order(void **state)
     assert_int_equal(at, 0);
 
     stats_add(&s->open, 3);
-    stats_opened(s, "today", "CN=server", 0);
+    stats_opened(s, "today", NULL);
     stats_ended(s, REASON_OK);
     stats_last(s, pin, &reason, &at);
     assert_string_equal(pin, "today");
@@ -436,11 +436,11 @@ static void a_long_pin_overruns_its_place(void **state)
     (void)state;
     memset(text, 'x', sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
-    stats_opened(s, text, "CN=server", 0);
+    stats_opened(s, text, NULL);
     stats_last(s, pin, &reason, &at);
     assert_int_equal(strlen(pin), STATS_TEXT_SIZE - 1);
     assert_int_equal(strspn(pin, "x"), STATS_TEXT_SIZE - 1);
-    stats_opened(s, "", "CN=server", 0);
+    stats_opened(s, "", NULL);
     stats_last(s, pin, &reason, &at);
     assert_string_equal(pin, "");
     stats_release(s);

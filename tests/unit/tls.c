@@ -44,6 +44,7 @@ struct channel {
     struct config *config;
     struct policy *policy;
     struct wire_scratch own_scratch, *scratch;
+    struct familiar *familiar;
     struct tls *tls;
     SSL_CTX *server_ctx;
     SSL *server;
@@ -113,10 +114,12 @@ static struct channel *wire_new(const struct scene *scene, struct wire_scratch *
                           : tlsctx_get(contexts, &w->config->sections[0]->tls, &problems);
     assert_non_null(w->policy);
     assert_non_null(ctx);
+    w->familiar = familiar_new();
     w->scratch = shared ? shared : &w->own_scratch;
     if (!shared)
         w->own_scratch.bytes = malloc(TLS_RECORDS_SIZE);
-    w->tls = tls_new(ctx, w->config->sections[0], w->policy, w->scratch, scene->sessions);
+    w->tls = tls_new(ctx, w->config->sections[0], w->policy, w->scratch, w->familiar,
+                     scene->sessions);
     assert_non_null(w->tls);
     if (scene->careless)
         SSL_CTX_free(ctx); /* the connection has its own reference */
@@ -152,6 +155,7 @@ static void wire_free(struct channel *w)
     policy_free(w->policy);
     config_free(w->config);
     free(w->own_scratch.bytes);
+    familiar_free(w->familiar);
     SSL_free(w->server);
     SSL_CTX_free(w->server_ctx);
     free(w);

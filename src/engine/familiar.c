@@ -1,0 +1,125 @@
+#include "engine/familiar.h"
+
+#include <openssl/x509.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A server shows two or three certificates; a hundred servers are many. */
+#define BUCKETS 64
+#define PLACES 4 /* in a bucket, the latest used first */
+
+struct place {
+    X509 *cert; /* a reference; NULL: free */
+    uint8_t *der;
+    size_t len;
+};
+
+struct familiar {
+    struct place buckets[BUCKETS][PLACES];
+};
+
+struct familiar *familiar_new(void)
+{
+    return calloc(1, sizeof(struct familiar));
+}
+
+static void clear(struct place *p)
+{
+    X509_free(p->cert);
+    OPENSSL_free(p->der);
+    memset(p, 0, sizeof(*p));
+}
+
+void familiar_free(struct familiar *f)
+{
+    size_t i, j;
+
+    for (i = 0; f && i < BUCKETS; i++)
+        for (j = 0; j < PLACES; j++)
+            clear(&f->buckets[i][j]);
+    free(f);
+}
+
+/* Where a certificate belongs: the end of a signature is as good as random. */
+static struct place *bucket_of(struct familiar *f, const uint8_t *der, size_t len)
+{
+    return f->buckets[(der[len - 1] ^ der[len / 2]) % BUCKETS];
+}
+
+/* The copy, moved to the front; or NULL. */
+static X509 *find(struct place *bucket, const uint8_t *der, size_t len)
+{
+    struct place found;
+    size_t i;
+
+    for (i = 0; i < PLACES; i++)
+        if (bucket[i].cert && bucket[i].len == len && memcmp(bucket[i].der, der, len) == 0)
+            break;
+    if (i == PLACES)
+        return NULL;
+    found = bucket[i];
+    memmove(bucket + 1, bucket, i * sizeof(*bucket));
+    bucket[0] = found;
+    return found.cert;
+}
+
+/* The certificate as it was sent, to be freed; or 0. */
+static size_t encode(X509 *cert, uint8_t **der)
+{
+    int len;
+
+    *der = NULL;
+    len = i2d_X509(cert, der);
+    return len > 0 ? (size_t)len : 0;
+}
+
+void familiar_share(struct familiar *f, STACK_OF(X509) *certs)
+{
+    int i;
+
+    for (i = 0; i < sk_X509_num(certs); i++) {
+        X509 *cert = sk_X509_value(certs, i), *shared;
+        uint8_t *der;
+        const size_t len = encode(cert, &der);
+
+        shared = len ? find(bucket_of(f, der, len), der, len) : NULL;
+        OPENSSL_free(der);
+        if (!shared || shared == cert || X509_up_ref(shared) != 1)
+            continue;
+        (void)sk_X509_set(certs, i, shared);
+        X509_free(cert);
+    }
+}
+
+void familiar_add(struct familiar *f, STACK_OF(X509) *certs)
+{
+    struct place *bucket;
+    uint8_t *der;
+    size_t len;
+    int i;
+
+    for (i = 0; i < sk_X509_num(certs); i++) {
+        X509 *cert = sk_X509_value(certs, i);
+
+        len = encode(cert, &der);
+        bucket = len ? bucket_of(f, der, len) : NULL;
+        if (!bucket || find(bucket, der, len) || X509_up_ref(cert) != 1) {
+            OPENSSL_free(der);
+            continue;
+        }
+        clear(&bucket[PLACES - 1]);
+        memmove(bucket + 1, bucket, (PLACES - 1) * sizeof(*bucket));
+        bucket[0] = (struct place){.cert = cert, .der = der, .len = len};
+    }
+}
+
+size_t familiar_count(const struct familiar *f)
+{
+    size_t n = 0, i, j;
+
+    for (i = 0; i < BUCKETS; i++)
+        for (j = 0; j < PLACES; j++)
+            n += f->buckets[i][j].cert != NULL;
+    return n;
+}
