@@ -339,8 +339,8 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
     *got = 0;
     if (!t->open)
         return shut(t);
+    ERR_clear_error(); /* once: a call that succeeds or wants more leaves nothing in the queue */
     while (*got < size) {
-        ERR_clear_error();
         ret = SSL_read_ex(t->ssl, buf + *got, size - *got, &n);
         if (ret == 1) {
             *got += n;

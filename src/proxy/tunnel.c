@@ -99,8 +99,8 @@ static void note_end(struct tunnel *t, enum reason reason, const char *detail)
     if (t->reason != REASON_NONE)
         return;
     t->reason = reason;
+    stats_ended(t->section->stats, reason); /* first: who reads the line may count on it */
     log_end_of(t, detail);
-    stats_ended(t->section->stats, reason);
     if (t->events->ended)
         t->events->ended(t, reason, detail, t->owner);
 }
