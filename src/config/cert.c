@@ -7,6 +7,7 @@
 #include <openssl/objects.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,19 +16,74 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 
+/* The digests of a certificate that cert_remember() was called for, which go when it goes. */
+struct digests {
+    uint8_t key[CERT_DIGEST_SIZE];
+    uint8_t cert[CERT_DIGEST_SIZE];
+};
+
+static int digests_index = -1;
+static pthread_once_t digests_once = PTHREAD_ONCE_INIT;
+
+static void free_digests(void *parent, void *p, CRYPTO_EX_DATA *data, int index, long number,
+                         void *arg)
+{
+    (void)parent;
+    (void)data;
+    (void)index;
+    (void)number;
+    (void)arg;
+    free(p);
+}
+
+static void make_index(void)
+{
+    digests_index = X509_get_ex_new_index(0, NULL, NULL, NULL, free_digests);
+}
+
+static const struct digests *remembered(const X509 *cert)
+{
+    pthread_once(&digests_once, make_index);
+    return digests_index < 0 ? NULL : X509_get_ex_data(cert, digests_index);
+}
+
+void cert_remember(X509 *cert)
+{
+    struct digests *d;
+
+    if (remembered(cert) || digests_index < 0)
+        return;
+    d = malloc(sizeof(*d));
+    if (!d || !cert_key_digest(cert, d->key) || !cert_digest(cert, d->cert)
+        || X509_set_ex_data(cert, digests_index, d) != 1)
+        free(d);
+}
+
 bool cert_key_digest(const X509 *cert, uint8_t out[CERT_DIGEST_SIZE])
 {
+    const struct digests *d = remembered(cert);
     unsigned char *der = NULL;
-    int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
-    bool ok = len > 0 && EVP_Digest(der, (size_t)len, out, NULL, EVP_sha256(), NULL) == 1;
+    bool ok;
+    int len;
 
+    if (d) {
+        memcpy(out, d->key, CERT_DIGEST_SIZE);
+        return true;
+    }
+    len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
+    ok = len > 0 && EVP_Digest(der, (size_t)len, out, NULL, EVP_sha256(), NULL) == 1;
     OPENSSL_free(der);
     return ok;
 }
 
 bool cert_digest(const X509 *cert, uint8_t out[CERT_DIGEST_SIZE])
 {
-    return X509_digest(cert, EVP_sha256(), out, NULL) == 1;
+    const struct digests *d = remembered(cert);
+
+    if (!d)
+        return X509_digest(cert, EVP_sha256(), out, NULL) == 1;
+    memcpy(out, d->cert, CERT_DIGEST_SIZE);
+    return true;
 }
 
 static char *bio_text(BIO *bio)

@@ -33,4 +33,7 @@ void cert_release(struct x509_st *cert);
 bool cert_key_digest(const struct x509_st *cert, uint8_t out[CERT_DIGEST_SIZE]);
 bool cert_digest(const struct x509_st *cert, uint8_t out[CERT_DIGEST_SIZE]);
 
+/* Computes both now, once for all, of a certificate that no other thread knows yet. */
+void cert_remember(struct x509_st *cert);
+
 #endif

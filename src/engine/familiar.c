@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/cert.h"
+
 /* A server shows two or three certificates; a hundred servers are many. */
 #define BUCKETS 64
 #define PLACES 4 /* in a bucket, the latest used first */
@@ -108,6 +110,7 @@ void familiar_add(struct familiar *f, STACK_OF(X509) *certs)
             OPENSSL_free(der);
             continue;
         }
+        cert_remember(cert);
         clear(&bucket[PLACES - 1]);
         memmove(bucket + 1, bucket, (PLACES - 1) * sizeof(*bucket));
         bucket[0] = (struct place){.cert = cert, .der = der, .len = len};

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/notify.h"
 #include "base/sock.h"
+#include "base/trim.h"
 #include "net/reactor.h"
 #include "pinproxyd/announcer.h"
 #include "pinproxyd/limits.h"
@@ -48,6 +49,8 @@ struct daemon {
     uint64_t most; /* tunnels in all */
     bool full;     /* that many are open */
     bool shortage; /* accept(2) found no descriptors */
+
+    struct trim trim;
 
     uv_async_t wake;
     uv_timer_t tick;
@@ -184,22 +187,6 @@ static void describe(const struct daemon *d, char *out, size_t size)
              listener_set_count(d->listeners), pool_tunnels(&d->pool));
 }
 
-static void log_problems(const struct problems *problems)
-{
-    struct log_line l;
-    size_t i;
-
-    for (i = 0; i < problems->count; i++) {
-        struct strbuf text = {0};
-
-        log_begin(&l, LOG_LEVEL_ERROR, "reload_failed", NULL);
-        problem_add_text(&problems->items[i], &text);
-        log_add(&l, "detail", strbuf_text(&text));
-        strbuf_free(&text);
-        log_end(&l);
-    }
-}
-
 /* Everything that can fail comes first; then the swap, which cannot. */
 static void reload(struct daemon *d)
 {
@@ -221,6 +208,7 @@ static void reload(struct daemon *d)
         listener_set_commit(listeners, d->listeners, next, &d->reactor.loop, &listener_events, d);
         d->listeners = listeners;
         snapshot_release(before);
+        trim_soon(&d->trim);
         set_most(d);
         update_full(d);
         update_accepting(d);
@@ -231,7 +219,7 @@ static void reload(struct daemon *d)
         warn(d);
     } else {
         listener_set_free(listeners);
-        log_problems(&problems);
+        warnings_reload_failed(&problems);
         snapshot_release(next);
     }
     problems_free(&problems);
@@ -318,6 +306,7 @@ static void on_tick(uv_timer_t *tick)
     struct daemon *d = tick->data;
 
     log_tick();
+    trim_tick(&d->trim, pool_tunnels(&d->pool));
     watch_learned(d);
     if (d->state == RUNNING && (int64_t)time(NULL) / DAY != d->warned_on)
         warn(d);

@@ -151,3 +151,19 @@ void warnings_restart(const struct config_global *before, const struct config_gl
         log_end(&l);
     }
 }
+
+void warnings_reload_failed(const struct problems *problems)
+{
+    struct log_line l;
+    size_t i;
+
+    for (i = 0; i < problems->count; i++) {
+        struct strbuf text = {0};
+
+        log_begin(&l, LOG_LEVEL_ERROR, "reload_failed", NULL);
+        problem_add_text(&problems->items[i], &text);
+        log_add(&l, "detail", strbuf_text(&text));
+        strbuf_free(&text);
+        log_end(&l);
+    }
+}

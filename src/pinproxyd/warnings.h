@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "config/problems.h"
 #include "proxy/snapshot.h"
 
 /* Logs them for every section; to be called at start, at a reload, and once a day. now: seconds. */
@@ -14,5 +15,8 @@ void warnings_log(const struct snapshot *s, int64_t now);
 
 /* What a reload cannot change is said, not ignored. */
 void warnings_restart(const struct config_global *before, const struct config_global *after);
+
+/* A reload has failed, for these reasons: a line for each. */
+void warnings_reload_failed(const struct problems *problems);
 
 #endif

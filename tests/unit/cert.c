@@ -21,6 +21,28 @@ static void the_digests_are_those_of_openssl(void **state)
     assert_string_equal(cert_text, certs_cert_pin(&c));
 }
 
+/* Kept with the certificate they are the same, for whoever holds it, however often it is asked for. */
+static void remembered_digests_are_the_same(void **state)
+{
+    struct cert c = certs_leaf("DNS:a.example", NULL), other = certs_leaf("DNS:a.example", NULL);
+    uint8_t before[2][CERT_DIGEST_SIZE], after[2][CERT_DIGEST_SIZE];
+    X509 *held = cert_hold(c.x509);
+    int i;
+
+    (void)state;
+    assert_true(cert_key_digest(c.x509, before[0]) && cert_digest(c.x509, before[1]));
+    for (i = 0; i < 2; i++) {
+        cert_remember(c.x509);
+        assert_true(cert_key_digest(held, after[0]) && cert_digest(held, after[1]));
+        assert_memory_equal(before, after, sizeof(before));
+    }
+    cert_release(held);
+    assert_true(cert_key_digest(other.x509, after[0]));
+    assert_memory_not_equal(before[0], after[0], CERT_DIGEST_SIZE);
+    assert_null(cert_hold(NULL));
+    cert_release(NULL);
+}
+
 static void names_dates_and_keys_are_told(void **state)
 {
     struct cert ca = certs_ca("Example CA");
@@ -79,6 +101,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_digests_are_those_of_openssl),
+        cmocka_unit_test(remembered_digests_are_the_same),
         cmocka_unit_test(names_dates_and_keys_are_told),
         cmocka_unit_test(a_nul_byte_hides_nothing),
     };
