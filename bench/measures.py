@@ -15,6 +15,7 @@ PINGS = 20_000
 REQUESTS = 60_000
 REQUEST_SIZE = 100
 KEPT_ALIVE = 64
+VISITS_FORKING = 150
 LEVELS = 1, 10, 100, 1000, 9000  # tunnels
 LEVELS_FORKING = 1, 10, 100, 1000  # of processes more would say nothing
 FILLED = 1000, 9000  # ... through each of which a megabyte goes
@@ -26,23 +27,25 @@ RELOAD_PINGS = 30_000  # some seconds
 class Bench:
     """Where the programs are and what they run on."""
 
-    def __init__(self, place, upstream, cpus, connections):
+    def __init__(self, place, upstream, pin, cpus, connections):
         self.place = place
         self.upstream = upstream
+        self.pin = pin
         self.cpus = cpus  # the proxy's; the others are the peers'
         self.connections = connections
 
     def log(self, proxy):
         return self.place / f"{proxy.program.rpartition('/')[2]}.log"
 
-    def start(self, proxy, workers=1, sections=1, **options):
+    def start(self, proxy, workers=1, sections=1, connections=None, **options):
+        connections = connections or self.connections
         port = free_port()
         # each section has an address of its own
         listens = [f"127.0.{n // 200}.{n % 200 + 1}:{port}" for n in range(sections)]
         command = proxy.command(dir=self.place, listens=listens, workers=workers,
                                 upstream=self.upstream.port, plain=self.upstream.plain_port,
-                                cert=self.place / "cert.pem", connections=self.connections, sockets=2 * self.connections,
-                                **options)
+                                cert=self.place / "cert.pem", pin=self.pin,
+                                connections=connections, sockets=2 * connections + sections, **options)
         # one worker has one CPU; more have all, which they share with the peers
         cpus = self.cpus[:1] if workers == 1 else sorted(os.sched_getaffinity(1))
         running = process.Running(command, cpus, self.log(proxy), listens)
@@ -89,16 +92,17 @@ def transfers(bench, proxy):
 def connections(bench, proxy, workers=1):
     """Connections per second, and their CPU time; each has one byte echoed."""
     values = {}
+    visits = VISITS_FORKING if proxy.forks else VISITS
     for kind, resume in ("full", False), ("resumed", True):
         if resume and not proxy.resumes():
             continue
         with bench.serve(proxy, workers=workers, resume=resume) as (running, client):
-            client.visit(100)
+            client.visit(visits // 15)
             before = bench.upstream.handshakes()
-            cpu, seconds = cpu_of(running, lambda: client.visit(VISITS))
+            cpu, seconds = cpu_of(running, lambda: client.visit(visits))
             after = bench.upstream.handshakes()
-            values[f"{kind}, per second"] = VISITS / seconds
-            values[f"{kind}, CPU ms"] = cpu / VISITS * 1000
+            values[f"{kind}, per second"] = visits / seconds
+            values[f"{kind}, CPU ms"] = cpu / visits * 1000
             if resume:
                 had, resumed = (now - then for now, then in zip(after, before))
                 values["resumed, %"] = resumed / had * 100
@@ -158,11 +162,10 @@ def per_tunnel(running, base, count):
 
 
 def start(bench, proxy):
-    """Time until it listens, and what it occupies then, and when one tunnel has come."""
+    """Time until it listens, and what it occupies then."""
     values = {}
-    with bench.serve(proxy) as (running, client):
+    with bench.serve(proxy) as (running, _):
         values["until it listens, ms"] = running.start_seconds * 1000
-        client.open(1)
         time.sleep(0.5)
         pss, rss = running.memory()
         values["PSS, MiB"] = pss / (1 << 20)
@@ -173,7 +176,7 @@ def start(bench, proxy):
 def many_sections(bench, proxy):
     """Time and memory to load and to reload 10,000 sections; and how long a reload holds up others."""
     values = {}
-    with bench.serve(proxy, sections=SECTIONS) as (running, client):
+    with bench.serve(proxy, sections=SECTIONS, connections=SECTIONS // 100) as (running, client):
         values["load, s"] = running.start_seconds
         time.sleep(0.5)
         values["PSS, MiB"] = running.pss() / (1 << 20)

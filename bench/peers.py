@@ -1,5 +1,7 @@
 """The server and the clients, client.c and upstream.c: compiled, started, spoken to."""
 
+import base64
+import hashlib
 import pathlib
 import subprocess
 
@@ -12,11 +14,18 @@ def compile_all(place):
                         "-lcrypto", "-pthread"], check=True)
 
 
+def openssl(*arguments):
+    return subprocess.run(["openssl", *arguments], check=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL).stdout
+
+
 def make_certificate(place):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=bench.test",
-                    "-addext", "subjectAltName=DNS:bench.test", "-keyout", place / "key.pem",
-                    "-out", place / "cert.pem"], check=True, stderr=subprocess.DEVNULL)
+    """Writes cert.pem and key.pem, and returns the pin of the key."""
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-days", "2", "-subj", "/CN=bench.test", "-addext", "subjectAltName=DNS:bench.test",
+            "-keyout", place / "key.pem", "-out", place / "cert.pem")
+    public = openssl("pkey", "-in", place / "key.pem", "-pubout", "-outform", "DER")
+    return "sha256//" + base64.b64encode(hashlib.sha256(public).digest()).decode()
 
 
 class Peer:

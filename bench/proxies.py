@@ -18,7 +18,7 @@ NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 class Proxy:
     """
     In arguments and configuration: $listen, 127.0.0.1 and a port, and $number for each section;
-    $upstream's port ($plain: without TLS), $dir, $cert, $workers, $connections, which is how many
+    $upstream's port ($plain: without TLS), $dir, $cert and its $pin, $workers, $connections, which is how many
     tunnels there may be, $sockets, twice that, and $resumption, which is one of two texts below.
     """
     name: str
@@ -79,7 +79,7 @@ max_connections = $connections
 listen = $listen
 address = 127.0.0.1:$upstream
 sni = bench.test
-pin = cert:$cert
+pin = $pin
 resume = $resumption
 """, full="no", resumed="yes", reload=signal.SIGHUP, is_rival=False)
 

@@ -1,5 +1,5 @@
 /*
- * The server behind the proxies: a thread per connection.
+ * The server behind the proxies: one thread, one loop.
  *
  *     upstream CERT KEY CIPHERSUITE
  *
@@ -19,16 +19,16 @@
 #include <openssl/ssl.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -37,165 +37,237 @@
 #define RECORD_OVERHEAD 22 /* RFC 8446, 5.2: header 5, content type 1, tag 16 */
 #define WRITE_SIZE (CHUNK_SIZE + CHUNK_SIZE / SSL3_RT_MAX_PLAIN_LENGTH * RECORD_OVERHEAD)
 #define BACKLOG 4096
-#define STACK_SIZE (128 * 1024)
+#define EVENTS 256
 
-static SSL_CTX *ctx;
-static char zeros[CHUNK_SIZE];
-static atomic_uint had, resumed;
+/* What has an event: a listener, the standard input, or a connection. */
+struct source {
+    int fd;
+    void (*ready)(struct source *, unsigned events);
+};
 
 struct connection {
-    int fd;
+    struct source source;
     SSL *ssl; /* NULL: without TLS */
+    bool accepted;
+    char request[REQUEST_SIZE + 1];
+    size_t have;   /* of the request */
+    uint64_t left; /* bytes that the request still moves */
+    bool stuck;    /* the socket took no more: what was written waits, and no more is read */
 };
+
+static SSL_CTX *ctx;
+static int poller;
+static unsigned had, resumed;
+static char zeros[CHUNK_SIZE], bytes[CHUNK_SIZE];
 
 static size_t smaller(uint64_t a, size_t b)
 {
     return a < b ? (size_t)a : b;
 }
 
-static bool send_all(const struct connection *c, const char *data, size_t size)
+static void watch(struct source *s, int operation, unsigned events)
 {
-    size_t n;
+    struct epoll_event e = {.events = events, .data.ptr = s};
 
-    /* SSL_write() fills the BIO above the socket; the flush is the system call */
-    if (c->ssl)
-        return SSL_write_ex(c->ssl, data, size, &n) == 1 && BIO_flush(SSL_get_wbio(c->ssl)) == 1;
-    return send(c->fd, data, size, MSG_NOSIGNAL) == (ssize_t)size;
+    if (epoll_ctl(poller, operation, s->fd, &e) != 0)
+        abort();
 }
 
-/* Up to size bytes, at least one. 0: the end, or a failure. */
-static size_t receive(const struct connection *c, char *data, size_t size)
+static void end(struct connection *c)
+{
+    if (c->ssl) {
+        if (SSL_get_shutdown(c->ssl) == SSL_RECEIVED_SHUTDOWN && SSL_shutdown(c->ssl) >= 0)
+            (void)BIO_flush(SSL_get_wbio(c->ssl));
+        ERR_clear_error();
+        SSL_free(c->ssl);
+    }
+    close(c->source.fd);
+    free(c);
+}
+
+static void set_stuck(struct connection *c, bool stuck)
+{
+    if (c->stuck != stuck)
+        watch(&c->source, EPOLL_CTL_MOD, stuck ? EPOLLOUT : EPOLLIN);
+    c->stuck = stuck;
+}
+
+/* Sends what SSL_write() has left in the BIO above the socket. False: the connection is broken. */
+static bool flush(struct connection *c)
+{
+    BIO *bio = SSL_get_wbio(c->ssl);
+    const bool done = BIO_flush(bio) == 1;
+
+    if (!done && !BIO_should_retry(bio))
+        return false;
+    set_stuck(c, !done);
+    return true;
+}
+
+/* Writes at most CHUNK_SIZE and returns how much was taken; -1: the connection is broken. */
+static ssize_t put(struct connection *c, const char *data, size_t size)
+{
+    ssize_t sent;
+    size_t n;
+
+    if (c->ssl)
+        return SSL_write_ex(c->ssl, data, size, &n) == 1 && flush(c) ? (ssize_t)n : -1;
+    sent = send(c->source.fd, data, size, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EAGAIN) {
+        set_stuck(c, true);
+        return 0;
+    }
+    if (sent >= 0)
+        set_stuck(c, false);
+    return sent;
+}
+
+/* Reads what there is. 0: nothing now; -1: the end. */
+static ssize_t get(struct connection *c, char *data, size_t size)
 {
     ssize_t got;
     size_t n;
 
-    if (c->ssl)
-        return SSL_read_ex(c->ssl, data, size, &n) == 1 ? n : 0;
-    got = recv(c->fd, data, size, 0);
-    return got > 0 ? (size_t)got : 0;
-}
-
-static bool receive_all(const struct connection *c, char *data, size_t size)
-{
-    size_t n;
-
-    for (; size > 0; data += n, size -= n) {
-        n = receive(c, data, size);
-        if (n == 0)
-            return false;
+    if (c->ssl) {
+        if (SSL_read_ex(c->ssl, data, size, &n) == 1)
+            return (ssize_t)n;
+        return SSL_get_error(c->ssl, 0) == SSL_ERROR_WANT_READ ? 0 : -1;
     }
-    return true;
+    got = recv(c->source.fd, data, size, 0);
+    if (got < 0 && errno == EAGAIN)
+        return 0;
+    return got > 0 ? got : -1;
 }
 
-static bool take(const struct connection *c, uint64_t left)
+/* Goes on with a request that is there. False: the connection is broken, or it is its turn to wait. */
+static bool answer(struct connection *c, bool *broken)
 {
-    char data[SSL3_RT_MAX_PLAIN_LENGTH];
     ssize_t n;
 
-    for (; left > 0; left -= (uint64_t)n) {
-        /* tcp(7): MSG_TRUNC counts what it throws away and does not copy it */
-        n = c->ssl ? (ssize_t)receive(c, data, smaller(left, sizeof(data)))
-                   : recv(c->fd, NULL, smaller(left, CHUNK_SIZE), MSG_TRUNC);
-        if (n <= 0)
-            return false;
+    if (c->request[0] == 'd') {
+        n = put(c, zeros, smaller(c->left, CHUNK_SIZE));
+    } else {
+        n = get(c, bytes, smaller(c->left, CHUNK_SIZE));
+        if (n > 0 && c->request[0] == 'e' && put(c, bytes, (size_t)n) != n)
+            n = -1;
+        if (n > 0 && c->request[0] == 'u' && (uint64_t)n == c->left && put(c, ".", 1) != 1)
+            n = -1;
     }
-    return send_all(c, ".", 1);
+    *broken = n < 0;
+    if (n <= 0)
+        return false;
+    c->left -= (uint64_t)n;
+    /* one chunk, then the others have their turn: epoll(7) tells of what is left */
+    return c->request[0] != 'd' && !c->stuck;
 }
 
-static bool give(const struct connection *c, uint64_t left)
+static bool shake(struct connection *c, bool *broken)
 {
-    size_t n;
+    const int ret = SSL_accept(c->ssl), error = SSL_get_error(c->ssl, ret);
+    BIO *below, *buffer;
 
-    for (; left > 0; left -= n) {
-        n = smaller(left, sizeof(zeros));
-        if (!send_all(c, zeros, n))
-            return false;
+    if (ret != 1) {
+        *broken = error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE;
+        return false;
     }
-    return true;
-}
-
-static bool echo(const struct connection *c, uint64_t left)
-{
-    char data[1024];
-    size_t n;
-
-    for (; left > 0; left -= n) {
-        n = smaller(left, sizeof(data));
-        if (!receive_all(c, data, n) || !send_all(c, data, n))
-            return false;
-    }
-    return true;
-}
-
-static void answer_all(const struct connection *c)
-{
-    char request[REQUEST_SIZE + 1] = "";
-    bool ok = true;
-
-    while (ok && receive_all(c, request, REQUEST_SIZE)) {
-        const uint64_t n = strtoull(request + 1, NULL, 10);
-
-        ok = request[0] == 'd' ? give(c, n) : request[0] == 'u' ? take(c, n) : echo(c, n);
-    }
-}
-
-static void serve_tls(int fd)
-{
-    BIO *buffer = BIO_new(BIO_f_buffer()), *below;
-    SSL *ssl = SSL_new(ctx);
-    struct connection c = {fd, ssl};
-
-    if (!buffer || !ssl || !BIO_set_write_buffer_size(buffer, WRITE_SIZE) || !SSL_set_fd(ssl, fd))
+    c->accepted = true;
+    had++;
+    resumed += (unsigned)SSL_session_reused(c->ssl);
+    buffer = BIO_new(BIO_f_buffer());
+    if (!buffer || !BIO_set_write_buffer_size(buffer, WRITE_SIZE))
         abort();
-    if (SSL_accept(ssl) == 1) {
-        atomic_fetch_add(&had, 1);
-        atomic_fetch_add(&resumed, SSL_session_reused(ssl));
-        below = SSL_get_wbio(ssl);
-        BIO_up_ref(below);
-        SSL_set0_wbio(ssl, BIO_push(buffer, below));
-        buffer = NULL;
-        answer_all(&c);
-        if (SSL_get_shutdown(ssl) == SSL_RECEIVED_SHUTDOWN && SSL_shutdown(ssl) >= 0)
-            (void)BIO_flush(SSL_get_wbio(ssl));
-    }
-    ERR_clear_error();
-    SSL_free(ssl);
-    BIO_free(buffer);
+    below = SSL_get_wbio(c->ssl);
+    BIO_up_ref(below);
+    SSL_set0_wbio(c->ssl, BIO_push(buffer, below));
+    return true;
 }
 
-/* The descriptor, or its complement for one without TLS. */
-static void *serve(void *arg)
+/* Does what can be done now. */
+static void go_on(struct source *s, unsigned events)
 {
-    const int number = (int)(intptr_t)arg, fd = number < 0 ? ~number : number, on = 1;
-    struct connection plain = {fd, NULL};
+    struct connection *c = (struct connection *)s;
+    bool broken = false, more = true;
+    ssize_t n;
 
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (number < 0)
-        answer_all(&plain);
+    (void)events;
+    ERR_clear_error();
+    if (c->stuck && c->ssl)
+        broken = !flush(c);
     else
-        serve_tls(fd);
-    close(fd);
-    return NULL;
+        set_stuck(c, false);
+    while (!broken && more && !c->stuck) {
+        if (c->ssl && !c->accepted) {
+            more = shake(c, &broken);
+        } else if (c->left > 0) {
+            more = answer(c, &broken);
+        } else {
+            n = get(c, c->request + c->have, REQUEST_SIZE - c->have);
+            broken = n < 0;
+            more = n > 0;
+            c->have += n > 0 ? (size_t)n : 0;
+            if (c->have == REQUEST_SIZE) {
+                c->left = strtoull(c->request + 1, NULL, 10);
+                c->have = 0;
+            }
+        }
+    }
+    if (broken)
+        end(c);
+    else if (c->left > 0 && c->request[0] == 'd')
+        set_stuck(c, true); /* the next chunk, when the others have had their turn */
+}
+
+static void open_connection(int listener, bool tls)
+{
+    struct connection *c = calloc(1, sizeof(*c));
+    const int on = 1;
+
+    if (!c)
+        abort();
+    c->source.fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    c->source.ready = go_on;
+    if (c->source.fd < 0) {
+        free(c);
+        return;
+    }
+    (void)setsockopt(c->source.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (tls) {
+        c->ssl = SSL_new(ctx);
+        if (!c->ssl || !SSL_set_fd(c->ssl, c->source.fd))
+            abort();
+    }
+    watch(&c->source, EPOLL_CTL_ADD, EPOLLIN);
+}
+
+static void accept_tls(struct source *s, unsigned events)
+{
+    (void)events;
+    open_connection(s->fd, true);
+}
+
+static void accept_plain(struct source *s, unsigned events)
+{
+    (void)events;
+    open_connection(s->fd, false);
 }
 
 /* So that it never outlives the benchmark. */
-static void *wait_for_end(void *arg)
+static void tell(struct source *s, unsigned events)
 {
     char byte;
 
-    while (read(STDIN_FILENO, &byte, 1) > 0) {
-        printf("%u %u\n", atomic_load(&had), atomic_load(&resumed));
-        fflush(stdout);
-    }
-    _exit(0);
-    return arg;
+    (void)events;
+    if (read(s->fd, &byte, 1) <= 0)
+        exit(0);
+    printf("%u %u\n", had, resumed);
+    fflush(stdout);
 }
 
 static int listen_anywhere(uint16_t *port)
 {
     struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(sin);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0 || bind(fd, (struct sockaddr *)&sin, size) != 0 || listen(fd, BACKLOG) != 0
         || getsockname(fd, (struct sockaddr *)&sin, &size) != 0) {
@@ -206,24 +278,13 @@ static int listen_anywhere(uint16_t *port)
     return fd;
 }
 
-static void start(void *(*run)(void *), void *arg)
-{
-    pthread_attr_t detached;
-    pthread_t thread;
-
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&detached, STACK_SIZE);
-    if (pthread_create(&thread, &detached, run, arg) != 0)
-        abort();
-    pthread_attr_destroy(&detached);
-}
-
 int main(int argc, char **argv)
 {
-    struct pollfd listeners[2] = {{.events = POLLIN}, {.events = POLLIN}};
-    uint16_t ports[2];
-    int i, fd;
+    struct source input = {STDIN_FILENO, tell};
+    struct source tls = {-1, accept_tls}, plain = {-1, accept_plain};
+    struct epoll_event events[EVENTS];
+    uint16_t tls_port, plain_port;
+    int n, i;
 
     signal(SIGPIPE, SIG_IGN);
     ctx = SSL_CTX_new(TLS_server_method());
@@ -238,17 +299,20 @@ int main(int argc, char **argv)
     SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_default_read_buffer_len(ctx, CHUNK_SIZE);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-    for (i = 0; i < 2; i++)
-        listeners[i].fd = listen_anywhere(&ports[i]);
-    printf("%u %u\n", ports[0], ports[1]);
+    poller = epoll_create1(EPOLL_CLOEXEC);
+    tls.fd = listen_anywhere(&tls_port);
+    plain.fd = listen_anywhere(&plain_port);
+    watch(&tls, EPOLL_CTL_ADD, EPOLLIN);
+    watch(&plain, EPOLL_CTL_ADD, EPOLLIN);
+    watch(&input, EPOLL_CTL_ADD, EPOLLIN);
+    printf("%u %u\n", tls_port, plain_port);
     fflush(stdout);
-    start(wait_for_end, NULL);
     for (;;) {
-        (void)poll(listeners, 2, -1);
-        for (i = 0; i < 2; i++) {
-            fd = listeners[i].revents ? accept4(listeners[i].fd, NULL, NULL, SOCK_CLOEXEC) : -1;
-            if (fd >= 0)
-                start(serve, (void *)(intptr_t)(i == 0 ? fd : ~fd));
+        n = epoll_wait(poller, events, EVENTS, -1);
+        for (i = 0; i < n; i++) {
+            struct source *s = events[i].data.ptr;
+
+            s->ready(s, events[i].events);
         }
     }
 }
