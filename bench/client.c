@@ -211,10 +211,15 @@ static bool open_more(size_t count)
     return true;
 }
 
+static bool is_busy(const struct flow *f)
+{
+    return f->to_send > 0 || f->to_receive > 0;
+}
+
 static bool ask(char kind, uint64_t size, size_t count, size_t over, size_t at_once)
 {
     struct flow *done[EVENTS];
-    size_t next, waiting = 0;
+    size_t started, waiting = 0, next;
     int n, i;
 
     if (over > open_count || over == 0 || at_once == 0) {
@@ -224,25 +229,27 @@ static bool ask(char kind, uint64_t size, size_t count, size_t over, size_t at_o
     if (at_once > over)
         at_once = over;
     /* with as many at once as connections each goes on by itself; else they take turns */
-    for (next = 0; next < at_once && next < count; next++, waiting++) {
-        set_request(&flows[next], kind, size);
-        if (!send_more(&flows[next]))
+    for (started = 0; started < at_once && started < count; started++, waiting++) {
+        set_request(&flows[started], kind, size);
+        if (!send_more(&flows[started]))
             return false;
     }
+    next = started;
     while (waiting > 0) {
         n = turn(done);
         if (n < 0)
             return false;
-        for (i = 0; i < n; i++, next++) {
-            struct flow *f = at_once == over ? done[i] : &flows[next % over];
-
-            if (next >= count) {
+        for (i = 0; i < n; i++) {
+            if (started == count) {
                 waiting--;
                 continue;
             }
-            set_request(f, kind, size);
-            if (!send_more(f))
+            while (is_busy(&flows[next % over]))
+                next++;
+            set_request(&flows[next % over], kind, size);
+            if (!send_more(&flows[next++ % over]))
                 return false;
+            started++;
         }
     }
     return true;
