@@ -150,7 +150,7 @@ SOCAT = Proxy(
     "socat", "socat", "socat",
     "TCP4-LISTEN:$port,bind=127.0.0.1,reuseaddr,fork,backlog=512 "
     "OPENSSL:127.0.0.1:$upstream,verify=1,cafile=$cert,commonname=bench.test", "-V",
-    forks=True)
+    forks=True, threads=False)
 
 RIVALS = [
     STUNNEL, HAPROXY,

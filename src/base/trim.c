@@ -5,6 +5,14 @@
 /* Looking through the heap takes a moment, in which it is locked: not for a few tunnels' sake. */
 #define TUNNELS_LEAST 128
 
+/* Smaller than a turn of the relay; malloc's own threshold to begin with. */
+#define LARGE (128 * 1024)
+
+void trim_prepare(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
+}
+
 void trim_soon(struct trim *t)
 {
     t->due = true;

@@ -13,6 +13,13 @@ struct trim {
     bool due;      /* something else has been given up */
 };
 
+/*
+ * Once, before there are threads: large blocks are mapped for themselves from now on, so that what a
+ * stalled tunnel had to hold goes back the moment it is gone. Left alone, malloc(3) would put them into
+ * the heap after the first (mallopt(3), M_MMAP_THRESHOLD).
+ */
+void trim_prepare(void);
+
 /* A snapshot has been given up: at the next tick. */
 void trim_soon(struct trim *t);
 

@@ -75,6 +75,10 @@ static bool is_open_question(const struct trust_verdict *v)
  * Called by OpenSSL with the presented chain, in place of its own verification. It is not evidence
  * by itself: the proof that the server holds the key comes later in the handshake, and it does not
  * run at all when a session is resumed. conclude() looks at what it leaves behind.
+ *
+ * The list is the connection's own, and OpenSSL takes the server's key out of it when this returns. So
+ * this is where its certificates can be replaced by equal ones; a server that is not trusted leaves
+ * none behind.
  */
 static int verify_callback(X509_STORE_CTX *ctx, void *unused)
 {
@@ -339,7 +343,7 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
     *got = 0;
     if (!t->open)
         return shut(t);
-    ERR_clear_error(); /* once: a call that succeeds or wants more leaves nothing in the queue */
+    ERR_clear_error(); /* once: SSL_read_ex() leaves nothing in the queue while all goes well */
     while (*got < size) {
         ret = SSL_read_ex(t->ssl, buf + *got, size - *got, &n);
         if (ret == 1) {
@@ -350,6 +354,7 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
         switch (SSL_get_error(t->ssl, 0)) {
         case SSL_ERROR_WANT_READ:
             resumption_keep(&t->resumption, t->ssl, &t->verdict);
+            ERR_clear_error();
             if (is_flood(t))
                 return fail(t, REASON_TLS, "a flood of TLS messages without data");
             if (t->wire.in_len > 0)

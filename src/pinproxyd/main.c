@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "base/exitcode.h"
+#include "base/trim.h"
 #include "config/options.h"
 #include "engine/blocks.h"
 #include "engine/tls.h"
@@ -54,6 +55,7 @@ int main(int argc, char **argv)
     struct snapshot *snapshot;
     int c;
 
+    trim_prepare();
     (void)blocks_install();
     while ((c = getopt_long(argc, argv, "c:tVh", words, NULL)) != -1) {
         switch (c) {
