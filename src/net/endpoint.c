@@ -87,6 +87,11 @@ bool endpoint_is_idle(const struct endpoint *ep)
     return !ep->in_flight;
 }
 
+size_t endpoint_queued(const struct endpoint *ep)
+{
+    return ep->queued ? ep->queued->len : 0;
+}
+
 static void finish_now(struct endpoint *ep)
 {
     /* nothing is in libuv's queue, so the FIN cannot overtake anything */

@@ -64,6 +64,9 @@ void endpoint_write(struct endpoint *ep, const uint8_t *bytes, size_t n);
 /* Nothing is waiting to be written. */
 bool endpoint_is_idle(const struct endpoint *ep);
 
+/* Bytes that queue behind what is in flight. */
+size_t endpoint_queued(const struct endpoint *ep);
+
 /* Sends FIN once everything is written. */
 void endpoint_finish(struct endpoint *ep);
 

@@ -13,9 +13,11 @@
 
 /* How often to see whether the kernel has delivered the last bytes before a reset. */
 #define FAREWELL_POLL_MS 20
-
 /* ... and for how long. A reset throws away what the client's kernel has not taken by then. */
 #define FAREWELL_MS 5000
+
+/* Bytes of answers, to a server's key updates, that it may leave unread and still be read. */
+#define ANSWERS_MOST (16 * 1024)
 
 enum state { STATE_UPSTREAM, STATE_RELAY, STATE_FAREWELL, STATE_CLOSING };
 
@@ -329,7 +331,8 @@ static void want(struct tunnel *t)
 
     endpoint_want_read(&t->client,
                        endpoint_is_idle(&u->wire) && !t->client_finished && !u->wire.write_error);
-    endpoint_want_read(&t->upstream.wire, endpoint_is_idle(&t->client) && !t->server_finished);
+    endpoint_want_read(&t->upstream.wire, endpoint_is_idle(&t->client) && !t->server_finished
+                                              && endpoint_queued(&u->wire) <= ANSWERS_MOST);
 }
 
 static void relay(struct tunnel *t)
