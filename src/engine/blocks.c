@@ -73,8 +73,9 @@ void blocks_give(void *p)
         return;
     /* malloc_usable_size(3), rounded down */
     class = s ? (malloc_usable_size(p) + OVERHEAD) / STEP : CLASSES;
-    /* one is kept of any size */
-    if (class >= CLASSES || s->classes[class].count * class * STEP > BLOCKS_KEPT_MOST) {
+    /* one is kept of any size, if it has room for the link */
+    if (class == 0 || class >= CLASSES
+        || s->classes[class].count * class * STEP > BLOCKS_KEPT_MOST) {
         free(p);
         return;
     }
@@ -125,17 +126,19 @@ static void give(void *p, const char *file, int line)
         blocks_give(p);
 }
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
+/* Sanitizers would not see a use after free, nor who hands memory to whom, in what is kept here. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED true
 #endif
+#endif
+#ifndef IS_SANITIZED
+#define IS_SANITIZED false
 #endif
 
 bool blocks_install(void)
 {
-#ifdef __SANITIZE_ADDRESS__
-    return false; /* it would not see a use after free of what is kept here */
-#else
-    return CRYPTO_set_mem_functions(take, resize, give) == 1;
-#endif
+    return !IS_SANITIZED && CRYPTO_set_mem_functions(take, resize, give) == 1;
 }
