@@ -8,9 +8,9 @@
 #define STEP 16
 #define OVERHEAD 8
 
-/* The largest that are kept: a record buffer has 16.5 KiB. */
-#define SIZE_MOST ((size_t)20 * 1024)
-#define CLASSES (SIZE_MOST / STEP)
+/* The largest that are kept have 20 KiB: a record buffer has 16.5. */
+#define CLASSES ((size_t)20 * 1024 / STEP)
+#define SIZE_MOST (STEP * (CLASSES - 1) - OVERHEAD)
 
 struct block {
     struct block *next;
@@ -50,12 +50,15 @@ void blocks_keep_no_more(void)
 
 void *blocks_take(size_t size)
 {
-    /* rounded up: whatever lies there has room for it */
-    const size_t class = (size + OVERHEAD + STEP - 1) / STEP;
     struct shelf *s = shelf;
     struct block *b;
+    size_t class;
 
-    if (!s || size > SIZE_MOST - STEP || !s->classes[class].first)
+    if (!s || size > SIZE_MOST)
+        return malloc(size);
+    /* rounded up: whatever lies there has room for it */
+    class = (size + OVERHEAD + STEP - 1) / STEP;
+    if (!s->classes[class].first)
         return malloc(size);
     b = s->classes[class].first;
     s->classes[class].first = b->next;
