@@ -2,8 +2,8 @@
 
 #include <malloc.h>
 
-/* Looking through the heap takes a moment, in which it is locked: not for a few tunnels' sake. */
-#define TUNNELS_LEAST 128
+/* Looking through the heap takes a moment, in which it is locked: not for the sake of less. */
+#define LEAST ((uint64_t)2 * 1024 * 1024)
 
 /* Smaller than a turn of the relay; malloc's own threshold to begin with. */
 #define LARGE (128 * 1024)
@@ -18,15 +18,18 @@ void trim_soon(struct trim *t)
     t->due = true;
 }
 
-void trim_tick(struct trim *t, uint64_t tunnels)
+void trim_tick(struct trim *t, uint64_t in_use)
 {
-    if (tunnels > t->most)
-        t->most = tunnels;
-    if (t->most - tunnels >= TUNNELS_LEAST && tunnels <= t->most / 2)
+    if (in_use > t->most)
+        t->most = in_use;
+    if (t->most - in_use >= LEAST && in_use <= t->most / 2)
         t->due = true;
+    if (t->falling && in_use < t->left)
+        t->due = true;
+    t->falling = t->due;
     if (!t->due)
         return;
     t->due = false;
-    t->most = tunnels;
+    t->most = t->left = in_use;
     (void)malloc_trim(0);
 }

@@ -9,8 +9,10 @@
 #include <stdint.h>
 
 struct trim {
-    uint64_t most; /* tunnels at once since the last time */
+    uint64_t most; /* bytes in use at once since the last time */
+    uint64_t left; /* bytes in use the last time */
     bool due;      /* something else has been given up */
+    bool falling;  /* given back at the last tick: there may be more to come */
 };
 
 /*
@@ -23,7 +25,10 @@ void trim_prepare(void);
 /* A snapshot has been given up: at the next tick. */
 void trim_soon(struct trim *t);
 
-/* Once a second, with the number of tunnels: gives back when many have gone (malloc_trim(3)). */
-void trim_tick(struct trim *t, uint64_t tunnels);
+/*
+ * Once a second, with about how many bytes the tunnels use: gives back when they have come to use much
+ * less, and for as long as it goes on becoming less (malloc_trim(3)).
+ */
+void trim_tick(struct trim *t, uint64_t in_use);
 
 #endif

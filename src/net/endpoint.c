@@ -1,6 +1,7 @@
 #include "net/endpoint.h"
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +15,34 @@ struct unsent {
     size_t len;
     uint8_t bytes[];
 };
+
+static atomic_uint_fast64_t held;
+
+uint64_t endpoints_hold(void)
+{
+    return atomic_load_explicit(&held, memory_order_relaxed);
+}
+
+/* Appends a copy; to nothing, when u is NULL. NULL: no memory, and u is as it was. */
+static struct unsent *append(struct unsent *u, const uint8_t *bytes, size_t n)
+{
+    const size_t have = u ? u->len : 0;
+    struct unsent *grown = realloc(u, sizeof(*grown) + have + n);
+
+    if (!grown)
+        return NULL;
+    memcpy(grown->bytes + have, bytes, n);
+    grown->len = have + n;
+    (void)atomic_fetch_add_explicit(&held, n, memory_order_relaxed);
+    return grown;
+}
+
+static void discard(struct unsent *u)
+{
+    if (u)
+        (void)atomic_fetch_sub_explicit(&held, u->len, memory_order_relaxed);
+    free(u);
+}
 
 static int descriptor(const struct endpoint *ep)
 {
@@ -107,7 +136,7 @@ static void write_later(struct endpoint *ep, struct unsent *u)
     int error = uv_write(&u->request, &ep->uv.stream, &buf, 1, on_written);
 
     if (error) {
-        free(u);
+        discard(u);
         ep->write_error = error;
         return;
     }
@@ -119,11 +148,11 @@ static void on_written(uv_write_t *request, int status)
     struct endpoint *ep = request->handle->data;
     struct unsent *next = ep->queued;
 
-    free(ep->in_flight);
+    discard(ep->in_flight);
     ep->in_flight = NULL;
     ep->queued = NULL;
     if (!ep->open || status < 0) {
-        free(next);
+        discard(next);
         if (!ep->open)
             return; /* cancelled by endpoint_close() */
         ep->write_error = status;
@@ -135,19 +164,6 @@ static void on_written(uv_write_t *request, int status)
         finish_now(ep);
     }
     ep->events->changed(ep);
-}
-
-/* Appends a copy; to nothing, when u is NULL. NULL: no memory, and u is as it was. */
-static struct unsent *append(struct unsent *u, const uint8_t *bytes, size_t n)
-{
-    const size_t have = u ? u->len : 0;
-    struct unsent *grown = realloc(u, sizeof(*grown) + have + n);
-
-    if (!grown)
-        return NULL;
-    memcpy(grown->bytes + have, bytes, n);
-    grown->len = have + n;
-    return grown;
 }
 
 static void queue(struct endpoint *ep, const uint8_t *bytes, size_t n)

@@ -67,6 +67,9 @@ bool endpoint_is_idle(const struct endpoint *ep);
 /* Bytes that queue behind what is in flight. */
 size_t endpoint_queued(const struct endpoint *ep);
 
+/* Bytes that all endpoints of the process hold now, written and not yet taken by the kernel. */
+uint64_t endpoints_hold(void);
+
 /* Sends FIN once everything is written. */
 void endpoint_finish(struct endpoint *ep);
 

@@ -306,7 +306,7 @@ static void on_tick(uv_timer_t *tick)
     struct daemon *d = tick->data;
 
     log_tick();
-    trim_tick(&d->trim, pool_tunnels(&d->pool));
+    trim_tick(&d->trim, pool_memory(&d->pool));
     watch_learned(d);
     if (d->state == RUNNING && (int64_t)time(NULL) / DAY != d->warned_on)
         warn(d);

@@ -6,6 +6,10 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "net/endpoint.h"
+
+/* What an idle tunnel takes, besides what its endpoints hold: bench/RESULTS.md. */
+#define TUNNEL_SIZE ((uint64_t)16 * 1024)
 
 bool pool_start(struct pool *p, size_t count, uv_async_t *wake)
 {
@@ -41,6 +45,11 @@ bool pool_take(struct pool *p, struct snapshot *snapshot, const struct section *
 uint64_t pool_tunnels(const struct pool *p)
 {
     return atomic_load(&p->shared.tunnels);
+}
+
+uint64_t pool_memory(const struct pool *p)
+{
+    return pool_tunnels(p) * TUNNEL_SIZE + endpoints_hold();
 }
 
 void pool_reload(struct pool *p, struct snapshot *now)

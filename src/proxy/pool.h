@@ -23,6 +23,9 @@ bool pool_take(struct pool *p, struct snapshot *snapshot, const struct section *
 /* Tunnels in all. */
 uint64_t pool_tunnels(const struct pool *p);
 
+/* About how many bytes of memory they take. */
+uint64_t pool_memory(const struct pool *p);
+
 /* As worker_reload() and worker_kill(), of each. */
 void pool_reload(struct pool *p, struct snapshot *now);
 void pool_kill(struct pool *p);

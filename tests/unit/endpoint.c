@@ -137,6 +137,7 @@ static void end(struct endpoint *ep, struct log *log, int peer)
     uv_run(&reactor.loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_alive(&reactor.loop), 0);
     assert_int_equal(log->closings, 1);
+    assert_int_equal(endpoints_hold(), 0);
     free(log->bytes);
     if (peer >= 0)
         close(peer);
@@ -197,6 +198,7 @@ static void what_the_kernel_does_not_take_at_once_is_lost(void **state)
         endpoint_write(ep, sent, BULK);
         assert_false(endpoint_is_idle(ep));
         memset(sent, 0, BULK); /* the caller's again */
+        assert_in_range(endpoints_hold(), 1, BULK - 1);
         assert_int_equal(log.changes, 0);
         assert_int_equal(drain(peer, got, BULK), BULK);
         assert_memory_equal(got, bulk, BULK);
@@ -228,6 +230,7 @@ static void what_is_written_behind_bulk_overtakes_it(void **state)
     endpoint_write(ep, word, 2);
     memset(word, 0, 2);
     assert_false(endpoint_is_idle(ep));
+    assert_in_range(endpoints_hold(), 7, BULK + 5);
     assert_int_equal(drain(peer, got, BULK + 6), BULK + 6);
     assert_memory_equal(got, bulk, BULK);
     assert_memory_equal(got + BULK, "abcdef", 6);

@@ -8,31 +8,49 @@
 
 #include "help.h"
 
-static void few_tunnels_are_not_worth_it(void **state)
+#define MIB ((uint64_t)1024 * 1024)
+
+static void little_is_not_worth_it(void **state)
 {
     struct trim t = {0};
 
     (void)state;
-    trim_tick(&t, 100);
+    trim_tick(&t, 2 * MIB - 1);
     trim_tick(&t, 0);
-    assert_int_equal(t.most, 100); /* where it has given back it counts anew */
+    assert_int_equal(t.most, 2 * MIB - 1); /* where it has given back it counts anew */
 }
 
-static void it_waits_until_half_have_gone(void **state)
+static void it_waits_until_half_has_gone(void **state)
 {
     struct trim t = {0};
 
     (void)state;
-    trim_tick(&t, 1000);
-    trim_tick(&t, 501);
-    assert_int_equal(t.most, 1000);
-    trim_tick(&t, 500);
-    assert_int_equal(t.most, 500);
-    trim_tick(&t, 700);
-    trim_tick(&t, 400);
-    assert_int_equal(t.most, 700);
-    trim_tick(&t, 10);
-    assert_int_equal(t.most, 10);
+    trim_tick(&t, 1000 * MIB);
+    trim_tick(&t, 501 * MIB);
+    assert_int_equal(t.most, 1000 * MIB);
+    trim_tick(&t, 500 * MIB);
+    assert_int_equal(t.most, 500 * MIB);
+    trim_tick(&t, 700 * MIB);
+    trim_tick(&t, 400 * MIB);
+    assert_int_equal(t.most, 700 * MIB);
+    trim_tick(&t, 10 * MIB);
+    assert_int_equal(t.most, 10 * MIB);
+}
+
+static void what_comes_late_goes_too(void **state)
+{
+    struct trim t = {0};
+
+    (void)state;
+    trim_tick(&t, 10 * MIB);
+    trim_tick(&t, 5 * MIB);
+    assert_int_equal(t.left, 5 * MIB);
+    trim_tick(&t, 4 * MIB);
+    trim_tick(&t, 3 * MIB);
+    assert_int_equal(t.left, 3 * MIB);
+    trim_tick(&t, 3 * MIB);
+    trim_tick(&t, 2 * MIB);
+    assert_int_equal(t.left, 3 * MIB);
 }
 
 static void what_was_said_is_done_once(void **state)
@@ -76,7 +94,7 @@ static void memory_really_goes_back(void **state)
     ours = mallinfo2().uordblks >= COUNT(blocks) * 16384;
     for (i = 0; i < COUNT(blocks); i += 2)
         free(blocks[i]);
-    trim_tick(&t, 1000);
+    trim_tick(&t, 32 * MIB);
     before = resident();
     trim_tick(&t, 0);
     assert_true(resident() < before - 2000 || !ours);
@@ -87,9 +105,8 @@ static void memory_really_goes_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(few_tunnels_are_not_worth_it),
-        cmocka_unit_test(it_waits_until_half_have_gone),
-        cmocka_unit_test(what_was_said_is_done_once),
+        cmocka_unit_test(little_is_not_worth_it),   cmocka_unit_test(it_waits_until_half_has_gone),
+        cmocka_unit_test(what_comes_late_goes_too), cmocka_unit_test(what_was_said_is_done_once),
         cmocka_unit_test(memory_really_goes_back),
     };
 
