@@ -1,5 +1,6 @@
 #!/bin/bash
-# The end-to-end tests, with the programs that PINPROXYD and PINPROXY name. By hand, for one test:
+# The end-to-end tests, with the programs that PINPROXYD and PINPROXY name; several at once where there
+# is pytest-xdist (Debian: python3-pytest-xdist). By hand, for one test:
 #   tests/e2e.sh -k half_close -x
 set -u -o pipefail
 
@@ -17,6 +18,10 @@ if ! "$python" -c 'import pytest'; then
     exit 77
 fi
 
+# All of them: most wait most of the time, so there are more at once than CPUs.
+if [ $# = 0 ] && "$python" -c 'import xdist' 2>/dev/null; then
+    set -- -n "$(($(nproc) + 1))"
+fi
 set -- --durations=10 "$@"
 # shellcheck disable=SC2086 # PINPROXY_PYTEST is a list of words; quotes in it hold
 eval 'set -- "$@"' "${PINPROXY_PYTEST:-}"
