@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import select
 import shlex
 import signal
 import subprocess
@@ -77,6 +78,7 @@ class Daemon:
             self.hosts = self.directory / "hosts"
             self.name_addresses(names)
         self.lines = []
+        self.rest = b""  # the beginning of a line
         self.changed = threading.Condition()
         self.process = None
         self.checked = False
@@ -110,7 +112,8 @@ class Daemon:
             limits = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (self.nofile, self.nofile))
         self.process = subprocess.Popen(
             self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            env=self.env, cwd=self.directory, preexec_fn=limits)
+            env=self.env, cwd=self.directory, preexec_fn=limits, bufsize=0)
+        os.set_blocking(self.process.stderr.fileno(), False)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
@@ -120,12 +123,31 @@ class Daemon:
         return self
 
     def _read(self):
-        for raw in self.process.stderr:
+        poll = select.poll()
+        poll.register(self.process.stderr, select.POLLIN)
+        ended = False
+        while not ended:
+            poll.poll()
             with self.changed:
-                self.lines.append(raw.rstrip(b"\n"))
+                ended = self._drain()
                 self.changed.notify_all()
-        with self.changed:
-            self.changed.notify_all()
+
+    def _drain(self):
+        """Takes what has been written by now, so that nothing is missed that came before what a test has seen
+        elsewhere; to be called while holding `changed`. True: that was all."""
+        data = None
+        while self.process:
+            data = self.process.stderr.read(1 << 16)
+            if not data:
+                break
+            *lines, self.rest = (self.rest + data).split(b"\n")
+            self.lines += lines
+        if data is None:
+            return False
+        if self.rest:
+            self.lines.append(self.rest)
+            self.rest = b""
+        return True
 
     @property
     def pid(self):
@@ -185,15 +207,18 @@ class Daemon:
     def mark(self):
         """A place in the log, for `since`."""
         with self.changed:
+            self._drain()
             return len(self.lines)
 
     def log(self):
         with self.changed:
+            self._drain()
             return b"\n".join(self.lines).decode(errors="backslashreplace")
 
     def events(self, since=0, **wanted):
         """Events whose fields equal, or satisfy, the wanted ones."""
         with self.changed:
+            self._drain()
             lines = self.lines[since:]
         found = []
         for raw in lines:

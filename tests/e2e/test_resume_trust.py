@@ -149,6 +149,7 @@ def test_session_is_gone_when_trust_has_changed_and_changed_back(version, pinpro
     daemon = pinproxyd(config(server))
     assert resumed(daemon, 2) == ["no", "yes"]
     daemon.reload(config(server, revoked=server.cert.pin))
+    assert knock(daemon.address(NAME), SECRET) == REFUSED  # its worker has seen the first before the second
     daemon.reload(config(server))
     assert resumed(daemon, 1) == ["no"]
 
