@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "engine/libctx.h"
 #include "engine/tls.h"
 
 /* No anonymous, PSK or SRP suites, none without forward secrecy, 112 bits at least. */
@@ -147,7 +148,7 @@ static bool apply(SSL_CTX *ctx, const struct config_tls_settings *s, struct prob
 
 static SSL_CTX *make(const struct config_tls_settings *s, struct problems *problems)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    SSL_CTX *ctx = SSL_CTX_new_ex(libctx(), NULL, TLS_client_method());
 
     if (!ctx) {
         problems_add(problems, (struct source){.file = "openssl"}, "no TLS context: %s",
