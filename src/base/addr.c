@@ -133,9 +133,21 @@ bool addr_is_loopback(const struct addr *a)
 
 bool addr_equal(const struct addr *a, const struct addr *b)
 {
-    char x[ADDR_TEXT_SIZE], y[ADDR_TEXT_SIZE];
+    const int family = a->len ? a->sa.sa_family : AF_UNSPEC;
 
-    return strcmp(addr_format(a, x), addr_format(b, y)) == 0;
+    if (family != (b->len ? b->sa.sa_family : AF_UNSPEC))
+        return false;
+    switch (family) {
+    case AF_INET:
+        return a->in.sin_port == b->in.sin_port && a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+    case AF_INET6:
+        return a->in6.sin6_port == b->in6.sin6_port && a->in6.sin6_scope_id == b->in6.sin6_scope_id
+               && IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr);
+    case AF_UNIX:
+        return strncmp(a->un.sun_path, b->un.sun_path, sizeof(a->un.sun_path)) == 0;
+    default:
+        return true;
+    }
 }
 
 const char *addr_split(const char *text, char *host, size_t host_size, uint16_t *port)

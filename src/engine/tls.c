@@ -430,3 +430,9 @@ const char *tls_library(void)
 {
     return OpenSSL_version(OPENSSL_VERSION);
 }
+
+bool tls_is_client_hello(const uint8_t *b, size_t n)
+{
+    /* a handshake record of version 3.x, and in it a ClientHello (RFC 8446 sections 5.1, 4) */
+    return n >= 6 && b[0] == 0x16 && b[1] == 0x03 && b[2] <= 0x04 && b[5] == 0x01;
+}

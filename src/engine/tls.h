@@ -96,4 +96,10 @@ bool tls_is_resumed(const struct tls *t);
 /* The library in use, such as "OpenSSL 3.0.15 3 Sep 2024". */
 const char *tls_library(void);
 
+/*
+ * These bytes begin a TLS connection: a client that itself starts TLS would have its ClientHello wrapped
+ * and sent as plaintext, which no server understands.
+ */
+bool tls_is_client_hello(const uint8_t *b, size_t n);
+
 #endif

@@ -1,6 +1,7 @@
 #include "net/dial.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,43 +115,53 @@ static void fail(struct dial *d)
  * On loopback, a connect to a port that nobody listens on can meet itself, when the kernel picks
  * that very port as the source: tcp simultaneous open, RFC 9293 section 3.5.
  */
-static bool is_self_connected(const struct attempt *a)
+static bool is_self_connected(int fd, const struct addr *peer)
 {
     struct addr local = {0};
     socklen_t len = sizeof(local) - offsetof(struct addr, sa);
 
-    if (!addr_is_loopback(&a->peer) || getsockname(a->fd, &local.sa, &len) != 0)
+    if (!addr_is_loopback(peer) || getsockname(fd, &local.sa, &len) != 0)
         return false;
     local.len = len;
-    return addr_equal(&local, &a->peer);
+    return addr_equal(&local, peer);
+}
+
+/*
+ * Looks at a connect that is over, for better or worse, and takes over the descriptor. True: the owner
+ * has it, and d is over.
+ */
+static bool settle(struct dial *d, int fd, const struct addr *peer, int status)
+{
+    struct dial_owner *owner = d->owner;
+    char text[ADDR_TEXT_SIZE];
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    /* libuv says no more than EBADF of a failed connect; the socket knows why */
+    (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    if (error == 0)
+        error = -status;
+    if (error == 0 && is_self_connected(fd, peer))
+        error = ECONNREFUSED;
+    if (error) {
+        close(fd);
+        note_failure(d, REASON_CONNECT, addr_format(peer, text), strerror(error));
+        return false;
+    }
+    end(d); /* d lives on until its handles have closed, after this callback */
+    owner->connected(owner, fd, peer);
+    return true;
 }
 
 static void on_writable(uv_poll_t *poll, int status, int events)
 {
     struct attempt *a = poll->data;
     struct dial *d = a->dial;
-    struct dial_owner *owner = d->owner;
     struct addr peer = a->peer;
-    char text[ADDR_TEXT_SIZE];
-    int error = 0, fd;
-    socklen_t len = sizeof(error);
 
     (void)events;
-    /* libuv says no more than EBADF of a failed connect; the socket knows why */
-    (void)getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &error, &len);
-    if (error == 0)
-        error = -status;
-    if (error == 0 && is_self_connected(a))
-        error = ECONNREFUSED;
-    fd = end_attempt(a);
-    if (error) {
-        close(fd);
-        note_failure(d, REASON_CONNECT, addr_format(&peer, text), strerror(error));
+    if (!settle(d, end_attempt(a), &peer, status))
         advance(d);
-        return;
-    }
-    end(d);
-    owner->connected(owner, fd, &peer);
 }
 
 /* A socket that connects, or -1 with errno. */
@@ -172,20 +183,36 @@ fail:
     return -1;
 }
 
-static bool start_attempt(struct dial *d, const struct addr *peer)
+/* On this machine a connect is over before one could wait for it. */
+static bool is_settled(int fd)
 {
-    struct attempt *a = calloc(1, sizeof(*a));
-    char text[ADDR_TEXT_SIZE];
-    int fd = a ? start_connect(d->section, peer) : -1;
-    int error = fd < 0 ? errno : -uv_poll_init(d->loop, &a->poll, fd);
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
 
+    return poll(&p, 1, 0) == 1;
+}
+
+enum started { STARTED, NOT_STARTED, DIALLED };
+
+/* DIALLED: d is over. */
+static enum started start_attempt(struct dial *d, const struct addr *peer)
+{
+    struct attempt *a = NULL;
+    char text[ADDR_TEXT_SIZE];
+    int fd = start_connect(d->section, peer), error = fd < 0 ? errno : 0;
+
+    if (!error && is_settled(fd))
+        return settle(d, fd, peer, 0) ? DIALLED : NOT_STARTED;
+    if (!error) {
+        a = calloc(1, sizeof(*a));
+        error = a ? -uv_poll_init(d->loop, &a->poll, fd) : ENOMEM;
+    }
     if (error) {
         note_failure(d, sock_error_is_shortage(error) ? REASON_FILES : REASON_CONNECT,
                      addr_format(peer, text), strerror(error));
         if (fd >= 0)
             close(fd);
         free(a);
-        return false;
+        return NOT_STARTED;
     }
     a->dial = d;
     a->fd = fd;
@@ -194,7 +221,7 @@ static bool start_attempt(struct dial *d, const struct addr *peer)
     d->holds++;
     LIST_INSERT_HEAD(&d->attempts, a, link);
     uv_poll_start(&a->poll, UV_WRITABLE, on_writable);
-    return true;
+    return STARTED;
 }
 
 static int family(const struct config_section *s)
@@ -289,9 +316,15 @@ static void advance(struct dial *d)
 {
     while (!d->looking) {
         if (d->next < d->count) {
-            if (!start_attempt(d, &d->addresses[d->next++]))
+            switch (start_attempt(d, &d->addresses[d->next++])) {
+            case NOT_STARTED:
                 continue;
-            uv_timer_start(&d->stagger, on_stagger, STAGGER_MS, 0);
+            case STARTED:
+                uv_timer_start(&d->stagger, on_stagger, STAGGER_MS, 0);
+                break;
+            case DIALLED:
+                break;
+            }
             return;
         }
         if (!next_target(d)) {

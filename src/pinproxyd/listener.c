@@ -12,9 +12,6 @@
 #include "base/mem.h"
 #include "base/sock.h"
 
-/* Clients accepted in a row from one listener before the others get their turn. */
-#define ACCEPTS_A_TURN 64
-
 struct listener {
     uv_poll_t poll;
     unsigned users; /* sets that hold it */
@@ -260,27 +257,18 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     struct listener *l = poll->data;
     struct listener_set *set = l->set;
     struct tunnel_client client = {.is_tcp = l->addr.sa.sa_family != AF_UNIX};
-    int i;
+    struct addr *a = &client.addr;
 
     (void)status;
     (void)events;
-    /* the callback may pause the set, or even replace it */
-    for (i = 0; i < ACCEPTS_A_TURN && uv_is_active((uv_handle_t *)poll); i++) {
-        struct addr *a = &client.addr;
-
-        memset(a, 0, sizeof(*a));
-        a->len = sizeof(*a) - offsetof(struct addr, sa);
-        client.fd = accept4(l->fd, &a->sa, &a->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (client.fd >= 0) {
-            set->events->accepted(l->section, &client, set->owner);
-        } else if (sock_error_is_shortage(errno)) {
-            set->events->shortage(errno, set->owner);
-            return;
-        } else if (errno == EAGAIN) {
-            return;
-        }
-        /* anything else was that client's own end (accept(2)) */
-    }
+    a->len = sizeof(*a) - offsetof(struct addr, sa);
+    /* one a turn: the loop comes back at once while there are more, and most of the time there are none */
+    client.fd = accept4(l->fd, &a->sa, &a->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (client.fd >= 0)
+        set->events->accepted(l->section, &client, set->owner);
+    else if (sock_error_is_shortage(errno))
+        set->events->shortage(errno, set->owner);
+    /* anything else was that client's own end (accept(2)) */
 }
 
 static void log_listen(const struct listener *l)

@@ -7,6 +7,14 @@
 #include "base/units.h"
 #include "engine/presented.h"
 
+static void add_client(struct log_line *l, const struct addr *client)
+{
+    char text[ADDR_TEXT_SIZE];
+
+    if (client)
+        log_add(l, "client", addr_format(client, text));
+}
+
 /* Names of the pins that would have been accepted. */
 static void add_expected(struct log_line *l, const struct config_section *s)
 {
@@ -79,7 +87,7 @@ static bool is_about_pins(enum reason reason)
 }
 
 static void add_all(struct log_line *l, const struct upstream *u, enum reason reason,
-                    const char *detail, const char *client)
+                    const char *detail, const struct addr *client)
 {
     const enum reason_kind kind = reason_kind(reason);
     char name[UPSTREAM_NAME_SIZE];
@@ -89,7 +97,7 @@ static void add_all(struct log_line *l, const struct upstream *u, enum reason re
     else if (kind != REASON_KIND_MISMATCH && kind != REASON_KIND_TRUNCATED)
         log_add(l, "reason", reason_name(reason));
     log_add(l, "detail", detail && *detail ? detail : reason_text(reason));
-    log_add(l, "client", client);
+    add_client(l, client);
     log_add(l, "upstream", upstream_name(u, name));
     if (!u->tls || !reason_is_trust(reason))
         return;
@@ -99,7 +107,7 @@ static void add_all(struct log_line *l, const struct upstream *u, enum reason re
 }
 
 void events_failed(const struct upstream *u, enum reason reason, const char *detail,
-                   const char *client)
+                   const struct addr *client)
 {
     struct log_line l;
 
@@ -113,7 +121,7 @@ void events_failed(const struct upstream *u, enum reason reason, const char *det
 }
 
 /* The same event, with enforce=report, of what was let through. */
-static void log_reported(const struct upstream *u, const char *client)
+static void log_reported(const struct upstream *u, const struct addr *client)
 {
     const struct trust_verdict *v = tls_verdict(u->tls);
     struct log_line l;
@@ -136,7 +144,7 @@ static void count_opened(const struct upstream *u)
     stats_opened(u->section->stats, v->pin ? pin_label(v->pin) : "", presented_leaf(v));
 }
 
-void events_opened(const struct upstream *u, const char *client, int64_t ms)
+void events_opened(const struct upstream *u, const struct addr *client, int64_t ms)
 {
     const struct trust_verdict *v = tls_verdict(u->tls);
     char name[UPSTREAM_NAME_SIZE];
@@ -145,7 +153,9 @@ void events_opened(const struct upstream *u, const char *client, int64_t ms)
     log_reported(u, client);
     count_opened(u);
     log_begin(&l, LOG_LEVEL_INFO, "tunnel_open", u->section->config->name);
-    log_add(&l, "client", client);
+    if (!l.wanted)
+        return;
+    add_client(&l, client);
     log_add(&l, "upstream", upstream_name(u, name));
     log_add(&l, "tls", tls_version(u->tls));
     log_add(&l, "cipher", tls_cipher(u->tls));
@@ -155,13 +165,15 @@ void events_opened(const struct upstream *u, const char *client, int64_t ms)
     log_end(&l);
 }
 
-void events_closed(const struct upstream *u, enum reason reason, const char *client, uint64_t sent,
-                   uint64_t received, int64_t ms)
+void events_closed(const struct upstream *u, enum reason reason, const struct addr *client,
+                   uint64_t sent, uint64_t received, int64_t ms)
 {
     struct log_line l;
 
     log_begin(&l, LOG_LEVEL_INFO, "tunnel_close", u->section->config->name);
-    log_add(&l, "client", client);
+    if (!l.wanted)
+        return;
+    add_client(&l, client);
     log_add_number(&l, "sent", (int64_t)sent);
     log_add_number(&l, "received", (int64_t)received);
     log_add_number(&l, "ms", ms);

@@ -11,13 +11,13 @@
  * upstream_error, truncated or limit. Nothing for an ordinary end. client: its address, or NULL.
  */
 void events_failed(const struct upstream *u, enum reason reason, const char *detail,
-                   const char *client);
+                   const struct addr *client);
 
 /* tunnel_open, and before it what enforce = report has let through; counts both. ms: since accept. */
-void events_opened(const struct upstream *u, const char *client, int64_t ms);
+void events_opened(const struct upstream *u, const struct addr *client, int64_t ms);
 
 /* tunnel_close. */
-void events_closed(const struct upstream *u, enum reason reason, const char *client, uint64_t sent,
-                   uint64_t received, int64_t ms);
+void events_closed(const struct upstream *u, enum reason reason, const struct addr *client,
+                   uint64_t sent, uint64_t received, int64_t ms);
 
 #endif

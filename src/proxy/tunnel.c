@@ -76,13 +76,10 @@ static int64_t age(const struct tunnel *t)
 
 static void log_end_of(struct tunnel *t, const char *detail)
 {
-    char client[ADDR_TEXT_SIZE];
-
-    addr_format(&t->client_addr, client);
-    events_failed(&t->upstream, t->reason, detail, client);
+    events_failed(&t->upstream, t->reason, detail, &t->client_addr);
     /* a refusal has said all; whatever else ends leaves its line here */
     if (t->opened || reason_kind(t->reason) == REASON_KIND_END)
-        events_closed(&t->upstream, t->reason, client, t->sent, t->received, age(t));
+        events_closed(&t->upstream, t->reason, &t->client_addr, t->sent, t->received, age(t));
 }
 
 static void close_all(struct tunnel *t, bool reset_client, bool reset_upstream)
@@ -140,7 +137,8 @@ static void end_in_order(struct tunnel *t, enum reason reason)
         tls_finish(t->upstream.tls);
         upstream_flush(&t->upstream);
     }
-    endpoint_finish(&t->client);
+    if (!t->client.ended)
+        endpoint_finish(&t->client); /* close(2) does it otherwise */
     close_all(t, false, false);
 }
 
@@ -262,17 +260,9 @@ static bool relay_to_client(struct tunnel *t)
         return false;
     }
     t->server_finished = true;
-    endpoint_finish(&t->client);
+    if (!t->client.ended)
+        endpoint_finish(&t->client);
     return true;
-}
-
-/*
- * A client that itself starts TLS would have its ClientHello wrapped and sent as plaintext, which
- * no server understands: handshake record, version 3.x, a ClientHello (RFC 8446 sections 5.1, 4.1).
- */
-static bool is_client_hello(const uint8_t *b, size_t n)
-{
-    return n >= 6 && b[0] == 0x16 && b[1] == 0x03 && b[2] <= 0x04 && b[5] == 0x01;
 }
 
 /* Plaintext to records to the server. False: the tunnel has ended. */
@@ -283,7 +273,7 @@ static bool relay_to_server(struct tunnel *t)
     const char *detail;
 
     if (t->client_bytes && !u->wire.write_error) {
-        if (t->sent == 0 && is_client_hello(t->client_bytes, t->client_count)) {
+        if (t->sent == 0 && tls_is_client_hello(t->client_bytes, t->client_count)) {
             end_with_resets(t, REASON_TLS_FROM_CLIENT, "");
             return false;
         }
@@ -346,6 +336,8 @@ static void relay(struct tunnel *t)
         end_in_order(t, REASON_OK);
         return;
     }
+    if (t->server_finished)
+        endpoint_finish(&t->client);
     want(t);
     if (is_half_closed(t) && !was_half_closed) {
         t->last_byte = uv_now(&t->reactor->loop); /* the other side has all of its time */
@@ -357,7 +349,7 @@ static void relay(struct tunnel *t)
 static void enter_relay(struct tunnel *t)
 {
     const struct upstream *u = &t->upstream;
-    char detail[TRUST_DETAIL_SIZE], client[ADDR_TEXT_SIZE];
+    char detail[TRUST_DETAIL_SIZE];
     enum reason reason = REASON_OK;
 
     if (t->events->opening)
@@ -371,7 +363,7 @@ static void enter_relay(struct tunnel *t)
     t->state = STATE_RELAY;
     t->opened = true;
     t->last_byte = uv_now(&t->reactor->loop);
-    events_opened(u, addr_format(&t->client_addr, client), age(t));
+    events_opened(u, &t->client_addr, age(t));
     arm_timer(t);
 }
 

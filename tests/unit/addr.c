@@ -217,7 +217,22 @@ static void equal_means_address_and_port(void **state)
     assert_false(addr_equal(&a, &b));
     assert_true(addr_from_ip(&b, "::ffff:127.0.0.1", 1));
     assert_false(addr_equal(&a, &b));
+    assert_true(addr_from_ip(&a, "127.0.0.2", 1));
+    assert_true(addr_from_ip(&b, "127.0.0.1", 1));
+    assert_false(addr_equal(&a, &b));
+    assert_true(addr_from_ip(&a, "fe80::1", 1) && addr_from_ip(&b, "fe80::1", 1));
+    assert_true(addr_equal(&a, &b));
+    b.in6.sin6_scope_id = 2;
+    assert_false(addr_equal(&a, &b));
+    assert_true(addr_from_ip(&b, "fe80::1", 2));
+    assert_false(addr_equal(&a, &b));
+    assert_true(addr_from_ip(&b, "fe80::2", 1));
+    assert_false(addr_equal(&a, &b));
     assert_true(addr_from_unix(&a, "/a") && addr_from_unix(&b, "/b"));
+    assert_false(addr_equal(&a, &b));
+    assert_true(addr_from_unix(&b, "/a"));
+    assert_true(addr_equal(&a, &b));
+    memset(&b, 0, sizeof(b));
     assert_false(addr_equal(&a, &b));
 }
 
