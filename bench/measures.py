@@ -9,13 +9,14 @@ import time
 import peers
 import process
 
-MEGABYTES = 500  # that a transfer moves, after a tenth of it to warm up
-VISITS = 1500
-PINGS = 20_000
-REQUESTS = 60_000
+# As short as can be told apart, for the machine's speed to drift little within a round.
+MEGABYTES = 100  # that a transfer moves, after a tenth of it to warm up
+VISITS = 300
+PINGS = 4000
+REQUESTS = 12_000
 REQUEST_SIZE = 100
 KEPT_ALIVE = 64
-VISITS_FORKING = 150
+VISITS_FORKING = 60
 LEVELS = 1, 10, 100, 1000, 9000  # tunnels
 LEVELS_FORKING = 1, 10, 100, 1000  # of processes more would say nothing
 FILLED = 1000, 9000  # ... through each of which a megabyte goes
@@ -97,7 +98,7 @@ def connections(bench, proxy, workers=1):
         if resume and not proxy.resumes():
             continue
         with bench.serve(proxy, workers=workers, resume=resume) as (running, client):
-            client.visit(visits // 15)
+            client.visit(visits // 10)
             before = bench.upstream.handshakes()
             cpu, seconds = cpu_of(running, lambda: client.visit(visits))
             after = bench.upstream.handshakes()
@@ -114,8 +115,8 @@ def latency(bench, proxy):
     values = {}
     with bench.serve(proxy) as (running, client):
         client.open(KEPT_ALIVE)
-        client.ask("pingpong 2000")
-        client.ask(f"direct {bench.upstream.port} 2000")
+        client.ask(f"pingpong {PINGS // 10}")
+        client.ask(f"direct {bench.upstream.port} {PINGS // 10}")
         p50, p99, _ = client.ask(f"pingpong {PINGS}")
         direct50, direct99, _ = client.ask(f"direct {bench.upstream.port} {PINGS}")
         values["added p50, us"] = p50 - direct50

@@ -11,14 +11,22 @@ def best_of(measure, values):
     return max(values) if more_is_better(measure) else min(values)
 
 
+def best_rival(measure, values, rivals):
+    """The one with the best median; None when none has any."""
+    medians = {r: median(values[r]) for r in rivals if known(values.get(r, []))}
+    if not medians:
+        return None
+    best = best_of(measure, medians.values())
+    return next(r for r, value in medians.items() if value == best)
+
+
 def ratios(measure, values, proxy, rivals):
     """Each round's value over that of the best rival in the same round."""
-    found = []
-    for number, value in enumerate(values[proxy]):
-        others = [values[r][number] for r in rivals if r in values and values[r][number] is not None]
-        if value is not None and others and best_of(measure, others) > 0:
-            found.append(value / best_of(measure, others))
-    return found
+    best = best_rival(measure, values, rivals)
+    if best is None:
+        return []
+    return [value / other for value, other in zip(values[proxy], values[best])
+            if value is not None and other is not None and other > 0]
 
 
 def digits(value):
@@ -39,7 +47,10 @@ def spread(values):
         return "failed" if values else ""
     found = known(values)
     text = digits(statistics.median(found))
-    return text if len(found) == 1 else f"{text} ({digits(min(found))}-{digits(max(found))})"
+    if len(found) == 1:
+        return text
+    low, _, high = statistics.quantiles(found, n=4, method="inclusive")
+    return f"{text} ({digits(low)}-{digits(high)})"
 
 
 def ratio_text(measure, values, proxy, rivals):
@@ -70,12 +81,10 @@ def gist(results, ours, shipped, tuned):
     """A row for each measure: ours, the best rival by its median, and ratios of the same round."""
     rows = []
     for measure, values in results.items():
-        medians = {r: median(values[r]) for r in shipped if median(values.get(r, [])) is not None}
-        if ours not in values or median(values[ours]) is None or not medians:
+        best = best_rival(measure, values, shipped)
+        if not known(values.get(ours, [])) or best is None:
             continue
-        best = best_of(measure, medians.values())
-        name = next(r for r, value in medians.items() if value == best)
-        rows.append([measure, spread(values[ours]), f"{name} {digits(best)}",
+        rows.append([measure, spread(values[ours]), f"{best} {digits(median(values[best]))}",
                      ratio_text(measure, values, ours, shipped),
                      ratio_text(measure, values, ours, tuned)])
     return lines(["measure", ours, "best rival as shipped", "ratio", "ratio to the best tuned"],
