@@ -13,7 +13,8 @@ struct ossl_lib_ctx_st; /* OpenSSL's OSSL_LIB_CTX */
 /*
  * The process's one, made when it is first asked for. NULL, which is OpenSSL's own default context: where
  * there is nothing to gain, where the administrator has OpenSSL use other providers (openssl.cnf(5)),
- * which may do as they please, or where it cannot be made.
+ * which may do as they please, or where it cannot be made. What openssl.cnf says of random numbers holds
+ * for the default context alone: here they are OpenSSL's own default, seeded by the system.
  */
 struct ossl_lib_ctx_st *libctx(void);
 
