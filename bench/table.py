@@ -89,3 +89,15 @@ def gist(results, ours, shipped, tuned):
                      ratio_text(measure, values, ours, tuned)])
     return lines(["measure", ours, "best rival as shipped", "ratio", "ratio to the best tuned"],
                  rows)
+
+
+def over_floor(results, ours, relay, ciphers):
+    """CPU time per GB over that of the cipher and of the relay in the same round."""
+    rows = []
+    for measure, values in results.items():
+        if not measure.endswith("CPU s/GB"):
+            continue
+        found = [value / (cipher + bare) for value, cipher, bare
+                 in zip(values.get(ours, []), ciphers, values.get(relay, [])) if value and bare]
+        rows.append([measure, spread(found)])
+    return lines(["measure", f"{ours} over the floor: cipher and relay"], rows)
