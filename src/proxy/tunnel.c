@@ -137,8 +137,7 @@ static void end_in_order(struct tunnel *t, enum reason reason)
         tls_finish(t->upstream.tls);
         upstream_flush(&t->upstream);
     }
-    if (!t->client.ended)
-        endpoint_finish(&t->client); /* close(2) does it otherwise */
+    endpoint_finish(&t->client);
     close_all(t, false, false);
 }
 
@@ -260,8 +259,7 @@ static bool relay_to_client(struct tunnel *t)
         return false;
     }
     t->server_finished = true;
-    if (!t->client.ended)
-        endpoint_finish(&t->client);
+    endpoint_finish(&t->client);
     return true;
 }
 
@@ -336,8 +334,6 @@ static void relay(struct tunnel *t)
         end_in_order(t, REASON_OK);
         return;
     }
-    if (t->server_finished)
-        endpoint_finish(&t->client);
     want(t);
     if (is_half_closed(t) && !was_half_closed) {
         t->last_byte = uv_now(&t->reactor->loop); /* the other side has all of its time */

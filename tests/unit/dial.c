@@ -534,6 +534,25 @@ static void a_slow_address_holds_up_the_next(void **state)
     close_both(fds);
 }
 
+/* Its first SYN is dropped; by the time of the second nobody listens any more. */
+static void a_late_refusal_is_waited_out(void **state)
+{
+    struct caller *c;
+    uint16_t port;
+    int silent[2];
+
+    (void)state;
+    make_silent("127.0.0.1", &port, silent);
+    c = caller("127.0.0.1", port);
+    start(c);
+    uv_run(&reactor.loop, UV_RUN_ONCE);
+    uv_run(&reactor.loop, UV_RUN_NOWAIT);
+    assert_int_equal(result.calls, 0);
+    close_both(silent);
+    finish();
+    assert_failed(REASON_CONNECT, "Connection refused");
+}
+
 /* The first is slow, the second is refused, and the name of the third is not found. */
 static void a_slow_address_is_given_up_for_a_failed_one(void **state)
 {
@@ -797,6 +816,7 @@ int main(void)
         TEST(a_local_address_is_not_bound_to),
         TEST(a_dial_that_meets_itself_is_a_connection),
         TEST(a_slow_address_holds_up_the_next),
+        TEST(a_late_refusal_is_waited_out),
         TEST(a_slow_address_is_given_up_for_a_failed_one),
         TEST(too_few_descriptors_are_the_servers_fault),
         TEST(a_cancel_before_the_loop_runs_calls_back),
