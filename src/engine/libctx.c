@@ -53,18 +53,10 @@ static const OSSL_ALGORITHM *query(void *unused, int operation, int *no_cache)
     return OSSL_PROVIDER_query_operation(made.whole, operation, no_cache);
 }
 
-/* A certificate has its key as a SubjectPublicKeyInfo in DER (RFC 5280 4.1), and these can sign. */
+/* A certificate has its key as a SubjectPublicKeyInfo in DER (RFC 5280 4.1). */
 static bool is_of_use(const OSSL_ALGORITHM *decoder)
 {
-    static const char *const keys[] = {"RSA", "RSA-PSS", "EC", "ED25519", "ED448"};
-    size_t i;
-
-    if (!strstr(decoder->property_definition, "input=der,structure=SubjectPublicKeyInfo"))
-        return false;
-    for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-        if (strcmp(decoder->algorithm_names, keys[i]) == 0)
-            return true;
-    return false;
+    return strstr(decoder->property_definition, "input=der,structure=SubjectPublicKeyInfo");
 }
 
 static bool choose_decoders(void)
