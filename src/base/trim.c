@@ -20,16 +20,18 @@ void trim_soon(struct trim *t)
 
 void trim_tick(struct trim *t, uint64_t in_use)
 {
+    bool settled;
+
     if (in_use > t->most)
         t->most = in_use;
     if (t->most - in_use >= LEAST && in_use <= t->most / 2)
         t->due = true;
-    if (t->falling && in_use < t->left)
-        t->due = true;
-    t->falling = t->due;
-    if (!t->due)
+    settled = t->again && in_use >= t->last;
+    t->last = in_use;
+    if (!t->due && !settled)
         return;
+    t->again = t->due;
     t->due = false;
-    t->most = t->left = in_use;
+    t->most = in_use;
     (void)malloc_trim(0);
 }

@@ -10,9 +10,9 @@
 
 struct trim {
     uint64_t most; /* bytes in use at once since the last time */
-    uint64_t left; /* bytes in use the last time */
+    uint64_t last; /* at the last tick */
     bool due;      /* something else has been given up */
-    bool falling;  /* given back at the last tick: there may be more to come */
+    bool again;    /* something has been given back, and there may be more to come */
 };
 
 /*
@@ -27,7 +27,7 @@ void trim_soon(struct trim *t);
 
 /*
  * Once a second, with about how many bytes the tunnels use: gives back when they have come to use much
- * less, and for as long as it goes on becoming less (malloc_trim(3)).
+ * less, and once more when it does not go on becoming less (malloc_trim(3)).
  */
 void trim_tick(struct trim *t, uint64_t in_use);
 
