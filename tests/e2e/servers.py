@@ -1,9 +1,13 @@
 """Upstream servers in Python, each with one way to behave."""
 
+import contextlib
+import os
+import random
 import socket
 import ssl
 import threading
 import time
+from pathlib import Path
 
 from tls import KEPT, TlsConn, Truncated, reset
 from waiting import DEADLINE, wait_until
@@ -322,10 +326,25 @@ class FullBacklog:
             sock.close()
 
 
+def _spare_ports():
+    """Ports that neither the kernel nor another process of these tests gives away in the meantime (ip(7),
+    ip_local_port_range): whoever binds one later, or counts on nobody's listening there, has it for itself."""
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    ports = [port for port in range(10_000, 60_000) if not low <= port <= high] or list(range(10_000, 60_000))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    ports = ports[worker::int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+    random.SystemRandom().shuffle(ports)
+    return ports
+
+
+SPARE_PORTS = _spare_ports()
+
+
 def closed_port(host="127.0.0.1"):
-    """A port that nobody listens on."""
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    sock.bind((host, 0))
-    port = sock.getsockname()[1]
-    sock.close()
-    return port
+    """A port that nobody listens on; each is given away once."""
+    while True:
+        port = SPARE_PORTS.pop()
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock, \
+                contextlib.suppress(OSError):
+            sock.bind((host, port))
+            return port
