@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -42,7 +43,11 @@ static const struct option words[] = {
  */
 struct stdio {
     struct reactor reactor;
-    int ours; /* our end of the pair */
+    uv_async_t failed;      /* one of the two could not be read or written */
+    struct tunnel *tunnel;  /* NULL: it has ended */
+    int ours;               /* our end of the pair */
+    atomic_int input_error; /* errno values; 0: none */
+    atomic_int output_error;
     enum reason reason;
 };
 
@@ -61,39 +66,64 @@ static bool write_all(int fd, const char *bytes, size_t n)
     return true;
 }
 
-/* Copies until the end of one or the other. False when the output cannot take it. */
-static bool pump(int from, int to)
+enum pump_result { PUMP_EOF, PUMP_READ_FAILED, PUMP_WRITE_FAILED };
+
+/* Copies until the end of the one or a failure of either, which is left in errno. */
+static enum pump_result pump(int from, int to)
 {
-    char *bytes = xmalloc(TLS_TURN_SIZE);
-    bool ok = true;
+    char bytes[TLS_TURN_SIZE]; /* on the stack: the thread may be cancelled */
     ssize_t n;
 
-    do {
-        n = read(from, bytes, TLS_TURN_SIZE);
-        if (n > 0)
-            ok = write_all(to, bytes, (size_t)n);
-    } while (ok && (n > 0 || (n < 0 && errno == EINTR)));
-    free(bytes);
-    return ok;
+    for (;;) {
+        n = read(from, bytes, sizeof(bytes));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return PUMP_READ_FAILED;
+        if (n == 0)
+            return PUMP_EOF;
+        if (!write_all(to, bytes, (size_t)n))
+            return PUMP_WRITE_FAILED;
+    }
 }
 
 static void *pump_input(void *arg)
 {
-    const struct stdio *s = arg;
+    struct stdio *s = arg;
 
-    pump(STDIN_FILENO, s->ours);
-    shutdown(s->ours, SHUT_WR);
+    if (pump(STDIN_FILENO, s->ours) == PUMP_READ_FAILED) {
+        /* half of the input must not look like all of it */
+        atomic_store(&s->input_error, errno);
+        (void)uv_async_send(&s->failed);
+    } else {
+        shutdown(s->ours, SHUT_WR);
+    }
     return NULL;
 }
 
 static void *pump_output(void *arg)
 {
-    const struct stdio *s = arg;
+    struct stdio *s = arg;
 
-    /* nobody reads any more: so the tunnel may end */
-    if (!pump(s->ours, STDOUT_FILENO))
-        shutdown(s->ours, SHUT_RDWR);
+    if (pump(s->ours, STDOUT_FILENO) == PUMP_WRITE_FAILED) {
+        atomic_store(&s->output_error, errno);
+        (void)uv_async_send(&s->failed);
+    }
     return NULL;
+}
+
+/* Resets the connection: the server must not take what it got, or sent, for the whole. */
+static void on_failed(uv_async_t *failed)
+{
+    struct stdio *s = failed->data;
+
+    if (s->tunnel)
+        tunnel_kill(s->tunnel, REASON_CLIENT_RESET);
+}
+
+static bool stdio_failed(struct stdio *s)
+{
+    return atomic_load(&s->input_error) || atomic_load(&s->output_error);
 }
 
 /* What report mode lets through is told, as the daemon logs it. */
@@ -125,7 +155,7 @@ static void on_ended(struct tunnel *t, enum reason reason, const char *detail, v
     char name[UPSTREAM_NAME_SIZE], *pki = NULL;
 
     s->reason = reason;
-    if (reason == REASON_OK)
+    if (reason == REASON_OK || (reason == REASON_CLIENT_RESET && stdio_failed(s)))
         return;
     if (v && presented_length(v) > 0) {
         have_presented = presented_describe(v, 0, &presented);
@@ -143,11 +173,34 @@ static void on_freed(struct tunnel *t, void *owner)
     struct stdio *s = owner;
 
     (void)t;
+    s->tunnel = NULL;
     reactor_close(&s->reactor);
 }
 
 static const struct tunnel_events events = {
     .opening = on_opening, .ended = on_ended, .freed = on_freed};
+
+static void report_stdio(const char *name, int error)
+{
+    if (error)
+        fprintf(stderr, "pinproxy connect: %s: %s\n", name, strerror(error));
+}
+
+/* Waits for the threads, and for the loop's last handle. Returns the exit status. */
+static int finish_relay(struct stdio *s, pthread_t input, pthread_t output)
+{
+    /* the output ends with the tunnel; the input may wait for a person for ever */
+    pthread_join(output, NULL);
+    (void)pthread_cancel(input);
+    pthread_join(input, NULL);
+    close(s->ours);
+    uv_close((uv_handle_t *)&s->failed, NULL);
+    uv_run(&s->reactor.loop, UV_RUN_DEFAULT);
+    reactor_free(&s->reactor);
+    report_stdio("standard input", atomic_load(&s->input_error));
+    report_stdio("standard output", atomic_load(&s->output_error));
+    return s->reason == REASON_OK && stdio_failed(s) ? EXITCODE_FAILURE : report_status(s->reason);
+}
 
 static int relay(struct snapshot *snapshot, const struct section *section)
 {
@@ -157,14 +210,18 @@ static int relay(struct snapshot *snapshot, const struct section *section)
     int pair[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0
-        || reactor_init(&s.reactor) != 0) {
+        || reactor_init(&s.reactor) != 0
+        || uv_async_init(&s.reactor.loop, &s.failed, on_failed) != 0) {
         fprintf(stderr, "pinproxy connect: %s\n", strerror(errno));
         return EXITCODE_FAILURE;
     }
+    s.failed.data = &s;
+    uv_unref((uv_handle_t *)&s.failed); /* the tunnel alone keeps the loop running */
     s.ours = pair[0];
     client.fd = pair[1];
     stats_add(&section->stats->open, 1);
-    if (!tunnel_start(&s.reactor, snapshot_hold(snapshot), section, &client, &events, &s))
+    s.tunnel = tunnel_start(&s.reactor, snapshot_hold(snapshot), section, &client, &events, &s);
+    if (!s.tunnel)
         reactor_close(&s.reactor);
     if (pthread_create(&output, NULL, pump_output, &s) != 0
         || pthread_create(&input, NULL, pump_input, &s) != 0) {
@@ -172,11 +229,7 @@ static int relay(struct snapshot *snapshot, const struct section *section)
         exit(EXITCODE_FAILURE);
     }
     uv_run(&s.reactor.loop, UV_RUN_DEFAULT);
-    /* the output ends with the tunnel; the input may wait for a person, and ends with the process */
-    pthread_join(output, NULL);
-    pthread_detach(input);
-    reactor_free(&s.reactor);
-    return report_status(s.reason);
+    return finish_relay(&s, input, output);
 }
 
 static int connect_section(const char *path, const char *name)

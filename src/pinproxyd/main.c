@@ -1,7 +1,9 @@
 /* pinproxyd(8): reads the command line, loads the configuration, runs the daemon. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <uv.h>
 
 #include "base/exitcode.h"
@@ -48,15 +50,24 @@ static struct snapshot *load(const char *path)
     return snapshot;
 }
 
-int main(int argc, char **argv)
+static int test_config(const char *path)
+{
+    struct snapshot *snapshot = load(path);
+
+    if (!snapshot)
+        return EXITCODE_CONFIG;
+    printf("%s: ok, %zu section%s\n", path, snapshot->count, snapshot->count == 1 ? "" : "s");
+    snapshot_release(snapshot);
+    return EXITCODE_OK;
+}
+
+static int run(int argc, char **argv)
 {
     const char *path = DEFAULT_CONFIG;
     bool only_test = false;
     struct snapshot *snapshot;
     int c;
 
-    trim_prepare();
-    (void)blocks_install();
     while ((c = getopt_long(argc, argv, "c:tVh", words, NULL)) != -1) {
         switch (c) {
         case 'c':
@@ -87,12 +98,22 @@ int main(int argc, char **argv)
                 argv[optind]);
         return EXITCODE_USAGE;
     }
+    if (only_test)
+        return test_config(path);
     snapshot = load(path);
-    if (!snapshot)
-        return EXITCODE_CONFIG;
-    if (!only_test)
-        return daemon_run(path, snapshot);
-    printf("%s: ok, %zu section%s\n", path, snapshot->count, snapshot->count == 1 ? "" : "s");
-    snapshot_release(snapshot);
-    return EXITCODE_OK;
+    return snapshot ? daemon_run(path, snapshot) : EXITCODE_CONFIG;
+}
+
+int main(int argc, char **argv)
+{
+    int status;
+
+    trim_prepare();
+    (void)blocks_install();
+    status = run(argc, argv);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    /* half a report must not pass for a whole one */
+    fprintf(stderr, "pinproxyd: standard output: %s\n", strerror(errno));
+    return EXITCODE_FAILURE;
 }

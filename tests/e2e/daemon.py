@@ -263,20 +263,21 @@ def _matches(value, wanted):
     return value is not None and str(value) == str(wanted)
 
 
-def run_pinproxyd(*arguments, cwd=None, env=None, prefix=()):
+def run_pinproxyd(*arguments, cwd=None, env=None, prefix=(), stdout=subprocess.PIPE):
     """Runs the daemon to its end (`-t`, `-V`, a broken configuration)."""
-    return _run([*prefix, *WRAPPER, PINPROXYD, *map(str, arguments)], cwd=cwd, env=env)
+    return _run([*prefix, *WRAPPER, PINPROXYD, *map(str, arguments)], cwd=cwd, env=env, stdout=stdout)
 
 
 def run_pinproxy(*arguments, cwd=None, env=None, input=None):
     return _run([PINPROXY, *map(str, arguments)], cwd=cwd, env=env, input=input)
 
 
-def _run(command, cwd=None, env=None, input=None):
+def _run(command, cwd=None, env=None, input=None, stdout=subprocess.PIPE):
     """Output as text; bytes that are not UTF-8 come as backslash escapes."""
     source = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
-    done = subprocess.run(command, capture_output=True, cwd=cwd, env=environment(env), timeout=DEADLINE, **source)
-    done.out = done.stdout.decode(errors="backslashreplace")
+    done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, cwd=cwd, env=environment(env),
+                          timeout=DEADLINE, **source)
+    done.out = (done.stdout or b"").decode(errors="backslashreplace")
     done.err = done.stderr.decode(errors="backslashreplace")
     assert not complaints(done.err), done.err
     assert done.returncode >= 0, f"{command} died of signal {-done.returncode}\n{done.err}"

@@ -131,6 +131,65 @@ def test_reader_that_goes_away(tls_server):
         process.stderr.close()
 
 
+@pytest.mark.parametrize("size", [10, 3_000_000])
+def test_output_that_cannot_be_written_fails(size, tls_server):
+    """Lost output is a failure with the reason, even if the server has sent all of it."""
+    server = tls_server(servers.send_then_listen(os.urandom(size)))
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([PINPROXY, "connect", server.address, "--pin", server.cert.pin], stdout=full,
+                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment(), timeout=DEADLINE)
+    assert done.returncode == NETWORK
+    assert b"standard output: No space left on device" in done.stderr
+
+
+def test_output_that_fails_resets_the_server(tls_server):
+    server = tls_server()
+    with open("/dev/full", "wb") as full:
+        process = subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin], stdout=full,
+                                   stdin=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, env=environment())
+        process.stdin.write(b"hello")  # standard input stays open
+        try:
+            assert process.wait(DEADLINE) == NETWORK
+        finally:
+            process.kill()
+            process.wait()
+            process.stdin.close()
+            process.stderr.close()
+    assert server.wait_done()[0].end == "reset"
+
+
+def test_input_that_cannot_be_read_fails(tls_server, tmp_path):
+    directory = os.open(tmp_path, os.O_RDONLY)
+    try:
+        done = subprocess.run([PINPROXY, "connect", tls_server().address, "--pin", certs.self_signed(tmp_path).pin],
+                              stdin=directory, capture_output=True, env=environment(), timeout=DEADLINE)
+    finally:
+        os.close(directory)
+    assert done.returncode == NETWORK
+    assert b"standard input: Is a directory" in done.stderr
+
+
+def test_input_that_breaks_off_resets_the_server(tls_server):
+    """A read error must not look like the end of the input: to the server it is no close_notify."""
+    server = tls_server()
+    terminal, stdin = os.openpty()
+    process = subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin], stdin=stdin,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), bufsize=0)
+    os.close(stdin)
+    try:
+        os.write(terminal, b"hello\n")
+        assert process.stdout.readline() == b"hello\n"
+        os.close(terminal)
+        assert process.wait(DEADLINE) == NETWORK
+        assert b"standard input: Input/output error" in process.stderr.read()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+    assert server.wait_done()[0].end == "reset"
+
+
 def test_interactive(tls_server):
     """Each line goes out when it is written, not at the end."""
     server = tls_server()

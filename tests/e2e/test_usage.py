@@ -2,6 +2,7 @@
 
 import pytest
 
+from config import ini
 from daemon import run_pinproxy, run_pinproxyd
 
 
@@ -59,3 +60,13 @@ def test_commands_of_later_versions(command):
     run = run_pinproxy(command)
     assert run.returncode == 2
     assert command in run.err
+
+
+@pytest.mark.parametrize("options", [["-V"], ["-h"], ["--help-config"], ["-t"]])
+def test_output_of_the_daemon_that_cannot_be_written_fails(options, tmp_path):
+    path = tmp_path / "pinproxyd.conf"
+    path.write_text(ini({"a.test": {"listen": "127.0.0.1:0", "verify": "pki"}}))
+    with open("/dev/full", "wb") as full:
+        run = run_pinproxyd("-c", path, *options, stdout=full)
+    assert run.returncode == 1
+    assert "standard output: No space left on device" in run.err
