@@ -21,6 +21,7 @@
 #include "pinproxyd/limits.h"
 #include "pinproxyd/listener.h"
 #include "pinproxyd/privileges.h"
+#include "pinproxyd/reload.h"
 #include "pinproxyd/status.h"
 #include "pinproxyd/warnings.h"
 #include "proxy/pool.h"
@@ -190,23 +191,18 @@ static void describe(const struct daemon *d, char *out, size_t size)
 /* Everything that can fail comes first; then the swap, which cannot. */
 static void reload(struct daemon *d)
 {
-    struct problems problems = {0};
-    struct listener_set *listeners = NULL;
-    struct snapshot *next, *before = d->snapshot;
+    struct snapshot *before = d->snapshot;
+    struct reload next;
     char status[128];
 
     notify_reloading();
-    next = snapshot_load(d->path, before, &problems);
-    if (next)
-        listeners = listener_set_prepare(next, d->listeners, &problems);
-    if (listeners)
-        snapshot_make_state(next, &problems);
-    if (listeners && problems.count == 0) {
-        warnings_restart(&before->config->global, &next->config->global);
-        d->snapshot = next;
-        apply_log_settings(&next->config->global);
-        listener_set_commit(listeners, d->listeners, next, &d->reactor.loop, &listener_events, d);
-        d->listeners = listeners;
+    if (reload_prepare(&next, d->path, before, d->listeners)) {
+        reload_log_restart(&before->config->global, &next.snapshot->config->global);
+        d->snapshot = next.snapshot;
+        apply_log_settings(&d->snapshot->config->global);
+        listener_set_commit(next.listeners, d->listeners, d->snapshot, &d->reactor.loop,
+                            &listener_events, d);
+        d->listeners = next.listeners;
         snapshot_release(before);
         trim_soon(&d->trim);
         set_most(d);
@@ -215,14 +211,9 @@ static void reload(struct daemon *d)
         /* before it is said: whoever reads that a key is revoked may rely on it */
         tell_snapshot(d);
         log_state(d, "reload");
-        announcer_update(d->announcer, next);
+        announcer_update(d->announcer, d->snapshot);
         warn(d);
-    } else {
-        listener_set_free(listeners);
-        warnings_reload_failed(&problems);
-        snapshot_release(next);
     }
-    problems_free(&problems);
     describe(d, status, sizeof(status));
     notify_ready(status);
 }
@@ -282,20 +273,7 @@ static void on_wake(uv_async_t *wake)
 /* The file of learned pins is the truth: what people and other processes do to it counts. */
 static void watch_learned(struct daemon *d)
 {
-    struct learned *learned = d->snapshot->learned;
-    char *why = NULL;
-    struct log_line l;
-
-    if (!learned)
-        return;
-    (void)learned_refresh(learned, &why);
-    if (why) {
-        log_begin(&l, LOG_LEVEL_ERROR, "learned_failed", NULL);
-        log_add(&l, "detail", why);
-        log_end(&l);
-        free(why);
-    }
-    if (learned_generation(learned) == d->learned_generation)
+    if (!reload_learned_changed(d->snapshot->learned, &d->learned_generation))
         return;
     tell_snapshot(d);
     announcer_wake(d->announcer);

@@ -1,0 +1,88 @@
+#include "pinproxyd/reload.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "engine/learned.h"
+
+static void log_problems(const struct problems *problems)
+{
+    struct log_line l;
+    size_t i;
+
+    for (i = 0; i < problems->count; i++) {
+        struct strbuf text = {0};
+
+        log_begin(&l, LOG_LEVEL_ERROR, "reload_failed", NULL);
+        problem_add_text(&problems->items[i], &text);
+        log_add(&l, "detail", strbuf_text(&text));
+        strbuf_free(&text);
+        log_end(&l);
+    }
+}
+
+bool reload_prepare(struct reload *next, const char *path, const struct snapshot *snapshot,
+                    struct listener_set *listeners)
+{
+    struct problems problems = {0};
+    bool ok;
+
+    next->listeners = NULL;
+    next->snapshot = snapshot_load(path, snapshot, &problems);
+    if (next->snapshot)
+        next->listeners = listener_set_prepare(next->snapshot, listeners, &problems);
+    if (next->listeners)
+        snapshot_make_state(next->snapshot, &problems);
+    ok = next->listeners && problems.count == 0;
+    if (!ok) {
+        log_problems(&problems);
+        listener_set_free(next->listeners);
+        snapshot_release(next->snapshot);
+    }
+    problems_free(&problems);
+    return ok;
+}
+
+void reload_log_restart(const struct config_global *before, const struct config_global *after)
+{
+    const struct {
+        const char *option;
+        bool changed;
+    } checks[] = {
+        {"workers", before->workers != after->workers},
+        {"user", strcmp(before->user ? before->user : "", after->user ? after->user : "") != 0},
+        {"group",
+         strcmp(before->group ? before->group : "", after->group ? after->group : "") != 0},
+    };
+    struct log_line l;
+    size_t i;
+
+    for (i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+        if (!checks[i].changed)
+            continue;
+        log_begin(&l, LOG_LEVEL_WARNING, "restart_needed", NULL);
+        log_add(&l, "option", checks[i].option);
+        log_add(&l, "detail", "takes effect when the daemon is started anew");
+        log_end(&l);
+    }
+}
+
+bool reload_learned_changed(struct learned *learned, uint64_t *generation)
+{
+    const uint64_t before = *generation;
+    char *why = NULL;
+    struct log_line l;
+
+    if (!learned)
+        return false;
+    (void)learned_refresh(learned, &why);
+    if (why) {
+        log_begin(&l, LOG_LEVEL_ERROR, "learned_failed", NULL);
+        log_add(&l, "detail", why);
+        log_end(&l);
+        free(why);
+    }
+    *generation = learned_generation(learned);
+    return *generation != before;
+}
