@@ -14,6 +14,7 @@
 #include "engine/issuers.h"
 #include "engine/learned.h"
 #include "engine/ocsp.h"
+#include "engine/tofu.h"
 
 /* One judgement under way. */
 struct trial {
@@ -338,32 +339,11 @@ static bool pins_hold(struct trial *t)
 
 /* Trust on first use. */
 
-/* The key that was kept, of those that are known: what the host announces is not it. */
-static const struct learned_key *first_kept(const struct learned_key *keys, size_t count)
+static bool refuse_changed(struct trial *t, const struct learned_key *kept)
 {
-    size_t i;
+    char *detail = tofu_explain_change(t->section, kept, t->key);
 
-    for (i = 0; i < count; i++)
-        if (keys[i].from == LEARNED_TOFU)
-            return &keys[i];
-    return &keys[0];
-}
-
-static bool refuse_changed(struct trial *t, const struct learned_key *keys, size_t count)
-{
-    const struct learned_key *known = first_kept(keys, count);
-    char was[PIN_TEXT_SIZE], is[PIN_TEXT_SIZE], day[UNITS_DATE_SIZE], *detail;
-
-    pin_format_key(known->digest, was);
-    pin_format_key(t->key, is);
-    units_format_date(known->first_seen, day);
-    if (asprintf(&detail,
-                 "the server presents %s, the key kept on %s is %s: if you have made sure that the "
-                 "new one is right, 'pinproxy learned accept %s -c %s' accepts it",
-                 is, day, was, t->section->name, t->section->config_path)
-        < 0)
-        return refuse(t, REASON_TOFU_CHANGED, X509_V_ERR_CERT_REJECTED, "");
-    (void)refuse(t, REASON_TOFU_CHANGED, X509_V_ERR_CERT_REJECTED, detail);
+    (void)refuse(t, REASON_TOFU_CHANGED, X509_V_ERR_CERT_REJECTED, detail ? detail : "");
     free(detail);
     return false;
 }
@@ -379,7 +359,7 @@ static bool tofu_holds(struct trial *t)
         return refuse_pins(t, "");
     n = matches ? 0 : policy_learned_keys(t->policy, keys);
     if (n > 0)
-        return refuse_changed(t, keys, n);
+        return refuse_changed(t, tofu_kept_key(keys, n));
     if (!matches && t->section->pins.count > 0)
         return refuse_pins(t, "");
     if (!key_is_strong(t)

@@ -1,0 +1,29 @@
+/*
+ * Trust on first use: the key that a section keeps, and the words for a server that shows another
+ * one. trust.c is where it is decided. See pinproxyd.conf(5), verify.
+ */
+#ifndef ENGINE_TOFU_H
+#define ENGINE_TOFU_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/cert.h"
+#include "config/config.h"
+#include "engine/learned.h"
+
+/*
+ * Returns the key that was kept on first use, or the first of the keys if none of them was. keys are
+ * a section's learned keys; count is at least 1. The result points into keys.
+ */
+const struct learned_key *tofu_kept_key(const struct learned_key *keys, size_t count);
+
+/*
+ * Returns the text for a server that shows another key than the one that the section keeps: both
+ * pins, and the command that accepts the new one. The caller frees it. Returns NULL when memory is
+ * short.
+ */
+char *tofu_explain_change(const struct config_section *section, const struct learned_key *kept,
+                          const uint8_t shown[CERT_DIGEST_SIZE]);
+
+#endif
