@@ -2,8 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *read_all(int fd, size_t most, char **data, size_t *len)
@@ -69,4 +72,69 @@ const char *file_directory(struct arena *a, const char *path)
     if (slash == path)
         return "/";
     return arena_strndup(a, path, (size_t)(slash - path));
+}
+
+bool file_write_all(int fd, const void *bytes, size_t n)
+{
+    const char *at = bytes;
+
+    while (n > 0) {
+        ssize_t done = write(fd, at, n);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return false;
+        at += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
+bool file_give_to_owner(int dir, int fd)
+{
+    struct stat owner, st;
+
+    if (geteuid() != 0)
+        return true;
+    if (fstat(dir, &owner) != 0 || fstat(fd, &st) != 0)
+        return false;
+    if (st.st_uid == owner.st_uid && st.st_gid == owner.st_gid)
+        return true;
+    if (st.st_nlink > 1) {
+        errno = EMLINK;
+        return false;
+    }
+    return fchown(fd, owner.st_uid, owner.st_gid) == 0;
+}
+
+bool file_replace(int dir, const char *name, const void *bytes, size_t n, struct stat *identity)
+{
+    char temporary[NAME_MAX + 1];
+    struct stat st;
+    int fd, error;
+    bool ok;
+
+    if (snprintf(temporary, sizeof(temporary), "%s.new", name) >= (int)sizeof(temporary)) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    if (unlinkat(dir, temporary, 0) != 0 && errno != ENOENT)
+        return false;
+    fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return false;
+    ok = file_give_to_owner(dir, fd) && file_write_all(fd, bytes, n) && fsync(fd) == 0
+         && renameat(dir, temporary, dir, name) == 0
+         && fsync(dir) == 0
+         /* by descriptor: the path may lead to another file by now */
+         && fstat(fd, &st) == 0;
+    error = errno;
+    if (!ok)
+        (void)unlinkat(dir, temporary, 0);
+    close(fd); /* after fsync() it has no error left to report */
+    errno = error;
+    if (ok)
+        *identity = st;
+    return ok;
 }

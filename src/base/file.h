@@ -1,10 +1,13 @@
-/* Small files read whole, and the paths that lead to them. */
+/* Small files read and replaced whole, and the paths that lead to them. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/mem.h"
+
+struct stat;
 
 /*
  * Reads a file ("-": standard input) of at most `most` bytes; anything larger, unreadable or not a
@@ -18,5 +21,23 @@ const char *file_resolve(struct arena *a, const char *dir, const char *path);
 
 /* The directory part of a path, "." when it has none. In the arena. */
 const char *file_directory(struct arena *a, const char *path);
+
+/* Writes all of the bytes to a descriptor. Returns false with errno set; some may be written then. */
+bool file_write_all(int fd, const void *bytes, size_t n);
+
+/*
+ * Gives a file that root has made in a directory to the owner of that directory. Does nothing for
+ * other users. dir and fd are descriptors. Returns false with errno set: EMLINK if the file has
+ * another name too, for it may be root's own, linked there by that owner.
+ */
+bool file_give_to_owner(int dir, int fd);
+
+/*
+ * Replaces a file of a directory: writes a new one beside it (NAME.new, mode 0600), syncs it, renames
+ * it, and syncs the directory. A crash at any moment leaves the old or the new file. Two processes
+ * must not do so at the same time. dir is a descriptor. Returns true and fills in *identity with the
+ * new file's fstat(2), or returns false with errno set.
+ */
+bool file_replace(int dir, const char *name, const void *bytes, size_t n, struct stat *identity);
 
 #endif

@@ -234,24 +234,6 @@ struct learned_key *learned_list(struct learned *l, size_t *count)
 
 /* Changes. */
 
-/* What root makes belongs to whoever the directory belongs to: the service's own user. */
-static bool give_to_owner(int dir, int fd)
-{
-    struct stat owner, st;
-
-    if (geteuid() != 0)
-        return true;
-    if (fstat(dir, &owner) != 0 || fstat(fd, &st) != 0)
-        return false;
-    if (st.st_uid == owner.st_uid && st.st_gid == owner.st_gid)
-        return true;
-    if (st.st_nlink > 1) { /* it may be root's, linked here by that user to be given to him */
-        errno = EMLINK;
-        return false;
-    }
-    return fchown(fd, owner.st_uid, owner.st_gid) == 0;
-}
-
 static bool complain(struct change *c, const char *name)
 {
     c->why = xasprintf("%s%s%s: %s", c->l->dir, *name ? "/" : "", name, strerror(errno));
@@ -264,7 +246,7 @@ static bool take_lock(struct change *c)
     int waited;
 
     c->lock = openat(c->dir, "learned.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (c->lock < 0 || !give_to_owner(c->dir, c->lock))
+    if (c->lock < 0 || !file_give_to_owner(c->dir, c->lock))
         return complain(c, "learned.lock");
     for (waited = 0; flock(c->lock, LOCK_EX | LOCK_NB) != 0; waited += LOCK_POLL_MS) {
         if (errno != EWOULDBLOCK && errno != EINTR)
@@ -291,21 +273,6 @@ static bool begin(struct change *c, struct learned *l)
     return !c->why;
 }
 
-static bool write_all(int fd, const char *bytes, size_t n)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, bytes, n);
-
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return false;
-        bytes += done;
-        n -= (size_t)done;
-    }
-    return true;
-}
-
 /*
  * What is about to be written reads back as what is meant: a name with a blank in it, a line that
  * became too long or a file that became too large would make the store unreadable, and stop the
@@ -330,37 +297,15 @@ static bool check_readable(struct change *c, const struct strbuf *text)
     return !c->why;
 }
 
-/* Whole, to a file beside it, synced, renamed: at any moment the old or the new one is there. */
-static bool replace(struct change *c, const struct strbuf *text)
-{
-    int fd;
-    bool ok;
-
-    if (unlinkat(c->dir, "learned.new", 0) != 0 && errno != ENOENT)
-        return complain(c, "learned.new");
-    fd = openat(c->dir, "learned.new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return complain(c, "learned.new");
-    ok = give_to_owner(c->dir, fd) && write_all(fd, strbuf_text(text), text->len) && fsync(fd) == 0
-         && renameat(c->dir, "learned.new", c->dir, "learned") == 0
-         && fsync(c->dir) == 0
-         /* by descriptor: what stands at the path may be another's by now */
-         && fstat(fd, &c->identity) == 0;
-    if (!ok) {
-        (void)complain(c, "learned.new");
-        (void)unlinkat(c->dir, "learned.new", 0);
-    }
-    close(fd); /* after fsync() it has nothing left to say */
-    return ok;
-}
-
 static bool write_file(struct change *c)
 {
     struct strbuf text = {0};
     bool ok;
 
     learnedfile_print(&c->file, &text);
-    ok = check_readable(c, &text) && replace(c, &text);
+    ok = check_readable(c, &text)
+         && (file_replace(c->dir, "learned", strbuf_text(&text), text.len, &c->identity)
+             || complain(c, "learned.new"));
     strbuf_free(&text);
     return ok;
 }

@@ -17,33 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config/cert.h"
-
-/* Longest section name (inih's) and "HOST:PORT", with their NUL. */
-#define LEARNED_SECTION_SIZE 64
-#define LEARNED_PLACE_SIZE 272
-
-/* Keys that one section may have, of all kinds together. */
-#define LEARNED_KEYS_MOST 32
-
-enum learned_origin { LEARNED_TOFU, LEARNED_PINS_URL };
-
-struct learned_key {
-    char section[LEARNED_SECTION_SIZE];
-    char place[LEARNED_PLACE_SIZE]; /* "host:port", "[::1]:443": whose key it is */
-    uint8_t digest[CERT_DIGEST_SIZE];
-    int64_t first_seen; /* the day, in seconds since the epoch */
-    int64_t until;      /* not accepted from this second on; 0: no end */
-    enum learned_origin from;
-    bool refused; /* not accepted: noted for `pinproxy learned accept` */
-};
-
-enum learned_result {
-    LEARNED_DONE,   /* the file was changed */
-    LEARNED_SAME,   /* there was nothing to change */
-    LEARNED_OTHER,  /* another key stands there already; nothing was changed */
-    LEARNED_FAILED, /* *why says what went wrong, with file and line; the caller frees it */
-};
+#include "engine/learnedkey.h"
 
 struct learned;
 

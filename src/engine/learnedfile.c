@@ -1,176 +1,25 @@
 #include "engine/learnedfile.h"
 
-#include <ctype.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/mem.h"
-#include "base/units.h"
-#include "config/pin.h"
 
 #define LINE_MOST 1024
-#define PIN_PREFIX "sha256//"
-
-static const char *const origins[] = {"tofu", "pins_url"};
-
-/* The fields of one line while they are read. */
-struct reading {
-    char *rest;
-    struct learned_key *key;
-    bool has_from, has_until;
-};
-
-static const char *copy(char *out, size_t size, const char *word, const char *hint)
-{
-    if (!word || strlen(word) >= size)
-        return hint;
-    memcpy(out, word, strlen(word) + 1);
-    return NULL;
-}
-
-static const char *read_place(struct learned_key *k, const char *word)
-{
-    static const char hint[] = "no place of a key: expected host:port behind the section";
-    const char *colon = word ? strrchr(word, ':') : NULL;
-    long port;
-
-    if (!colon || colon == word)
-        return hint;
-    if (units_number(colon + 1, 1, 65535, &port))
-        return "no port: expected host:port with a number from 1 to 65535";
-    return copy(k->place, sizeof(k->place), word, "host:port is too long: 271 bytes fit");
-}
-
-/* The pin's grammar is the configuration's, without all that may stand behind a digest there. */
-static const char *read_pin(struct learned_key *k, const char *word)
-{
-    static const char hint[] =
-        "no key's digest: expected sha256// and the 44 characters of its base64 behind host:port";
-    struct pin_list list = {0};
-    struct arena arena = {0};
-    const char *why = hint;
-
-    if (word && strncmp(word, PIN_PREFIX, strlen(PIN_PREFIX)) == 0
-        && !pin_parse(word, NULL, &arena, &list) && strcmp(list.items[0].text, word) == 0) {
-        memcpy(k->digest, list.items[0].digest, CERT_DIGEST_SIZE);
-        why = NULL;
-    }
-    arena_free(&arena);
-    return why;
-}
-
-/* From 1970 on, for years of fewer digits are not printed as they are read. */
-static bool read_day(const char *word, int64_t least, int64_t *day)
-{
-    int64_t seconds;
-
-    if (!word || units_date(word, &seconds) || seconds < least)
-        return false;
-    *day = seconds;
-    return true;
-}
-
-static const char *read_origin(struct reading *r, const char *word)
-{
-    size_t i;
-
-    for (i = 0; i < sizeof(origins) / sizeof(origins[0]); i++) {
-        if (strcmp(word, origins[i]) != 0)
-            continue;
-        r->key->from = (enum learned_origin)i;
-        return NULL;
-    }
-    return "no known origin: expected from=tofu or from=pins_url";
-}
-
-/* What may stand behind the date, each once, in any order. */
-static const char *read_option(struct reading *r, const char *word)
-{
-    static const char twice[] = "the same word stands twice: take one of the two away";
-
-    if (strncmp(word, "from=", 5) == 0) {
-        if (r->has_from)
-            return twice;
-        r->has_from = true;
-        return read_origin(r, word + 5);
-    }
-    if (strncmp(word, "until=", 6) == 0) {
-        if (r->has_until)
-            return twice;
-        r->has_until = true;
-        return read_day(word + 6, 1, &r->key->until) /* 0 stands for no end */
-                   ? NULL
-                   : "no day: expected until=YYYY-MM-DD, a date that exists, from 1970 on";
-    }
-    if (strcmp(word, "refused") == 0) {
-        if (r->key->refused)
-            return twice;
-        r->key->refused = true;
-        return NULL;
-    }
-    return "an unknown word: expected from=, until=, refused or a comment behind the date";
-}
-
-static const char *read_fields(struct reading *r)
-{
-    struct learned_key *k = r->key;
-    const char *word, *why;
-
-    why = copy(k->section, sizeof(k->section), strtok_r(r->rest, " \t", &r->rest),
-               "the section's name is too long: 63 bytes fit");
-    if (!why)
-        why = read_place(k, strtok_r(NULL, " \t", &r->rest));
-    if (!why)
-        why = read_pin(k, strtok_r(NULL, " \t", &r->rest));
-    if (why)
-        return why;
-    if (!read_day(strtok_r(NULL, " \t", &r->rest), 0, &k->first_seen))
-        return "no day: expected the one on which the key was first seen, YYYY-MM-DD, behind the "
-               "pin";
-    while (!why && (word = strtok_r(NULL, " \t", &r->rest)))
-        why = read_option(r, word);
-    if (!why && k->refused && k->from == LEARNED_PINS_URL)
-        return "a key from pins_url is never refused: take one of the two words away";
-    return why;
-}
-
-/* Where a comment begins: a '#' at the beginning of a word; the end of the text if there is none. */
-static size_t comment_start(const char *text)
-{
-    size_t i;
-
-    for (i = 0; text[i]; i++)
-        if (text[i] == '#' && (i == 0 || isblank((unsigned char)text[i - 1])))
-            break;
-    return i;
-}
 
 static const char *read_line(struct learnedfile_line *line)
 {
-    const size_t end = comment_start(line->text);
-    struct reading r = {0};
-    char *fields;
-    const char *why;
+    struct learned_key key;
+    bool is_key;
+    const char *why = learnedkey_parse(line->text, &key, &is_key);
 
-    if (strspn(line->text, " \t\r") >= end)
-        return NULL; /* nothing but a comment */
-    r.key = line->key = xcalloc(1, sizeof(*line->key));
-    fields = xstrndup(line->text, end);
-    /* a file that went through an editor of another system */
-    if (end == strlen(line->text) && fields[end - 1] == '\r')
-        fields[end - 1] = '\0';
-    r.rest = fields;
-    why = read_fields(&r);
-    free(fields);
-    return why;
-}
-
-static bool same_key(const struct learned_key *a, const struct learned_key *b)
-{
-    return strcasecmp(a->place, b->place) == 0 && a->from == b->from
-           && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0;
+    if (why || !is_key)
+        return why;
+    line->key = xmalloc(sizeof(key));
+    *line->key = key;
+    return NULL;
 }
 
 /* The keys of one section, found by its name: a file may have very many of both. */
@@ -201,7 +50,7 @@ static const char *check_against(void **owners, const struct learned_key *k)
         return "it does not fit into memory";
     o = *found;
     for (i = 0; i < o->count; i++) {
-        if (same_key(o->keys[i], k))
+        if (learnedkey_same(o->keys[i], k))
             return "the same key stands here already: take one of the lines away";
         if (o->keys[i]->refused && k->refused)
             return "the section has another refused key already: take one of the lines away";
@@ -284,13 +133,6 @@ void learnedfile_free(struct learnedfile *f)
     memset(f, 0, sizeof(*f));
 }
 
-static bool is_equal(const struct learned_key *a, const struct learned_key *b)
-{
-    return strcmp(a->section, b->section) == 0 && strcmp(a->place, b->place) == 0
-           && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0 && a->first_seen == b->first_seen
-           && a->until == b->until && a->from == b->from && a->refused == b->refused;
-}
-
 bool learnedfile_same_keys(const struct learnedfile *a, const struct learnedfile *b)
 {
     size_t i = 0, j = 0;
@@ -302,7 +144,7 @@ bool learnedfile_same_keys(const struct learnedfile *a, const struct learnedfile
             j++;
         if (i == a->count || j == b->count)
             return i == a->count && j == b->count;
-        if (!is_equal(a->lines[i].key, b->lines[j].key))
+        if (!learnedkey_equal(a->lines[i].key, b->lines[j].key))
             return false;
     }
 }
@@ -312,17 +154,11 @@ bool learnedfile_same_keys(const struct learnedfile *a, const struct learnedfile
 /* Writes the line anew from its key, when that has been changed; a comment behind it stays. */
 static void update(struct learnedfile_line *line)
 {
-    const struct learned_key *k = line->key;
-    char pin[PIN_KEY_TEXT_SIZE], seen[UNITS_DATE_SIZE], until[UNITS_DATE_SIZE];
-    const char *comment = line->text ? line->text + comment_start(line->text) : "";
-    char *text;
+    const char *comment = line->text ? line->text + learnedkey_comment(line->text) : "";
+    char *key = learnedkey_format(line->key), *text;
 
-    pin_format_key(k->digest, pin);
-    units_format_date(k->first_seen, seen);
-    units_format_date(k->until, until);
-    text = xasprintf("%s %s %s %s from=%s%s%s%s%s%s", k->section, k->place, pin, seen,
-                     origins[k->from], k->until ? " until=" : "", k->until ? until : "",
-                     k->refused ? " refused" : "", *comment ? " " : "", comment);
+    text = xasprintf("%s%s%s", key, *comment ? " " : "", comment);
+    free(key);
     free(line->text);
     line->text = text;
 }
@@ -376,7 +212,7 @@ static bool stands(const struct learnedfile *f, const struct learned_key *key)
     size_t i;
 
     for (i = 0; i < f->count; i++)
-        if (is_of(&f->lines[i], key->section) && same_key(f->lines[i].key, key))
+        if (is_of(&f->lines[i], key->section) && learnedkey_same(f->lines[i].key, key))
             return true;
     return false;
 }
@@ -414,7 +250,7 @@ static const struct learned_key *find(const struct learned_key *key, const struc
     size_t i;
 
     for (i = 0; i < count; i++)
-        if (same_key(key, &keys[i]))
+        if (learnedkey_same(key, &keys[i]))
             return &keys[i];
     return NULL;
 }
@@ -486,7 +322,7 @@ enum learned_result learnedfile_accept(struct learnedfile *f, const char *sectio
     for (i = f->count; i-- > 0;) {
         const struct learned_key *k = f->lines[i].key;
 
-        if (is_of(&f->lines[i], section) && k->from == LEARNED_TOFU && !same_key(k, key)
+        if (is_of(&f->lines[i], section) && k->from == LEARNED_TOFU && !learnedkey_same(k, key)
             && strcasecmp(k->place, key->place) == 0)
             drop(f, i);
     }

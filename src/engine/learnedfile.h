@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #include "base/strbuf.h"
-#include "engine/learned.h"
+#include "engine/learnedkey.h"
 
 /* A file may be so large, in bytes. */
 #define LEARNEDFILE_MOST ((size_t)4 * 1024 * 1024)

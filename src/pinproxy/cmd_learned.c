@@ -35,17 +35,12 @@ static const struct option words[] = {
     {NULL, 0, NULL, 0},
 };
 
-static const char *const origins[] = {"tofu", "pins_url"};
-
 static void print_key(const struct learned_key *k)
 {
-    char pin[PIN_KEY_TEXT_SIZE], since[UNITS_DATE_SIZE], until[UNITS_DATE_SIZE];
+    char *line = learnedkey_format(k);
 
-    pin_format_key(k->digest, pin);
-    units_format_date(k->first_seen, since);
-    units_format_date(k->until, until);
-    printf("%s %s %s %s from=%s%s%s%s\n", k->section, k->place, pin, since, origins[k->from],
-           k->until ? " until=" : "", k->until ? until : "", k->refused ? " refused" : "");
+    puts(line);
+    free(line);
 }
 
 static json_t *key_json(const struct learned_key *k)
@@ -56,7 +51,8 @@ static json_t *key_json(const struct learned_key *k)
     pin_format_key(k->digest, pin);
     units_format_date(k->first_seen, day);
     o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "section", k->section, "place", k->place, "pin",
-                  pin, "first_seen", day, "from", origins[k->from], "refused", k->refused);
+                  pin, "first_seen", day, "from", learnedkey_origin(k->from), "refused",
+                  k->refused);
     if (k->until) {
         units_format_date(k->until, day);
         json_object_set_new(o, "until", json_string(day));

@@ -1,0 +1,196 @@
+#include "engine/learnedkey.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "base/units.h"
+#include "config/pin.h"
+
+#define PIN_PREFIX "sha256//"
+
+static const char *const origins[] = {"tofu", "pins_url"};
+
+const char *learnedkey_origin(enum learned_origin origin)
+{
+    return origins[origin];
+}
+
+/* The fields of one line while they are read. */
+struct reading {
+    char *rest;
+    struct learned_key *key;
+    bool has_from, has_until;
+};
+
+static const char *copy(char *out, size_t size, const char *word, const char *hint)
+{
+    if (!word || strlen(word) >= size)
+        return hint;
+    memcpy(out, word, strlen(word) + 1);
+    return NULL;
+}
+
+static const char *read_place(struct learned_key *k, const char *word)
+{
+    static const char hint[] = "no place of a key: expected host:port behind the section";
+    const char *colon = word ? strrchr(word, ':') : NULL;
+    long port;
+
+    if (!colon || colon == word)
+        return hint;
+    if (units_number(colon + 1, 1, 65535, &port))
+        return "no port: expected host:port with a number from 1 to 65535";
+    return copy(k->place, sizeof(k->place), word, "host:port is too long: 271 bytes fit");
+}
+
+/* The pin's grammar is the configuration's, without all that may stand behind a digest there. */
+static const char *read_pin(struct learned_key *k, const char *word)
+{
+    static const char hint[] =
+        "no key's digest: expected sha256// and the 44 characters of its base64 behind host:port";
+    struct pin_list list = {0};
+    struct arena arena = {0};
+    const char *why = hint;
+
+    if (word && strncmp(word, PIN_PREFIX, strlen(PIN_PREFIX)) == 0
+        && !pin_parse(word, NULL, &arena, &list) && strcmp(list.items[0].text, word) == 0) {
+        memcpy(k->digest, list.items[0].digest, CERT_DIGEST_SIZE);
+        why = NULL;
+    }
+    arena_free(&arena);
+    return why;
+}
+
+/* From 1970 on, for years of fewer digits are not printed as they are read. */
+static bool read_day(const char *word, int64_t least, int64_t *day)
+{
+    int64_t seconds;
+
+    if (!word || units_date(word, &seconds) || seconds < least)
+        return false;
+    *day = seconds;
+    return true;
+}
+
+static const char *read_origin(struct reading *r, const char *word)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(origins) / sizeof(origins[0]); i++) {
+        if (strcmp(word, origins[i]) != 0)
+            continue;
+        r->key->from = (enum learned_origin)i;
+        return NULL;
+    }
+    return "no known origin: expected from=tofu or from=pins_url";
+}
+
+/* What may stand behind the date, each once, in any order. */
+static const char *read_option(struct reading *r, const char *word)
+{
+    static const char twice[] = "the same word stands twice: take one of the two away";
+
+    if (strncmp(word, "from=", 5) == 0) {
+        if (r->has_from)
+            return twice;
+        r->has_from = true;
+        return read_origin(r, word + 5);
+    }
+    if (strncmp(word, "until=", 6) == 0) {
+        if (r->has_until)
+            return twice;
+        r->has_until = true;
+        return read_day(word + 6, 1, &r->key->until) /* 0 stands for no end */
+                   ? NULL
+                   : "no day: expected until=YYYY-MM-DD, a date that exists, from 1970 on";
+    }
+    if (strcmp(word, "refused") == 0) {
+        if (r->key->refused)
+            return twice;
+        r->key->refused = true;
+        return NULL;
+    }
+    return "an unknown word: expected from=, until=, refused or a comment behind the date";
+}
+
+static const char *read_fields(struct reading *r)
+{
+    struct learned_key *k = r->key;
+    const char *word, *why;
+
+    why = copy(k->section, sizeof(k->section), strtok_r(r->rest, " \t", &r->rest),
+               "the section's name is too long: 63 bytes fit");
+    if (!why)
+        why = read_place(k, strtok_r(NULL, " \t", &r->rest));
+    if (!why)
+        why = read_pin(k, strtok_r(NULL, " \t", &r->rest));
+    if (why)
+        return why;
+    if (!read_day(strtok_r(NULL, " \t", &r->rest), 0, &k->first_seen))
+        return "no day: expected the one on which the key was first seen, YYYY-MM-DD, behind the "
+               "pin";
+    while (!why && (word = strtok_r(NULL, " \t", &r->rest)))
+        why = read_option(r, word);
+    if (!why && k->refused && k->from == LEARNED_PINS_URL)
+        return "a key from pins_url is never refused: take one of the two words away";
+    return why;
+}
+
+size_t learnedkey_comment(const char *text)
+{
+    size_t i;
+
+    for (i = 0; text[i]; i++)
+        if (text[i] == '#' && (i == 0 || isblank((unsigned char)text[i - 1])))
+            break;
+    return i;
+}
+
+const char *learnedkey_parse(const char *text, struct learned_key *key, bool *is_key)
+{
+    const size_t end = learnedkey_comment(text);
+    struct reading r = {.key = key};
+    char *fields;
+    const char *why;
+
+    memset(key, 0, sizeof(*key));
+    *is_key = strspn(text, " \t\r") < end;
+    if (!*is_key)
+        return NULL; /* nothing but a comment */
+    fields = xstrndup(text, end);
+    /* a file that went through an editor of another system */
+    if (end == strlen(text) && fields[end - 1] == '\r')
+        fields[end - 1] = '\0';
+    r.rest = fields;
+    why = read_fields(&r);
+    free(fields);
+    return why;
+}
+
+char *learnedkey_format(const struct learned_key *k)
+{
+    char pin[PIN_KEY_TEXT_SIZE], seen[UNITS_DATE_SIZE], until[UNITS_DATE_SIZE];
+
+    pin_format_key(k->digest, pin);
+    units_format_date(k->first_seen, seen);
+    units_format_date(k->until, until);
+    return xasprintf("%s %s %s %s from=%s%s%s%s", k->section, k->place, pin, seen,
+                     learnedkey_origin(k->from), k->until ? " until=" : "", k->until ? until : "",
+                     k->refused ? " refused" : "");
+}
+
+bool learnedkey_same(const struct learned_key *a, const struct learned_key *b)
+{
+    return strcasecmp(a->place, b->place) == 0 && a->from == b->from
+           && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0;
+}
+
+bool learnedkey_equal(const struct learned_key *a, const struct learned_key *b)
+{
+    return strcmp(a->section, b->section) == 0 && strcmp(a->place, b->place) == 0
+           && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0 && a->first_seen == b->first_seen
+           && a->until == b->until && a->from == b->from && a->refused == b->refused;
+}
