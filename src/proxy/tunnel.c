@@ -1,11 +1,11 @@
 #include "proxy/tunnel.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/sock.h"
 #include "net/endpoint.h"
 #include "proxy/events.h"
+#include "proxy/relay.h"
 #include "proxy/upstream.h"
 
 /* How often to see whether a client still waits while its upstream is dialled and judged. */
@@ -15,9 +15,6 @@
 #define FAREWELL_POLL_MS 20
 /* ... and for how long. A reset throws away what the client's kernel has not taken by then. */
 #define FAREWELL_MS 5000
-
-/* Bytes of answers, to a server's key updates, that it may leave unread and still be read. */
-#define ANSWERS_MOST (16 * 1024)
 
 enum state { STATE_UPSTREAM, STATE_RELAY, STATE_FAREWELL, STATE_CLOSING };
 
@@ -33,20 +30,13 @@ struct tunnel {
 
     struct endpoint client;
     struct addr client_addr;
-    const uint8_t *client_bytes; /* what this event has brought; NULL: nothing */
-    size_t client_count;
     struct upstream upstream;
+    struct relay relay;
     uv_timer_t timer;
     int holds; /* the client's handle, the timer, the upstream */
 
-    bool opened;          /* RELAY was reached */
-    bool client_finished; /* its FIN has become close_notify */
-    bool server_finished; /* its close_notify has become FIN */
-    uint64_t sent;
-    uint64_t received;
-    uint64_t received_before_finish; /* when the client had finished */
-    uint64_t started;                /* loop time, as all times here */
-    uint64_t last_byte;
+    bool opened;      /* RELAY was reached */
+    uint64_t started; /* loop time, as all times here */
     uint64_t farewell_until;
 };
 
@@ -79,7 +69,8 @@ static void log_end_of(struct tunnel *t, const char *detail)
     events_failed(&t->upstream, t->reason, detail, &t->client_addr);
     /* a refusal has said all; whatever else ends leaves its line here */
     if (t->opened || reason_kind(t->reason) == REASON_KIND_END)
-        events_closed(&t->upstream, t->reason, &t->client_addr, t->sent, t->received, age(t));
+        events_closed(&t->upstream, t->reason, &t->client_addr, t->relay.sent, t->relay.received,
+                      age(t));
 }
 
 static void close_all(struct tunnel *t, bool reset_client, bool reset_upstream)
@@ -133,7 +124,7 @@ static void start_farewell(struct tunnel *t, enum reason reason, const char *det
 static void end_in_order(struct tunnel *t, enum reason reason)
 {
     note_end(t, reason, "");
-    if (!t->client_finished) {
+    if (!t->relay.client_finished) {
         tls_finish(t->upstream.tls);
         upstream_flush(&t->upstream);
     }
@@ -156,11 +147,6 @@ static void end_refused(struct tunnel *t)
 
 /* Deadlines of RELAY: looked at when the timer fires, not moved with each byte. */
 
-static bool is_half_closed(const struct tunnel *t)
-{
-    return t->client_finished || t->server_finished;
-}
-
 static void arm_timer(struct tunnel *t);
 
 static void on_timer(uv_timer_t *timer)
@@ -178,7 +164,7 @@ static int64_t quiet_limit(const struct tunnel *t, enum reason *reason)
     const struct config_section *s = t->section->config;
 
     *reason = REASON_IDLE;
-    if (!is_half_closed(t) || s->half_close_timeout == 0
+    if (!relay_is_half_closed(&t->relay) || s->half_close_timeout == 0
         || (s->idle_timeout && s->idle_timeout < s->half_close_timeout))
         return s->idle_timeout;
     *reason = REASON_HALF_CLOSE;
@@ -189,7 +175,7 @@ static void end_overdue(struct tunnel *t, enum reason reason)
 {
     /* what still waits for the client would be lost behind a clean end; and where the client has
        finished, a clean end would pass off a server's half answer as a whole one */
-    if (endpoint_is_idle(&t->client) && (t->server_finished || !t->client_finished))
+    if (endpoint_is_idle(&t->client) && (t->relay.server_finished || !t->relay.client_finished))
         end_in_order(t, reason);
     else
         end_with_resets(t, reason, "");
@@ -197,7 +183,7 @@ static void end_overdue(struct tunnel *t, enum reason reason)
 
 static void arm_timer(struct tunnel *t)
 {
-    const int64_t quiet = (int64_t)(uv_now(&t->reactor->loop) - t->last_byte);
+    const int64_t quiet = (int64_t)(uv_now(&t->reactor->loop) - t->relay.last_byte);
     enum reason reason;
     const int64_t limit = quiet_limit(t, &reason);
 
@@ -209,135 +195,26 @@ static void arm_timer(struct tunnel *t)
         uv_timer_start(&t->timer, on_timer, (uint64_t)(limit - quiet), 0);
 }
 
-/* The relay. */
-
-/*
- * Many servers (nginx among them) answer close_notify by closing TCP. The client gets its reset all
- * the same, for it may have waited for more; but nobody need be warned of it.
- */
-static bool is_unanswered(const struct tunnel *t)
-{
-    return t->client_finished && t->received == t->received_before_finish;
-}
-
-/* Records to plaintext to the client. False: the tunnel has ended. */
-static bool relay_to_client(struct tunnel *t)
-{
-    struct upstream *u = &t->upstream;
-    enum tls_result result;
-    enum reason reason;
-    const char *detail;
-    size_t n;
-
-    if (!u->fresh || t->server_finished)
-        return true;
-    u->fresh = false;
-    result = tls_read(u->tls, t->reactor->plaintext, TLS_PLAINTEXT_SIZE, &n);
-    upstream_flush(u);
-    if (n > 0) {
-        t->received += n;
-        stats_add(&t->section->stats->received, n);
-        t->last_byte = uv_now(&t->reactor->loop);
-        endpoint_write(&t->client, t->reactor->plaintext, n);
-    }
-    switch (result) {
-    case TLS_OK:
-    case TLS_MORE:
-        return true;
-    case TLS_TRUNCATED:
-        if (t->section->config->truncation == TRUNCATION_ALLOW && !u->wire.error)
-            break;
-        start_farewell(t, is_unanswered(t) ? REASON_UNANSWERED : REASON_TRUNCATED,
-                       u->wire.error ? "the server reset the connection" : "");
-        return false;
-    case TLS_FINISHED:
-        break;
-    case TLS_FAILED:
-    case TLS_FIRST_USE:
-        reason = tls_failure(u->tls, &detail);
-        start_farewell(t, reason, detail);
-        return false;
-    }
-    t->server_finished = true;
-    endpoint_finish(&t->client);
-    return true;
-}
-
-/* Plaintext to records to the server. False: the tunnel has ended. */
-static bool relay_to_server(struct tunnel *t)
-{
-    struct upstream *u = &t->upstream;
-    enum reason reason;
-    const char *detail;
-
-    if (t->client_bytes && !u->wire.write_error) {
-        if (t->sent == 0 && tls_is_client_hello(t->client_bytes, t->client_count)) {
-            end_with_resets(t, REASON_TLS_FROM_CLIENT, "");
-            return false;
-        }
-        if (tls_write(u->tls, t->client_bytes, t->client_count) != TLS_OK) {
-            reason = tls_failure(u->tls, &detail);
-            end_with_resets(t, reason, detail);
-            return false;
-        }
-        t->sent += t->client_count;
-        stats_add(&t->section->stats->sent, t->client_count);
-        t->last_byte = uv_now(&t->reactor->loop);
-        upstream_flush(u);
-    }
-    t->client_bytes = NULL;
-    if (t->client.ended && !t->client_finished) {
-        t->client_finished = true;
-        t->received_before_finish = t->received;
-        tls_finish(u->tls);
-        upstream_flush(u);
-    }
-    return true;
-}
-
-/* Failures of the streams themselves. False: the tunnel has ended. */
-static bool streams_hold(struct tunnel *t)
-{
-    const struct upstream *u = &t->upstream;
-
-    if (t->client.error || t->client.write_error) {
-        /* no close_notify: to the server this must not look like a complete request */
-        end_with_resets(t, REASON_CLIENT_RESET, "");
-        return false;
-    }
-    /* what the server sent before it went is still read; after its close_notify there is nothing */
-    if (u->wire.write_error && t->server_finished && !t->client_finished) {
-        start_farewell(t, REASON_UPSTREAM_CLOSED, "");
-        return false;
-    }
-    return true;
-}
-
-static void want(struct tunnel *t)
-{
-    const struct upstream *u = &t->upstream;
-
-    endpoint_want_read(&t->client,
-                       endpoint_is_idle(&u->wire) && !t->client_finished && !u->wire.write_error);
-    endpoint_want_read(&t->upstream.wire, endpoint_is_idle(&t->client) && !t->server_finished
-                                              && endpoint_queued(&u->wire) <= ANSWERS_MOST);
-}
-
 static void relay(struct tunnel *t)
 {
-    const bool was_half_closed = is_half_closed(t);
+    const bool was_half_closed = relay_is_half_closed(&t->relay);
+    const char *detail;
+    enum reason reason;
 
-    if (!relay_to_client(t) || !relay_to_server(t) || !streams_hold(t))
+    switch (relay_step(&t->relay, &reason, &detail)) {
+    case RELAY_OPEN:
+        if (relay_is_half_closed(&t->relay) && !was_half_closed)
+            arm_timer(t);
         return;
-    if (t->client_finished && t->server_finished && endpoint_is_idle(&t->client)
-        && (endpoint_is_idle(&t->upstream.wire) || t->upstream.wire.write_error)) {
+    case RELAY_FINISHED:
         end_in_order(t, REASON_OK);
         return;
-    }
-    want(t);
-    if (is_half_closed(t) && !was_half_closed) {
-        t->last_byte = uv_now(&t->reactor->loop); /* the other side has all of its time */
-        arm_timer(t);
+    case RELAY_CUT:
+        start_farewell(t, reason, detail);
+        return;
+    case RELAY_ABORTED:
+        end_with_resets(t, reason, detail);
+        return;
     }
 }
 
@@ -358,7 +235,7 @@ static void enter_relay(struct tunnel *t)
     }
     t->state = STATE_RELAY;
     t->opened = true;
-    t->last_byte = uv_now(&t->reactor->loop);
+    t->relay.last_byte = uv_now(&t->reactor->loop);
     events_opened(u, &t->client_addr, age(t));
     arm_timer(t);
 }
@@ -395,8 +272,8 @@ static void on_client_read(struct endpoint *ep, const uint8_t *bytes, size_t n)
 {
     struct tunnel *t = from_client(ep);
 
-    t->client_bytes = bytes;
-    t->client_count = n;
+    t->relay.client_bytes = bytes;
+    t->relay.client_count = n;
     tunnel_step(t);
 }
 
@@ -455,6 +332,7 @@ struct tunnel *tunnel_start(struct reactor *reactor, struct snapshot *snapshot,
                   reactor->input, TLS_TURN_SIZE);
     upstream_start(&t->upstream, reactor, section, &upstream_events);
     t->upstream.for_client = true;
+    relay_init(&t->relay, &t->client, &t->upstream);
     uv_timer_start(&t->timer, on_waiting, WAITING_POLL_MS, WAITING_POLL_MS);
     t->holds = 3;
     return t;
