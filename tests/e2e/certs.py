@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -93,6 +93,68 @@ class Cert:
         return self._file("csr.der", self._csr().public_bytes(Encoding.DER))
 
 
+def der(tag, content):
+    length = len(content)
+    if length < 128:
+        return bytes([tag, length]) + content
+    size = (length.bit_length() + 7) // 8
+    return bytes([tag, 0x80 | size]) + length.to_bytes(size, "big") + content
+
+
+def der_elements(data):
+    """The elements that stand one behind the other in data: (whole, content) of each."""
+    found = []
+    while data:
+        size = data[1] & 0x7f if data[1] & 0x80 else 0
+        start = 2 + size
+        end = start + (int.from_bytes(data[2:start], "big") if size else data[1])
+        found.append((data[:end], data[start:end]))
+        data = data[end:]
+    return found
+
+
+# AlgorithmIdentifiers (RFC 5758, RFC 4055, RFC 3279).
+EC_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
+EC_SHA1 = bytes.fromhex("300906072a8648ce3d0401")
+RSA_SHA256 = bytes.fromhex("300d06092a864886f70d01010b0500")
+RSA_WEAK = {"sha1": bytes.fromhex("300d06092a864886f70d0101050500"),
+            "md5": bytes.fromhex("300d06092a864886f70d0101040500")}
+
+
+def signed_weakly(whole, key, digest):
+    """A certificate, list or basic OCSP response in DER, signed by key with SHA-256, signed again with SHA-1 or MD5.
+
+    cryptography refuses to sign these with a weak digest from version 43 on.
+    """
+    (tbs, _), _, _, *rest = der_elements(der_elements(whole)[0][1])
+    if isinstance(key, rsa.RSAPrivateKey):
+        was, becomes, scheme = RSA_SHA256, RSA_WEAK[digest.name], (padding.PKCS1v15(), digest)
+    else:
+        was, becomes, scheme = EC_SHA256, EC_SHA1, (ec.ECDSA(digest),)
+    tbs = der(0x30, der_elements(tbs)[0][1].replace(was, becomes))
+    return der(0x30, tbs + becomes + der(0x03, b"\0" + key.sign(tbs, *scheme)) + b"".join(w for w, _ in rest))
+
+
+def is_weak(digest):
+    return digest.name in ("sha1", "md5")
+
+
+def sign(builder, key, digest):
+    """A certificate or list in DER, from a builder of cryptography's."""
+    whole = builder.sign(key, hashes.SHA256() if is_weak(digest) else digest).public_bytes(Encoding.DER)
+    return signed_weakly(whole, key, digest) if is_weak(digest) else whole
+
+
+def sign_certificate(builder, key, digest):
+    return x509.load_der_x509_certificate(sign(builder, key, digest))
+
+
+def pem(label, whole):
+    text = base64.b64encode(whole).decode()
+    lines = [text[i:i + 64] for i in range(0, len(text), 64)]
+    return f"-----BEGIN {label}-----\n" + "\n".join(lines) + f"\n-----END {label}-----\n"
+
+
 def subject_of(common_name):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
@@ -124,7 +186,7 @@ def _build(subject, public_key, issuer, signer, *, names=(), ca=False, start=-1,
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     builder = builder.add_extension(
         x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
-    return builder.sign(signer, digest or hashes.SHA256())
+    return sign_certificate(builder, signer, digest or hashes.SHA256())
 
 
 def self_signed(directory, names=(NAME,), key=None, subject=None, **options):
@@ -152,14 +214,6 @@ class CA:
         return Cert(self.directory, cert, key, chain)
 
 
-def der(tag, content):
-    length = len(content)
-    if length < 128:
-        return bytes([tag, length]) + content
-    size = (length.bit_length() + 7) // 8
-    return bytes([tag, 0x80 | size]) + length.to_bytes(size, "big") + content
-
-
 def with_subject_bytes(directory, common_name):
     """A self-signed certificate whose common name is any bytes, as no honest library would write it.
 
@@ -170,6 +224,5 @@ def with_subject_bytes(directory, common_name):
     cert = self_signed(directory, key=key, subject=subject_of(stand_in.decode())).cert
     tbs = cert.tbs_certificate_bytes.replace(der(0x0c, stand_in), der(0x14, common_name))
     signature = key.sign(tbs, ec.ECDSA(hashes.SHA256()))
-    ecdsa_with_sha256 = bytes.fromhex("300a06082a8648ce3d040302")
-    whole = der(0x30, tbs + ecdsa_with_sha256 + der(0x03, b"\0" + signature))
+    whole = der(0x30, tbs + EC_SHA256 + der(0x03, b"\0" + signature))
     return Cert(directory, x509.load_der_x509_certificate(whole), key)

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from config import ini
+from namespaces import in_mount_namespace
 from waiting import DEADLINE, PATIENCE
 
 SRCDIR = Path(os.environ.get("PINPROXY_SRCDIR", Path(__file__).resolve().parents[2]))
@@ -103,8 +104,7 @@ class Daemon:
         resolv = self.directory / "resolv.conf"
         resolv.write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
         script = 'mount --bind "$0" /etc/hosts && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
-        flags = "-m" if os.geteuid() == 0 else "-rm"
-        return ["unshare", flags, "sh", "-c", script, str(self.hosts), str(resolv)] + command
+        return in_mount_namespace(script, self.hosts, resolv, *command)
 
     def launch(self):
         limits = None

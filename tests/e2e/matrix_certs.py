@@ -5,8 +5,6 @@ matrix. A row's chain may bring other CAs, which then stand in for the good ones
 anchors are written down: `inner` and `root` of what the method returns.
 """
 
-import base64
-
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -53,14 +51,14 @@ def issue(directory, subject, signer, *, key=None, names=(), ca=False, path_leng
     if critical:
         builder = builder.add_extension(
             x509.UnrecognizedExtension(x509.ObjectIdentifier(critical), b"\x05\x00"), critical=True)
-    return certs.Cert(directory, builder.sign(signing_key, digest()), key, [c.cert for c in sent])
+    cert = certs.sign_certificate(builder, signing_key, digest())
+    return certs.Cert(directory, cert, key, [c.cert for c in sent])
 
 
 def with_signature(cert, signature):
     """The same certificate under another signature value."""
     x = cert.cert
-    algorithm = bytes.fromhex("300a06082a8648ce3d040302")  # ecdsa-with-SHA256
-    whole = der(0x30, x.tbs_certificate_bytes + algorithm + der(0x03, b"\0" + signature))
+    whole = der(0x30, x.tbs_certificate_bytes + certs.EC_SHA256 + der(0x03, b"\0" + signature))
     return certs.Cert(cert.directory, x509.load_der_x509_certificate(whole), cert.key, cert.chain)
 
 
@@ -91,10 +89,7 @@ class Stolen(certs.Cert):
                           + der(0xa1, der(0x03, b"\0" + point)))
 
     def key_file(self):
-        text = base64.encodebytes(self.forged).decode().replace("\n", "")
-        lines = [text[i:i + 64] for i in range(0, len(text), 64)]
-        pem = "-----BEGIN EC PRIVATE KEY-----\n" + "\n".join(lines) + "\n-----END EC PRIVATE KEY-----\n"
-        return self._file("forged.pem", pem.encode())
+        return self._file("forged.pem", certs.pem("EC PRIVATE KEY", self.forged).encode())
 
 
 class World:

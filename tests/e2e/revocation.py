@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+import certs
 from certs import DAY, now
 from servers import closed_port
 from waiting import DEADLINE, wait_until
@@ -27,7 +28,8 @@ def crl(directory, ca, *revoked, start=-1, end=7, der=False, digest=hashes.SHA25
             x509.RevokedCertificateBuilder().serial_number(cert.cert.serial_number)
             .revocation_date(now() - DAY).build())
     path = directory / f"list{next(_numbers)}.crl"
-    path.write_bytes(builder.sign(ca.key, digest()).public_bytes(Encoding.DER if der else Encoding.PEM))
+    whole = certs.sign(builder, ca.key, digest())
+    path.write_bytes(whole if der else certs.pem("X509 CRL", whole).encode())
     return path
 
 
@@ -49,7 +51,19 @@ def response(cert, issuer, signer=None, *, status=ocsp.OCSPCertStatus.GOOD, star
     builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, own)
     if signer is not issuer:
         builder = builder.certificates([own])
-    return builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)
+    return sign_response(builder, signer.key)
+
+
+def sign_response(builder, key, digest=hashes.SHA256):
+    """An OCSP response in DER, from a builder of cryptography's."""
+    whole = builder.sign(key, hashes.SHA256() if certs.is_weak(digest()) else digest()).public_bytes(Encoding.DER)
+    if not certs.is_weak(digest()):
+        return whole
+    # OCSPResponse, ResponseBytes, BasicOCSPResponse (RFC 6960 section 4.2.1)
+    (status, _), (_, tagged) = certs.der_elements(certs.der_elements(whole)[0][1])
+    (kind, _), (_, basic) = certs.der_elements(certs.der_elements(tagged)[0][1])
+    basic = certs.signed_weakly(basic, key, digest())
+    return certs.der(0x30, status + certs.der(0xa0, certs.der(0x30, kind + certs.der(0x04, basic))))
 
 
 class StaplingServer:

@@ -3,15 +3,17 @@
 import re
 from pathlib import Path
 
+import servers
 from certs import NAME
 from clients import open_tunnel, ping, read_exactly
 from config import to
-from daemon import instrumented
-from waiting import wait_until
+from daemon import instrumented, run_pinproxyd
+from waiting import DEADLINE, wait_until
 
 KIB = 1 << 10
 TUNNELS = 300
-MOST = 20 * KIB  # bench/ measures 16; what a worker keeps at hand is in it here
+# bench/ measures 16 with OpenSSL 3.0, and 32 were measured with 3.5; what a worker keeps at hand is in it here.
+MOST = (20 if "OpenSSL 3.0" in run_pinproxyd("-V").out else 36) * KIB
 DATA = b"a quarter of a mebibyte" * 11400
 
 
@@ -26,8 +28,14 @@ def talk_much(client):
     assert read_exactly(client, len(DATA)) == DATA
 
 
+def patient_echo(conn):
+    """Opening all the others may take a busy machine longer than a server usually waits here."""
+    conn.sock.settimeout(10 * DEADLINE)
+    servers.echo(conn)
+
+
 def test_idle_tunnels_are_small_and_given_back(pinproxyd, tls_server):
-    daemon = pinproxyd({"global": {"workers": 1}, NAME: to(tls_server())})
+    daemon = pinproxyd({"global": {"workers": 1}, NAME: to(tls_server(patient_echo))})
     first = open_tunnel(daemon.address(NAME))
     talk_much(first)
     before = memory(daemon)

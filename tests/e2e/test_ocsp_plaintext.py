@@ -5,7 +5,6 @@ import threading
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -14,7 +13,7 @@ from certs import DAY, NAME, now
 from clients import REFUSED, connect, knock
 from config import to
 from refusal import SECRET, assert_refused, told
-from revocation import responder, response
+from revocation import responder, response, sign_response
 from servers import closed_port
 from waiting import DEADLINE, wait_until
 
@@ -83,7 +82,7 @@ def build(cert, ca, signer=None, *, known_by=hashes.SHA1, digest=hashes.SHA256, 
                .responder_id(name, signer.cert if signer else ca.cert.cert))
     if signer:
         builder = builder.certificates([signer.cert])
-    return builder.sign((signer or ca).key, digest()).public_bytes(Encoding.DER)
+    return sign_response(builder, (signer or ca).key, digest)
 
 
 def one_bit_off(cert, ca):

@@ -20,6 +20,7 @@ from clients import REFUSED, connect, knock, read_exactly, talk
 from config import ini
 from daemon import PINPROXYD, WRAPPER, Daemon, run_pinproxy, run_pinproxyd
 from learned import PLACE, State, never_heard, parse, passes, state, tofu, turned_away
+from namespaces import in_mount_namespace
 from refusal import SECRET, assert_refused
 from servers import TlsServer
 from tls import Truncated, reset
@@ -747,7 +748,7 @@ def test_full_disk(state, stack, tls_server, tmp_path):
     state.directory.mkdir()
     daemon = Daemon(tmp_path, state.config({NAME: tofu(server), "other.test": tofu(server)}))
     plain, script = daemon.command(), 'mount -t tmpfs -o size=4k none "$0" && exec "$@"'
-    daemon.command = lambda: ["unshare", "-rm", "sh", "-c", script, str(state.directory), *plain]
+    daemon.command = lambda: in_mount_namespace(script, state.directory, *plain, map_root=True)
     stack.add(daemon).start()
     passes(daemon)
     inside = State(Path(f"/proc/{daemon.pid}/root{state.directory}"))

@@ -159,10 +159,11 @@ def test_output_that_fails_resets_the_server(tls_server):
 
 
 def test_input_that_cannot_be_read_fails(tls_server, tmp_path):
+    server = tls_server()
     directory = os.open(tmp_path, os.O_RDONLY)
     try:
-        done = subprocess.run([PINPROXY, "connect", tls_server().address, "--pin", certs.self_signed(tmp_path).pin],
-                              stdin=directory, capture_output=True, env=environment(), timeout=DEADLINE)
+        done = subprocess.run([PINPROXY, "connect", server.address, "--pin", server.cert.pin], stdin=directory,
+                              capture_output=True, env=environment(), timeout=DEADLINE)
     finally:
         os.close(directory)
     assert done.returncode == NETWORK

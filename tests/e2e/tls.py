@@ -164,6 +164,7 @@ class TlsConn:
     def close_notify(self):
         with self.send_lock:
             with self.lock:
+                self._decrypt()  # unwrap() would read records that _pull() has put there, and lose them
                 try:
                     self.tls.unwrap()
                 except ssl.SSLError:
