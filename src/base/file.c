@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *read_all(int fd, size_t most, char **data, size_t *len)
+static const char *read_all(int fd, size_t max, char **data, size_t *len)
 {
     char *buf = NULL;
     size_t used = 0, size = 0;
@@ -26,7 +26,7 @@ static const char *read_all(int fd, size_t most, char **data, size_t *len)
         if (n <= 0)
             break;
         used += (size_t)n;
-        if (used > most) {
+        if (used > max) {
             free(buf);
             return "is too large";
         }
@@ -41,17 +41,64 @@ static const char *read_all(int fd, size_t most, char **data, size_t *len)
     return NULL;
 }
 
-const char *file_read(const char *path, size_t most, char **data, size_t *len)
+/* What is wrong with a file of this mode in a configuration, or NULL. */
+static const char *check_kind(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        return NULL;
+    case S_IFDIR:
+        return strerror(EISDIR);
+    case S_IFIFO:
+        return "is a pipe: a regular file is needed, which a reload can read again";
+    case S_IFSOCK:
+        return "is a socket: a regular file is needed";
+    default:
+        return "is a device: a regular file is needed";
+    }
+}
+
+/*
+ * Opens a regular file without waiting. To open a device may have effects, so the kind of file is
+ * looked up first; it is looked up again behind the descriptor, for another file may be there by then.
+ */
+static const char *open_regular(const char *path, int *fd)
 {
     const char *why;
-    int fd;
+    struct stat st;
 
-    if (strcmp(path, "-") == 0)
-        return read_all(STDIN_FILENO, most, data, len);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (stat(path, &st) != 0)
         return strerror(errno);
-    why = read_all(fd, most, data, len);
+    why = check_kind(st.st_mode);
+    if (why)
+        return why;
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (*fd < 0)
+        return strerror(errno);
+    why = fstat(*fd, &st) == 0 ? check_kind(st.st_mode) : strerror(errno);
+    if (why)
+        close(*fd);
+    return why;
+}
+
+static const char *open_argument(const char *path, int *fd)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    return *fd < 0 ? strerror(errno) : NULL;
+}
+
+const char *file_read(const char *path, enum file_origin origin, size_t max, char **data,
+                      size_t *len)
+{
+    const char *why;
+    int fd = -1;
+
+    if (origin == FILE_ARGUMENT && strcmp(path, "-") == 0)
+        return read_all(STDIN_FILENO, max, data, len);
+    why = origin == FILE_ARGUMENT ? open_argument(path, &fd) : open_regular(path, &fd);
+    if (why)
+        return why;
+    why = read_all(fd, max, data, len);
     close(fd);
     return why;
 }

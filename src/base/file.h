@@ -9,12 +9,20 @@
 
 struct stat;
 
+/* Where a path comes from decides what it may name. */
+enum file_origin {
+    FILE_CONFIGURED, /* a configuration names it: a regular file, or a link to one */
+    FILE_ARGUMENT,   /* a command line names it: a pipe or a terminal will do; "-" is stdin */
+};
+
 /*
- * Reads a file ("-": standard input) of at most `most` bytes; anything larger, unreadable or not a
- * file (a directory) is an error. Returns NULL and stores *data (NUL-terminated, the caller frees
- * it) and *len, or returns what went wrong, a phrase that follows the path.
+ * Reads the file at path whole, at most max bytes. A path of FILE_CONFIGURED is never waited for: a
+ * pipe, a socket or a device there is an error, and is not opened. Returns NULL and stores *data
+ * (NUL-terminated, the caller frees it) and *len, or returns what went wrong, a phrase that follows
+ * the path.
  */
-const char *file_read(const char *path, size_t most, char **data, size_t *len);
+const char *file_read(const char *path, enum file_origin origin, size_t max, char **data,
+                      size_t *len);
 
 /* A path as seen from a directory: itself when absolute, or when dir is NULL. In the arena. */
 const char *file_resolve(struct arena *a, const char *dir, const char *path);

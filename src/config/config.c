@@ -229,13 +229,13 @@ static void read_entries(struct loader *l, const char *path, const struct inifil
     }
 }
 
-static void read_file(struct loader *l, const char *path)
+static void read_file(struct loader *l, const char *path, enum file_origin origin)
 {
     struct arena *arena = &l->config->arena;
     struct inifile file = {0};
 
     path = arena_strdup(arena, path);
-    inifile_read(path, arena, &file, l->problems);
+    inifile_read(path, origin, arena, &file, l->problems);
     read_entries(l, path, &file);
 }
 
@@ -262,7 +262,7 @@ static void read_includes(struct loader *l)
             problems_add(l->problems, include->where, "%s: the directory cannot be read",
                          include->text);
         for (j = 0; !failed && j < found.gl_pathc; j++)
-            read_file(l, found.gl_pathv[j]);
+            read_file(l, found.gl_pathv[j], FILE_CONFIGURED);
         globfree(&found);
     }
 }
@@ -378,13 +378,13 @@ static void start(struct loader *l, struct problems *problems)
     l->defaults.target = arena_alloc(&c->arena, sizeof(struct config_section));
 }
 
-struct config *config_load(const char *path, struct problems *problems)
+struct config *config_load(const char *path, enum file_origin origin, struct problems *problems)
 {
     struct loader l;
 
     start(&l, problems);
     l.config->path = arena_strdup(&l.config->arena, path);
-    read_file(&l, path);
+    read_file(&l, path, origin);
     read_includes(&l);
     finish(&l);
     return l.config;

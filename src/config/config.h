@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "config/pin.h"
@@ -143,8 +144,9 @@ struct config {
 /*
  * Reads a configuration and all that it includes. What is wrong is added to problems; only if
  * nothing was added may the result be used for more than finding further problems. Never NULL.
+ * origin: FILE_CONFIGURED where the file has to be there to be read again.
  */
-struct config *config_load(const char *path, struct problems *problems);
+struct config *config_load(const char *path, enum file_origin origin, struct problems *problems);
 
 /* The same from bytes at hand: path is for messages and as the base of relative paths. */
 struct config *config_parse(const char *path, const char *text, size_t len,

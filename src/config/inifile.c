@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 
-#define FILE_MOST ((size_t)64 * 1024 * 1024)
+#define FILE_MAX_SIZE ((size_t)16 * 1024 * 1024)
 
 /* What inih's buffers hold without cutting: MAX_SECTION and MAX_NAME of its ini.c, less the NUL. */
 #define SECTION_MOST 49
@@ -242,15 +242,15 @@ void inifile_parse(const char *path, const char *text, size_t len, struct arena 
     }
 }
 
-void inifile_read(const char *path, struct arena *arena, struct inifile *out,
-                  struct problems *problems)
+void inifile_read(const char *path, enum file_origin origin, struct arena *arena,
+                  struct inifile *out, struct problems *problems)
 {
     const struct source where = {.file = path};
     const char *why;
     char *text;
     size_t len;
 
-    why = file_read(path, FILE_MOST, &text, &len);
+    why = file_read(path, origin, FILE_MAX_SIZE, &text, &len);
     if (why) {
         problems_add(problems, where, "%s", why);
         return;

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/file.h"
 #include "config/problems.h"
 
 struct inifile_entry {
@@ -30,8 +31,8 @@ struct inifile {
  * Reads a file. Entries and texts live in the arena. What cannot be taken is added to problems, and
  * the rest is read all the same. Source: https://github.com/benhoyt/inih, ini.c.
  */
-void inifile_read(const char *path, struct arena *arena, struct inifile *out,
-                  struct problems *problems);
+void inifile_read(const char *path, enum file_origin origin, struct arena *arena,
+                  struct inifile *out, struct problems *problems);
 
 /* The same for bytes at hand; path is for messages only. */
 void inifile_parse(const char *path, const char *text, size_t len, struct arena *arena,

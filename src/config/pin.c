@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/units.h"
 #include "config/pinfile.h"
 
@@ -181,6 +180,13 @@ static const char *read_cert_digest(struct reading *r, const char *text)
     return add(r, PIN_CERT, digest, NULL, NULL);
 }
 
+/* What is wrong with a file that a pin names, and in which line of it; 0: in all of it. */
+static const char *at_line(struct reading *r, const char *file, unsigned line, const char *why)
+{
+    return line ? arena_printf(r->arena, "%s:%u: %s", file, line, why)
+                : arena_printf(r->arena, "%s: %s", file, why);
+}
+
 static const char *read_file(struct reading *r, enum pin_kind kind, const char *path)
 {
     const char *file = file_resolve(r->arena, r->dir, path), *why;
@@ -189,9 +195,9 @@ static const char *read_file(struct reading *r, enum pin_kind kind, const char *
 
     if (!*path)
         return "a file name is missing";
-    why = pinfile_read(file, &f);
+    why = pinfile_read(file, r->dir ? FILE_CONFIGURED : FILE_ARGUMENT, &f);
     if (why)
-        return arena_printf(r->arena, "%s: %s", file, why);
+        return at_line(r, file, f.wrong_line, why);
     for (i = 0; !why && i < f.count; i++) {
         const struct pinfile_item *item = &f.items[i];
 
@@ -208,7 +214,7 @@ static const char *read_file(struct reading *r, enum pin_kind kind, const char *
         else
             why = add(r, kind, kind == PIN_CERT ? item->cert.cert : item->key, item, file);
         if (why)
-            why = arena_printf(r->arena, "%s: %s", file, why);
+            why = at_line(r, file, item->line, why);
     }
     pinfile_free(&f);
     return why;

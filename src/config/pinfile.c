@@ -1,6 +1,5 @@
 #include "config/pinfile.h"
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -8,14 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "config/pem.h"
 
-#define FILE_MOST ((size_t)4 * 1024 * 1024)
+#define FILE_MAX_SIZE ((size_t)16 * 1024 * 1024)
 
 static const char encrypted[] =
     "holds an encrypted private key: decrypt its public part first, with 'openssl pkey -in FILE "
     "-pubout'";
-static const char begin[] = "-----BEGIN ";
 static const char unknown[] = "holds neither a certificate, a CSR nor a key, in PEM or DER";
 
 static struct pinfile_item *add_item(struct pinfile *out, enum pinfile_kind kind)
@@ -27,6 +25,19 @@ static struct pinfile_item *add_item(struct pinfile *out, enum pinfile_kind kind
     memset(item, 0, sizeof(*item));
     item->kind = kind;
     return item;
+}
+
+static void free_items(struct pinfile *f)
+{
+    size_t i;
+
+    for (i = 0; i < f->count; i++) {
+        cert_info_free(&f->items[i].cert);
+        OPENSSL_free(f->items[i].der);
+    }
+    free(f->items);
+    f->items = NULL;
+    f->count = 0;
 }
 
 static bool add_key(struct pinfile *out, enum pinfile_kind kind, const EVP_PKEY *key)
@@ -69,7 +80,7 @@ static bool take_trusted_certificate(struct pinfile *out, const unsigned char *d
 {
     const unsigned char *p = der;
     X509 *cert = d2i_X509_AUX(NULL, &p, len);
-    bool ok = cert && add_certificate(out, cert);
+    bool ok = cert && p == der + len && add_certificate(out, cert);
 
     X509_free(cert);
     return ok;
@@ -126,60 +137,42 @@ static const struct {
     {PEM_STRING_DHPARAMS, NULL},
 };
 
-static const char *take_block(struct pinfile *out, const char *name, const char *header,
-                              const unsigned char *der, long len)
+static const char *take_block(struct pinfile *out, const struct pem_block *block)
 {
+    const size_t before = out->count;
     size_t i;
 
-    if (strcmp(name, PEM_STRING_PKCS8) == 0 || strstr(header, "ENCRYPTED"))
+    if (strcmp(block->label, PEM_STRING_PKCS8) == 0 || block->encrypted)
         return encrypted;
     for (i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
-        if (strcmp(name, blocks[i].name) != 0)
+        if (strcmp(block->label, blocks[i].name) != 0)
             continue;
-        if (blocks[i].take && !blocks[i].take(out, der, len))
-            return "holds a damaged PEM block";
+        if (blocks[i].take && !blocks[i].take(out, block->der, (long)block->len))
+            return "this PEM block is damaged: what it holds is not what its BEGIN line says";
+        if (before < out->count)
+            out->items[before].line = block->line;
         return NULL;
     }
-    return "holds a PEM block that is neither a certificate, a CSR nor a key";
-}
-
-static size_t count_blocks(const char *data, size_t len)
-{
-    const char *p = data, *end = data + len;
-    size_t n = 0;
-
-    for (; (p = memmem(p, (size_t)(end - p), begin, strlen(begin))); p += strlen(begin))
-        n++;
-    return n;
+    return "this PEM block is neither a certificate, a CSR nor a key";
 }
 
 static const char *parse_pem(const char *data, size_t len, struct pinfile *out)
 {
-    size_t left = count_blocks(data, len);
-    BIO *bio = BIO_new_mem_buf(data, (int)len);
-    const char *why = NULL;
-    unsigned char *der;
-    char *name, *header;
-    unsigned long error;
-    long der_len;
+    struct pem_reader reader;
+    struct pem_block block;
+    const char *why;
 
-    if (!bio)
-        return "does not fit into memory";
-    while (!why && PEM_read_bio(bio, &name, &header, &der, &der_len) == 1) {
-        why = take_block(out, name, header, der, der_len);
-        left--;
-        OPENSSL_cleanse(der, (size_t)der_len); /* it may be a private key */
-        OPENSSL_free(name);
-        OPENSSL_free(header);
-        OPENSSL_free(der);
+    pem_start(&reader, data, len);
+    while (!(why = pem_next(&reader, &block)) && block.der) {
+        why = take_block(out, &block);
+        reader.line = why ? block.line : reader.line;
+        pem_block_free(&block);
+        if (why)
+            break;
     }
-    BIO_free(bio);
-    error = ERR_peek_last_error();
-    if (!why && ERR_GET_REASON(error) != PEM_R_NO_START_LINE)
-        why = "holds a damaged PEM block";
     ERR_clear_error();
-    /* OpenSSL passes over what does not start a line */
-    return !why && left ? "holds a PEM block that is indented or damaged" : why;
+    out->wrong_line = why ? reader.line : 0;
+    return why;
 }
 
 static const char *parse_der(const char *data, size_t len, struct pinfile *out)
@@ -200,26 +193,25 @@ const char *pinfile_parse(const char *data, size_t len, struct pinfile *out)
     const char *why;
 
     memset(out, 0, sizeof(*out));
-    if (len > FILE_MOST)
+    if (len > FILE_MAX_SIZE)
         return "is too large";
     ERR_clear_error();
-    why = memmem(data, len, begin, strlen(begin)) ? parse_pem(data, len, out)
-                                                  : parse_der(data, len, out);
+    why = pem_is_text(data, len) ? parse_pem(data, len, out) : parse_der(data, len, out);
     if (!why && out->count == 0)
         why = unknown;
     if (why)
-        pinfile_free(out);
+        free_items(out);
     return why;
 }
 
-const char *pinfile_read(const char *path, struct pinfile *out)
+const char *pinfile_read(const char *path, enum file_origin origin, struct pinfile *out)
 {
     const char *why;
     char *data;
     size_t len;
 
     memset(out, 0, sizeof(*out));
-    why = file_read(path, FILE_MOST, &data, &len);
+    why = file_read(path, origin, FILE_MAX_SIZE, &data, &len);
     if (why)
         return why;
     why = pinfile_parse(data, len, out);
@@ -230,14 +222,8 @@ const char *pinfile_read(const char *path, struct pinfile *out)
 
 void pinfile_free(struct pinfile *f)
 {
-    size_t i;
-
-    for (i = 0; i < f->count; i++) {
-        cert_info_free(&f->items[i].cert);
-        OPENSSL_free(f->items[i].der);
-    }
-    free(f->items);
-    memset(f, 0, sizeof(*f));
+    free_items(f);
+    f->wrong_line = 0;
 }
 
 const char *pinfile_kind_name(enum pinfile_kind kind)

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "base/file.h"
 #include "config/cert.h"
 
 enum pinfile_kind {
@@ -15,6 +16,7 @@ enum pinfile_kind {
 
 struct pinfile_item {
     enum pinfile_kind kind;
+    unsigned line; /* of its PEM block; 0: the file is DER */
     uint8_t key[CERT_DIGEST_SIZE];
     struct cert_info cert; /* for PINFILE_CERTIFICATE only, else empty */
     unsigned char *der;    /* likewise: the certificate itself */
@@ -24,16 +26,18 @@ struct pinfile_item {
 struct pinfile {
     struct pinfile_item *items;
     size_t count;
+    unsigned wrong_line; /* after an error, where it is; 0: in no particular line */
 };
 
 /*
- * Reads everything in a file ("-": standard input). Returns NULL and fills in *out, to be freed with
- * pinfile_free(), or returns what is wrong, a phrase that follows the path. Nothing in a file is
- * skipped but PEM blocks of mere parameters: a block that is none of the above is an error.
+ * Reads all of a file. Returns NULL and fills in *out, to be freed with pinfile_free(), or returns what
+ * is wrong, a phrase that follows the path and out->wrong_line. Nothing in a file is skipped but text
+ * around PEM blocks (pem.h) and blocks of mere parameters: a block that is none of the kinds above is an
+ * error.
  */
-const char *pinfile_read(const char *path, struct pinfile *out);
+const char *pinfile_read(const char *path, enum file_origin origin, struct pinfile *out);
 
-/* The same for bytes at hand. */
+/* Parses len bytes at data in the same way. */
 const char *pinfile_parse(const char *data, size_t len, struct pinfile *out);
 
 void pinfile_free(struct pinfile *f);

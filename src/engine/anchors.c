@@ -1,5 +1,6 @@
 #include "engine/anchors.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -7,19 +8,20 @@
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "config/pem.h"
 #include "engine/signature.h"
 
 /* Lists of large authorities have tens of megabytes. */
-#define CRL_FILE_MOST ((size_t)64 * 1024 * 1024)
-#define CA_FILE_MOST ((size_t)64 * 1024 * 1024)
+#define CRL_FILE_MAX_SIZE ((size_t)64 * 1024 * 1024)
+#define CA_FILE_MAX_SIZE ((size_t)16 * 1024 * 1024)
 
 struct store {
     char *key; /* the files and directories it was loaded from */
@@ -38,6 +40,16 @@ struct loading {
     struct problems *problems;
     X509_STORE *store;
     EVP_MD_CTX *digest;
+};
+
+/* A kind of file with PEM blocks. */
+struct file_kind {
+    const char *option; /* that names it */
+    size_t max_size;
+    /* Takes a block, perhaps without effect. Returns NULL and adds to *taken, or what is wrong. */
+    const char *(*take)(X509_STORE *store, const struct pem_block *block, size_t *taken);
+    /* The same for a file that is not PEM. */
+    const char *(*take_der)(X509_STORE *store, const unsigned char *der, size_t len);
 };
 
 /* The system's, for those who do not go by them. */
@@ -90,84 +102,233 @@ static const char *openssl_reason(const char *fallback)
     return text ? text : fallback;
 }
 
-/* Contents count into the digest: a file may change while its name stays. */
-static const char *read_file(struct loading *l, const char *path, size_t most, char **data,
-                             size_t *len)
-{
-    const char *why = file_read(path, most, data, len);
+/* Trust anchors. */
 
-    if (!why)
-        EVP_DigestUpdate(l->digest, *data, *len);
+static bool is_label(const struct pem_block *block, const char *label)
+{
+    return strcmp(block->label, label) == 0;
+}
+
+static const char *take_anchor(X509_STORE *store, const struct pem_block *block, size_t *taken)
+{
+    const unsigned char *p = block->der;
+    X509 *cert = NULL;
+    bool ok;
+
+    if (is_label(block, PEM_STRING_X509) || is_label(block, PEM_STRING_X509_OLD))
+        cert = d2i_X509(NULL, &p, (long)block->len);
+    else if (is_label(block, PEM_STRING_X509_TRUSTED))
+        cert = d2i_X509_AUX(NULL, &p, (long)block->len);
+    else if (is_label(block, PEM_STRING_X509_CRL))
+        return "a revocation list has no effect among trust anchors: move it to a crl_file";
+    else if (strstr(block->label, "PRIVATE KEY"))
+        return "a private key among trust anchors, which anyone may read: remove it";
+    else
+        return "this PEM block is no certificate: remove it";
+    ok = cert && p == block->der + block->len && X509_STORE_add_cert(store, cert) == 1;
+    X509_free(cert);
+    *taken += ok;
+    return ok ? NULL : "this certificate is damaged";
+}
+
+static const char *refuse_der(X509_STORE *store, const unsigned char *der, size_t len)
+{
+    const unsigned char *p = der;
+    X509 *cert = d2i_X509(NULL, &p, (long)len);
+
+    (void)store;
+    X509_free(cert);
+    return cert ? "is in DER: convert it with 'openssl x509 -inform der -in FILE -out FILE.pem'"
+                : "holds no certificate: PEM is expected";
+}
+
+/* Revocation lists. */
+
+static const char *add_crl(X509_STORE *store, const unsigned char *der, size_t len)
+{
+    const unsigned char *p = der;
+    X509_CRL *crl = d2i_X509_CRL(NULL, &p, (long)len);
+    const char *why = NULL;
+
+    if (!crl || p != der + len)
+        why = "holds no revocation list, or a damaged one: PEM or DER is expected";
+    else if (signature_is_weak(X509_CRL_get_signature_nid(crl)))
+        why = "holds a revocation list signed with SHA-1 or MD5, which can be forged";
+    else if (X509_STORE_add_crl(store, crl) != 1)
+        why = openssl_reason("cannot be loaded");
+    X509_CRL_free(crl);
     return why;
 }
 
-static void load_ca_file(struct loading *l, const struct config_text *file)
+/* CAs hand out their certificates along with their lists: those have no effect, and do no harm. */
+static const char *take_crl(X509_STORE *store, const struct pem_block *block, size_t *taken)
 {
-    size_t len;
-    char *data;
-    const char *why = read_file(l, file->text, CA_FILE_MOST, &data, &len);
+    const char *why;
 
-    if (!why) {
-        free(data);
-        if (X509_STORE_load_file(l->store, file->text) != 1)
-            why = openssl_reason("not a PEM file of certificates");
-    }
-    if (why)
-        problems_add(l->problems, file->where, "ca_file = %s: %s", file->text, why);
+    if (is_label(block, PEM_STRING_X509) || is_label(block, PEM_STRING_X509_TRUSTED))
+        return NULL;
+    if (!is_label(block, PEM_STRING_X509_CRL))
+        return "this PEM block is no revocation list: remove it";
+    why = add_crl(store, block->der, block->len);
+    *taken += !why;
+    return why;
 }
 
+/* Files. */
+
+static const struct file_kind ca_files = {"ca_file", CA_FILE_MAX_SIZE, take_anchor, refuse_der};
+static const struct file_kind ca_dirs = {"ca_dir", CA_FILE_MAX_SIZE, take_anchor, refuse_der};
+static const struct file_kind crl_files = {"crl_file", CRL_FILE_MAX_SIZE, take_crl, add_crl};
+
+/* Takes all blocks of a file. *line is where it is wrong, or 0. */
+static const char *take_file(X509_STORE *store, const struct file_kind *kind, const char *data,
+                             size_t len, unsigned *line)
+{
+    struct pem_reader reader;
+    struct pem_block block;
+    size_t taken = 0;
+    const char *why;
+
+    *line = 0;
+    if (!pem_is_text(data, len))
+        return kind->take_der(store, (const unsigned char *)data, len);
+    pem_start(&reader, data, len);
+    while (!(why = pem_next(&reader, &block)) && block.der) {
+        why = kind->take(store, &block, &taken);
+        *line = block.line;
+        pem_block_free(&block);
+        if (why)
+            return why;
+    }
+    *line = why ? reader.line : 0;
+    return why || taken ? why : kind->take_der(store, (const unsigned char *)data, len);
+}
+
+/* Contents go into the digest: a file may change while its name stays. */
+static void load_file(struct loading *l, const struct file_kind *kind, const char *path,
+                      struct source where)
+{
+    unsigned line = 0;
+    size_t len;
+    char *data;
+    const char *why = file_read(path, FILE_CONFIGURED, kind->max_size, &data, &len);
+
+    if (!why) {
+        EVP_DigestUpdate(l->digest, data, len);
+        why = take_file(l->store, kind, data, len, &line);
+        free(data);
+        ERR_clear_error();
+    }
+    if (why && line)
+        problems_add(l->problems, where, "%s = %s: line %u: %s", kind->option, path, line, why);
+    else if (why)
+        problems_add(l->problems, where, "%s = %s: %s", kind->option, path, why);
+}
+
+/* Directories, as openssl-rehash(1) makes them. */
+
+/* "HASH.N", or with the letter before N "HASH.rN". */
+static bool is_link_name(const char *name, const char *letter)
+{
+    const size_t hash = strspn(name, "0123456789abcdef"), n = strlen(letter);
+
+    if (hash != 8 || name[8] != '.' || strncmp(name + 9, letter, n) != 0)
+        return false;
+    name += 9 + n;
+    return *name && !name[strspn(name, "0123456789")];
+}
+
+static int is_certificate_link(const struct dirent *entry)
+{
+    return is_link_name(entry->d_name, "");
+}
+
+static int is_crl_link(const struct dirent *entry)
+{
+    return is_link_name(entry->d_name, "r");
+}
+
+/* Loads the files whose names the filter likes. Returns how many those are, or -1 with errno. */
+static int load_links(struct loading *l, const struct file_kind *kind, const char *path,
+                      struct source where, int filter(const struct dirent *))
+{
+    struct dirent **links;
+    const int count = scandir(path, &links, filter, alphasort);
+    int i;
+
+    for (i = 0; i < count; i++) {
+        char *file = xasprintf("%s/%s", path, links[i]->d_name);
+
+        load_file(l, kind, file, where);
+        free(file);
+        free(links[i]);
+    }
+    if (count >= 0)
+        free(links);
+    return count;
+}
+
+/*
+ * OpenSSL would look into the directory when it needs a certificate, in the midst of a handshake, and
+ * might wait there. So all is read now, like any other file.
+ */
 static void load_ca_dir(struct loading *l, const struct config_text *dir)
 {
-    /* OpenSSL looks into the directory only when it needs a certificate */
-    if (access(dir->text, R_OK | X_OK) != 0)
+    const int count = load_links(l, &ca_dirs, dir->text, dir->where, is_certificate_link);
+
+    if (count < 0)
         problems_add(l->problems, dir->where, "ca_dir = %s: %s", dir->text, strerror(errno));
-    else
-        X509_STORE_load_path(l->store, dir->text);
+    else if (count == 0)
+        problems_add(
+            l->problems, dir->where,
+            "ca_dir = %s: holds no certificate under its hash: run 'openssl rehash %s', or "
+            "name files with ca_file",
+            dir->text, dir->text);
+    else if (config_uses_pki(l->section) && l->section->crl_file.count)
+        (void)load_links(l, &crl_files, dir->text, dir->where, is_crl_link);
 }
 
-/* All lists of a file: PEM, one after the other, or a single one in DER. */
-static size_t add_crls(X509_STORE *store, const char *data, size_t len, bool *weak)
-{
-    const unsigned char *der = (const unsigned char *)data;
-    BIO *bio = BIO_new_mem_buf(data, (int)len);
-    X509_CRL *crl;
-    size_t n = 0;
+/* The system's. */
 
-    while (bio && (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL))) {
-        *weak = *weak || signature_is_weak(X509_CRL_get_signature_nid(crl));
-        n += X509_STORE_add_crl(store, crl) == 1;
-        X509_CRL_free(crl);
+/* Whether one of the directories, separated by colons, has certificates under their hashes. */
+static bool has_links(const char *directories)
+{
+    const char *end, *p;
+    bool found = false;
+
+    for (p = directories; p && *p && !found; p = *end ? end + 1 : end) {
+        struct dirent **links;
+        char *path;
+        int count;
+
+        end = strchrnul(p, ':');
+        path = xstrndup(p, (size_t)(end - p));
+        count = scandir(path, &links, is_certificate_link, NULL);
+        found = count > 0;
+        while (count > 0)
+            free(links[--count]);
+        if (count == 0)
+            free(links);
+        free(path);
     }
-    BIO_free(bio);
-    /* a block that is damaged is not the end of the file */
-    if (n > 0 && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-        n = 0;
-    else if (n == 0 && (crl = d2i_X509_CRL(NULL, &der, (long)len))) {
-        *weak = signature_is_weak(X509_CRL_get_signature_nid(crl));
-        n = der == (const unsigned char *)data + len && X509_STORE_add_crl(store, crl) == 1;
-        X509_CRL_free(crl);
-    }
+    return found;
+}
+
+static void load_system(struct loading *l)
+{
+    const struct config_section *s = l->section;
+    const char *dirs = secure_getenv(X509_get_default_cert_dir_env());
+
+    if (X509_STORE_set_default_paths(l->store) != 1)
+        problems_add(l->problems, s->where, "[%s]: the system's trust anchors: %s", s->name,
+                     openssl_reason("cannot be loaded"));
+    else if (sk_X509_OBJECT_num(X509_STORE_get0_objects(l->store)) == 0
+             && !has_links(dirs ? dirs : X509_get_default_cert_dir()))
+        problems_add(l->problems, s->where,
+                     "[%s]: the system has no trust anchors in %s: install them (ca-certificates), "
+                     "or name your own with ca_file",
+                     s->name, X509_get_default_cert_dir());
     ERR_clear_error();
-    return n;
-}
-
-static void load_crl_file(struct loading *l, const struct config_text *file)
-{
-    size_t len;
-    char *data;
-    const char *why = read_file(l, file->text, CRL_FILE_MOST, &data, &len);
-
-    if (!why) {
-        bool weak = false;
-
-        if (add_crls(l->store, data, len, &weak) == 0)
-            why = "holds no revocation list, or a damaged one: PEM or DER is expected";
-        else if (weak)
-            why = "holds a revocation list signed with SHA-1 or MD5, which can be forged";
-        free(data);
-    }
-    if (why)
-        problems_add(l->problems, file->where, "crl_file = %s: %s", file->text, why);
 }
 
 /*
@@ -180,16 +341,14 @@ static bool load(struct loading *l)
     const size_t before = l->problems->count;
     size_t i;
 
-    if (s->ca_file.count == 0 && s->ca_dir.count == 0 && config_uses_pki(s)
-        && X509_STORE_set_default_paths(l->store) != 1)
-        problems_add(l->problems, s->where, "[%s]: the system's trust anchors: %s", s->name,
-                     openssl_reason("cannot be loaded"));
+    if (s->ca_file.count == 0 && s->ca_dir.count == 0 && config_uses_pki(s))
+        load_system(l);
     for (i = 0; i < s->ca_file.count; i++)
-        load_ca_file(l, &s->ca_file.items[i]);
+        load_file(l, &ca_files, s->ca_file.items[i].text, s->ca_file.items[i].where);
     for (i = 0; i < s->ca_dir.count; i++)
         load_ca_dir(l, &s->ca_dir.items[i]);
     for (i = 0; i < s->crl_file.count && config_uses_pki(s); i++)
-        load_crl_file(l, &s->crl_file.items[i]);
+        load_file(l, &crl_files, s->crl_file.items[i].text, s->crl_file.items[i].where);
     return l->problems->count == before;
 }
 

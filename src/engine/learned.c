@@ -77,7 +77,7 @@ static char *read_file(const char *path, struct learnedfile *f)
         return errno == ENOENT ? NULL : xasprintf("%s: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode)) /* to open a FIFO may take for ever */
         return xasprintf("%s: is not a file", path);
-    failed = file_read(path, LEARNEDFILE_MOST, &data, &len);
+    failed = file_read(path, FILE_CONFIGURED, LEARNEDFILE_MOST, &data, &len);
     if (failed)
         return xasprintf("%s: %s", path, failed);
     why = learnedfile_parse(data, len, f, &line);

@@ -62,11 +62,14 @@ static json_t *item_json(const char *path, const struct pinfile_item *item)
 static bool hash_file(const char *path, json_t *all)
 {
     struct pinfile f;
-    const char *why = pinfile_read(path, &f);
+    const char *why = pinfile_read(path, FILE_ARGUMENT, &f);
     size_t i;
 
     if (why) {
-        fprintf(stderr, "pinproxy hash: %s: %s\n", path, why);
+        if (f.wrong_line)
+            fprintf(stderr, "pinproxy hash: %s:%u: %s\n", path, f.wrong_line, why);
+        else
+            fprintf(stderr, "pinproxy hash: %s: %s\n", path, why);
         return false;
     }
     for (i = 0; i < f.count; i++) {

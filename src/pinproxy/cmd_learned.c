@@ -130,7 +130,7 @@ static int accept_key(struct learned *learned, const char *section)
 static struct learned *open_store(const char *path, int *status)
 {
     struct problems problems = {0};
-    struct config *config = config_load(path, &problems);
+    struct config *config = config_load(path, FILE_ARGUMENT, &problems);
     struct learned *learned = NULL;
     char *why = NULL;
 

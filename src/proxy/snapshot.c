@@ -118,7 +118,8 @@ struct snapshot *snapshot_observer(struct config *config, struct problems *probl
 struct snapshot *snapshot_load(const char *path, const struct snapshot *old,
                                struct problems *problems)
 {
-    struct snapshot *s = snapshot_new(config_load(path, problems), old, problems);
+    const enum file_origin origin = old ? FILE_CONFIGURED : FILE_ARGUMENT;
+    struct snapshot *s = snapshot_new(config_load(path, origin, problems), old, problems);
 
     /* with a fault in the files it was built only to find the rest of the problems */
     if (s && problems->count) {

@@ -313,7 +313,7 @@ static char *load(const char *path, struct config **config)
     FILE *to = open_memstream(&said, &n);
 
     assert_non_null(to);
-    *config = config_load(path, &problems);
+    *config = config_load(path, FILE_CONFIGURED, &problems);
     problems_print(&problems, to);
     fclose(to);
     problems_free(&problems);

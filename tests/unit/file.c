@@ -1,8 +1,13 @@
 /* base/file: small files read whole. */
 #include "base/file.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "help.h"
@@ -17,7 +22,8 @@ static void a_file_comes_whole_and_terminated(void **state)
     for (i = 0; i < sizeof(bytes); i++)
         bytes[i] = (char)(i % 7); /* NUL among them */
     for (i = 0; i < COUNT(sizes); i++) {
-        assert_null(file_read(temp_file("f", bytes, sizes[i]), sizeof(bytes), &data, &len));
+        assert_null(file_read(temp_file("f", bytes, sizes[i]), FILE_CONFIGURED, sizeof(bytes),
+                              &data, &len));
         assert_int_equal(len, sizes[i]);
         assert_memory_equal(data, bytes, len);
         assert_int_equal(data[len], 0);
@@ -32,15 +38,15 @@ static void a_file_that_is_too_large_is_not_cut(void **state)
     size_t len = 77;
 
     (void)state;
-    assert_null(file_read(path, 5, &data, &len));
+    assert_null(file_read(path, FILE_CONFIGURED, 5, &data, &len));
     free(data);
     data = NULL;
     len = 77;
-    assert_string_equal(file_read(path, 4, &data, &len), "is too large");
+    assert_string_equal(file_read(path, FILE_CONFIGURED, 4, &data, &len), "is too large");
     assert_null(data);
     assert_int_equal(len, 77);
     /* one that never ends */
-    assert_string_equal(file_read("/dev/zero", 100000, &data, &len), "is too large");
+    assert_string_equal(file_read("/dev/zero", FILE_ARGUMENT, 100000, &data, &len), "is too large");
 }
 
 static void what_is_no_readable_file_is_said(void **state)
@@ -49,9 +55,86 @@ static void what_is_no_readable_file_is_said(void **state)
     size_t len;
 
     (void)state;
-    assert_string_equal(file_read(temp_path("none"), 9, &data, &len), "No such file or directory");
-    assert_string_equal(file_read(temp_dir(), 9, &data, &len), "Is a directory");
+    assert_string_equal(file_read(temp_path("none"), FILE_CONFIGURED, 9, &data, &len),
+                        "No such file or directory");
+    assert_string_equal(file_read(temp_dir(), FILE_CONFIGURED, 9, &data, &len), "Is a directory");
     assert_null(data);
+}
+
+/* Behind each a read would wait, or never end. */
+static void what_a_configuration_names_must_be_a_regular_file(void **state)
+{
+    const char *fifo = temp_path("fifo"), *sock = temp_path("sock"), *link = temp_path("link");
+    const struct {
+        const char *path, *part;
+    } rows[] = {{fifo, "is a pipe"},          {sock, "is a socket"},        {link, "is a pipe"},
+                {"/dev/null", "is a device"}, {"/dev/zero", "is a device"}, {"-", "No such file"}};
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    char *data = NULL;
+    size_t len, i;
+
+    (void)state;
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(symlink("fifo", link), 0);
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s", sock);
+    assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+    for (i = 0; i < COUNT(rows); i++)
+        assert_contains(file_read(rows[i].path, FILE_CONFIGURED, 100, &data, &len), rows[i].part);
+    assert_null(data);
+    close(fd);
+}
+
+static void a_link_to_a_regular_file_will_do(void **state)
+{
+    const char *path = temp_path("to-file");
+    char *data;
+    size_t len;
+
+    (void)state;
+    temp_text("f", "12345");
+    assert_int_equal(symlink("f", path), 0);
+    assert_null(file_read(path, FILE_CONFIGURED, 5, &data, &len));
+    assert_string_equal(data, "12345");
+    free(data);
+}
+
+/* Its size is 0 to stat(2). */
+static void a_file_of_proc_comes_with_its_content(void **state)
+{
+    char *data;
+    size_t len;
+
+    (void)state;
+    assert_null(file_read("/proc/self/stat", FILE_CONFIGURED, 100000, &data, &len));
+    assert_true(len > 0);
+    free(data);
+}
+
+/* As a shell makes it of <(command): the writer may be late. */
+static void a_pipe_on_the_command_line_is_read_to_its_end(void **state)
+{
+    int ends[2];
+    char *data, path[64];
+    size_t len;
+    pid_t child;
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    child = fork();
+    if (child == 0) {
+        close(ends[0]);
+        usleep(100000);
+        _exit(write(ends[1], "late", 4) != 4);
+    }
+    close(ends[1]);
+    snprintf(path, sizeof(path), "/dev/fd/%d", ends[0]);
+    assert_contains(file_read(path, FILE_CONFIGURED, 100, &data, &len), "is a pipe");
+    assert_null(file_read(path, FILE_ARGUMENT, 100, &data, &len));
+    assert_string_equal(data, "late");
+    free(data);
+    close(ends[0]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
 static void relative_paths_start_at_the_directory(void **state)
@@ -75,6 +158,10 @@ int main(void)
         cmocka_unit_test(a_file_comes_whole_and_terminated),
         cmocka_unit_test(a_file_that_is_too_large_is_not_cut),
         cmocka_unit_test(what_is_no_readable_file_is_said),
+        cmocka_unit_test(what_a_configuration_names_must_be_a_regular_file),
+        cmocka_unit_test(a_link_to_a_regular_file_will_do),
+        cmocka_unit_test(a_file_of_proc_comes_with_its_content),
+        cmocka_unit_test(a_pipe_on_the_command_line_is_read_to_its_end),
         cmocka_unit_test(relative_paths_start_at_the_directory),
     };
 

@@ -466,7 +466,7 @@ static void files_that_cannot_be_read_are_said(void **state)
     struct result r = {0};
 
     (void)state;
-    inifile_read(temp_path("none.conf"), &r.arena, &r.file, &r.problems);
+    inifile_read(temp_path("none.conf"), FILE_CONFIGURED, &r.arena, &r.file, &r.problems);
     assert_int_equal(r.problems.count, 1);
     assert_string_equal(r.problems.items[0].file, temp_path("none.conf"));
     assert_int_equal(r.problems.items[0].line, 0);
@@ -474,7 +474,8 @@ static void files_that_cannot_be_read_are_said(void **state)
     done(&r);
 
     memset(&r, 0, sizeof(r));
-    inifile_read(temp_text("x.conf", "[a]\nk = v\n"), &r.arena, &r.file, &r.problems);
+    inifile_read(temp_text("x.conf", "[a]\nk = v\n"), FILE_CONFIGURED, &r.arena, &r.file,
+                 &r.problems);
     assert_int_equal(r.problems.count, 0);
     assert_int_equal(r.file.count, 2);
     done(&r);

@@ -79,7 +79,7 @@ static const char *get(void)
 
     free(text);
     text = NULL;
-    why = file_read(path_of("learned"), (size_t)8 << 20, &text, &n);
+    why = file_read(path_of("learned"), FILE_CONFIGURED, (size_t)8 << 20, &text, &n);
     return why ? why : text;
 }
 
@@ -1109,7 +1109,7 @@ static void what_stands_in_place_of_the_new_file_is_written_to(void **state)
     assert_int_equal(keep(l, "b", "h:1", A), LEARNED_DONE);
     assert_int_equal(link(victim, path_of("learned.new")), 0);
     assert_int_equal(keep(l, "c", "h:1", A), LEARNED_DONE);
-    assert_null(file_read(victim, 100, &text, &n));
+    assert_null(file_read(victim, FILE_CONFIGURED, 100, &text, &n));
     assert_string_equal(text, "precious");
     free(text);
     assert_false(exists("learned.new"));

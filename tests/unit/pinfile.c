@@ -183,12 +183,13 @@ static void files_are_read_and_errors_said(void **state)
     struct pinfile f;
 
     (void)state;
-    assert_null(pinfile_read(temp_text("a.pem", certs_pem(server.x509)), &f));
+    assert_null(pinfile_read(temp_text("a.pem", certs_pem(server.x509)), FILE_CONFIGURED, &f));
     assert_int_equal(f.count, 1);
     pinfile_free(&f);
-    assert_string_equal(pinfile_read(temp_path("none"), &f), "No such file or directory");
+    assert_string_equal(pinfile_read(temp_path("none"), FILE_CONFIGURED, &f),
+                        "No such file or directory");
     assert_int_equal(f.count, 0);
-    assert_string_equal(pinfile_read("/dev/zero", &f), "is too large");
+    assert_string_equal(pinfile_read("/dev/zero", FILE_ARGUMENT, &f), "is too large");
     refuse("", "neither");
 }
 

@@ -13,7 +13,7 @@
 
 #define NOW CERTS_NOW
 
-static struct cert ca, other_ca, sub, leaf, by_sub, twin;
+static struct cert ca, other_ca, sub, leaf, by_sub, by_other, twin;
 static EVP_PKEY *weak_key;
 static struct anchors *stores;
 
@@ -664,10 +664,14 @@ static void a_directory_of_anchors_counts(void **state)
     snprintf(name, sizeof(name), "hashed/%08lx.0",
              X509_NAME_hash_ex(X509_get_subject_name(ca.x509), NULL, NULL, NULL));
     temp_text(name, certs_pem(ca.x509));
-    temp_text("unhashed/other.pem", certs_pem(other_ca.x509));
+    /* under any other name it is none */
+    temp_text("hashed/other.pem", certs_pem(other_ca.x509));
+    temp_text("hashed/0123456.0", certs_pem(other_ca.x509));
+    temp_text("hashed/01234567.r0", certs_pem(other_ca.x509));
+    temp_text("hashed/01234567.0~", certs_pem(other_ca.x509));
     expect("verify = pki\nca_dir = hashed", &leaf, REASON_OK);
-    expect("verify = pki\nca_dir = unhashed", &leaf, REASON_PKI);
     expect("verify = pki\nca_dir = hashed", &twin, REASON_PKI);
+    expect("verify = pki\nca_dir = hashed", &by_other, REASON_PKI);
 }
 
 /* Whoever forgets to judge, or has nothing to judge, has not been told yes. */
@@ -784,13 +788,16 @@ static void a_mismatch_tells_what_the_pki_says(void **state)
 
 static void anchors_that_cannot_be_loaded_are_told_with_their_line(void **state)
 {
-    static const char *const rows[] = {"ca_file = missing.pem", "ca_file = junk.pem",
-                                       "ca_file = empty.pem", "ca_dir = missing.d"};
+    static const char *const rows[] = {
+        "ca_file = missing.pem", "ca_file = junk.pem", "ca_file = empty.pem", "ca_dir = missing.d",
+        "ca_dir = empty.d",      "ca_dir = junk.pem",  "ca_dir = damaged.d"};
     size_t i;
 
     (void)state;
     temp_text("junk.pem", "nonsense\n");
     temp_text("empty.pem", "");
+    temp_text("empty.d/ca.pem", certs_pem(ca.x509));
+    temp_text("damaged.d/01234567.0", "nonsense\n");
     for (i = 0; i < COUNT(rows); i++) {
         struct config *c = load(keys("[api.example.com]\nverify = pki\n%s\n", rows[i]));
         struct problems problems = {0};
@@ -813,6 +820,7 @@ static int setup(void **state)
     sub = certs_make(&(struct cert_order){.cn = "Sub CA", .ca = true, .issuer = &ca});
     leaf = certs_leaf("DNS:api.example.com", &ca);
     by_sub = certs_leaf("DNS:api.example.com", &sub);
+    by_other = certs_leaf("DNS:api.example.com", &other_ca);
     twin = certs_leaf("DNS:api.example.com", NULL);
     weak_key = certs_rsa_key(1024);
     stores = anchors_new();
