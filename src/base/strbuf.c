@@ -136,6 +136,25 @@ void strbuf_add_safe(struct strbuf *b, const char *s, size_t n, size_t most)
     }
 }
 
+void strbuf_add_shell(struct strbuf *b, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "%+,-./:=@_";
+
+    if (*word && word[strspn(word, plain)] == '\0') {
+        strbuf_add(b, word);
+        return;
+    }
+    strbuf_add(b, "'");
+    for (; *word; word++) {
+        if (*word == '\'')
+            strbuf_add(b, "'\"'\"'"); /* not a backslash, which strbuf_add_safe() doubles */
+        else
+            strbuf_add_bytes(b, word, 1);
+    }
+    strbuf_add(b, "'");
+}
+
 const char *strbuf_text(const struct strbuf *b)
 {
     return b->data ? b->data : "";

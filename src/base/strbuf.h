@@ -25,6 +25,9 @@ void strbuf_addf(struct strbuf *b, const char *format, ...) __attribute__((forma
  */
 void strbuf_add_safe(struct strbuf *b, const char *s, size_t n, size_t most);
 
+/* Adds a word as a POSIX shell reads it back: as it is, or between single quotes. */
+void strbuf_add_shell(struct strbuf *b, const char *word);
+
 const char *strbuf_text(const struct strbuf *b); /* "" when empty */
 char *strbuf_detach(struct strbuf *b);           /* the caller frees it; b is empty again */
 void strbuf_clear(struct strbuf *b);             /* keeps the memory */

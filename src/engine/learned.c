@@ -421,7 +421,8 @@ enum learned_result learned_forget(struct learned *l, const char *section, char 
     return end(&c, result, why);
 }
 
-enum learned_result learned_accept(struct learned *l, const char *section, int64_t now,
+enum learned_result learned_accept(struct learned *l, const char *section,
+                                   const uint8_t digest[CERT_DIGEST_SIZE], int64_t now,
                                    struct learned_key *key, char **why)
 {
     enum learned_result result = LEARNED_FAILED;
@@ -429,9 +430,9 @@ enum learned_result learned_accept(struct learned *l, const char *section, int64
     struct change c;
 
     if (begin(&c, l))
-        result = learnedfile_accept(&c.file, section, day_of(now), &accepted);
+        result = learnedfile_accept(&c.file, section, digest, day_of(now), &accepted);
     result = end(&c, result, why);
-    if (result == LEARNED_DONE)
+    if (result != LEARNED_FAILED && result != LEARNED_NONE)
         *key = accepted;
     return result;
 }

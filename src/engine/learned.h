@@ -74,10 +74,13 @@ enum learned_result learned_announce(struct learned *l, const char *section, con
 enum learned_result learned_forget(struct learned *l, const char *section, char **why);
 
 /*
- * Makes the refused key of a section the accepted one: those from tofu at its place go. LEARNED_SAME
- * when there is none; else *key is the accepted one.
+ * Makes the refused key of a section the accepted one, if it is this very key, in place of those from
+ * tofu that were accepted for the same host. now is in seconds. Returns LEARNED_DONE or LEARNED_SAME
+ * (it is accepted already) with the key in *key, LEARNED_OTHER with the key that is noted as refused
+ * in *key, LEARNED_NONE if none is, or LEARNED_FAILED.
  */
-enum learned_result learned_accept(struct learned *l, const char *section, int64_t now,
+enum learned_result learned_accept(struct learned *l, const char *section,
+                                   const uint8_t digest[CERT_DIGEST_SIZE], int64_t now,
                                    struct learned_key *key, char **why);
 
 #endif

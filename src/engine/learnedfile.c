@@ -304,20 +304,44 @@ enum learned_result learnedfile_forget(struct learnedfile *f, const char *sectio
     return result;
 }
 
-enum learned_result learnedfile_accept(struct learnedfile *f, const char *section, int64_t today,
-                                       struct learned_key *key)
+/* Why a key cannot be accepted, though *key is what is refused (NULL: nothing is). */
+static enum learned_result not_refused(const struct learnedfile *f, const char *section,
+                                       const uint8_t digest[CERT_DIGEST_SIZE],
+                                       const struct learned_key *refused, struct learned_key *key)
 {
     size_t i;
 
-    for (i = 0; i < f->count; i++)
-        if (is_of(&f->lines[i], section) && f->lines[i].key->refused)
-            break;
-    if (i == f->count)
+    for (i = 0; i < f->count; i++) {
+        const struct learned_key *k = f->lines[i].key;
+
+        if (!is_of(&f->lines[i], section) || k->from != LEARNED_TOFU || k->refused
+            || memcmp(k->digest, digest, CERT_DIGEST_SIZE) != 0)
+            continue;
+        *key = *k;
         return LEARNED_SAME;
-    f->lines[i].key->refused = false;
-    f->lines[i].key->first_seen = today;
-    update(&f->lines[i]);
-    *key = *f->lines[i].key;
+    }
+    if (!refused)
+        return LEARNED_NONE;
+    *key = *refused;
+    return LEARNED_OTHER;
+}
+
+enum learned_result learnedfile_accept(struct learnedfile *f, const char *section,
+                                       const uint8_t digest[CERT_DIGEST_SIZE], int64_t today,
+                                       struct learned_key *key)
+{
+    struct learned_key *refused = NULL;
+    size_t i;
+
+    for (i = 0; i < f->count && !refused; i++)
+        if (is_of(&f->lines[i], section) && f->lines[i].key->refused)
+            refused = f->lines[i].key;
+    if (!refused || memcmp(refused->digest, digest, CERT_DIGEST_SIZE) != 0)
+        return not_refused(f, section, digest, refused, key);
+    refused->refused = false;
+    refused->first_seen = today;
+    update(&f->lines[i - 1]);
+    *key = *refused;
     /* in place of those that were accepted until now */
     for (i = f->count; i-- > 0;) {
         const struct learned_key *k = f->lines[i].key;

@@ -48,7 +48,8 @@ enum learned_result learnedfile_announce(struct learnedfile *f, const char *sect
                                          const char *place, const struct learned_key *keys,
                                          size_t count);
 enum learned_result learnedfile_forget(struct learnedfile *f, const char *section);
-enum learned_result learnedfile_accept(struct learnedfile *f, const char *section, int64_t today,
+enum learned_result learnedfile_accept(struct learnedfile *f, const char *section,
+                                       const uint8_t digest[CERT_DIGEST_SIZE], int64_t today,
                                        struct learned_key *key);
 
 #endif

@@ -25,6 +25,22 @@ struct reading {
     bool has_from, has_until;
 };
 
+/* The grammar is that of the configuration, without all that may stand behind a digest there. */
+const char *learnedkey_parse_pin(const char *word, uint8_t digest[CERT_DIGEST_SIZE])
+{
+    struct pin_list list = {0};
+    struct arena arena = {0};
+    const char *why = "expected a key's pin, sha256// and the 44 characters of its base64";
+
+    if (strncmp(word, PIN_PREFIX, strlen(PIN_PREFIX)) == 0 && !pin_parse(word, NULL, &arena, &list)
+        && strcmp(list.items[0].text, word) == 0) {
+        memcpy(digest, list.items[0].digest, CERT_DIGEST_SIZE);
+        why = NULL;
+    }
+    arena_free(&arena);
+    return why;
+}
+
 static const char *copy(char *out, size_t size, const char *word, const char *hint)
 {
     if (!word || strlen(word) >= size)
@@ -46,22 +62,12 @@ static const char *read_place(struct learned_key *k, const char *word)
     return copy(k->place, sizeof(k->place), word, "host:port is too long: 271 bytes fit");
 }
 
-/* The pin's grammar is the configuration's, without all that may stand behind a digest there. */
 static const char *read_pin(struct learned_key *k, const char *word)
 {
-    static const char hint[] =
-        "no key's digest: expected sha256// and the 44 characters of its base64 behind host:port";
-    struct pin_list list = {0};
-    struct arena arena = {0};
-    const char *why = hint;
-
-    if (word && strncmp(word, PIN_PREFIX, strlen(PIN_PREFIX)) == 0
-        && !pin_parse(word, NULL, &arena, &list) && strcmp(list.items[0].text, word) == 0) {
-        memcpy(k->digest, list.items[0].digest, CERT_DIGEST_SIZE);
-        why = NULL;
-    }
-    arena_free(&arena);
-    return why;
+    if (word && !learnedkey_parse_pin(word, k->digest))
+        return NULL;
+    return "no key's digest: expected sha256// and the 44 characters of its base64 behind "
+           "host:port";
 }
 
 /* From 1970 on, for years of fewer digits are not printed as they are read. */

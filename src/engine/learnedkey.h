@@ -33,7 +33,8 @@ struct learned_key {
 enum learned_result {
     LEARNED_DONE,   /* the file was changed */
     LEARNED_SAME,   /* there was nothing to change */
-    LEARNED_OTHER,  /* another key stands there already; nothing was changed */
+    LEARNED_OTHER,  /* another key is there; nothing was changed */
+    LEARNED_NONE,   /* there is no such key; nothing was changed */
     LEARNED_FAILED, /* *why says what went wrong, with file and line; the caller frees it */
 };
 
@@ -45,6 +46,12 @@ const char *learnedkey_origin(enum learned_origin origin);
  * blank or a comment. Returns NULL, or what is wrong and what would be right.
  */
 const char *learnedkey_parse(const char *text, struct learned_key *key, bool *is_key);
+
+/*
+ * Reads a key's pin, "sha256//" and 44 characters of base64. Returns NULL and fills in digest, or
+ * returns what is wrong and what would be right.
+ */
+const char *learnedkey_parse_pin(const char *word, uint8_t digest[CERT_DIGEST_SIZE]);
 
 /* Returns the line that says a key, without a newline and without a comment. The caller frees it. */
 char *learnedkey_format(const struct learned_key *k);

@@ -65,10 +65,19 @@ static void judge(struct tls *t, X509 *leaf, STACK_OF(X509) *sent, bool complete
     trust_judge(t->policy, &evidence, t->now, &t->verdict);
 }
 
-/* A verdict of no that lets the handshake go on: for the server to prove its key. */
+/*
+ * A verdict of no that has an effect only when the server has proved its key: the key is then stored,
+ * as the accepted or as a refused one. A certificate alone is public, so anybody can send it.
+ */
+static bool awaits_proof(const struct trust_verdict *v)
+{
+    return v->reason == REASON_FIRST_USE || v->reason == REASON_TOFU_CHANGED;
+}
+
+/* A verdict of no that lets the handshake continue to its end. */
 static bool is_open_question(const struct trust_verdict *v)
 {
-    return v->reason == REASON_OBSERVED || v->reason == REASON_FIRST_USE;
+    return v->reason == REASON_OBSERVED || awaits_proof(v);
 }
 
 /*
@@ -283,7 +292,7 @@ static enum tls_result conclude(struct tls *t)
         return fail(t, REASON_TLS, "the server presented no certificate");
     if (reused && !t->resumption.offered.tls)
         return fail(t, REASON_TLS, "a session was resumed that was never offered");
-    if (reused || policy_wants_staple(t->policy) || t->verdict.reason == REASON_FIRST_USE)
+    if (reused || policy_wants_staple(t->policy) || awaits_proof(&t->verdict))
         judge(t, peer, SSL_get_peer_cert_chain(t->ssl), true);
     if (presented_length(&t->verdict) == 0 || !presented_starts_with(&t->verdict, peer))
         return fail(t, REASON_TLS, "the certificate that was judged is not the server's");
@@ -321,8 +330,7 @@ enum tls_result tls_handshake(struct tls *t, int64_t now)
             break;
         }
         /* a refusal in the callback ends the handshake: it is the reason, not what OpenSSL says */
-        if (presented_length(&t->verdict) > 0 && !t->verdict.trusted
-            && t->verdict.reason != REASON_FIRST_USE)
+        if (presented_length(&t->verdict) > 0 && !t->verdict.trusted && !awaits_proof(&t->verdict))
             return fail(t, t->verdict.reason, t->verdict.detail);
         if (t->wire.ended && t->wire.in_len == 0 && complaint_alert() < 0)
             return fail(t, REASON_TLS, "the server closed the connection during the handshake");

@@ -20,8 +20,8 @@ const struct learned_key *tofu_kept_key(const struct learned_key *keys, size_t c
 
 /*
  * Returns the text for a server that shows another key than the one that the section keeps: both
- * pins, and the command that accepts the new one. The caller frees it. Returns NULL when memory is
- * short.
+ * pins, and the command that accepts the new one, which a shell can be given as it is. The caller
+ * frees it.
  */
 char *tofu_explain_change(const struct config_section *section, const struct learned_key *kept,
                           const uint8_t shown[CERT_DIGEST_SIZE]);

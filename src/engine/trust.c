@@ -343,7 +343,7 @@ static bool refuse_changed(struct trial *t, const struct learned_key *kept)
 {
     char *detail = tofu_explain_change(t->section, kept, t->key);
 
-    (void)refuse(t, REASON_TOFU_CHANGED, X509_V_ERR_CERT_REJECTED, detail ? detail : "");
+    (void)refuse(t, REASON_TOFU_CHANGED, X509_V_ERR_CERT_REJECTED, detail);
     free(detail);
     return false;
 }

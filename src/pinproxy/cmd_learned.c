@@ -16,13 +16,13 @@
 static const char usage[] =
     "usage: pinproxy learned list [-c FILE] [--json]\n"
     "       pinproxy learned forget SECTION [-c FILE]\n"
-    "       pinproxy learned accept SECTION [-c FILE]\n"
+    "       pinproxy learned accept SECTION PIN [-c FILE]\n"
     "\n"
     "Keys that were seen first (verify = tofu) or announced by their host (pins_url).\n"
     "\n"
     "  list       all of them, those that were refused too\n"
     "  forget     those of a section: the next connection is a first one\n"
-    "  accept     the key that was refused last becomes the section's\n"
+    "  accept     the refused key PIN becomes the section's; the log and list have its PIN\n"
     "  -c FILE    configuration (default: " DEFAULT_CONFIG ")\n"
     "  --json     as JSON\n"
     "\n"
@@ -99,6 +99,7 @@ static int forget(struct learned *learned, const char *section)
         return failed(why);
     case LEARNED_SAME:
     case LEARNED_OTHER:
+    case LEARNED_NONE:
         break;
     }
     fprintf(stderr, "pinproxy learned: no key of [%s] has been learned in %s\n", section,
@@ -106,23 +107,35 @@ static int forget(struct learned *learned, const char *section)
     return EXITCODE_FAILURE;
 }
 
-static int accept_key(struct learned *learned, const char *section)
+static int accept_key(struct learned *learned, const char *section, const uint8_t *digest)
 {
-    char pin[PIN_KEY_TEXT_SIZE], *why = NULL;
+    char pin[PIN_KEY_TEXT_SIZE], other[PIN_KEY_TEXT_SIZE], *why = NULL;
     struct learned_key key;
+    enum learned_result result = learned_accept(learned, section, digest, (int64_t)time(NULL), &key,
+                                                &why);
 
-    switch (learned_accept(learned, section, (int64_t)time(NULL), &key, &why)) {
+    pin_format_key(digest, pin);
+    switch (result) {
     case LEARNED_DONE:
-        pin_format_key(key.digest, pin);
         printf("%s: %s is accepted for %s\n", section, pin, key.place);
         return EXITCODE_OK;
     case LEARNED_FAILED:
         return failed(why);
     case LEARNED_SAME:
+        fprintf(stderr, "pinproxy learned: %s of [%s] is accepted already\n", pin, section);
+        break;
     case LEARNED_OTHER:
+        pin_format_key(key.digest, other);
+        fprintf(
+            stderr,
+            "pinproxy learned: %s is not accepted: the key of [%s] that was refused last is %s. "
+            "Make sure which one is right\n",
+            pin, section, other);
+        break;
+    case LEARNED_NONE:
+        fprintf(stderr, "pinproxy learned: no key of [%s] has been refused\n", section);
         break;
     }
-    fprintf(stderr, "pinproxy learned: no key of [%s] has been refused\n", section);
     return EXITCODE_FAILURE;
 }
 
@@ -146,48 +159,68 @@ static struct learned *open_store(const char *path, int *status)
     return learned;
 }
 
-static int act(const char *path, const char *action, const char *section, bool json)
+/* What is to be done. */
+struct order {
+    const char *path; /* of the configuration */
+    const char *action;
+    const char *section;              /* NULL for list */
+    uint8_t digest[CERT_DIGEST_SIZE]; /* for accept */
+    bool json;
+};
+
+static int act(const struct order *o)
 {
     int status;
-    struct learned *learned = open_store(path, &status);
+    struct learned *learned = open_store(o->path, &status);
 
     if (!learned)
         return status;
-    if (strcmp(action, "list") == 0)
-        status = list(learned, json);
-    else if (strcmp(action, "forget") == 0)
-        status = forget(learned, section);
+    if (strcmp(o->action, "list") == 0)
+        status = list(learned, o->json);
+    else if (strcmp(o->action, "forget") == 0)
+        status = forget(learned, o->section);
     else
-        status = accept_key(learned, section);
+        status = accept_key(learned, o->section, o->digest);
     learned_release(learned);
     return status;
 }
 
+/* Reads what follows the options. Returns NULL, or what is wrong. */
+static const char *read_words(struct order *o, char **arguments, int count)
+{
+    o->action = count > 0 ? arguments[0] : "";
+    o->section = count > 1 ? arguments[1] : NULL;
+    if (strcmp(o->action, "list") == 0)
+        return count == 1 ? NULL : "list takes no section";
+    if (strcmp(o->action, "forget") != 0 && strcmp(o->action, "accept") != 0)
+        return "list, forget SECTION or accept SECTION PIN?";
+    if (o->json)
+        return "--json goes with list";
+    if (strcmp(o->action, "forget") == 0)
+        return count == 2 ? NULL : "which section? forget takes one SECTION";
+    if (count == 2)
+        return "which key? accept SECTION PIN takes the pin too: the daemon's log has the whole "
+               "command, and 'pinproxy learned list' shows the key that is noted as refused";
+    return count == 3 ? learnedkey_parse_pin(arguments[2], o->digest)
+                      : "which key? accept takes one SECTION and one PIN";
+}
+
 static int run(int argc, char **argv)
 {
-    const char *path = DEFAULT_CONFIG, *action;
-    bool json = false;
-    int c, wanted;
+    struct order order = {.path = DEFAULT_CONFIG};
+    const char *why;
+    int c;
 
     while ((c = getopt_long(argc, argv, "c:h", words, NULL)) != -1) {
         if (c == 'c')
-            path = optarg;
+            order.path = optarg;
         else if (c == 'j')
-            json = true;
+            order.json = true;
         else
             return command_option(&command_learned, c);
     }
-    action = optind < argc ? argv[optind] : "";
-    if (strcmp(action, "list") != 0 && strcmp(action, "forget") != 0
-        && strcmp(action, "accept") != 0)
-        return command_misused(&command_learned, "list, forget SECTION or accept SECTION?");
-    wanted = strcmp(action, "list") == 0 ? 1 : 2;
-    if (argc - optind != wanted)
-        return command_misused(&command_learned, wanted == 1 ? "list takes no section"
-                                                             : "which section? one SECTION");
-    if (json && wanted == 2)
-        return command_misused(&command_learned, "--json goes with list");
-    return act(path, action, argv[optind + wanted - 1], json);
+    why = read_words(&order, argv + optind, argc - optind);
+    return why ? command_misused(&command_learned, "%s", why) : act(&order);
 }
 
 const struct command command_learned = {.name = "learned", .usage = usage, .run = run};

@@ -18,7 +18,10 @@ static struct keep *start_keep(struct upstream *u, enum keep_kind kind, struct k
     return keep_start(&u->reactor->loop, &order, owner);
 }
 
-/* A changed key is written down, for `pinproxy learned accept`. */
+/*
+ * Notes a changed key for `pinproxy learned accept`. The server has proved that it holds the key: until
+ * then the engine does not fail for this reason.
+ */
 static void note_refused(struct upstream *u)
 {
     struct learned_key keys[LEARNED_KEYS_MOST];

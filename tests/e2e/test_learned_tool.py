@@ -94,7 +94,7 @@ def test_list_shows_what_the_daemon_learned(state, pinproxyd, tls_server):
     assert all(word in run.out for word in (NAME, PLACE, server.cert.pin, day(0), "tofu"))
 
 
-@pytest.mark.parametrize("action", [["list"], ["forget", NAME], ["accept", NAME]], ids=lambda words: words[0])
+@pytest.mark.parametrize("action", [["list"], ["forget", NAME], ["accept", NAME, OTHER]], ids=lambda words: words[0])
 def test_damaged_file_is_named_with_its_line_and_left(action, file, state):
     state.write(FULL + "damage\n")
     run = learned(file, *action)
@@ -118,7 +118,7 @@ def test_forget_takes_the_section_and_nothing_else(file, state):
 @pytest.mark.parametrize("action", ["forget", "accept"])
 def test_nothing_to_do_without_a_file(action, file, state):
     state.directory.mkdir()
-    run = learned(file, action, NAME)
+    run = learned(file, action, *([NAME, OTHER] if action == "accept" else [NAME]))
     assert run.returncode == NOTHING and NAME in run.err
     assert not state.file.exists()
 
@@ -169,7 +169,7 @@ def test_forget_closes_open_tunnels_where_they_are_to_be_closed(state, pinproxyd
 @pytest.mark.valgrind
 def test_accept_turns_the_refused_key_into_the_kept_one(swapped, state):
     daemon, server, first = swapped
-    run = learned(daemon.file, "accept", NAME)
+    run = learned(daemon.file, "accept", NAME, server.cert.pin)
     assert run.returncode == DONE, run.err
     assert NAME in run.out and server.cert.pin in run.out
     assert [(key.pin, key.origin, key.refused) for key in state.keys()] == [(server.cert.pin, "tofu", False)]
@@ -181,7 +181,7 @@ def test_accept_turns_the_refused_key_into_the_kept_one(swapped, state):
 def test_accept_while_the_daemon_is_stopped(swapped, state, pinproxyd):
     daemon, server, _ = swapped
     daemon.stop()
-    assert learned(daemon.file, "accept", NAME).returncode == DONE
+    assert learned(daemon.file, "accept", NAME, server.cert.pin).returncode == DONE
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert passes(daemon)["pin"] == server.cert.pin
     assert not daemon.events(event="learned")
@@ -189,7 +189,7 @@ def test_accept_while_the_daemon_is_stopped(swapped, state, pinproxyd):
 
 def test_accept_keeps_other_sections_and_comments(file, state):
     state.write(FULL)
-    assert learned(file, "accept", NAME).returncode == DONE
+    assert learned(file, "accept", NAME, SECOND).returncode == DONE
     lines = FULL.splitlines(True)
     assert state.text() == lines[0] + lines[2] + f"{NAME} {PLACE} {SECOND} {day(0)} from=tofu # look\n"
 
@@ -197,10 +197,36 @@ def test_accept_keeps_other_sections_and_comments(file, state):
 @pytest.mark.parametrize("section", ["other.test", "nowhere.test"], ids=["nothing_refused", "unknown"])
 def test_accept_nothing(section, file, state):
     state.write(FULL)
-    run = learned(file, "accept", section)
+    run = learned(file, "accept", section, SECOND)
     assert run.returncode == NOTHING
     assert section in run.err
     assert state.text() == FULL
+
+
+def test_accept_takes_the_key_that_was_named_or_none(swapped, state, tmp_path):
+    """Another server has shown its key since the log was read."""
+    daemon, server, first = swapped
+    named = server.cert
+    server.use(certs.self_signed(tmp_path))
+    turned_away(daemon, "refused", "tofu_changed")
+    state.wait_refused(server.cert.pin)
+    before = state.text()
+    run = learned(daemon.file, "accept", NAME, named.pin)
+    assert run.returncode == NOTHING
+    assert named.pin in run.err and server.cert.pin in run.err
+    assert state.text() == before
+    run = learned(daemon.file, "accept", NAME, first.pin)
+    assert run.returncode == NOTHING and "already" in run.err
+    assert state.text() == before
+
+
+def test_accept_without_a_pin_says_what_to_do(swapped, state):
+    daemon, _, _ = swapped
+    before = state.text()
+    run = learned(daemon.file, "accept", NAME)
+    assert run.returncode == USAGE
+    assert "PIN" in run.err and "learned list" in run.err
+    assert state.text() == before
 
 
 def test_accept_closes_tunnels_to_the_key_it_replaces(state, pinproxyd, tls_server, tmp_path):
@@ -211,7 +237,7 @@ def test_accept_closes_tunnels_to_the_key_it_replaces(state, pinproxyd, tls_serv
         turned_away(daemon, "refused", "tofu_changed")
         state.wait_refused(server.cert.pin)
         ping(old)
-        assert learned(daemon.file, "accept", NAME).returncode == DONE
+        assert learned(daemon.file, "accept", NAME, server.cert.pin).returncode == DONE
         assert daemon.wait_event(event="tunnel_close", section=NAME)["reason"] == "pin_removed"
     passes(daemon)
 
@@ -223,7 +249,7 @@ def test_file_stays_the_daemons(action, file, state):
     state.write(FULL)
     for path in (state.directory, state.file):
         os.chown(path, owner, -1)
-    assert learned(file, action, NAME).returncode == DONE
+    assert learned(file, action, *([NAME, SECOND] if action == "accept" else [NAME])).returncode == DONE
     assert {path.stat().st_uid for path in state.directory.iterdir()} == {owner}
 
 
@@ -231,8 +257,10 @@ def test_file_stays_the_daemons(action, file, state):
 
 @pytest.mark.parametrize("arguments", [
     [], ["lists"], ["list", NAME], ["forget"], ["accept"], ["forget", "a.test", "b.test"],
-    ["accept", "a.test", "b.test"], ["forget", NAME, "--json"], ["list", "--no-such-option"], ["list", "-c"],
-], ids=["nothing", "unknown", "list_what", "forget_what", "accept_what", "forget_two", "accept_two", "forget_as_json",
+    ["accept", "a.test"], ["accept", "a.test", "b.test"], ["accept", NAME, "cert:sha256:" + "ab" * 32],
+    ["accept", NAME, OTHER, OTHER], ["accept", NAME, f"{OTHER};{OTHER}"], ["forget", NAME, "--json"], ["list", "--no-such-option"], ["list", "-c"],
+], ids=["nothing", "unknown", "list_what", "forget_what", "accept_what", "forget_two", "accept_which_key", "accept_two",
+        "accept_certificate", "accept_two_keys", "accept_two_keys_in_one", "forget_as_json",
         "unknown_option", "c_without_file"])
 def test_usage(arguments):
     run = run_pinproxy("learned", *arguments)
@@ -246,7 +274,7 @@ def test_help():
     assert all(word in run.out for word in ("list", "forget", "accept", "--json", "-c"))
 
 
-@pytest.mark.parametrize("action", [["list"], ["forget", NAME], ["accept", NAME]], ids=lambda words: words[0])
+@pytest.mark.parametrize("action", [["list"], ["forget", NAME], ["accept", NAME, OTHER]], ids=lambda words: words[0])
 def test_configuration_errors(action, tmp_path):
     run = learned(tmp_path / "none.conf", *action)
     assert run.returncode == CONFIG and "none.conf" in run.err
@@ -281,7 +309,7 @@ def test_connect_keeps_the_key_as_the_daemon_does(file, state, tls_server, tmp_p
     run = attempt(file, b"secret")
     assert run.returncode == TRUST
     assert first.pin in run.err and server.cert.pin in run.err
-    assert f"pinproxy learned accept {NAME} -c {file}" in run.err
+    assert f"pinproxy learned accept {NAME} {server.cert.pin} -c {file}" in run.err
     state.wait_refused(server.cert.pin)
     server.stop()
     assert not any(b"secret" in conn.plaintext for conn in server.conns)

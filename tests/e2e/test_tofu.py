@@ -39,6 +39,11 @@ def together(calls):
     assert not any(thread.is_alive() for thread in threads)
 
 
+def command_in(detail):
+    """The arguments of the tool, as a shell reads them where the detail has a command."""
+    return shlex.split(re.search(r"pinproxy (learned accept .*)", detail)[1])
+
+
 def visit(address):
     """A client that does not mind how it ends."""
     try:
@@ -217,7 +222,7 @@ def test_changed_key_is_refused_with_what_to_do(state, pinproxyd, tls_server, tm
     server.use(certs.self_signed(tmp_path))
     line = turned_away(daemon, "refused", "tofu_changed")
     assert first.pin in line["detail"] and server.cert.pin in line["detail"]
-    assert f"pinproxy learned accept {NAME} -c {daemon.file}" in line["detail"]
+    assert f"pinproxy learned accept {NAME} {server.cert.pin} -c {daemon.file}" in line["detail"]
     assert line["level"] == "warning"
     state.wait_refused(server.cert.pin)
     assert [key.pin for key in state.keys() if not key.refused] == [first.pin]
@@ -286,10 +291,22 @@ def test_the_command_in_the_log_works(state, pinproxyd, tls_server, tmp_path):
     server.use(certs.self_signed(tmp_path))
     detail = turned_away(daemon, "refused", "tofu_changed")["detail"]
     state.wait_refused(server.cert.pin)
-    words = shlex.split(re.search(r"pinproxy (learned accept \S+ -c [^\s'\",;]+)", detail)[1])
-    run = run_pinproxy(*words, cwd=daemon.directory)
+    run = run_pinproxy(*command_in(detail), cwd=daemon.directory)
     assert run.returncode == 0, run.err
     assert passes(daemon)["pin"] == server.cert.pin
+
+
+@pytest.mark.parametrize("name", ["$(id)", "a;b", "it's", "-x", "--json", "a&b>c"])
+def test_the_command_in_the_log_is_safe_in_a_shell(name, state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd(state.config({name: tofu(server, host="a.test")}))
+    passes(daemon, name)
+    server.use(certs.self_signed(tmp_path))
+    detail = turned_away(daemon, "refused", "tofu_changed", name)["detail"]
+    state.wait_refused(server.cert.pin, name)
+    run = run_pinproxy(*command_in(detail), cwd=daemon.directory)
+    assert run.returncode == 0, run.err
+    passes(daemon, name)
 
 
 def test_the_command_in_the_log_names_the_file_as_the_daemon_was_told(state, stack, tls_server, tmp_path):
@@ -299,7 +316,7 @@ def test_the_command_in_the_log_names_the_file_as_the_daemon_was_told(state, sta
     stack.add(daemon).start()
     passes(daemon)
     server.use(certs.self_signed(tmp_path))
-    assert f"pinproxy learned accept {NAME} -c ./pinproxyd.conf" in \
+    assert f"pinproxy learned accept {NAME} {server.cert.pin} -c ./pinproxyd.conf" in \
         turned_away(daemon, "refused", "tofu_changed")["detail"]
 
 
@@ -311,7 +328,7 @@ def test_the_command_in_the_log_is_whole_however_long_the_path(state, stack, tls
     passes(daemon)
     server.use(certs.self_signed(tmp_path))
     detail = turned_away(daemon, "refused", "tofu_changed")["detail"]
-    assert f"pinproxy learned accept {NAME} -c {daemon.file}" in detail
+    assert f"pinproxy learned accept {NAME} {server.cert.pin} -c {daemon.file}" in detail
 
 
 def test_changed_key_is_set_against_the_kept_one_not_an_announced_one(state, pinproxyd, tls_server):
@@ -391,6 +408,33 @@ def test_key_that_the_handshake_does_not_prove_is_not_kept(state, pinproxyd, sta
     turned_away(daemon, "upstream_error", "tls")
     daemon.stop()
     assert state.keys() == [] and not daemon.events(event="learned")
+
+
+def test_changed_key_that_the_handshake_does_not_prove_is_not_noted(state, pinproxyd, stack, tls_server):
+    """Anybody can send a certificate: what it is refused for is the signature, and nothing is written."""
+    state.write(f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n")
+    before = state.file.stat()
+    forger = stack.add(Forger(tls_server(maximum=V12)))
+    daemon = pinproxyd(state.config({NAME: tofu(forger)}))
+    for _ in range(3):
+        turned_away(daemon, "upstream_error", "tls")
+    daemon.stop()
+    assert not daemon.events(event="refused")
+    assert state.file.stat() == before and [path.name for path in state.directory.iterdir()] == ["learned"]
+
+
+def test_refused_key_is_written_once_however_often_it_comes(state, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    server.use(certs.self_signed(tmp_path))
+    turned_away(daemon, "refused", "tofu_changed")
+    state.wait_refused(server.cert.pin)
+    before = state.file.stat()
+    for _ in range(5):
+        turned_away(daemon, "refused", "tofu_changed")
+    daemon.stop()
+    assert state.file.stat() == before
 
 
 WEAK_KEY = certs.rsa_key(1024)

@@ -115,8 +115,9 @@ static void change(const char *text, size_t len, const struct learned_key *k, co
     result = learnedfile_refuse(&f, &keys[1]);
     check_change(&f, k->section, before, result);
     f = read_good(text, len);
-    result = learnedfile_accept(&f, k->section, TODAY, &accepted);
-    need(result == LEARNED_SAME || (!accepted.refused && accepted.first_seen == TODAY));
+    result = learnedfile_accept(&f, k->section, k->digest, TODAY, &accepted);
+    need(!k->refused || result == LEARNED_DONE || result == LEARNED_SAME);
+    need(result != LEARNED_DONE || (!accepted.refused && accepted.first_seen == TODAY));
     check_change(&f, k->section, before, result);
     f = read_good(text, len);
     result = learnedfile_forget(&f, k->section);

@@ -201,11 +201,11 @@ static enum learned_result forget(struct learned *l, const char *section)
     return ok(result, why);
 }
 
-static enum learned_result accept_key(struct learned *l, const char *section,
+static enum learned_result accept_key(struct learned *l, const char *section, const char *pin,
                                       struct learned_key *key)
 {
     char *why = NULL;
-    enum learned_result result = learned_accept(l, section, NOW, key, &why);
+    enum learned_result result = learned_accept(l, section, digest(pin), NOW, key, &why);
 
     return ok(result, why);
 }
@@ -562,23 +562,30 @@ static void refused_keys_pile_up(void **state)
 
 static void accepting_takes_the_wrong_key(void **state)
 {
+    static const char text[] = "# mine\n"
+                               "a h:1 " A " 2026-01-02 # old\n"
+                               "a h:1 " A " 2026-01-02 from=pins_url\n"
+                               "a h:2 " A " 2026-01-02\n"
+                               "a h:1 " B " 2026-01-03 refused # looked at it\n"
+                               "b h:1 " A " 2026-01-02\n";
     struct learned_key key, before;
     struct learned *l;
 
     (void)state;
-    put("# mine\n"
-        "a h:1 " A " 2026-01-02 # old\n"
-        "a h:1 " A " 2026-01-02 from=pins_url\n"
-        "a h:2 " A " 2026-01-02\n"
-        "a h:1 " B " 2026-01-03 refused # looked at it\n"
-        "b h:1 " A " 2026-01-02\n");
+    put(text);
     l = store();
     memset(&key, 0x5a, sizeof(key));
     before = key;
-    assert_int_equal(accept_key(l, "b", &key), LEARNED_SAME);
-    assert_int_equal(accept_key(l, "c", &key), LEARNED_SAME);
+    assert_int_equal(accept_key(l, "b", B, &key), LEARNED_NONE);
+    assert_int_equal(accept_key(l, "c", A, &key), LEARNED_NONE);
     assert_memory_equal(&key, &before, sizeof(key));
-    assert_int_equal(accept_key(l, "A", &key), LEARNED_DONE);
+    /* another key than the one that is noted, and one that is accepted already */
+    assert_int_equal(accept_key(l, "a", C, &key), LEARNED_OTHER);
+    assert_string_equal(pin_of(&key), B);
+    assert_true(key.refused);
+    assert_int_equal(accept_key(l, "b", A, &key), LEARNED_SAME);
+    assert_string_equal(get(), text);
+    assert_int_equal(accept_key(l, "A", B, &key), LEARNED_DONE);
     assert_string_equal(pin_of(&key), B);
     assert_string_equal(key.place, "h:1");
     assert_false(key.refused);
@@ -588,7 +595,7 @@ static void accepting_takes_the_wrong_key(void **state)
                                "a h:2 " A " 2026-01-02\n"
                                "a h:1 " B " " TODAY " from=tofu # looked at it\n"
                                "b h:1 " A " 2026-01-02\n");
-    assert_int_equal(accept_key(l, "a", &key), LEARNED_SAME);
+    assert_int_equal(accept_key(l, "a", B, &key), LEARNED_SAME);
     assert_int_equal(keep(l, "a", "h:1", B), LEARNED_SAME);
     learned_release(l);
 }
@@ -727,7 +734,7 @@ static void a_change_makes_the_file_unreadable(void **state)
     cannot_keep(l, "section", longest, "does not fit");
     /* the comment and what is written behind the date are too long together */
     memset(&key, 0, sizeof(key));
-    result = learned_accept(l, "a", NOW, &key, &why);
+    result = learned_accept(l, "a", digest(A), NOW, &key, &why);
     failed(result, why, "line 1 would then be wrong: the line is too long");
     assert_string_equal(key.section, "");
     assert_string_equal(get(), line);
@@ -1232,7 +1239,7 @@ static void a_damaged_file_is_written_over_or_forgets_keys(void **state)
     failed(result, why, "learned:2: ");
     result = learned_forget(l, "a", &why);
     failed(result, why, "learned:2: ");
-    result = learned_accept(l, "a", NOW, &found[0], &why);
+    result = learned_accept(l, "a", digest(B), NOW, &found[0], &why);
     failed(result, why, "learned:2: ");
     result = learned_announce(l, "a", "h:1", NULL, 0, NEVER, NOW, &why);
     failed(result, why, "learned:2: ");

@@ -185,9 +185,40 @@ static void strings_grow_and_stay_terminated(void **state)
     strbuf_free(&b);
 }
 
+static void a_shell_reads_a_word_back(void **state)
+{
+    static const struct {
+        const char *word, *want;
+    } rows[] = {
+        {"/etc/pinproxy/a.conf", "/etc/pinproxy/a.conf"},
+        {"sha256//a+b/c=", "sha256//a+b/c="},
+        {"", "''"},
+        {"two words", "'two words'"},
+        {"a;reboot", "'a;reboot'"},
+        {"$(id)`id`\"", "'$(id)`id`\"'"},
+        {"~root", "'~root'"},
+        {"*", "'*'"},
+        {"#a", "'#a'"},
+        {"it's", "'it'\"'\"'s'"},
+        {"a\\b\n", "'a\\b\n'"},
+        {"b\xc3\xbc", "'b\xc3\xbc'"},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        struct strbuf b = {0};
+
+        strbuf_add_shell(&b, rows[i].word);
+        assert_string_equal(strbuf_text(&b), rows[i].want);
+        strbuf_free(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_shell_reads_a_word_back),
         cmocka_unit_test(text_of_peers_is_escaped),
         cmocka_unit_test(a_cut_is_marked_and_never_inside_a_character),
         cmocka_unit_test(no_bytes_get_through_as_controls),

@@ -1295,6 +1295,34 @@ static void a_first_use_opens_nothing_until_the_key_is_kept(void **state)
     }
 }
 
+static void a_changed_key_is_told_of_only_when_it_is_proved(void **state)
+{
+    uint8_t key[CERT_DIGEST_SIZE];
+    size_t v;
+
+    (void)state;
+    assert_true(cert_key_digest(other.x509, key));
+    for (v = 0; v < COUNT(versions); v++) {
+        char *why = NULL;
+        struct learned *l = learned_open(temp_path("changed%zu", v), true, &why);
+        struct channel *w = wire_new(
+            &(struct scene){
+                .version = versions[v], .unpinned = true, .keys = "verify = tofu", .learned = l},
+            NULL);
+
+        assert_non_null(l);
+        assert_int_equal(
+            learned_keep(l, "api.example.com", "api.example.com:443", key, CERTS_NOW, &why),
+            LEARNED_DONE);
+        start(w);
+        assert_true(SSL_is_init_finished(w->server));
+        expect_failure(w, REASON_TOFU_CHANGED, certs_key_pin(&other));
+        expect_shut(w);
+        wire_free(w);
+        learned_release(l);
+    }
+}
+
 static void a_first_use_that_another_has_won_is_refused(void **state)
 {
     char *why = NULL;
@@ -1586,6 +1614,7 @@ int main(void)
         cmocka_unit_test(the_section_decides_what_is_offered),
         cmocka_unit_test(a_connection_tells_its_cipher_and_its_pin),
         cmocka_unit_test(a_first_use_opens_nothing_until_the_key_is_kept),
+        cmocka_unit_test(a_changed_key_is_told_of_only_when_it_is_proved),
         cmocka_unit_test(a_first_use_that_another_has_won_is_refused),
         cmocka_unit_test(a_session_is_resumed_and_judged_anew),
         cmocka_unit_test(a_resumed_session_ends_with_its_pin),
