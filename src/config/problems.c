@@ -53,7 +53,7 @@ static int compare(const void *a, const void *b)
 
 void problem_add_text(const struct problem *p, struct strbuf *out)
 {
-    strbuf_add(out, p->file);
+    strbuf_add_safe(out, p->file, strlen(p->file), 4096);
     if (p->line)
         strbuf_addf(out, ":%u", p->line);
     strbuf_addf(out, ": %s", p->text);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/print.h"
 #include "base/strbuf.h"
 #include "base/units.h"
 #include "pinproxy/command.h"
@@ -208,7 +209,7 @@ static void print_text(const struct check *check)
     for (i = 0; i < check->count; i++) {
         const struct finding *f = &check->findings[i];
 
-        printf("%s: %s\n", check->sections[i]->config->name, level_names[f->level]);
+        print_line(stdout, "%s: %s", check->sections[i]->config->name, level_names[f->level]);
         for (j = 0; j < json_array_size(f->messages); j++)
             printf("    %s\n", json_string_value(json_array_get(f->messages, j)));
     }
@@ -217,9 +218,11 @@ static void print_text(const struct check *check)
 static json_t *finding_json(const struct check *check, size_t i)
 {
     const struct finding *f = &check->findings[i];
-    json_t *o = json_pack("{s:s, s:s, s:O}", "section", check->sections[i]->config->name, "status",
-                          level_names[f->level], "messages", f->messages);
+    char *name = report_safe(check->sections[i]->config->name);
+    json_t *o = json_pack("{s:s, s:s, s:O}", "section", name, "status", level_names[f->level],
+                          "messages", f->messages);
 
+    free(name);
     if (!f->probe)
         return o;
     json_object_set_new(o, "reason", json_string(reason_name(f->probe->reason)));
@@ -236,12 +239,14 @@ static json_t *finding_json(const struct check *check, size_t i)
 static void print_json(const struct check *check, enum level level)
 {
     json_t *sections = json_array();
+    char *path = report_safe(check->path);
     size_t i;
 
     for (i = 0; i < check->count; i++)
         json_array_append_new(sections, finding_json(check, i));
-    report_json(json_pack("{s:s, s:s, s:o}", "configuration", check->path, "status",
-                          level_names[level], "sections", sections));
+    report_json(json_pack("{s:s, s:s, s:o}", "configuration", path, "status", level_names[level],
+                          "sections", sections));
+    free(path);
 }
 
 /* Those that were named, or all. False after saying which one is not there. */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/print.h"
 #include "config/pin.h"
 #include "config/pinfile.h"
 #include "pinproxy/command.h"
@@ -26,25 +27,24 @@ static const struct option words[] = {
 static void print_item(const char *path, const struct pinfile_item *item)
 {
     char key[PIN_KEY_TEXT_SIZE], cert[PIN_CERT_TEXT_SIZE];
-    char *subject = report_safe(item->cert.subject ? item->cert.subject : "");
+    const char *subject = item->cert.subject ? item->cert.subject : "";
 
     pin_format_key(item->key, key);
-    printf("%s  %s: key of the %s%s%s\n", key, path, pinfile_kind_name(item->kind),
-           *subject ? " " : "", subject);
+    print_line(stdout, "%s  %s: key of the %s%s%s", key, path, pinfile_kind_name(item->kind),
+               *subject ? " " : "", subject);
     if (item->kind == PINFILE_CERTIFICATE) {
         pin_format_cert(item->cert.cert, cert);
-        printf("%s  %s: the certificate %s\n", cert, path, subject);
+        print_line(stdout, "%s  %s: the certificate %s", cert, path, subject);
     }
     if (item->kind == PINFILE_CERTIFICATE && item->cert.is_ca) {
-        printf("issuer:%s  %s: the CA's key, for what it issues\n", key, path);
-        printf("issuer-%s  %s: the CA's certificate, likewise\n", cert, path);
+        print_line(stdout, "issuer:%s  %s: the CA's key, for what it issues", key, path);
+        print_line(stdout, "issuer-%s  %s: the CA's certificate, likewise", cert, path);
     }
-    free(subject);
 }
 
 static json_t *item_json(const char *path, const struct pinfile_item *item)
 {
-    char key[PIN_KEY_TEXT_SIZE];
+    char key[PIN_KEY_TEXT_SIZE], *file = report_safe(path);
     json_t *o;
 
     if (item->kind == PINFILE_CERTIFICATE) {
@@ -53,7 +53,8 @@ static json_t *item_json(const char *path, const struct pinfile_item *item)
         pin_format_key(item->key, key);
         o = json_pack("{s:s}", "pin", key);
     }
-    json_object_set_new(o, "file", json_string(path));
+    json_object_set_new(o, "file", json_string(file)); /* JSON has no bytes that are not UTF-8 */
+    free(file);
     json_object_set_new(o, "kind", json_string(pinfile_kind_name(item->kind)));
     return o;
 }
@@ -67,9 +68,9 @@ static bool hash_file(const char *path, json_t *all)
 
     if (why) {
         if (f.wrong_line)
-            fprintf(stderr, "pinproxy hash: %s:%u: %s\n", path, f.wrong_line, why);
+            print_line(stderr, "pinproxy hash: %s:%u: %s", path, f.wrong_line, why);
         else
-            fprintf(stderr, "pinproxy hash: %s: %s\n", path, why);
+            print_line(stderr, "pinproxy hash: %s: %s", path, why);
         return false;
     }
     for (i = 0; i < f.count; i++) {

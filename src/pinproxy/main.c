@@ -3,11 +3,13 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <uv.h>
 
 #include "base/exitcode.h"
 #include "base/log.h"
+#include "base/print.h"
 #include "engine/tls.h"
 #include "pinproxy/command.h"
 
@@ -43,13 +45,16 @@ static void print_usage(FILE *to)
 
 int command_misused(const struct command *c, const char *format, ...)
 {
+    char *text = NULL;
     va_list ap;
 
-    fprintf(stderr, "pinproxy %s: ", c->name);
     va_start(ap, format);
-    vfprintf(stderr, format, ap);
+    if (vasprintf(&text, format, ap) < 0)
+        text = NULL;
     va_end(ap);
-    fprintf(stderr, "\n'pinproxy %s --help' tells how to call it\n", c->name);
+    print_line(stderr, "pinproxy %s: %s", c->name, text ? text : "out of memory");
+    free(text);
+    fprintf(stderr, "'pinproxy %s --help' tells how to call it\n", c->name);
     return EXITCODE_USAGE;
 }
 
@@ -81,7 +86,7 @@ static int run(int argc, char **argv)
         if (strcmp(name, commands[i].command->name) == 0)
             return commands[i].command->run(argc - 1, argv + 1);
     if (*name)
-        fprintf(stderr, "pinproxy: unknown command '%s'\n\n", name);
+        print_line(stderr, "pinproxy: unknown command '%s'", name);
     print_usage(stderr);
     return EXITCODE_USAGE;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/print.h"
 #include "base/strbuf.h"
 #include "base/units.h"
 #include "config/pin.h"
@@ -28,13 +29,8 @@ long report_days_left(int64_t until)
 
 static void line(FILE *to, const char *name, const char *value)
 {
-    char *safe;
-
-    if (!value || !*value)
-        return;
-    safe = report_safe(value);
-    fprintf(to, "    %-10s %s\n", name, safe);
-    free(safe);
+    if (value && *value)
+        print_line(to, "    %-10s %s", name, value);
 }
 
 void report_cert(FILE *to, size_t depth, const struct cert_info *c)
@@ -43,15 +39,13 @@ void report_cert(FILE *to, size_t depth, const struct cert_info *c)
     /* of a CA, the form in which a section may pin it */
     const enum pin_role role = depth == 0 ? PIN_SERVER : PIN_ISSUER;
     char key[PIN_TEXT_SIZE], cert[PIN_TEXT_SIZE];
-    char *subject = report_safe(c->subject);
     long days = report_days_left(c->not_after);
 
     units_format_date(c->not_before, from);
     units_format_date(c->not_after, until);
     pin_format(role, PIN_KEY, c->key, key);
     pin_format(role, PIN_CERT, c->cert, cert);
-    fprintf(to, "%zu   %-10s %s%s\n", depth, "subject", subject, c->is_ca ? "  (a CA)" : "");
-    free(subject);
+    print_line(to, "%zu   %-10s %s%s", depth, "subject", c->subject, c->is_ca ? "  (a CA)" : "");
     line(to, "issuer", c->issuer);
     line(to, "names", c->names);
     fprintf(to, "    %-10s %s to %s, ", "valid", from, until);
@@ -103,11 +97,11 @@ void report_refusal(FILE *to, const char *host, enum reason reason, const char *
                     const char *pki)
 {
     char key[PIN_KEY_TEXT_SIZE], cert[PIN_CERT_TEXT_SIZE];
-    char *safe = report_safe(detail ? detail : "");
 
-    fprintf(to, "pinproxy: %s: %s: %s%s%s\n", host, reason_name(reason), reason_text(reason),
-            *safe ? ": " : "", safe);
-    free(safe);
+    if (!detail)
+        detail = "";
+    print_line(to, "pinproxy: %s: %s: %s%s%s", host, reason_name(reason), reason_text(reason),
+               *detail ? ": " : "", detail);
     if (!presented || !reason_is_trust(reason))
         return;
     pin_format_key(presented->key, key);

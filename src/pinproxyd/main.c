@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "base/exitcode.h"
+#include "base/print.h"
 #include "base/trim.h"
 #include "config/options.h"
 #include "engine/blocks.h"
@@ -56,7 +57,8 @@ static int test_config(const char *path)
 
     if (!snapshot)
         return EXITCODE_CONFIG;
-    printf("%s: ok, %zu section%s\n", path, snapshot->count, snapshot->count == 1 ? "" : "s");
+    print_line(stdout, "%s: ok, %zu section%s", path, snapshot->count,
+               snapshot->count == 1 ? "" : "s");
     snapshot_release(snapshot);
     return EXITCODE_OK;
 }
@@ -92,10 +94,9 @@ static int run(int argc, char **argv)
         }
     }
     if (optind < argc) {
-        fprintf(stderr,
-                "pinproxyd: unexpected argument '%s': the configuration is given as -c "
-                "FILE\n",
-                argv[optind]);
+        print_line(stderr,
+                   "pinproxyd: unexpected argument '%s': the configuration is given as -c FILE",
+                   argv[optind]);
         return EXITCODE_USAGE;
     }
     if (only_test)

@@ -1,0 +1,94 @@
+"""What people see on a terminal: names of files, arguments and certificates cannot steer it."""
+
+import json
+import os
+import re
+
+import pytest
+
+import certs
+from certs import NAME
+from config import ini, to
+from daemon import run_pinproxy, run_pinproxyd
+
+EVIL = "ev\x1b]0;title\x07il\n\u202etxt\r\x7f end"
+BYTES = os.fsdecode(b"ev\xffil\x9b31m end")
+NAMES = pytest.mark.parametrize("name", [EVIL, BYTES], ids=["utf8", "bytes"])
+
+STEERING = re.compile(rb"[\x00-\x09\x0b-\x1f\x7f]|\xe2\x80\xae")
+
+
+def assert_tame(*outputs):
+    for output in outputs:
+        assert not STEERING.search(output), output
+        output.decode()  # valid UTF-8
+
+
+@NAMES
+def test_hash(name, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(certs.self_signed(tmp_path).pem)
+    run = run_pinproxy("hash", path)
+    assert run.returncode == 0, run.err
+    assert_tame(run.stdout, run.stderr)
+    assert len(run.stdout.splitlines()) == 2
+    run = run_pinproxy("hash", "--json", path)
+    assert_tame(run.stdout)
+    assert all("end" in item["file"] for item in json.loads(run.out))
+
+
+@NAMES
+def test_hash_of_a_missing_file(name):
+    run = run_pinproxy("hash", name)
+    assert run.returncode == 1
+    assert_tame(run.stderr)
+    assert len(run.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", ["bytes", "nul"])
+def test_hash_of_a_certificate_with_an_evil_name(kind, tmp_path):
+    name = {"bytes": b"ev\x1b]0;title\x07il\n\xff end", "nul": b"ev\0il end"}[kind]
+    run = run_pinproxy("hash", certs.with_subject_bytes(tmp_path, name).pem_file())
+    assert run.returncode == 0
+    assert_tame(run.stdout)
+    assert len(run.stdout.splitlines()) == 2
+
+
+@NAMES
+@pytest.mark.parametrize("right", [True, False], ids=["ok", "broken"])
+def test_configuration_under_an_evil_name(name, right, tls_server, tmp_path):
+    path = tmp_path / name
+    path.write_text(ini({NAME: to(tls_server(), **({} if right else {"pin": "bad"}))}))
+    for run in (run_pinproxyd("-t", "-c", path), run_pinproxy("check", "-c", path),
+                run_pinproxy("check", "--json", "-c", path), run_pinproxy("check", "-c", path, name),
+                run_pinproxy("connect", "-c", path, name)):
+        assert run.stdout or run.stderr
+        assert_tame(run.stdout, run.stderr)
+
+
+@NAMES
+@pytest.mark.parametrize("arguments", [["hash"], ["fetch"], ["connect"], ["check", "-c"], ["learned", "list", "-c"],
+                                       ["fetch", "127.0.0.1", "--sni"], ["connect", "a.test", "--pin"],
+                                       ["check", "--warn-days"], []], ids=" ".join)
+def test_arguments_of_the_tool(name, arguments):
+    run = run_pinproxy(*arguments, name)
+    assert run.returncode != 0
+    assert_tame(run.stdout, run.stderr)
+
+
+@NAMES
+def test_arguments_of_the_daemon(name):
+    for arguments in (["-c", name], ["-t", "-c", name], [name]):
+        run = run_pinproxyd(*arguments)
+        assert run.returncode in (2, 78)
+        assert_tame(run.stderr)
+
+
+@NAMES
+def test_fetch_of_an_evil_certificate(name, tls_server, tmp_path):
+    evil = os.fsencode(name)[:60]
+    server = tls_server(cert=certs.with_subject_bytes(tmp_path, evil))
+    for options in ([], ["--ini"], ["--json"]):
+        run = run_pinproxy("fetch", server.address, *options)
+        assert run.returncode == 0, run.err
+        assert_tame(run.stdout, run.stderr)
