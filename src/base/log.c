@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/logwriter.h"
 #include "base/mem.h"
 
 #define VALUE_MOST 1024
@@ -19,6 +20,9 @@
 #define BURST 10
 #define BURST_LIMIT 1
 #define SLOTS 128
+
+/* How long log_flush() waits for lines to be written. */
+#define FLUSH_MS 1000
 
 struct slot {
     char *key; /* NULL: free */
@@ -185,28 +189,28 @@ static void render_json(const struct log_line *l, const char *when, uint64_t rep
     free(text);
 }
 
-/* One write(2) a line, so that lines of several processes on one pipe do not mix. Lock held. */
-static void write_line(const struct log_line *l, uint64_t repeated)
+/* Appends the whole line. Lock held, so that the order of lines is that of their times. */
+static void render(const struct log_line *l, uint64_t repeated, struct strbuf *out)
 {
-    struct strbuf out = {0};
     char when[64];
-    size_t done = 0;
-    ssize_t n;
 
     format_time(when, sizeof(when));
     if (logger.journal)
-        strbuf_addf(&out, "<%d>", level_priorities[l->level]);
+        strbuf_addf(out, "<%d>", level_priorities[l->level]);
     if (logger.format == LOG_FORMAT_JSON)
-        render_json(l, when, repeated, &out);
+        render_json(l, when, repeated, out);
     else
-        render_text(l, when, repeated, &out);
-    strbuf_add(&out, "\n");
-    while (done < out.len) {
-        n = write(STDERR_FILENO, out.data + done, out.len - done);
-        if (n <= 0)
-            break; /* there is nowhere to complain to */
-        done += (size_t)n;
-    }
+        render_text(l, when, repeated, out);
+    strbuf_add(out, "\n");
+}
+
+/* Lock held. */
+static void write_line(const struct log_line *l, uint64_t repeated)
+{
+    struct strbuf out = {0};
+
+    render(l, repeated, &out);
+    logwriter_write(out.data, out.len);
     strbuf_free(&out);
 }
 
@@ -315,6 +319,25 @@ void log_tick(void)
     pthread_mutex_unlock(&logger.lock);
 }
 
+static void report_dropped(uint64_t count, struct strbuf *out)
+{
+    struct log_line l;
+
+    log_begin(&l, LOG_LEVEL_WARNING, "log_dropped", NULL);
+    log_add_number(&l, "count", (int64_t)count);
+    if (!l.wanted)
+        return;
+    pthread_mutex_lock(&logger.lock);
+    render(&l, 0, out);
+    pthread_mutex_unlock(&logger.lock);
+    strbuf_free(&l.values);
+}
+
+int log_start(void)
+{
+    return logwriter_start(report_dropped);
+}
+
 void log_flush(void)
 {
     struct slot *s;
@@ -326,4 +349,11 @@ void log_flush(void)
         memset(s, 0, sizeof(*s));
     }
     pthread_mutex_unlock(&logger.lock);
+    (void)logwriter_flush(FLUSH_MS);
+}
+
+void log_stop(void)
+{
+    log_flush();
+    logwriter_stop();
 }

@@ -49,6 +49,12 @@ struct log_line {
 /* Until the first call: text, level info. Under systemd, lines carry the journal's <priority>. */
 void log_setup(enum log_level level, enum log_format format);
 
+/*
+ * From now on no call stalls when nobody reads the log: lines that cannot be written in time are
+ * dropped, and `log_dropped` reports how many. Returns 0, or an errno. See logwriter_start().
+ */
+int log_start(void);
+
 /* Starts a line. section may be NULL. */
 void log_begin(struct log_line *l, enum log_level level, const char *event, const char *section);
 
@@ -64,7 +70,10 @@ void log_end(struct log_line *l);
 /* To be called about once a second: lets out what was held back. */
 void log_tick(void);
 
-/* Lets out all that was held back: before the process ends. */
+/* Lets out all that was held back, and waits a second at most until it is written. */
 void log_flush(void);
+
+/* Undoes log_start() after a log_flush(): at the end of the process. */
+void log_stop(void);
 
 #endif

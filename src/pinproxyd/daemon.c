@@ -284,6 +284,7 @@ static void on_tick(uv_timer_t *tick)
     struct daemon *d = tick->data;
 
     log_tick();
+    notify_retry();
     trim_tick(&d->trim, pool_memory(&d->pool));
     watch_learned(d);
     if (d->state == RUNNING && (int64_t)time(NULL) / DAY != d->warned_on)
@@ -434,6 +435,7 @@ static void end(struct daemon *d, int status)
     reactor_free(&d->reactor); /* a handle that was forgotten is found there */
     snapshot_release(d->snapshot);
     pool_free(&d->pool);
+    log_stop();
 }
 
 int daemon_run(const char *path, struct snapshot *snapshot)
@@ -445,6 +447,11 @@ int daemon_run(const char *path, struct snapshot *snapshot)
     /* libuv's threads are where names are resolved: a few slow ones must not hold up the others */
     (void)setenv("UV_THREADPOOL_SIZE", "16", 0);
     apply_log_settings(&snapshot->config->global);
+    status = log_start();
+    if (status != 0) {
+        fprintf(stderr, "pinproxyd: no thread for the log: %s\n", strerror(status));
+        return EXITCODE_FAILURE;
+    }
     (void)limits_raise_files();
     if (reactor_init(&d.reactor) != 0) {
         fprintf(stderr, "pinproxyd: no event loop: %s\n", strerror(errno));

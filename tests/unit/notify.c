@@ -122,14 +122,43 @@ static void without_a_service_manager_nothing_happens(void **state)
     close(3);
 }
 
+/* Its queue holds a few: net.unix.max_dgram_qlen. */
+static void a_service_manager_that_does_not_read_stops_nobody(void **state)
+{
+    int fd = listen_at(temp_path("notify3")), last = -1, n;
+    char got[64];
+    ssize_t len;
+
+    (void)state;
+    for (n = 0; n < 2000; n++)
+        notify_send("WATCHDOG=%d", n);
+    while (last < 1999) {
+        len = recv(fd, got, sizeof(got) - 1, 0);
+        if (len < 0) {
+            assert_int_equal(errno, EAGAIN);
+            notify_retry();
+            continue;
+        }
+        got[len] = '\0';
+        assert_int_equal(sscanf(got, "WATCHDOG=%d", &n), 1);
+        assert_true(n > last); /* in order */
+        last = n;
+    }
+    notify_retry();
+    assert_silence(fd);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_arrive_on_a_path),
         cmocka_unit_test(messages_arrive_on_an_abstract_socket),
         cmocka_unit_test(a_message_is_sent_whole_or_not_at_all),
+        cmocka_unit_test(a_service_manager_that_does_not_read_stops_nobody),
         cmocka_unit_test(without_a_service_manager_nothing_happens),
     };
 
+    alarm(60);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
