@@ -169,6 +169,11 @@ def openssl_version():
                           check=True).stdout.split("(")[0].strip()
 
 
+def before(program):
+    """An earlier build of ours, as the rival."""
+    return dataclasses.replace(OURS, name="before", program=str(program), is_rival=True)
+
+
 def relay(program):
     """The upper bound: bytes without TLS."""
     return Proxy("plain relay", str(program), "", "$port $plain", threads=False, is_rival=False)
