@@ -40,6 +40,9 @@ bool addr_from_ip(struct addr *a, const char *ip, uint16_t port)
         out.in6.sin6_scope_id = if_nametoindex(scope + 1);
         if (out.in6.sin6_scope_id == 0)
             return false;
+        /* the kernel looks at it for link-local addresses alone: "::1%lo" and "::1" are one */
+        if (!IN6_IS_ADDR_LINKLOCAL(&in6) && !IN6_IS_ADDR_MC_LINKLOCAL(&in6))
+            out.in6.sin6_scope_id = 0;
     }
     *a = out;
     return true;
@@ -148,6 +151,32 @@ bool addr_equal(const struct addr *a, const struct addr *b)
     default:
         return true;
     }
+}
+
+bool addr_is_wildcard(const struct addr *a)
+{
+    if (a->sa.sa_family == AF_INET)
+        return a->in.sin_addr.s_addr == htonl(INADDR_ANY);
+    return a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
+}
+
+void addr_unmap(struct addr *a)
+{
+    struct addr out = {.len = sizeof(out.in)};
+
+    if (a->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
+        return;
+    out.in.sin_family = AF_INET;
+    out.in.sin_port = a->in6.sin6_port;
+    memcpy(&out.in.sin_addr, &a->in6.sin6_addr.s6_addr[12], sizeof(out.in.sin_addr));
+    *a = out;
+}
+
+bool addr_covers(const struct addr *bound, const struct addr *a)
+{
+    if (addr_is_wildcard(bound))
+        return bound->sa.sa_family == a->sa.sa_family && addr_port(bound) == addr_port(a);
+    return addr_equal(bound, a);
 }
 
 const char *addr_split(const char *text, char *host, size_t host_size, uint16_t *port)

@@ -13,6 +13,25 @@ int sock_open(int family);
 /* TCP_NODELAY, and keepalive probes after that much silence (0: none). Unix sockets: nothing. */
 void sock_tune(int fd, int family, int64_t keepalive_ms);
 
+/*
+ * Asks the kernel whether an IP address is one of this machine's. Costs three system calls, unless
+ * it is a loopback address.
+ */
+bool sock_is_local(const struct addr *a);
+
+/*
+ * Allows another socket of the same user to bind an address that overlaps with this one's
+ * (SO_REUSEPORT in socket(7)), or forbids it again.
+ */
+void sock_share_port(int fd, bool share);
+
+/*
+ * Makes the kernel forget that sockets on this port have shared it. It remembers the last bind(2)
+ * with SO_REUSEPORT for the port, and would let another process of this user bind without a look
+ * at the sockets that are there, although they no longer have the option.
+ */
+void sock_seal_port(uint16_t port);
+
 /* Bytes that the kernel has not yet delivered to the peer; 0 when it cannot tell. */
 int sock_unsent(int fd);
 

@@ -192,6 +192,7 @@ static void describe(const struct daemon *d, char *out, size_t size)
 static void reload(struct daemon *d)
 {
     struct snapshot *before = d->snapshot;
+    struct listener_set *listeners = d->listeners;
     struct reload next;
     char status[128];
 
@@ -200,9 +201,9 @@ static void reload(struct daemon *d)
         reload_log_restart(&before->config->global, &next.snapshot->config->global);
         d->snapshot = next.snapshot;
         apply_log_settings(&d->snapshot->config->global);
-        listener_set_commit(next.listeners, d->listeners, d->snapshot, &d->reactor.loop,
-                            &listener_events, d);
+        listener_set_commit(next.listeners, &d->reactor.loop, &listener_events, d);
         d->listeners = next.listeners;
+        listener_set_retire(listeners, d->listeners);
         snapshot_release(before);
         trim_soon(&d->trim);
         set_most(d);
@@ -249,7 +250,7 @@ static void start_drain(struct daemon *d)
     d->state = DRAINING;
     describe(d, status, sizeof(status));
     notify_stopping(status);
-    listener_set_free(d->listeners);
+    listener_set_retire(d->listeners, NULL);
     d->listeners = NULL;
     atomic_store(&d->pool.shared.tell, true);
     if (limit > 0)
@@ -380,7 +381,7 @@ static void serve(struct daemon *d)
 
     set_most(d);
     d->state = RUNNING;
-    listener_set_commit(d->listeners, NULL, d->snapshot, &d->reactor.loop, &listener_events, d);
+    listener_set_commit(d->listeners, &d->reactor.loop, &listener_events, d);
     update_accepting(d);
     log_state(d, "start");
     warn(d);
@@ -422,7 +423,7 @@ static void end(struct daemon *d, int status)
     /* one more signal must not kill what is ending, when libuv has put back the default action */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
-    listener_set_free(d->listeners);
+    listener_set_retire(d->listeners, NULL);
     clean = pool_stop(&d->pool);
     if (d->state != STARTING)
         log_state(d, "stop");

@@ -1,31 +1,35 @@
 #include "pinproxyd/listener.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sock.h"
+#include "net/acceptor.h"
 
 struct listener {
     uv_poll_t poll;
     unsigned users; /* sets that hold it */
     bool served;    /* the poll handle is initialised */
-    int fd;
-    char *key; /* what a reload knows it by */
-    struct addr addr;
-    ino_t inode; /* unix: of the socket file, so that only ours is removed */
+    char *key;      /* what a reload knows it by */
+    struct acceptor acceptor;
     struct listener_set *set;
     const struct section *section;
 };
 
+/* A listener, and where the set's snapshot has it. */
+struct place {
+    struct listener *listener;
+    const struct section *section;
+    const struct config_listen *config;
+};
+
 struct listener_set {
-    struct listener **items; /* in the order of the snapshot's sections */
+    struct place *items;
     size_t count;
     struct listener **by_key;
     const struct listener_events *events;
@@ -41,11 +45,13 @@ static int compare_keys(const void *a, const void *b)
 
 static void sort_by_key(struct listener_set *set)
 {
+    size_t i;
+
     set->by_key = xcalloc(set->count, sizeof(struct listener *));
-    if (set->count == 0)
-        return;
-    memcpy(set->by_key, set->items, set->count * sizeof(struct listener *));
-    qsort(set->by_key, set->count, sizeof(struct listener *), compare_keys);
+    for (i = 0; i < set->count; i++)
+        set->by_key[i] = set->items[i].listener;
+    if (set->count)
+        qsort(set->by_key, set->count, sizeof(struct listener *), compare_keys);
 }
 
 static struct listener *find(const struct listener_set *set, char *key)
@@ -70,110 +76,6 @@ static char *make_key(const struct config_section *s, size_t index)
     return xasprintf("%s %s %zu", text, s->name, index);
 }
 
-/* A socket file that nobody listens on is left over from a crash: make room. */
-static void remove_stale_socket(const struct addr *addr)
-{
-    struct stat st;
-    int fd;
-
-    if (lstat(addr->un.sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
-        return;
-    fd = sock_open(AF_UNIX);
-    if (fd < 0)
-        return;
-    if (connect(fd, &addr->sa, addr->len) != 0 && errno == ECONNREFUSED)
-        (void)unlink(addr->un.sun_path);
-    close(fd);
-}
-
-/* Mode and owner of a Unix socket. NULL, or what went wrong. */
-static const char *set_access(const struct config_listen *listen)
-{
-    const char *path = listen->addr.un.sun_path;
-    uid_t uid = (uid_t)-1;
-    gid_t gid = (gid_t)-1;
-
-    if (listen->user) {
-        const struct passwd *pw = getpwnam(listen->user);
-
-        if (!pw)
-            return "there is no such user";
-        uid = pw->pw_uid;
-    }
-    if (listen->group) {
-        const struct group *gr = getgrnam(listen->group);
-
-        if (!gr)
-            return "there is no such group";
-        gid = gr->gr_gid;
-    }
-    if ((listen->user || listen->group) && chown(path, uid, gid) != 0)
-        return strerror(errno);
-    if (listen->mode >= 0 && chmod(path, (mode_t)listen->mode) != 0)
-        return strerror(errno);
-    return NULL;
-}
-
-static const char *bind_socket(int fd, const struct config_listen *listen)
-{
-    const struct addr *addr = &listen->addr;
-    const int on = 1;
-    mode_t umask_before = 0;
-    int failed;
-
-    if (addr->sa.sa_family == AF_UNIX) {
-        remove_stale_socket(addr);
-        /* until the mode is set, nobody else gets in */
-        if (listen->mode >= 0)
-            umask_before = umask(0177);
-    } else {
-        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    }
-    if (addr->sa.sa_family == AF_INET6)
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-    failed = bind(fd, &addr->sa, addr->len) != 0 ? errno : 0;
-    if (addr->sa.sa_family == AF_UNIX && listen->mode >= 0)
-        (void)umask(umask_before);
-    return failed ? strerror(failed) : NULL;
-}
-
-static const char *open_listener(struct listener *l, const struct config_section *s,
-                                 const struct config_listen *place)
-{
-    socklen_t len = sizeof(l->addr) - offsetof(struct addr, sa);
-    struct stat st;
-    const char *why;
-
-    l->addr = place->addr;
-    l->fd = sock_open(place->addr.sa.sa_family);
-    if (l->fd < 0)
-        return strerror(errno);
-    why = bind_socket(l->fd, place);
-    if (why)
-        return why;
-    if (place->addr.sa.sa_family == AF_UNIX) {
-        if (lstat(place->addr.un.sun_path, &st) == 0)
-            l->inode = st.st_ino;
-        why = set_access(place);
-        if (why)
-            return why;
-    } else if (getsockname(l->fd, &l->addr.sa, &len) == 0) {
-        l->addr.len = len;
-    }
-    /* accepted sockets inherit these (tcp(7)), which saves a call or four for each client */
-    sock_tune(l->fd, place->addr.sa.sa_family, s->keepalive);
-    return listen(l->fd, SOMAXCONN) == 0 ? NULL : strerror(errno);
-}
-
-static void remove_socket_file(const struct listener *l)
-{
-    struct stat st;
-
-    if (l->addr.sa.sa_family == AF_UNIX && l->inode != 0 && lstat(l->addr.un.sun_path, &st) == 0
-        && st.st_ino == l->inode)
-        (void)unlink(l->addr.un.sun_path);
-}
-
 static void destroy(struct listener *l)
 {
     free(l->key);
@@ -187,68 +89,79 @@ static void on_poll_closed(uv_handle_t *handle)
 
 static void release(struct listener *l)
 {
-    if (--l->users > 0)
-        return;
-    remove_socket_file(l);
     if (l->served)
         uv_close((uv_handle_t *)&l->poll, on_poll_closed);
-    if (l->fd >= 0)
-        close(l->fd);
+    acceptor_close(&l->acceptor);
     if (!l->served)
         destroy(l);
 }
 
-static struct listener *make(const struct config_section *s, size_t index, char *key,
-                             struct problems *problems)
+static void add(struct listener_set *set, struct listener *l, const struct section *section,
+                const struct config_listen *config)
 {
-    const struct config_listen *listen = &s->listen.items[index];
-    struct listener *l = xcalloc(1, sizeof(*l));
-    const char *why;
+    l->users++;
+    set->items = xrealloc(set->items, (set->count + 1) * sizeof(*set->items));
+    set->items[set->count++] = (struct place){l, section, config};
+}
 
+/* Who the daemon becomes after binding, or is. */
+static uid_t daemon_user(const struct snapshot *snapshot)
+{
+    const char *name = snapshot->config->global.user;
+    const struct passwd *pw = name ? getpwnam(name) : NULL;
+
+    return pw ? pw->pw_uid : geteuid();
+}
+
+/* A listener of the old set that stays, or a new one. NULL with *why, which the caller frees. */
+static struct listener *take_or_open(struct listener_set *old, const struct snapshot *snapshot,
+                                     const struct config_section *s, size_t index, char **why)
+{
+    const struct config_listen *config = &s->listen.items[index];
+    char *key = make_key(s, index);
+    struct listener *l = find(old, key);
+
+    if (l && acceptor_is_in_place(&l->acceptor)) {
+        free(key);
+        *why = acceptor_set_access(&l->acceptor, config);
+        return *why ? NULL : l;
+    }
+    l = xcalloc(1, sizeof(*l));
     l->key = key;
-    l->users = 1;
-    why = open_listener(l, s, listen);
-    if (!why)
+    *why = acceptor_open(&l->acceptor, config, s->keepalive, daemon_user(snapshot));
+    if (!*why)
         return l;
-    problems_add(problems, listen->where, "listen = %s: %s", listen->text, why);
-    release(l);
+    destroy(l);
     return NULL;
 }
 
-static void take_over(struct listener_set *set, struct listener *l)
-{
-    set->items = xrealloc(set->items, (set->count + 1) * sizeof(struct listener *));
-    set->items[set->count++] = l;
-}
-
-struct listener_set *listener_set_prepare(const struct snapshot *snapshot,
-                                          const struct listener_set *old, struct problems *problems)
+struct listener_set *listener_set_prepare(const struct snapshot *snapshot, struct listener_set *old,
+                                          struct problems *problems)
 {
     struct listener_set *set = xcalloc(1, sizeof(*set));
     const size_t before = problems->count;
     size_t i, j;
 
     for (i = 0; i < snapshot->count; i++) {
-        const struct config_section *s = snapshot->sections[i].config;
+        const struct section *section = &snapshot->sections[i];
+        const struct config_listens *list = &section->config->listen;
 
-        for (j = 0; j < s->listen.count; j++) {
-            char *key = make_key(s, j);
-            struct listener *l = find(old, key);
+        for (j = 0; j < list->count; j++) {
+            char *why;
+            struct listener *l = take_or_open(old, snapshot, section->config, j, &why);
 
-            if (l) {
-                l->users++;
-                free(key);
-            } else {
-                l = make(s, j, key, problems);
-            }
             if (l)
-                take_over(set, l);
+                add(set, l, section, &list->items[j]);
+            else
+                problems_add(problems, list->items[j].where, "listen = %s: %s", list->items[j].text,
+                             why);
+            free(why);
         }
     }
     sort_by_key(set);
     if (problems->count == before)
         return set;
-    listener_set_free(set);
+    listener_set_retire(set, old);
     return NULL;
 }
 
@@ -256,14 +169,12 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct listener *l = poll->data;
     struct listener_set *set = l->set;
-    struct tunnel_client client = {.is_tcp = l->addr.sa.sa_family != AF_UNIX};
-    struct addr *a = &client.addr;
+    struct tunnel_client client = {.is_tcp = l->acceptor.addr.sa.sa_family != AF_UNIX};
 
     (void)status;
     (void)events;
-    a->len = sizeof(*a) - offsetof(struct addr, sa);
     /* one a turn: the loop comes back at once while there are more, and most of the time there are none */
-    client.fd = accept4(l->fd, &a->sa, &a->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    client.fd = acceptor_accept(&l->acceptor, &client.addr);
     if (client.fd >= 0)
         set->events->accepted(l->section, &client, set->owner);
     else if (sock_error_is_shortage(errno))
@@ -277,55 +188,30 @@ static void log_listen(const struct listener *l)
     struct log_line line;
 
     log_begin(&line, LOG_LEVEL_NOTICE, "listen", l->section->config->name);
-    log_add(&line, "address", addr_format(&l->addr, text));
+    log_add(&line, "address", addr_format(&l->acceptor.addr, text));
     log_end(&line);
 }
 
-/*
- * Gives every listener its section in the new snapshot, and what may have changed for it there. The
- * order is that of prepare().
- */
-static void assign_sections(struct listener_set *set, const struct snapshot *snapshot)
-{
-    size_t i, j, n = 0;
-
-    for (i = 0; i < snapshot->count; i++) {
-        const struct config_section *s = snapshot->sections[i].config;
-
-        for (j = 0; j < s->listen.count; j++, n++) {
-            struct listener *l = set->items[n];
-
-            l->section = &snapshot->sections[i];
-            if (!l->served)
-                continue;
-            sock_tune(l->fd, l->addr.sa.sa_family, s->keepalive);
-            if (l->addr.sa.sa_family == AF_UNIX)
-                (void)set_access(&s->listen.items[j]);
-        }
-    }
-}
-
-void listener_set_commit(struct listener_set *set, struct listener_set *old,
-                         const struct snapshot *snapshot, uv_loop_t *loop,
+void listener_set_commit(struct listener_set *set, uv_loop_t *loop,
                          const struct listener_events *events, void *owner)
 {
     size_t i;
 
     set->events = events;
     set->owner = owner;
-    assign_sections(set, snapshot);
     for (i = 0; i < set->count; i++) {
-        struct listener *l = set->items[i];
+        struct listener *l = set->items[i].listener;
 
         l->set = set;
+        l->section = set->items[i].section;
+        sock_tune(l->acceptor.fd, l->acceptor.addr.sa.sa_family, l->section->config->keepalive);
         if (l->served)
             continue;
-        uv_poll_init(loop, &l->poll, l->fd);
+        uv_poll_init(loop, &l->poll, l->acceptor.fd);
         l->poll.data = l;
         l->served = true;
         log_listen(l);
     }
-    listener_set_free(old);
 }
 
 void listener_set_pause(struct listener_set *set, bool pause)
@@ -334,9 +220,9 @@ void listener_set_pause(struct listener_set *set, bool pause)
 
     for (i = 0; set && i < set->count; i++) {
         if (pause)
-            uv_poll_stop(&set->items[i]->poll);
+            uv_poll_stop(&set->items[i].listener->poll);
         else
-            uv_poll_start(&set->items[i]->poll, UV_READABLE, on_readable);
+            uv_poll_start(&set->items[i].listener->poll, UV_READABLE, on_readable);
     }
 }
 
@@ -345,14 +231,56 @@ size_t listener_set_count(const struct listener_set *set)
     return set ? set->count : 0;
 }
 
-void listener_set_free(struct listener_set *set)
+static const struct place *find_place(const struct listener_set *set, const struct addr *addr)
+{
+    size_t i;
+
+    for (i = 0; i < set->count; i++)
+        if (addr_covers(&set->items[i].listener->acceptor.addr, addr))
+            return &set->items[i];
+    return NULL;
+}
+
+/* Accepts whoever waits in the backlog of a listener that will be closed. */
+static void empty_backlog(const struct listener *l, const struct listener_set *set)
+{
+    struct tunnel_client client = {.is_tcp = l->acceptor.addr.sa.sa_family != AF_UNIX};
+    int left = SOMAXCONN;
+
+    while (left-- > 0 && (client.fd = acceptor_accept(&l->acceptor, &client.addr)) >= 0) {
+        struct addr local = l->acceptor.addr;
+        socklen_t len = sizeof(local) - offsetof(struct addr, sa);
+        const struct place *place;
+
+        if (client.is_tcp)
+            (void)getsockname(client.fd, &local.sa, &len);
+        place = find_place(set, &local);
+        if (place)
+            set->events->accepted(place->section, &client, set->owner);
+        else
+            sock_close_reset(client.fd);
+    }
+}
+
+void listener_set_retire(struct listener_set *set, struct listener_set *in_service)
 {
     size_t i;
 
     if (!set)
         return;
-    for (i = 0; i < set->count; i++)
-        release(set->items[i]);
+    for (i = 0; i < set->count; i++) {
+        struct listener *l = set->items[i].listener;
+
+        if (--l->users > 0)
+            continue;
+        if (in_service)
+            empty_backlog(l, in_service);
+        release(l);
+    }
+    /* after a reload that came to nothing: listeners that both have may have got the new access */
+    for (i = 0; in_service && i < in_service->count; i++)
+        free(acceptor_set_access(&in_service->items[i].listener->acceptor,
+                                 in_service->items[i].config));
     free(set->items);
     free(set->by_key);
     free(set);

@@ -27,26 +27,31 @@ struct listener_events {
 /*
  * Makes the listeners of a snapshot: takes over those of the set in service (NULL: none) that stay,
  * binds the others. Nothing is accepted yet, and the old set serves on. NULL after adding to
- * problems what cannot be bound; then nothing has changed.
+ * problems what cannot be bound; then nothing has changed. The snapshot must live as long as the
+ * set.
  */
-struct listener_set *listener_set_prepare(const struct snapshot *snapshot,
-                                          const struct listener_set *old,
+struct listener_set *listener_set_prepare(const struct snapshot *snapshot, struct listener_set *old,
                                           struct problems *problems);
 
 /*
- * Puts a set, prepared for this snapshot, in service in place of the old one, which is freed.
- * Cannot fail. The snapshot must stay for as long as the set. New listeners begin paused.
+ * Puts a prepared set in service: its listeners have their sections in its snapshot from now on.
+ * Cannot fail. New listeners begin paused. The old set is then the caller's to retire.
  */
-void listener_set_commit(struct listener_set *set, struct listener_set *old,
-                         const struct snapshot *snapshot, uv_loop_t *loop,
+void listener_set_commit(struct listener_set *set, uv_loop_t *loop,
                          const struct listener_events *events, void *owner);
 
 /* Accepting or not; clients wait in the backlog meanwhile. */
 void listener_set_pause(struct listener_set *set, bool pause);
 
-size_t listener_set_count(const struct listener_set *set); /* set may be NULL */
+/* Returns how many listeners the snapshot names. set may be NULL. */
+size_t listener_set_count(const struct listener_set *set);
 
-/* Closes all. set may be NULL. */
-void listener_set_free(struct listener_set *set);
+/*
+ * Frees a set (NULL: nothing) in favour of the one that is in service (NULL: none): after a commit
+ * the old set, and the new one when a reload comes to nothing. Closes the listeners that only the
+ * freed set has. A client that waits there is accepted if the set in service listens on the address
+ * that the client has connected to.
+ */
+void listener_set_retire(struct listener_set *set, struct listener_set *in_service);
 
 #endif

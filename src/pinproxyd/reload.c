@@ -37,7 +37,7 @@ bool reload_prepare(struct reload *next, const char *path, const struct snapshot
     ok = next->listeners && problems.count == 0;
     if (!ok) {
         log_problems(&problems);
-        listener_set_free(next->listeners);
+        listener_set_retire(next->listeners, listeners);
         snapshot_release(next->snapshot);
     }
     problems_free(&problems);

@@ -11,6 +11,7 @@ import pytest
 from certs import NAME
 from clients import connect, ping, talk
 from config import to
+from daemon import run_pinproxyd
 from servers import closed_port
 
 
@@ -74,6 +75,169 @@ def test_socket_of_a_living_daemon_is_not_taken(pinproxyd, tls_server, tmp_path)
     second = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")}, wait=False)
     second.wait(1)
     assert talk(first.address(NAME), b"hello") == b"hello"
+
+
+def test_a_socket_is_not_made_where_others_can_replace_it(pinproxyd, tls_server, tmp_path):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    daemon = pinproxyd({NAME: to(tls_server(), listen=f"unix:{tmp_path}/open/sock")}, wait=False)
+    daemon.wait(1)
+    assert "/run/pinproxy" in daemon.log()
+    assert not os.path.lexists(tmp_path / "open/sock")
+
+
+def test_a_socket_is_made_in_a_directory_such_as_tmp(pinproxyd, tls_server, tmp_path):
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp").chmod(0o1777)
+    daemon = pinproxyd({NAME: to(tls_server(), listen=f"unix:{tmp_path}/tmp/sock,mode=0600")})
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
+@pytest.mark.parametrize("parent", [False, True], ids=["itself", "above"])
+def test_a_socket_is_not_made_in_another_users_directory(parent, pinproxyd, tls_server, tmp_path):
+    (tmp_path / "theirs" / "ours").mkdir(parents=True)
+    os.chown(tmp_path / "theirs", pwd.getpwnam("nobody").pw_uid, -1)
+    path = tmp_path / "theirs" / ("ours/sock" if parent else "sock")
+    daemon = pinproxyd({NAME: to(tls_server(), listen=f"unix:{path}")}, wait=False)
+    daemon.wait(1)
+    assert "another user" in daemon.log()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
+def test_a_socket_is_made_in_the_directory_of_the_daemons_user(pinproxyd, tls_server, tmp_path):
+    (tmp_path / "theirs").mkdir()
+    os.chown(tmp_path / "theirs", pwd.getpwnam("nobody").pw_uid, -1)
+    os.chmod(tmp_path, 0o711)
+    daemon = pinproxyd({"global": {"user": "nobody"}, NAME: to(tls_server(), listen=f"unix:{tmp_path}/theirs/sock")})
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
+def test_a_dead_socket_of_another_user_is_not_removed(pinproxyd, tls_server, tmp_path):
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp").chmod(0o1777)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(f"{tmp_path}/tmp/sock")
+    os.chown(tmp_path / "tmp/sock", pwd.getpwnam("nobody").pw_uid, -1)
+    daemon = pinproxyd({NAME: to(tls_server(), listen=f"unix:{tmp_path}/tmp/sock")}, wait=False)
+    daemon.wait(1)
+    assert "another user" in daemon.log()
+    assert os.path.exists(tmp_path / "tmp/sock")
+
+
+@pytest.mark.parametrize("place", ["link", "dangling link"])
+def test_a_link_in_the_place_of_a_socket_is_not_followed(place, pinproxyd, tls_server, tmp_path):
+    (tmp_path / "sock").symlink_to(tmp_path / "precious")
+    if place == "link":
+        (tmp_path / "precious").touch(0o600)
+    daemon = pinproxyd({NAME: to(tls_server(), listen=f"unix:{tmp_path}/sock,mode=0666")}, wait=False)
+    daemon.wait(1)
+    assert (tmp_path / "sock").is_symlink()
+    assert not (tmp_path / "precious").exists() or stat.S_IMODE((tmp_path / "precious").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("access", ["mode=0666", "mode=0666,user=nobody,group=daemon"])
+def test_a_reload_does_not_follow_a_link_put_in_the_place_of_a_socket(access, pinproxyd, tls_server, tmp_path):
+    """A file of root's must not become everyone's."""
+    if "user" in access and os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    precious, path = tmp_path / "precious", tmp_path / "sock"
+    precious.touch(0o600)
+    before = precious.stat()
+    sections = {NAME: to(tls_server(), listen=f"unix:{path},{access}")}
+    daemon = pinproxyd(sections)
+    path.unlink()
+    path.symlink_to(precious)
+    daemon.reload(sections, ok=False)
+    after = precious.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert path.is_symlink()
+    path.unlink()
+    daemon.reload(sections)
+    assert talk(f"unix:{path}", b"hello") == b"hello"
+
+
+def test_a_reload_changes_the_mode_of_a_socket(pinproxyd, tls_server, tmp_path):
+    server, path = tls_server(), tmp_path / "sock"
+    daemon = pinproxyd({NAME: to(server, listen=f"unix:{path}")})
+    first = path.stat()
+    for mode in ("0600", "0666", "0640"):
+        daemon.reload({NAME: to(server, listen=f"unix:{path},mode={mode}")})
+        assert stat.S_IMODE(path.stat().st_mode) == int(mode, 8)
+    daemon.reload({NAME: to(server, listen=f"unix:{path}")})
+    assert path.stat().st_mode == first.st_mode
+    assert path.stat().st_ino == first.st_ino
+
+
+def test_a_reload_that_fails_leaves_the_mode_of_a_socket(pinproxyd, tls_server, tmp_path):
+    server, path = tls_server(), tmp_path / "sock"
+    sections = {NAME: to(server, listen=f"unix:{path},mode=0600")}
+    daemon = pinproxyd(sections)
+    in_use = f"127.0.0.1:{server.port}"
+    daemon.reload({NAME: to(server, listen=f"unix:{path},mode=0666"), "more.test": to(server, listen=in_use)}, ok=False)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("owner", ["user", "group"])
+def test_who_may_not_give_a_socket_away_is_told_what_to_write(owner, tmp_path):
+    """As under the unit, which leaves the daemon no capability."""
+    config = tmp_path / "pinproxyd.conf"
+    config.write_text(f"[{NAME}]\nlisten = unix:sock,{owner}=daemon\nverify = pki\n")
+    helpless = ["setpriv", "--bounding-set=-chown", "--inh-caps=-chown"] if os.geteuid() == 0 else []
+    done = run_pinproxyd("-c", config, prefix=helpless)
+    assert done.returncode == 1
+    assert f"{config}:2:" in done.err and "mode=" in done.err and "Group=" in done.err
+    assert not (tmp_path / "sock").exists()
+
+
+def test_a_socket_file_that_was_removed_is_made_again_by_a_reload(pinproxyd, tls_server, tmp_path):
+    """As by a cleaner of temporary files."""
+    path = tmp_path / "sock"
+    sections = {NAME: to(tls_server(), listen=f"unix:{path},mode=0600")}
+    daemon = pinproxyd(sections)
+    with connect(daemon.address(NAME)) as open_before:
+        ping(open_before)
+        path.unlink()
+        daemon.reload(sections)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert talk(f"unix:{path}", b"hello") == b"hello"
+        ping(open_before)
+    daemon.stop()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("other", ["file", "directory", "socket"])
+def test_a_reload_does_not_touch_what_is_in_the_place_of_a_socket(other, pinproxyd, tls_server, tmp_path):
+    path = tmp_path / "sock"
+    sections = {NAME: to(tls_server(), listen=f"unix:{path}")}
+    daemon = pinproxyd(sections)
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as other_program:
+        if other == "socket":
+            other_program.bind(str(path))
+            other_program.listen()
+        elif other == "file":
+            path.touch()
+        else:
+            path.mkdir()
+        inode = path.stat().st_ino
+        daemon.reload(sections, ok=False)
+        daemon.stop()
+        assert path.stat().st_ino == inode
+
+
+def test_who_waits_at_a_removed_socket_is_served_after_a_reload(pinproxyd, tls_server, tmp_path):
+    path = tmp_path / "sock"
+    sections = {"global": {"max_connections": 1}, NAME: to(tls_server(), listen=f"unix:{path}")}
+    daemon = pinproxyd(sections)
+    first = connect(daemon.address(NAME))
+    ping(first)
+    with connect(daemon.address(NAME)) as waiting:
+        path.unlink()
+        daemon.reload(sections)
+        first.close()
+        ping(waiting)
 
 
 def test_port_in_use(pinproxyd, tls_server):

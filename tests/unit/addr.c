@@ -236,6 +236,42 @@ static void equal_means_address_and_port(void **state)
     assert_false(addr_equal(&a, &b));
 }
 
+static void a_listener_covers_its_address_or_all_of_a_family(void **state)
+{
+    static const struct {
+        const char *bound, *to;
+        uint16_t port;
+        bool covers;
+    } rows[] = {
+        {"127.0.0.1", "127.0.0.1", 80, true},
+        {"127.0.0.1", "127.0.0.2", 80, false},
+        {"127.0.0.1", "127.0.0.1", 81, false},
+        {"0.0.0.0", "127.0.0.1", 80, true},
+        {"0.0.0.0", "192.0.2.1", 80, true},
+        {"0.0.0.0", "192.0.2.1", 81, false},
+        {"0.0.0.0", "::1", 80, false},
+        {"::", "::1", 80, true},
+        {"::", "127.0.0.1", 80, false},
+        {"::", "2001:db8::1", 81, false},
+        {"::1%lo", "::1", 80, true},
+        {"fe80::1%lo", "fe80::1", 80, false},
+        {"0.0.0.0", "::ffff:127.0.0.1", 80, true},
+    };
+    struct addr bound, to;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        assert_true(addr_from_ip(&bound, rows[i].bound, 80));
+        assert_true(addr_from_ip(&to, rows[i].to, rows[i].port));
+        addr_unmap(&to);
+        if (addr_covers(&bound, &to) != rows[i].covers)
+            fail_msg("%s covers %s, port %u: not so", rows[i].bound, rows[i].to, rows[i].port);
+    }
+    assert_true(addr_from_unix(&bound, "/a") && addr_from_unix(&to, "/a"));
+    assert_true(addr_covers(&bound, &to));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +284,7 @@ int main(void)
         cmocka_unit_test(what_the_kernel_says_of_a_peer_stays_in_bounds),
         cmocka_unit_test(loopback_is_told_from_the_rest),
         cmocka_unit_test(equal_means_address_and_port),
+        cmocka_unit_test(a_listener_covers_its_address_or_all_of_a_family),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,256 @@
+#include "net/acceptor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <libgen.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/safepath.h"
+#include "base/sock.h"
+
+static bool is_unix(const struct acceptor *a)
+{
+    return a->addr.sa.sa_family == AF_UNIX;
+}
+
+/*
+ * A descriptor of the socket's own file, whatever may be at its path by now. -1 with errno: ENOENT,
+ * or EEXIST when another file is there.
+ */
+static int open_file(const struct acceptor *a)
+{
+    const int fd = open(a->addr.un.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0 || (fstat(fd, &st) == 0 && st.st_dev == a->dev && st.st_ino == a->ino))
+        return fd;
+    close(fd);
+    errno = EEXIST;
+    return -1;
+}
+
+/* Puts what place says in the place of what it is without. */
+static char *read_access(const struct config_listen *place, struct acceptor_access *want)
+{
+    const struct passwd *pw = place->user ? getpwnam(place->user) : NULL;
+    const struct group *gr = place->group ? getgrnam(place->group) : NULL;
+
+    if (place->user && !pw)
+        return xasprintf("there is no user %s", place->user);
+    if (place->group && !gr)
+        return xasprintf("there is no group %s", place->group);
+    if (pw)
+        want->uid = pw->pw_uid;
+    if (gr)
+        want->gid = gr->gr_gid;
+    if (place->mode >= 0)
+        want->mode = (mode_t)place->mode;
+    return NULL;
+}
+
+/* fchmod(2) refuses descriptors of a path alone, and fchmodat2(2) is younger than Linux 6.6. */
+static char *change_mode(int fd, mode_t mode)
+{
+    char link[64];
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    return chmod(link, mode) == 0 ? NULL
+                                  : xasprintf("mode=%04o: %s", (unsigned)mode, strerror(errno));
+}
+
+static char *change_owner(int fd, const struct config_listen *place,
+                          const struct acceptor_access *want)
+{
+    if (fchownat(fd, "", want->uid, want->gid, AT_EMPTY_PATH) == 0)
+        return NULL;
+    if (errno != EPERM)
+        return xasprintf("user= and group=: %s", strerror(errno));
+    return xasprintf("%s: %s: only root can give a socket away; leave %s out, and let clients in "
+                     "by mode= or, under systemd, by Group= in the unit",
+                     place->user ? "user=" : "group=", strerror(errno),
+                     place->user ? "user=" : "group=");
+}
+
+/* What is allowed meanwhile is allowed before and afterwards. */
+static char *change_access(int fd, const struct config_listen *place,
+                           const struct acceptor_access *want)
+{
+    struct stat st;
+    mode_t mode;
+    char *why = NULL;
+
+    if (fstat(fd, &st) != 0)
+        return xstrdup(strerror(errno));
+    mode = st.st_mode & 07777;
+    if (st.st_uid != want->uid || st.st_gid != want->gid) {
+        if ((mode & want->mode) != mode)
+            why = change_mode(fd, mode & want->mode);
+        if (!why)
+            why = change_owner(fd, place, want);
+        mode &= want->mode;
+    }
+    return !why && mode != want->mode ? change_mode(fd, want->mode) : why;
+}
+
+char *acceptor_set_access(const struct acceptor *a, const struct config_listen *place)
+{
+    struct acceptor_access want = a->born;
+    char *why;
+    int fd;
+
+    if (!is_unix(a))
+        return NULL;
+    why = read_access(place, &want);
+    if (why)
+        return why;
+    fd = open_file(a);
+    if (fd < 0)
+        return xstrdup(strerror(errno));
+    why = change_access(fd, place, &want);
+    close(fd);
+    return why;
+}
+
+/* A socket file that nobody listens on is left over from a crash: makes room. */
+static char *remove_stale_socket(const struct config_listen *place, uid_t user)
+{
+    const struct passwd *pw = place->user ? getpwnam(place->user) : NULL;
+    const char *path = place->addr.un.sun_path;
+    struct stat st;
+    int fd, error = 0;
+
+    if (lstat(path, &st) != 0)
+        return NULL;
+    if (!S_ISSOCK(st.st_mode))
+        return xstrdup("there is a file that is no socket: remove it, or choose another path");
+    if (!safepath_is_trusted(st.st_uid, user) && !(pw && pw->pw_uid == st.st_uid))
+        return xasprintf("there is a socket of another user (uid %u): choose another path",
+                         (unsigned)st.st_uid);
+    fd = sock_open(AF_UNIX);
+    if (fd < 0 || connect(fd, &place->addr.sa, place->addr.len) != 0)
+        error = errno;
+    if (fd >= 0)
+        close(fd);
+    if (error != ECONNREFUSED)
+        return xasprintf("another program listens there%s%s", error ? ": " : "",
+                         error ? strerror(error) : "");
+    return unlink(path) == 0 ? NULL : xasprintf("the old socket: %s", strerror(errno));
+}
+
+static char *check_directory(const char *path, uid_t user)
+{
+    char *copy = xstrdup(path), *why = safepath_check(dirname(copy), user), *text;
+
+    free(copy);
+    if (!why)
+        return NULL;
+    text = xasprintf(
+        "%s: a Unix socket belongs in a directory that only root and the daemon's user "
+        "can write to, such as /run/pinproxy",
+        why);
+    free(why);
+    return text;
+}
+
+/* Notes which file has just been bound, and its access. */
+static char *identify(struct acceptor *a, mode_t mask)
+{
+    const int fd = open(a->addr.un.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return xstrdup(strerror(errno));
+    close(fd);
+    /* the daemon's user, who can write to the directory, may have been quicker */
+    if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)
+        return xstrdup("another file has been put in its place");
+    a->dev = st.st_dev;
+    a->ino = st.st_ino;
+    a->born = (struct acceptor_access){st.st_uid, st.st_gid, 0777 & ~mask};
+    return NULL;
+}
+
+static char *bind_unix(struct acceptor *a, const struct config_listen *place, uid_t user)
+{
+    char *why = check_directory(place->addr.un.sun_path, user);
+    mode_t mask;
+    int error;
+
+    if (!why)
+        why = remove_stale_socket(place, user);
+    if (why)
+        return why;
+    mask = umask(0177);
+    error = bind(a->fd, &place->addr.sa, place->addr.len) != 0 ? errno : 0;
+    (void)umask(mask);
+    if (error)
+        return xstrdup(strerror(error));
+    why = identify(a, mask);
+    return why ? why : acceptor_set_access(a, place);
+}
+
+static char *bind_tcp(struct acceptor *a, const struct config_listen *place)
+{
+    socklen_t len = sizeof(a->addr) - offsetof(struct addr, sa);
+    const int on = 1;
+
+    (void)setsockopt(a->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (place->addr.sa.sa_family == AF_INET6)
+        (void)setsockopt(a->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    if (bind(a->fd, &place->addr.sa, place->addr.len) != 0)
+        return xstrdup(strerror(errno));
+    if (getsockname(a->fd, &a->addr.sa, &len) == 0)
+        a->addr.len = len;
+    return NULL;
+}
+
+char *acceptor_open(struct acceptor *a, const struct config_listen *place, int64_t keepalive,
+                    uid_t user)
+{
+    char *why;
+
+    *a = (struct acceptor){.addr = place->addr, .fd = sock_open(place->addr.sa.sa_family)};
+    if (a->fd < 0)
+        return xstrdup(strerror(errno));
+    why = is_unix(a) ? bind_unix(a, place, user) : bind_tcp(a, place);
+    if (!why) {
+        sock_tune(a->fd, place->addr.sa.sa_family, keepalive);
+        if (listen(a->fd, SOMAXCONN) != 0)
+            why = xstrdup(strerror(errno));
+    }
+    if (why)
+        acceptor_close(a);
+    return why;
+}
+
+bool acceptor_is_in_place(const struct acceptor *a)
+{
+    const int fd = is_unix(a) ? open_file(a) : -1;
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 || !is_unix(a);
+}
+
+int acceptor_accept(const struct acceptor *a, struct addr *peer)
+{
+    peer->len = sizeof(*peer) - offsetof(struct addr, sa);
+    return accept4(a->fd, &peer->sa, &peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+void acceptor_close(struct acceptor *a)
+{
+    if (a->fd < 0)
+        return;
+    if (is_unix(a) && a->ino != 0 && acceptor_is_in_place(a))
+        (void)unlink(a->addr.un.sun_path);
+    close(a->fd);
+    a->fd = -1;
+}

@@ -1,0 +1,57 @@
+/*
+ * An acceptor: one listening socket, TCP or Unix. Binds it; sets mode and owner of a Unix socket's
+ * file, never by a path that another user could have put something else in; closes it. Knows no
+ * sections and no loop.
+ */
+#ifndef NET_ACCEPTOR_H
+#define NET_ACCEPTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/addr.h"
+#include "config/config.h"
+
+/* Owner, group and mode of a socket file. */
+struct acceptor_access {
+    uid_t uid;
+    gid_t gid;
+    mode_t mode;
+};
+
+struct acceptor {
+    int fd;           /* -1: closed */
+    struct addr addr; /* as bound */
+    /* Unix: the file, which no other can be mistaken for while the socket is open (its inode stays
+     * in use), and its access before mode=, user= and group=. */
+    dev_t dev;
+    ino_t ino;
+    struct acceptor_access born;
+};
+
+/*
+ * Binds, and listens. place: what to bind; keepalive: in milliseconds, for the accepted sockets,
+ * which inherit it (tcp(7)); user: who the daemon becomes or is. Until mode and owner of a Unix
+ * socket are set nobody can connect. A socket file that nobody listens on is replaced. Returns NULL,
+ * or what is wrong, which the caller frees; then *a is closed.
+ */
+char *acceptor_open(struct acceptor *a, const struct config_listen *place, int64_t keepalive,
+                    uid_t user);
+
+/* Returns true unless this is a Unix socket whose file has been removed or replaced. */
+bool acceptor_is_in_place(const struct acceptor *a);
+
+/*
+ * Gives a Unix socket the mode and owner that place wants; what it leaves out is as when the socket
+ * was bound. Does nothing to other sockets. Returns NULL, or what is wrong, which the caller frees.
+ */
+char *acceptor_set_access(const struct acceptor *a, const struct config_listen *place);
+
+/* Accepts a client: the descriptor, which the caller owns, and its address. -1 with errno. */
+int acceptor_accept(const struct acceptor *a, struct addr *peer);
+
+/* Closes the socket, and removes its file unless another is in its place. Closed already: nothing. */
+void acceptor_close(struct acceptor *a);
+
+#endif
