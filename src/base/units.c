@@ -133,3 +133,19 @@ void units_format_duration(int64_t ms, char out[UNITS_DURATION_SIZE])
     snprintf(out, UNITS_DURATION_SIZE, "%" PRId64 "%s", ms / duration_units[i].ms,
              duration_units[i].suffix);
 }
+
+void units_format_span(int64_t seconds, char out[UNITS_SPAN_SIZE])
+{
+    static const struct {
+        uint64_t seconds;
+        const char *name;
+    } units[] = {{86400, "day"}, {3600, "hour"}, {60, "minute"}, {1, "second"}};
+    const uint64_t span = seconds < 0 ? -(uint64_t)seconds : (uint64_t)seconds;
+    uint64_t n;
+    size_t i = 0;
+
+    while (units[i].seconds > 1 && span < units[i].seconds)
+        i++;
+    n = span / units[i].seconds;
+    snprintf(out, UNITS_SPAN_SIZE, "%" PRIu64 " %s%s", n, units[i].name, n == 1 ? "" : "s");
+}

@@ -31,4 +31,8 @@ void units_format_date(int64_t seconds, char out[UNITS_DATE_SIZE]);
 #define UNITS_DURATION_SIZE 32
 void units_format_duration(int64_t ms, char out[UNITS_DURATION_SIZE]);
 
+/* The length of a time span, whatever its sign, for people: "30 minutes", "1 hour", "216 days". */
+#define UNITS_SPAN_SIZE 32
+void units_format_span(int64_t seconds, char out[UNITS_SPAN_SIZE]);
+
 #endif

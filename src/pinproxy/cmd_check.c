@@ -94,17 +94,17 @@ static void check_pins(const struct check *check, const struct section *section,
 
     for (i = 0; i < s->pins.count; i++) {
         const struct pin *pin = &s->pins.items[i];
-        char day[UNITS_DATE_SIZE];
+        char day[UNITS_DATE_SIZE], span[UNITS_SPAN_SIZE];
 
         units_format_date(pin->until, day);
+        report_span(pin->until, span);
         if (pin_is_over(pin, now)) {
             note(f, LEVEL_WARNING, "pin %s ended on %s: remove it", pin_label(pin), day);
             continue;
         }
         live++;
         if (pin->until && report_days_left(pin->until) < check->warn_days)
-            note(f, LEVEL_WARNING, "pin %s ends on %s, in %ld days", pin_label(pin), day,
-                 report_days_left(pin->until));
+            note(f, LEVEL_WARNING, "pin %s ends on %s, in %s", pin_label(pin), day, span);
     }
     if (config_is_reporting(s, now))
         note(f, LEVEL_WARNING,
@@ -127,7 +127,7 @@ static void check_match(const struct check *check, const struct probe *p, struct
 {
     const struct pin_list *pins = &p->section->config->pins;
     const int64_t now = (int64_t)time(NULL);
-    char day[UNITS_DATE_SIZE];
+    char day[UNITS_DATE_SIZE], span[UNITS_SPAN_SIZE];
     bool passed = false;
     size_t i;
 
@@ -135,9 +135,9 @@ static void check_match(const struct check *check, const struct probe *p, struct
          p->pin == &p->learned ? ", which was learned" : "");
     if (p->pin->until) {
         units_format_date(p->pin->until, day);
+        report_span(p->pin->until, span);
         note(f, report_days_left(p->pin->until) < check->warn_days ? LEVEL_WARNING : LEVEL_OK,
-             "pin %s is good until %s, %ld days", pin_label(p->pin), day,
-             report_days_left(p->pin->until));
+             "pin %s is good until %s, %s", pin_label(p->pin), day, span);
     }
     for (i = 0; i < pins->count && p->pin != &p->learned; i++) {
         const struct pin *pin = &pins->items[i];
@@ -167,7 +167,7 @@ static void check_first_use(const struct probe *p, struct finding *f)
 
 static void check_server(const struct check *check, const struct probe *p, struct finding *f)
 {
-    char key[PIN_KEY_TEXT_SIZE], day[UNITS_DATE_SIZE];
+    char key[PIN_KEY_TEXT_SIZE], day[UNITS_DATE_SIZE], span[UNITS_SPAN_SIZE];
     const struct cert_info *leaf = p->chain_count ? &p->chain[0] : NULL;
     long days;
 
@@ -189,6 +189,7 @@ static void check_server(const struct check *check, const struct probe *p, struc
     }
     days = report_days_left(leaf->not_after);
     units_format_date(leaf->not_after, day);
+    report_span(leaf->not_after, span);
     if (p->pin)
         check_match(check, p, f);
     if (p->reported != REASON_OK) {
@@ -197,9 +198,9 @@ static void check_server(const struct check *check, const struct probe *p, struc
              key);
     }
     note(f, days < check->warn_days ? LEVEL_WARNING : LEVEL_OK,
-         days < 0 ? "the server's certificate expired on %s, %ld days ago"
-                  : "the server's certificate is valid until %s, %ld days",
-         day, days < 0 ? -days : days);
+         days < 0 ? "the server's certificate expired on %s, %s ago"
+                  : "the server's certificate is valid until %s, %s",
+         day, span);
 }
 
 static void print_text(const struct check *check)

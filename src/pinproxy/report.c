@@ -27,6 +27,11 @@ long report_days_left(int64_t until)
     return (long)(left >= 0 ? left / DAY : -((-left + DAY - 1) / DAY));
 }
 
+void report_span(int64_t end, char out[UNITS_SPAN_SIZE])
+{
+    units_format_span(end - (int64_t)time(NULL), out);
+}
+
 static void line(FILE *to, const char *name, const char *value)
 {
     if (value && *value)
@@ -35,11 +40,10 @@ static void line(FILE *to, const char *name, const char *value)
 
 void report_cert(FILE *to, size_t depth, const struct cert_info *c)
 {
-    char from[UNITS_DATE_SIZE], until[UNITS_DATE_SIZE];
+    char from[UNITS_DATE_SIZE], until[UNITS_DATE_SIZE], span[UNITS_SPAN_SIZE];
     /* of a CA, the form in which a section may pin it */
     const enum pin_role role = depth == 0 ? PIN_SERVER : PIN_ISSUER;
     char key[PIN_TEXT_SIZE], cert[PIN_TEXT_SIZE];
-    long days = report_days_left(c->not_after);
 
     units_format_date(c->not_before, from);
     units_format_date(c->not_after, until);
@@ -49,10 +53,11 @@ void report_cert(FILE *to, size_t depth, const struct cert_info *c)
     line(to, "issuer", c->issuer);
     line(to, "names", c->names);
     fprintf(to, "    %-10s %s to %s, ", "valid", from, until);
-    if (days < 0)
-        fprintf(to, "EXPIRED %ld days ago\n", -days);
+    report_span(c->not_after, span);
+    if (report_days_left(c->not_after) < 0)
+        fprintf(to, "EXPIRED %s ago\n", span);
     else
-        fprintf(to, "%ld days left\n", days);
+        fprintf(to, "%s left\n", span);
     line(to, "key", c->key_type);
     line(to, "pin", key);
     line(to, "pin", cert);

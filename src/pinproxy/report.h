@@ -7,12 +7,16 @@
 #include <stdio.h>
 
 #include "base/exitcode.h"
+#include "base/units.h"
 #include "config/cert.h"
 #include "config/config.h"
 #include "proxy/upstream.h"
 
 /* Text that a peer chose, made safe to print. The caller frees it. */
 char *report_safe(const char *text);
+
+/* Writes how far a time (in seconds since the epoch) is from now, as units_format_span() does. */
+void report_span(int64_t time, char out[UNITS_SPAN_SIZE]);
 
 /* Whole days from now to a time; negative when it is over. */
 long report_days_left(int64_t until);

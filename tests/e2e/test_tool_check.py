@@ -1,6 +1,7 @@
 """pinproxy check: exit statuses as monitoring plugins have them."""
 
 import json
+import re
 
 import pytest
 
@@ -84,6 +85,19 @@ def test_certificate_about_to_expire(check, tls_server, tmp_path, backup):
     assert check(config).returncode == OK
     assert check(config, "--live").returncode == WARNING
     assert check(config, "--live", "--warn-days", "2").returncode == OK
+
+
+@pytest.mark.parametrize("hours, said", [(-0.5, "ago"), (0.5, "minutes"), (1.5, "1 hour"), (36, "1 day")])
+def test_time_left_is_said_in_the_unit_that_fits(hours, said, check, tls_server, tmp_path, backup):
+    """Half an hour is no day, and one of a kind has no plural."""
+    server = tls_server(cert=certs.self_signed(tmp_path, start=-3, end=hours / 24))
+    check_said = check({NAME: two_pins(server, backup)}, "--live").out
+    fetch_said = run_pinproxy("fetch", server.address).out
+    for out in (check_said, fetch_said):
+        line = next(line for line in out.splitlines() if "expire" in line.lower() or "valid" in line)
+        assert said in line, out
+        assert "1 days" not in line and "1 hours" not in line
+        assert hours > 0 or re.search(r"(29|30) minutes ago", line), out
 
 
 def test_mismatch(check, tls_server, backup, tmp_path):

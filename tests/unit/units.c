@@ -225,6 +225,36 @@ static void days_that_do_not_exist_are_refused(void **state)
     }
 }
 
+static void spans_are_whole_in_the_largest_unit_that_fits(void **state)
+{
+    static const struct {
+        int64_t seconds;
+        const char *text;
+    } rows[] = {
+        {0, "0 seconds"},
+        {1, "1 second"},
+        {-59, "59 seconds"},
+        {60, "1 minute"},
+        {-1800, "30 minutes"},
+        {3599, "59 minutes"},
+        {3600, "1 hour"},
+        {-86399, "23 hours"},
+        {86400, "1 day"},
+        {-172799, "1 day"},
+        {172800, "2 days"},
+        {216 * INT64_C(86400), "216 days"},
+        {INT64_MIN, "106751991167300 days"},
+    };
+    char out[UNITS_SPAN_SIZE];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        units_format_span(rows[i].seconds, out);
+        assert_string_equal(out, rows[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +265,7 @@ int main(void)
         cmocka_unit_test(booleans_have_six_words_and_no_more),
         cmocka_unit_test(dates_are_midnight_utc),
         cmocka_unit_test(days_that_do_not_exist_are_refused),
+        cmocka_unit_test(spans_are_whole_in_the_largest_unit_that_fits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
