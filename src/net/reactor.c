@@ -28,6 +28,12 @@ int reactor_init(struct reactor *r)
     return UV_ENOMEM;
 }
 
+void reactor_turn(struct reactor *r)
+{
+    if (r->turn)
+        r->turn(r);
+}
+
 void reactor_close(struct reactor *r)
 {
     resolver_close(r->resolver);

@@ -20,10 +20,19 @@ struct reactor {
     uint8_t *input;                 /* TLS_TURN_SIZE: what is read from either side */
     uint8_t *plaintext;             /* TLS_PLAINTEXT_SIZE: what came out of the records */
     struct wire_scratch records;
+    /* Called by reactor_turn(); set by the thread's owner. NULL: nothing is called */
+    void (*turn)(struct reactor *r);
 };
 
 /* Zero, or a libuv error with nothing left behind. */
 int reactor_init(struct reactor *r);
+
+/*
+ * Begins a turn: to be called by whoever got a libuv event, before a server is judged or plaintext
+ * moves. Lets the thread's owner apply what other threads have ordered meanwhile, which may end any
+ * connection of the thread, the caller's own included.
+ */
+void reactor_turn(struct reactor *r);
 
 /* No new look-ups; the loop then runs until the last handle has closed. */
 void reactor_close(struct reactor *r);

@@ -43,6 +43,7 @@ struct daemon {
     struct reactor reactor;
     struct snapshot *snapshot;
     struct announcer *announcer;
+    uint64_t reloading;          /* the order that not every worker has applied yet; 0: none */
     uint64_t learned_generation; /* of the learned pins that tunnels were last held to */
     int64_t warned_on;           /* the day, since the epoch */
     struct listener_set *listeners;
@@ -175,11 +176,11 @@ static void warn(struct daemon *d)
     warnings_log(d->snapshot, now);
 }
 
-/* Lets all tunnels and hosts that are asked for pins know of the snapshot in service. */
-static void tell_snapshot(struct daemon *d)
+/* Orders the workers to apply the snapshot in service. Returns the order's generation. */
+static uint64_t tell_snapshot(struct daemon *d)
 {
     d->learned_generation = d->snapshot->learned ? learned_generation(d->snapshot->learned) : 0;
-    pool_reload(&d->pool, d->snapshot);
+    return pool_reload(&d->pool, d->snapshot);
 }
 
 static void describe(const struct daemon *d, char *out, size_t size)
@@ -188,13 +189,35 @@ static void describe(const struct daemon *d, char *out, size_t size)
              listener_set_count(d->listeners), pool_tunnels(&d->pool));
 }
 
+static void say_ready(const struct daemon *d)
+{
+    char status[128];
+
+    describe(d, status, sizeof(status));
+    notify_ready(status);
+}
+
+/*
+ * The end of a reload: it is said when every worker has applied it, for whoever reads that a key is
+ * revoked relies on it. A reload that came meanwhile takes over what there is to say.
+ */
+static void finish_reload(struct daemon *d)
+{
+    if (!d->reloading || !pool_has_applied(&d->pool, d->reloading))
+        return;
+    d->reloading = 0;
+    log_state(d, "reload");
+    warn(d);
+    if (d->state == RUNNING)
+        say_ready(d);
+}
+
 /* Everything that can fail comes first; then the swap, which cannot. */
 static void reload(struct daemon *d)
 {
     struct snapshot *before = d->snapshot;
     struct listener_set *listeners = d->listeners;
     struct reload next;
-    char status[128];
 
     notify_reloading();
     if (reload_prepare(&next, d->path, before, d->listeners)) {
@@ -209,14 +232,11 @@ static void reload(struct daemon *d)
         set_most(d);
         update_full(d);
         update_accepting(d);
-        /* before it is said: whoever reads that a key is revoked may rely on it */
-        tell_snapshot(d);
-        log_state(d, "reload");
+        d->reloading = tell_snapshot(d);
         announcer_update(d->announcer, d->snapshot);
-        warn(d);
     }
-    describe(d, status, sizeof(status));
-    notify_ready(status);
+    if (!d->reloading)
+        say_ready(d);
 }
 
 /* Stopping. */
@@ -263,6 +283,7 @@ static void on_wake(uv_async_t *wake)
 {
     struct daemon *d = wake->data;
 
+    finish_reload(d);
     if (d->state == DRAINING && pool_tunnels(&d->pool) == 0)
         stop(d);
     else if (d->state == RUNNING && d->shortage)
@@ -276,7 +297,7 @@ static void watch_learned(struct daemon *d)
 {
     if (!reload_learned_changed(d->snapshot->learned, &d->learned_generation))
         return;
-    tell_snapshot(d);
+    (void)tell_snapshot(d);
     announcer_wake(d->announcer);
 }
 
@@ -377,8 +398,6 @@ static int make_state(const struct daemon *d)
 
 static void serve(struct daemon *d)
 {
-    char status[128];
-
     set_most(d);
     d->state = RUNNING;
     listener_set_commit(d->listeners, &d->reactor.loop, &listener_events, d);
@@ -386,8 +405,7 @@ static void serve(struct daemon *d)
     log_state(d, "start");
     warn(d);
     announcer_update(d->announcer, d->snapshot);
-    describe(d, status, sizeof(status));
-    notify_ready(status);
+    say_ready(d);
     uv_run(&d->reactor.loop, UV_RUN_DEFAULT);
 }
 

@@ -52,12 +52,24 @@ uint64_t pool_memory(const struct pool *p)
     return pool_tunnels(p) * TUNNEL_SIZE + endpoints_hold();
 }
 
-void pool_reload(struct pool *p, struct snapshot *now)
+uint64_t pool_reload(struct pool *p, struct snapshot *now)
+{
+    size_t i;
+
+    p->generation++;
+    for (i = 0; i < p->count; i++)
+        worker_reload(p->workers[i], now, p->generation);
+    return p->generation;
+}
+
+bool pool_has_applied(const struct pool *p, uint64_t generation)
 {
     size_t i;
 
     for (i = 0; i < p->count; i++)
-        worker_reload(p->workers[i], now);
+        if (worker_applied(p->workers[i]) < generation)
+            return false;
+    return true;
 }
 
 void pool_kill(struct pool *p)

@@ -11,6 +11,7 @@ struct pool {
     struct worker_pool shared; /* what they count together */
     struct worker **workers;
     size_t count;
+    uint64_t generation; /* of the last pool_reload() */
 };
 
 /* Starts that many threads, in which no signal arrives. False, with errno, if not all could be. */
@@ -26,8 +27,16 @@ uint64_t pool_tunnels(const struct pool *p);
 /* About how many bytes of memory they take. */
 uint64_t pool_memory(const struct pool *p);
 
-/* As worker_reload() and worker_kill(), of each. */
-void pool_reload(struct pool *p, struct snapshot *now);
+/*
+ * Orders every worker to apply a configuration, and does not wait. Returns the order's generation: the
+ * order is carried out once pool_has_applied() says so of it.
+ */
+uint64_t pool_reload(struct pool *p, struct snapshot *now);
+
+/* Checks that every worker has applied the order of this generation, or a later one. */
+bool pool_has_applied(const struct pool *p, uint64_t generation);
+
+/* Ends all tunnels with resets. */
 void pool_kill(struct pool *p);
 
 /* Ends all threads. False when one is held up: see worker_stop(). */

@@ -272,6 +272,7 @@ static void on_client_read(struct endpoint *ep, const uint8_t *bytes, size_t n)
 {
     struct tunnel *t = from_client(ep);
 
+    reactor_turn(t->reactor);
     t->relay.client_bytes = bytes;
     t->relay.client_count = n;
     tunnel_step(t);
@@ -279,7 +280,10 @@ static void on_client_read(struct endpoint *ep, const uint8_t *bytes, size_t n)
 
 static void on_client_changed(struct endpoint *ep)
 {
-    tunnel_step(from_client(ep));
+    struct tunnel *t = from_client(ep);
+
+    reactor_turn(t->reactor);
+    tunnel_step(t);
 }
 
 static void on_client_closed(struct endpoint *ep)

@@ -31,8 +31,7 @@ struct tunnel_client {
 };
 
 struct tunnel_events {
-    /* Its server is trusted, and bytes are about to flow: the last moment for tunnel_reload(). May be
-     * NULL. */
+    /* Its server is trusted, and bytes are about to flow. May be NULL. */
     void (*opening)(struct tunnel *t, void *owner);
     /* The tunnel has ended. reason: how; detail: more words, or "". Comes once. May be NULL. */
     void (*ended)(struct tunnel *t, enum reason reason, const char *detail, void *owner);

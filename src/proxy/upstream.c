@@ -81,7 +81,7 @@ void upstream_flush(struct upstream *u)
     endpoint_write(&u->wire, bytes, n);
 }
 
-static void shake(struct upstream *u);
+static void step(struct upstream *u);
 
 /*
  * The key is in the file, or another connection's was there first: in either case it is judged
@@ -98,7 +98,7 @@ static void on_kept(struct keep_owner *owner, enum learned_result result, const 
         return;
     }
     u->state = UPSTREAM_SHAKE;
-    shake(u);
+    step(u);
 }
 
 /* The server has proved a key, and its section has none yet. */
@@ -152,8 +152,16 @@ static void shake(struct upstream *u)
     fail(u, reason, detail);
 }
 
+static bool is_closing(const struct upstream *u)
+{
+    return uv_is_closing((const uv_handle_t *)&u->deadline);
+}
+
 static void step(struct upstream *u)
 {
+    reactor_turn(u->reactor);
+    if (is_closing(u))
+        return;
     if (u->state == UPSTREAM_SHAKE) {
         shake(u);
     } else if (u->state == UPSTREAM_READY) {
@@ -270,7 +278,7 @@ void upstream_start(struct upstream *u, struct reactor *reactor, const struct se
 
 void upstream_close(struct upstream *u, bool reset)
 {
-    if (uv_is_closing((uv_handle_t *)&u->deadline))
+    if (is_closing(u))
         return;
     dial_cancel(u->dial);
     u->dial = NULL;

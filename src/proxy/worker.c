@@ -34,9 +34,13 @@ struct worker {
     LIST_HEAD(, member) members;
     _Atomic uint64_t load;
 
+    struct snapshot *current; /* that was applied last; NULL: there was no order yet */
+    _Atomic uint64_t ordered; /* generations of the last order, and of the last one applied */
+    _Atomic uint64_t applied;
+
     pthread_mutex_t lock; /* the mailbox */
     STAILQ_HEAD(, letter) letters;
-    struct snapshot *latest; /* to be told of to the tunnels; NULL: nothing */
+    struct snapshot *latest; /* to be applied; NULL: nothing */
     bool kill;
     bool stop;
 };
@@ -59,21 +63,7 @@ static void on_freed(struct tunnel *t, void *owner)
     free(m);
 }
 
-/* A reload may lie in the mailbox, told of already, when a handshake is read before the bell. */
-static void on_opening(struct tunnel *t, void *owner)
-{
-    struct worker *w = ((struct member *)owner)->worker;
-    struct snapshot *latest;
-
-    pthread_mutex_lock(&w->lock);
-    latest = w->latest ? snapshot_hold(w->latest) : NULL;
-    pthread_mutex_unlock(&w->lock);
-    if (latest)
-        tunnel_reload(t, latest);
-    snapshot_release(latest);
-}
-
-static const struct tunnel_events events = {.opening = on_opening, .freed = on_freed};
+static const struct tunnel_events events = {.freed = on_freed};
 
 static void shed(struct worker *w, const struct letter *letter)
 {
@@ -104,6 +94,9 @@ static void open_letter(struct worker *w, struct letter *letter)
     } else {
         m->worker = w;
         LIST_INSERT_HEAD(&w->members, m, link);
+        /* written before an order that was applied while it lay in the mailbox */
+        if (w->current && letter->snapshot != w->current)
+            tunnel_reload(m->tunnel, w->current);
     }
     free(letter);
 }
@@ -115,6 +108,41 @@ static bool stays(const char *section, const uint8_t *fingerprint, const void *a
     return s && memcmp(s->trust->fingerprint, fingerprint, POLICY_FINGERPRINT_SIZE) == 0;
 }
 
+/* Applies a configuration (a reference, taken over; NULL: none) to all that the worker has. */
+static void apply(struct worker *w, struct snapshot *latest, uint64_t generation)
+{
+    struct member *m, *next;
+
+    if (!latest)
+        return;
+    snapshot_release(w->current);
+    w->current = latest;
+    for (m = LIST_FIRST(&w->members); m; m = next) {
+        next = LIST_NEXT(m, link);
+        tunnel_reload(m->tunnel, latest);
+    }
+    session_sweep(w->reactor.sessions, stays, latest);
+    atomic_store(&w->applied, generation);
+    (void)uv_async_send(w->pool->wake);
+}
+
+/* An order does not wait for the bell, which may be behind a thousand other events. */
+static void on_turn(struct reactor *r)
+{
+    struct worker *w = (struct worker *)((char *)r - offsetof(struct worker, reactor));
+    struct snapshot *latest;
+    uint64_t generation;
+
+    if (atomic_load(&w->ordered) == atomic_load(&w->applied))
+        return;
+    pthread_mutex_lock(&w->lock);
+    latest = w->latest;
+    generation = atomic_load(&w->ordered);
+    w->latest = NULL;
+    pthread_mutex_unlock(&w->lock);
+    apply(w, latest, generation);
+}
+
 static void on_bell(uv_async_t *bell)
 {
     struct worker *w = bell->data;
@@ -122,29 +150,25 @@ static void on_bell(uv_async_t *bell)
     struct snapshot *latest;
     struct letter *letter;
     struct member *m, *next;
+    uint64_t generation;
     bool kill, stop;
 
+    /* in one piece: a letter is then never of a later configuration than the one that is applied */
     pthread_mutex_lock(&w->lock);
     STAILQ_CONCAT(&letters, &w->letters);
     latest = w->latest;
+    generation = atomic_load(&w->ordered);
     kill = w->kill;
     stop = w->stop;
     w->latest = NULL;
     w->kill = false;
     pthread_mutex_unlock(&w->lock);
 
+    apply(w, latest, generation);
     while ((letter = STAILQ_FIRST(&letters))) {
         STAILQ_REMOVE_HEAD(&letters, link);
         open_letter(w, letter);
     }
-    /* after the letters, for these may have been written before the reload */
-    for (m = latest ? LIST_FIRST(&w->members) : NULL; m; m = next) {
-        next = LIST_NEXT(m, link);
-        tunnel_reload(m->tunnel, latest);
-    }
-    if (latest)
-        session_sweep(w->reactor.sessions, stays, latest);
-    snapshot_release(latest);
     if (kill || stop)
         for (m = LIST_FIRST(&w->members); m; m = next) {
             next = LIST_NEXT(m, link);
@@ -181,6 +205,7 @@ struct worker *worker_start(struct worker_pool *pool)
     error = -reactor_init(&w->reactor);
     if (error)
         goto fail;
+    w->reactor.turn = on_turn;
     error = -uv_async_init(&w->reactor.loop, &w->bell, on_bell);
     w->bell.data = w;
     if (error)
@@ -220,13 +245,19 @@ bool worker_take(struct worker *w, struct snapshot *snapshot, const struct secti
     return true;
 }
 
-void worker_reload(struct worker *w, struct snapshot *now)
+void worker_reload(struct worker *w, struct snapshot *now, uint64_t generation)
 {
     pthread_mutex_lock(&w->lock);
     snapshot_release(w->latest);
     w->latest = snapshot_hold(now);
+    atomic_store(&w->ordered, generation);
     pthread_mutex_unlock(&w->lock);
     (void)uv_async_send(&w->bell);
+}
+
+uint64_t worker_applied(const struct worker *w)
+{
+    return atomic_load(&w->applied);
 }
 
 uint64_t worker_load(const struct worker *w)
@@ -258,6 +289,7 @@ bool worker_stop(struct worker *w)
         return false;
     reactor_free(&w->reactor);
     snapshot_release(w->latest);
+    snapshot_release(w->current);
     pthread_mutex_destroy(&w->lock);
     free(w);
     return true;

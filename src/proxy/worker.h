@@ -19,7 +19,7 @@ struct worker;
 struct worker_pool {
     _Atomic uint64_t tunnels; /* from worker_take() to the last handle's close */
     atomic_bool tell;         /* wake is wanted when a tunnel has gone */
-    uv_async_t *wake;         /* on the loop of whoever hands out clients */
+    uv_async_t *wake;         /* on the loop of whoever hands out clients and orders */
 };
 
 /* Starts the thread. NULL with errno when it cannot be. */
@@ -33,10 +33,17 @@ bool worker_take(struct worker *w, struct snapshot *snapshot, const struct secti
                  const struct tunnel_client *client);
 
 /*
- * Lets all of its tunnels know of a later configuration, of which each takes a reference: those that
- * it no longer puts up with are ended. See tunnel_reload().
+ * Orders the worker to apply a configuration to all of its tunnels (tunnel_reload()), of which it
+ * takes a reference. Does not wait: worker_applied() tells when it is done, and the pool's wake is
+ * sent then. generation: higher than that of every order before.
  */
-void worker_reload(struct worker *w, struct snapshot *now);
+void worker_reload(struct worker *w, struct snapshot *now, uint64_t generation);
+
+/*
+ * Returns the generation of the last order that the worker has applied; 0 before the first. From then
+ * on no tunnel of the worker moves plaintext that the ordered configuration does not permit.
+ */
+uint64_t worker_applied(const struct worker *w);
 
 /* Tunnels it has, to find the least busy one. */
 uint64_t worker_load(const struct worker *w);

@@ -12,6 +12,7 @@ sys.dont_write_bytecode = True
 import certs
 import servers
 from daemon import PINPROXY, PINPROXYD, Daemon
+from notify import Manager
 
 LOG_LINES = 200
 
@@ -119,6 +120,12 @@ def relay(stack):
     def start(target, first, pause=None):
         return stack.add(servers.Relay(target, first, pause))
     return start
+
+
+@pytest.fixture
+def manager(tmp_path, stack):
+    """A service manager, for env={"NOTIFY_SOCKET": manager.path}."""
+    return stack.add(Manager(tmp_path / "notify"))
 
 
 @pytest.fixture

@@ -13,27 +13,6 @@ from daemon import PINPROXYD, WRAPPER, environment
 from waiting import DEADLINE, wait_until
 
 
-class Manager:
-    """Listens where NOTIFY_SOCKET points, as systemd does."""
-
-    def __init__(self, path):
-        self.path = str(path)
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.sock.bind(self.path)
-        self.sock.settimeout(DEADLINE)
-
-    def next(self):
-        message = self.sock.recv(4096).decode()
-        return dict(line.split("=", 1) for line in message.splitlines())
-
-
-@pytest.fixture
-def manager(tmp_path):
-    manager = Manager(tmp_path / "notify")
-    yield manager
-    manager.sock.close()
-
-
 def test_readiness_reload_and_stop_are_told(pinproxyd, tls_server, manager):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)}, env={"NOTIFY_SOCKET": manager.path})

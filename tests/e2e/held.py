@@ -1,0 +1,61 @@
+"""Holds single threads of a daemon still, as a debugger does: the others go on. ptrace(2)."""
+
+import contextlib
+import ctypes
+import os
+from pathlib import Path
+
+import pytest
+
+from waiting import wait_until
+
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+WAIT_ALL = 0x40000000  # __WALL: threads too
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+libc.ptrace.restype = ctypes.c_long
+
+
+def state(pid, tid):
+    """Its letter in /proc: S asleep, t held, Z ended."""
+    return Path(f"/proc/{pid}/task/{tid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def workers(daemon):
+    """The threads beside the main one: of a daemon that has looked up no name these are the workers."""
+    return [tid for tid in map(int, os.listdir(f"/proc/{daemon.pid}/task")) if tid != daemon.pid]
+
+
+def _trace(request, tid):
+    if libc.ptrace(request, tid, None, None) == 0:
+        return
+    error = ctypes.get_errno()
+    if request == PTRACE_SEIZE and error == 1:
+        pytest.skip("ptrace(2) is not permitted here")
+    raise OSError(error, os.strerror(error))
+
+
+def _release(tid):
+    with contextlib.suppress(OSError):
+        _trace(PTRACE_DETACH, tid)
+        return
+    with contextlib.suppress(OSError):  # it has ended meanwhile, and is collected by whoever holds it
+        os.waitpid(tid, WAIT_ALL)
+
+
+@contextlib.contextmanager
+def held(daemon, tids):
+    """While these threads sleep, they do not wake up."""
+    taken = []
+    try:
+        for tid in tids:
+            wait_until(lambda: state(daemon.pid, tid) == "S", "a thread that waits for events")
+            _trace(PTRACE_SEIZE, tid)
+            taken.append(tid)
+            _trace(PTRACE_INTERRUPT, tid)
+            os.waitpid(tid, WAIT_ALL)
+        yield
+    finally:
+        for tid in taken:
+            _release(tid)

@@ -1,0 +1,26 @@
+"""The service manager's end of sd_notify(3)."""
+
+import select
+import socket
+
+from waiting import DEADLINE
+
+
+class Manager:
+    """Listens where NOTIFY_SOCKET points, as systemd does."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind(self.path)
+        self.sock.settimeout(DEADLINE)
+
+    def next(self):
+        message = self.sock.recv(4096).decode()
+        return dict(line.split("=", 1) for line in message.splitlines())
+
+    def is_silent(self, seconds):
+        return not select.select([self.sock], [], [], seconds)[0]
+
+    def stop(self):
+        self.sock.close()

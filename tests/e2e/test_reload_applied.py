@@ -1,0 +1,234 @@
+"""A reload is reported when every worker has applied it, and from then on it holds."""
+
+import contextlib
+import signal
+import threading
+import time
+
+import pytest
+
+import certs
+from certs import NAME
+from clients import connect, open_tunnel, read_to_any_end
+from config import to
+from held import held, state, workers
+from refusal import SECRET
+from servers import pour
+from waiting import DEADLINE, wait_until
+
+# How long a line that must not come is given to come.
+GRACE = 0.5
+
+
+def one_worker(server, **options):
+    return {"global": {"workers": 1}, NAME: to(server, **options)}
+
+
+def order(daemon, config):
+    """SIGHUP. Returns a place in the log before it."""
+    daemon.write(config)
+    mark = daemon.mark()
+    daemon.signal(signal.SIGHUP)
+    return mark
+
+
+def assert_unsaid(daemon, mark):
+    time.sleep(GRACE)
+    assert not daemon.events(mark, event="reload")
+
+
+@pytest.mark.threads
+def test_reload_waits_for_a_worker_that_is_busy(pinproxyd, tls_server):
+    """Whoever has read the line may write secrets into the tunnel: no byte of them leaves."""
+    server = tls_server()
+    daemon = pinproxyd(one_worker(server))
+    with open_tunnel(daemon.address(NAME)) as sock:
+        with held(daemon, workers(daemon)):
+            mark = order(daemon, one_worker(server, revoked=server.cert.pin))
+            assert_unsaid(daemon, mark)
+        daemon.wait_event(mark, event="reload")
+        with contextlib.suppress(OSError):
+            sock.sendall(SECRET)
+        assert read_to_any_end(sock)[0] == b""
+    daemon.stop()
+    server.stop()
+    assert [bytes(conn.plaintext) for conn in server.conns] == [b"ping"]
+
+
+def test_reload_waits_for_each_worker(pinproxyd, tls_server):
+    """One of four is busy, the others have long applied it."""
+    server = tls_server()
+    config = {"global": {"workers": 4}, NAME: to(server)}
+    daemon = pinproxyd(config)
+    for tid in workers(daemon):
+        with held(daemon, [tid]):
+            mark = order(daemon, config)
+            assert_unsaid(daemon, mark)
+        daemon.wait_event(mark, event="reload")
+
+
+@pytest.mark.threads
+def test_busy_worker_applies_the_reload_before_it_moves_bytes(pinproxyd, tls_server):
+    """What lay before it when the reload came is not moved first, neither to the server nor from it."""
+    def behave(conn):
+        conn.send(conn.recv())
+        conn.go_on.wait(DEADLINE)
+        conn.send(b"more")
+        while conn.recv():
+            pass
+    server = tls_server(behave)
+    daemon = pinproxyd(one_worker(server))
+    socks = [open_tunnel(daemon.address(NAME)) for _ in range(40)]
+    with held(daemon, workers(daemon)):
+        for sock in socks[:20]:
+            sock.sendall(SECRET)
+        server.go_on.set()
+        wait_until(lambda: all(conn.sent == 8 for conn in server.conns), "the servers' second word")
+        mark = order(daemon, one_worker(server, revoked=server.cert.pin))
+        assert_unsaid(daemon, mark)
+    daemon.wait_event(mark, event="reload")
+    for sock in socks:
+        assert read_to_any_end(sock) == (b"", True)
+        sock.close()
+    daemon.stop()
+    server.stop()
+    assert [bytes(conn.plaintext) for conn in server.conns] == [b"ping"] * 40
+
+
+def test_ready_is_said_when_every_worker_has_applied_it(pinproxyd, tls_server, manager):
+    server = tls_server()
+    daemon = pinproxyd(one_worker(server), env={"NOTIFY_SOCKET": manager.path})
+    assert manager.next()["READY"] == "1"
+    with held(daemon, workers(daemon)):
+        mark = order(daemon, one_worker(server))
+        assert manager.next()["RELOADING"] == "1"
+        assert manager.is_silent(GRACE)
+    assert manager.next()["READY"] == "1"
+    assert daemon.events(mark, event="reload")
+
+
+def test_second_reload_meanwhile_counts(pinproxyd, tls_server, tmp_path):
+    """Both keys are revoked by turns: the line stands for the later one."""
+    server, other = tls_server(), certs.self_signed(tmp_path)
+    daemon = pinproxyd(one_worker(server))
+    with open_tunnel(daemon.address(NAME)) as sock:
+        with held(daemon, workers(daemon)):
+            mark = order(daemon, one_worker(server, revoked=other.pin))
+            assert_unsaid(daemon, mark)
+            order(daemon, one_worker(server, revoked=server.cert.pin))
+            assert_unsaid(daemon, mark)
+        daemon.wait_event(mark, event="reload")
+        assert read_to_any_end(sock) == (b"", True)
+        daemon.wait_event(event="tunnel_close", reason="revoked")
+    assert daemon.reload(one_worker(server))
+    open_tunnel(daemon.address(NAME)).close()
+
+
+def test_failed_reload_meanwhile_does_not_report_the_first(pinproxyd, tls_server, manager):
+    server = tls_server()
+    daemon = pinproxyd(one_worker(server), env={"NOTIFY_SOCKET": manager.path})
+    assert manager.next()["READY"] == "1"
+    with open_tunnel(daemon.address(NAME)) as sock:
+        with held(daemon, workers(daemon)):
+            mark = order(daemon, {**one_worker(server, revoked=server.cert.pin), "more.test": to(server)})
+            assert manager.next()["RELOADING"] == "1"
+            daemon.wait_event(mark, event="listen")
+            order(daemon, "[broken\n")
+            assert manager.next()["RELOADING"] == "1"
+            daemon.wait_event(mark, event="reload_failed")
+            assert manager.is_silent(GRACE)
+            assert not daemon.events(mark, event="reload")
+        assert manager.next()["READY"] == "1"
+        assert daemon.events(mark, event="reload")
+        assert read_to_any_end(sock) == (b"", True)
+
+
+@pytest.mark.parametrize("tunnel", [True, False], ids=["tunnel", "idle"])
+def test_worker_that_never_answers_does_not_hold_up_the_end(tunnel, pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd(one_worker(server))
+    sock = open_tunnel(daemon.address(NAME)) if tunnel else None
+    with held(daemon, workers(daemon)):
+        mark = order(daemon, one_worker(server))
+        assert_unsaid(daemon, mark)
+        daemon.signal(signal.SIGTERM)
+        if tunnel:
+            time.sleep(GRACE)
+            daemon.signal(signal.SIGTERM)
+        # its parent hears of it when the thread that is held has been let go
+        wait_until(lambda: state(daemon.pid, daemon.pid) == "Z", "the end of the daemon")
+    daemon.wait(0)
+    if sock:
+        sock.close()
+
+
+def test_clients_that_wait_for_their_worker_are_judged_by_the_reload(pinproxyd, tls_server):
+    """The first was accepted before the reload, the second after it."""
+    server = tls_server()
+    daemon = pinproxyd(one_worker(server))
+    address, before = daemon.address(NAME), daemon.fds()
+    with held(daemon, workers(daemon)):
+        socks = [connect(address)]
+        wait_until(lambda: daemon.fds() == before + 1, "the first to be accepted")
+        mark = order(daemon, one_worker(server, revoked=server.cert.pin))
+        assert_unsaid(daemon, mark)
+        socks.append(connect(address))
+        wait_until(lambda: daemon.fds() == before + 2, "the second to be accepted")
+        for sock in socks:
+            sock.sendall(SECRET)
+    for sock in socks:
+        assert read_to_any_end(sock) == (b"", True)
+        sock.close()
+    daemon.stop()
+    assert [event["reason"] for event in daemon.events(event="refused")] == ["revoked"] * 2
+    server.stop()
+    server.saw_nothing(SECRET)
+
+
+@pytest.mark.threads
+def test_nothing_reaches_a_revoked_server_after_the_line(pinproxyd, tls_server):
+    """Tunnels that are shuttled through without a pause, beside others that keep the workers busy."""
+    late, after, over = [], threading.Event(), threading.Event()
+
+    def look(conn):
+        while data := conn.recv():
+            if b"!" in data:
+                late.append(data)
+            conn.send(data)
+
+    def shuttle(sock):
+        try:
+            while True:
+                sock.sendall((b"!" if after.is_set() else b".") * 16384)
+                sock.recv(1 << 16)
+        except OSError:
+            pass
+
+    def drain(sock):
+        while not over.is_set():
+            sock.recv(1 << 18)
+    busy, server = tls_server(pour), tls_server(look)
+    config = {"global": {"workers": 2}, "busy.test": to(busy), NAME: to(server)}
+    daemon = pinproxyd(config)
+    socks = [open_tunnel(daemon.address(NAME)) for _ in range(8)]
+    load = [connect(daemon.address("busy.test")) for _ in range(8)]
+    shuttles = [threading.Thread(target=shuttle, args=(sock,)) for sock in socks]
+    drains = [threading.Thread(target=drain, args=(sock,)) for sock in load]
+    for thread in shuttles + drains:
+        thread.start()
+    try:
+        wait_until(lambda: all(conn.received > 1 << 16 for conn in server.conns), "bytes to flow")
+        daemon.reload({**config, NAME: to(server, revoked=server.cert.pin)})
+        after.set()
+        for thread in shuttles:
+            thread.join(DEADLINE)
+            assert not thread.is_alive()
+    finally:
+        over.set()
+        for thread in drains:
+            thread.join(DEADLINE)
+        for sock in socks + load:
+            sock.close()
+    daemon.stop()
+    server.stop()
+    assert not late
