@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -65,6 +66,95 @@ bool chain_key_is_strong(const EVP_PKEY *key)
     return EVP_PKEY_get_security_bits(key) >= SECURITY_BITS;
 }
 
+/* A certificate that carries this one name, for NAME_CONSTRAINTS_check(3). NULL without memory. */
+static X509 *carrier_of(int type, const void *bytes, size_t len)
+{
+    GENERAL_NAMES *names = GENERAL_NAMES_new();
+    GENERAL_NAME *name = GENERAL_NAME_new();
+    ASN1_STRING *value = ASN1_STRING_type_new(type == GEN_DNS ? V_ASN1_IA5STRING
+                                                              : V_ASN1_OCTET_STRING);
+    X509 *x = X509_new();
+    bool ok = names && name && value && x && ASN1_STRING_set(value, bytes, (int)len) == 1;
+
+    if (ok) {
+        GENERAL_NAME_set0_value(name, type, value);
+        value = NULL;
+        ok = sk_GENERAL_NAME_push(names, name) > 0;
+        name = ok ? NULL : name;
+        /* an extension is for version 3; the flags are asked for to have the names read */
+        ok = ok && X509_set_version(x, X509_VERSION_3) == 1
+             && X509_add1_ext_i2d(x, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) == 1
+             && (X509_get_extension_flags(x), true);
+    }
+    GENERAL_NAMES_free(names);
+    GENERAL_NAME_free(name);
+    ASN1_STRING_free(value);
+    if (ok)
+        return x;
+    X509_free(x);
+    return NULL;
+}
+
+static int check_carrier(X509 *carrier, NAME_CONSTRAINTS *constraints)
+{
+    const int error = carrier ? NAME_CONSTRAINTS_check(carrier, constraints)
+                              : X509_V_ERR_OUT_OF_MEM;
+
+    X509_free(carrier);
+    return error;
+}
+
+/* Whether a CA's constraints allow a name: X509_V_OK, or not. */
+static int check_constraints(NAME_CONSTRAINTS *constraints, const char *name)
+{
+    NAME_CONSTRAINTS excluded = {.excludedSubtrees = constraints->excludedSubtrees};
+    ASN1_OCTET_STRING *ip = a2i_IPADDRESS(name);
+    size_t len = strlen(name);
+    char with_dot[HOSTNAME_MAX + 2];
+    int error;
+
+    if (ip) {
+        error = check_carrier(
+            carrier_of(GEN_IPADD, ASN1_STRING_get0_data(ip), (size_t)ASN1_STRING_length(ip)),
+            constraints);
+        ASN1_OCTET_STRING_free(ip);
+        return error;
+    }
+    if (len && name[len - 1] == '.')
+        len--;
+    if (len > HOSTNAME_MAX)
+        return X509_V_ERR_UNSUPPORTED_NAME_SYNTAX;
+    error = check_carrier(carrier_of(GEN_DNS, name, len), constraints);
+    if (error != X509_V_OK)
+        return error;
+    /* a CA may have written the name that it excludes with a dot at its end */
+    snprintf(with_dot, sizeof(with_dot), "%.*s.", (int)len, name);
+    return check_carrier(carrier_of(GEN_DNS, with_dot, len + 1), &excluded);
+}
+
+/*
+ * RFC 5280 section 4.2.1.10: the library compares a CA's constraints with the names as the certificate
+ * has them, so that *.example.com gets round an excluded bar.example.com. The name that was asked for
+ * must be allowed itself.
+ */
+static int check_name_constraints(STACK_OF(X509) *chain, const char *name)
+{
+    int i, error = X509_V_OK;
+
+    for (i = 1; error == X509_V_OK && i < sk_X509_num(chain); i++) {
+        int critical = 0;
+        NAME_CONSTRAINTS *constraints = X509_get_ext_d2i(sk_X509_value(chain, i),
+                                                         NID_name_constraints, &critical, NULL);
+
+        if (constraints)
+            error = check_constraints(constraints, name);
+        else if (critical != -1) /* they are there, and cannot be read */
+            error = X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX;
+        NAME_CONSTRAINTS_free(constraints);
+    }
+    return error;
+}
+
 /* What X509_verify_cert() lets through: X509_V_OK, or what is wrong at which depth. */
 static int check_further(const struct chain_request *r, STACK_OF(X509) *chain, int *depth)
 {
@@ -79,13 +169,14 @@ static int check_further(const struct chain_request *r, STACK_OF(X509) *chain, i
             return i == 0 ? X509_V_ERR_EE_KEY_TOO_SMALL : X509_V_ERR_CA_KEY_TOO_SMALL;
     }
     /* of an anchor it does not ask for the flag that says it is a CA; 3: a root of X.509's version 1 */
-    if (r->anchors && last > 0) {
+    if (last > 0) {
         const int ca = X509_check_ca(sk_X509_value(chain, last));
 
         if (ca != 1 && ca != 3)
             return X509_V_ERR_INVALID_CA;
     }
-    return X509_V_OK;
+    *depth = 0;
+    return check_name_constraints(chain, r->name);
 }
 
 bool chain_verify(const struct chain_request *r, struct chain_result *result)

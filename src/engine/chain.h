@@ -1,8 +1,8 @@
 /*
  * Chains: from a server's certificate to a trust anchor. All path building and every check of it
  * (signatures, dates, CA flags, path lengths, name constraints, purpose, name, revocation lists) is
- * X509_verify_cert()'s; this module says with what, and adds two checks that it leaves out: of short
- * RSA keys, and of a pinned anchor's CA flag.
+ * X509_verify_cert()'s; this module says with what, and adds three checks that it leaves out: of short
+ * RSA keys, of an anchor's CA flag, and that CAs allow the very name that was asked for.
  */
 #ifndef ENGINE_CHAIN_H
 #define ENGINE_CHAIN_H

@@ -20,11 +20,12 @@ P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 def issue(directory, subject, signer, *, key=None, names=(), ca=False, path_length=None, start=-1, end=90,
           purpose=ExtendedKeyUsageOID.SERVER_AUTH, digest=hashes.SHA256, permitted=None, excluded=None,
-          sent=(), critical=None, ca_flag=True, may_sign=True, ca_purpose=None):
+          sent=(), critical=None, ca_flag=True, ca_flag_critical=True, may_sign=True, key_usage=True,
+          ca_purpose=None):
     """A certificate from a CA (None: from itself); `sent` are the certificates that its server sends along.
 
-    With `ca`, `ca_flag=False` leaves the basic constraints out and `may_sign=False` the key usage's
-    right to sign certificates.
+    With `ca`, `ca_flag=False` leaves the basic constraints out, `key_usage=False` the key usage, and
+    `may_sign=False` its right to sign certificates.
     """
     key = key or ec_key()
     issuer, signing_key = (signer.cert.subject, signer.key) if signer else (subject_of(subject), key)
@@ -36,10 +37,11 @@ def issue(directory, subject, signer, *, key=None, names=(), ca=False, path_leng
                .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()),
                               critical=False))
     if ca_flag:
-        builder = builder.add_extension(x509.BasicConstraints(ca, path_length if ca else None), critical=True)
-    if ca:
+        builder = builder.add_extension(x509.BasicConstraints(ca, path_length if ca else None), critical=ca_flag_critical)
+    if ca and key_usage:
         builder = builder.add_extension(
             x509.KeyUsage(True, False, False, False, False, may_sign, True, False, False), critical=True)
+    if ca:
         purpose = ca_purpose
     if purpose:
         builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
@@ -176,6 +178,14 @@ class World:
         inner = self.issue("Old Inner", root, ca=True)
         return {**self.under(inner), "root": root}
 
+    def ca_of_openssl_req(self):
+        """As Debian 12's `openssl req -x509` makes a root: without a key usage."""
+        return self.under_root(key_usage=False)
+
+    def ca_of_easy_rsa(self):
+        """Its basic constraints are not critical."""
+        return self.under_root(ca_flag_critical=False)
+
     # other issuers
 
     def other_ca(self):
@@ -237,6 +247,9 @@ class World:
 
     def no_basic_constraints(self):
         return self.under(self.other_inner(ca_flag=False))
+
+    def no_basic_constraints_of_the_root(self):
+        return self.under_root(ca_flag=False)
 
     def ca_may_not_sign(self):
         return self.under(self.other_inner(may_sign=False))

@@ -89,6 +89,8 @@ renewed_with_rsa_2048                M M o M o o o  M o o  o  o o  -           j
 no_purpose_named                     o M o M o o o  o o o  o  o o  -           without the extension it is good for all
 deep_but_allowed                     o M o M o o o  o o o  o  o o  -           eight certificates with the root
 by_the_root_itself                   o M M M M o o  o M o  o  o o  -           Inner has no part in it
+ca_of_openssl_req                    o M o o o o o  o o o  o  o o  -           X509_V_FLAG_X509_STRICT would refuse it, and stop no forgery
+ca_of_easy_rsa                       o M o o o o o  o o o  o  o o  -           likewise
 twin_sent_behind                     o o o M o o o  o o o  o  o o  -           a superfluous certificate does no harm
 root_signed_with_sha1                o M o M o o o  o o o  o  o o  -           an anchor's own signature is not relied on
 
@@ -111,6 +113,7 @@ self_signed_other_key                M M M M M M M  M M M  P  o P  self@0      n
 
 no_ca_flag                           o M P M P P o  P P P  P  o P  notca@1     a pinned issuer must be a CA
 no_basic_constraints                 o M P M P P o  P P P  P  o P  notca@1     to say nothing of it is not to be one (RFC 5280, 4.2.1.9)
+no_basic_constraints_of_the_root     o M o P o P o  P P P  P  o P  notca@2     the same for any anchor
 ca_may_not_sign                      o M P M P P o  P P P  P  o P  notca@1     a CA, but its key usage has no keyCertSign
 ca_for_clients_only                  o M P M P P o  P P P  P  o P  purpose@1   a CA's purposes bound those below it
 path_length                          o M P M P P o  P P P  P  o P  path@2      Inner may issue to servers only
@@ -305,6 +308,19 @@ def test_chain(row, version, field):
         assert learned.get(f"{row}-{version}-{column}") == (server.cert.pin if kept else None)
 
 
+def test_strict_checks_would_refuse_ordinary_cas(tmp_path):
+    """So the rows of their name show that they are not asked for."""
+    world = World(tmp_path)
+    for row, words in (("ca_of_openssl_req", "CA cert does not include key usage"),
+                       ("ca_of_easy_rsa", "Basic Constraints of CA cert not marked critical")):
+        made = getattr(world, row)()
+        arguments = ["-CAfile", made["root"].pem_file(), "-untrusted", made["inner"].pem_file(), made["cert"].pem_file()]
+        subprocess.run(["openssl", "verify", *arguments], check=True, capture_output=True)
+        strict = subprocess.run(["openssl", "verify", "-x509_strict", *arguments], check=False, capture_output=True,
+                                text=True)
+        assert strict.returncode != 0 and words in strict.stdout + strict.stderr
+
+
 # OpenSSL's DANE engine as an oracle: the policies that TLSA records can express (RFC 7671).
 
 DANE = {
@@ -332,6 +348,8 @@ differ("it looks at no dates of an anchor that has not signed itself; we hold a 
        "inner_expired inner_not_yet", "issuer issuer_cert")
 differ("it asks of an anchor whether it may sign, not for the flag that says it is a CA",
        "no_basic_constraints", "issuer issuer_cert")
+differ("likewise of a root",
+       "no_basic_constraints_of_the_root", "issuer_root issuer_file key_pki issuer_pki file_pki")
 differ("it takes the twin for the issuer, since it comes first; we look among the pinned certificates first",
        "twin_sent_before_inner", "issuer_cert")
 differ("it asks for 112 bits of strength, and has them of RSA with 2047; the rule here is 2048",

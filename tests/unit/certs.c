@@ -110,14 +110,20 @@ struct cert certs_make(const struct cert_order *o)
              && X509_set_pubkey(x, c.key) == 1,
          "certificate");
     if (o->ca) {
-        add_extension(x, o->issuer, NID_basic_constraints, "critical,CA:TRUE");
+        if (!o->basic || *o->basic)
+            add_extension(x, o->issuer, NID_basic_constraints,
+                          o->basic ? o->basic : "critical,CA:TRUE");
         add_extension(x, o->issuer, NID_key_usage, "critical,keyCertSign,cRLSign");
     }
     add_extension(x, o->issuer, NID_subject_key_identifier, "hash");
+    if (o->issuer)
+        add_extension(x, o->issuer, NID_authority_key_identifier, "keyid");
     if (o->san)
         add_extension(x, o->issuer, NID_subject_alt_name, o->san);
     if (o->dns_nul)
         add_dns(x, o->dns_nul, o->dns_nul_len);
+    if (o->constraints)
+        add_extension(x, o->issuer, NID_name_constraints, o->constraints);
     if (o->eku)
         add_extension(x, o->issuer, NID_ext_key_usage, o->eku);
     need(md && X509_sign(x, o->issuer ? o->issuer->key : c.key, md) > 0, "signature");

@@ -24,7 +24,9 @@ struct cert_order {
     const char *san;     /* as openssl.cnf has it: "DNS:a.example,IP:192.0.2.1" */
     const char *dns_nul; /* one DNS name with bytes that openssl.cnf cannot have */
     size_t dns_nul_len;
-    const char *eku; /* "clientAuth" */
+    const char *eku;         /* "clientAuth" */
+    const char *constraints; /* "critical,excluded;DNS:bar.example" */
+    const char *basic;       /* basic constraints other than those of ca; "" leaves them out */
     bool ca;
     int from, to;       /* days from CERTS_NOW */
     const char *digest; /* "SHA1" */

@@ -532,6 +532,118 @@ static void a_bad_authority_spoils_what_it_signed(void **state)
     }
 }
 
+static char anchor[64];
+
+/* In a file of its own: what `stores` has read once it does not read again. */
+static void write_anchor(const struct cert *c)
+{
+    static unsigned next;
+
+    snprintf(anchor, sizeof(anchor), "anchor%u.pem", next++);
+    temp_text(anchor, certs_pem(c->x509));
+}
+
+/* RFC 5280, 4.2.1.10. A wildcard names more than a CA may have allowed: what was asked for counts. */
+static void a_name_that_a_ca_may_not_issue_is_refused(void **state)
+{
+    static const struct {
+        const char *constraints, *san, *name;
+        enum reason want;
+    } rows[] = {
+        {"excluded;DNS:bar.example.com", "DNS:*.example.com", "bar.example.com", REASON_PKI},
+        {"excluded;DNS:bar.example.com", "DNS:*.example.com", "BAR.Example.COM", REASON_PKI},
+        {"excluded;DNS:bar.example.com", "DNS:*.example.com", "bar.example.com.", REASON_PKI},
+        {"excluded;DNS:BAR.example.com", "DNS:*.Example.com", "bar.example.com", REASON_PKI},
+        {"excluded;DNS:bar.example.com.", "DNS:*.example.com", "bar.example.com", REASON_PKI},
+        {"excluded;DNS:bar.example.com.", "DNS:bar.example.com", "bar.example.com", REASON_PKI},
+        {"excluded;DNS:bar.example.com", "DNS:*.bar.example.com", "a.bar.example.com", REASON_PKI},
+        {"excluded;DNS:a.bar.example.com", "DNS:*.bar.example.com", "a.bar.example.com",
+         REASON_PKI},
+        {"permitted;DNS:example.com,excluded;DNS:bar.example.com", "DNS:*.example.com",
+         "bar.example.com", REASON_PKI},
+        {"permitted;DNS:bar.example.com", "DNS:*.example.com", "bar.example.com", REASON_PKI},
+        {"permitted;DNS:bar.example.com", "DNS:bar.example.com", "bar.example.com", REASON_OK},
+        {"permitted;DNS:example.com", "DNS:*.example.com", "bar.example.com", REASON_OK},
+        {"excluded;DNS:bar.example.com", "DNS:*.example.com", "foo.example.com", REASON_OK},
+        {"excluded;DNS:bar.example.com", "DNS:*.example.com", "foobar.example.com", REASON_OK},
+        {"excluded;DNS:bar.example.com.", "DNS:*.example.com", "foo.example.com", REASON_OK},
+        {"excluded;DNS:bar.example.com", "DNS:*.example.com,IP:192.0.2.1", "192.0.2.1", REASON_OK},
+        {"excluded;IP:192.0.2.0/255.255.255.0", "IP:192.0.2.1", "192.0.2.1", REASON_PKI},
+        {"excluded;IP:192.0.2.0/255.255.255.0", "IP:192.0.3.1", "192.0.3.1", REASON_OK},
+        {"permitted;IP:192.0.2.0/255.255.255.0", "IP:192.0.3.1", "192.0.3.1", REASON_PKI},
+        {"permitted;IP:192.0.2.0/255.255.255.0", "IP:192.0.2.1", "192.0.2.1", REASON_OK},
+        {"permitted;IP:2001:db8::/ffff:ffff::", "IP:2001:db8::7", "2001:db8::7", REASON_OK},
+        {"excluded;IP:2001:db8::/ffff:ffff::", "IP:2001:db8::7", "2001:db8::7", REASON_PKI},
+        {"permitted;email:example.com", "DNS:bar.example.com", "bar.example.com", REASON_OK},
+    };
+    size_t i, above;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        for (above = 0; above < 3; above++) {
+            /* the constraints are the root's, those of the CA below it, or those of one between that
+             * has issued to itself, which RFC 5280 does not count as one more in other respects */
+            struct cert_order order = {
+                .cn = "Bound Root", .ca = true, .constraints = rows[i].constraints};
+            struct cert root = above == 0 ? certs_make(&order) : ca, inner, next, server;
+
+            order.cn = "Inner CA";
+            order.issuer = &root;
+            order.constraints = above == 0 ? NULL : rows[i].constraints;
+            inner = certs_make(&order);
+            order.issuer = &inner;
+            order.constraints = NULL;
+            next = above == 2 ? certs_make(&order) : inner;
+            server = certs_leaf(rows[i].san, &next);
+            write_anchor(&root);
+            expect_at(keys("verify = pki\nca_file = %s\nverify_name = %s", anchor, rows[i].name),
+                      &(struct presented){&server, {&next, &inner}}, NOW, rows[i].want);
+            expect_at(keys("pin = issuer-cert:%s\nverify_name = %s", anchor, rows[i].name),
+                      &(struct presented){&server, {&next, &inner}}, NOW, rows[i].want);
+            /* what is above a pinned CA is not looked at */
+            if (above < 2)
+                expect_at(
+                    keys("pin = issuer-%s\nverify_name = %s", certs_cert_pin(&inner), rows[i].name),
+                    &(struct presented){&server, {&next, &inner}}, NOW,
+                    above == 0 ? REASON_OK : rows[i].want);
+            /* nor is a chain, where the server's own key is pinned */
+            expect_at(keys("%sverify_name = %s", pin(&server), rows[i].name),
+                      &(struct presented){&server, {&next, &inner}}, NOW, REASON_OK);
+        }
+    }
+}
+
+/* One that says nothing of it, or says no, has not issued anything. */
+static void an_anchor_must_be_a_ca(void **state)
+{
+    static const struct {
+        const char *basic;
+        enum reason want;
+    } rows[] = {{"", REASON_PKI},
+                {"critical,CA:FALSE", REASON_PKI},
+                {"CA:FALSE", REASON_PKI},
+                {"critical,CA:TRUE,pathlen:0", REASON_OK},
+                {"CA:TRUE", REASON_OK}};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        struct cert root = certs_make(
+            &(struct cert_order){.cn = "Some Root", .ca = true, .basic = rows[i].basic});
+        struct cert server = certs_leaf("DNS:api.example.com", &root);
+        struct presented p = {&server, {&root}};
+
+        write_anchor(&root);
+        expect_at(keys("verify = pki\nca_file = %s", anchor), &p, NOW, rows[i].want);
+        expect_at(keys("%sverify = pin+pki\nca_file = %s", pin(&server), anchor), &p, NOW,
+                  rows[i].want);
+        expect_at(keys("pin = issuer:%s", certs_key_pin(&root)), &p, NOW, rows[i].want);
+    }
+    /* a server's certificate that is an anchor itself has issued none but itself */
+    temp_text("twin.pem", certs_pem(twin.x509));
+    expect("verify = pki\nca_file = twin.pem", &twin, REASON_OK);
+}
+
 /* What an anchor says of itself is not relied on, but its dates are. */
 static void anchors_have_dates_too(void **state)
 {
@@ -857,6 +969,8 @@ int main(void)
         cmocka_unit_test(reasons_have_their_precedence),
         cmocka_unit_test(dates_mean_the_same_with_and_without_pki),
         cmocka_unit_test(a_bad_authority_spoils_what_it_signed),
+        cmocka_unit_test(a_name_that_a_ca_may_not_issue_is_refused),
+        cmocka_unit_test(an_anchor_must_be_a_ca),
         cmocka_unit_test(anchors_have_dates_too),
         cmocka_unit_test(an_authority_of_the_same_name_proves_nothing),
         cmocka_unit_test(a_chain_without_end_is_refused),
