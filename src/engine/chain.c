@@ -19,17 +19,21 @@
 struct chain_request chain_request(const struct policy *p, X509 *leaf, STACK_OF(X509) *sent,
                                    STACK_OF(X509) *anchors, int64_t now)
 {
+    const struct config_section *s = p->section;
+    const bool check_crls = !anchors && config_uses_pki(s) && s->crl_file.count > 0;
+
     return (struct chain_request){.leaf = leaf,
                                   .sent = sent,
                                   .store = p->store,
                                   .anchors = anchors,
-                                  .check_crls = !anchors && config_uses_pki(p->section)
-                                                && p->section->crl_file.count > 0,
-                                  .name = p->section->verify_name,
+                                  .allow_partial = !anchors && !check_crls
+                                                   && s->ca_file.count + s->ca_dir.count > 0,
+                                  .check_crls = check_crls,
+                                  .name = s->verify_name,
                                   .now = now};
 }
 
-static bool set_params(X509_STORE_CTX *ctx, const struct chain_request *r)
+static bool set_params(X509_STORE_CTX *ctx, const struct chain_request *r, bool partial)
 {
     X509_VERIFY_PARAM *param;
 
@@ -43,15 +47,15 @@ static bool set_params(X509_STORE_CTX *ctx, const struct chain_request *r)
     X509_VERIFY_PARAM_set_hostflags(param, CHAIN_NAME_FLAGS);
     if (r->check_crls)
         X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
-    if (r->anchors) {
-        /*
-         * A pinned CA may stand in the middle of a hierarchy. With this flag its own dates are
-         * looked at as well, and one that says it has signed itself must have.
-         */
+    /*
+     * An anchor may be in the middle of a hierarchy. With these flags its own dates are checked as
+     * well, and one that says it has signed itself must have.
+     */
+    if (partial)
         X509_VERIFY_PARAM_set_flags(param,
                                     X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_CHECK_SS_SIGNATURE);
+    if (r->anchors)
         X509_STORE_CTX_set0_trusted_stack(ctx, r->anchors);
-    }
     /* never the host check for an IP literal: there *.0.0.1 would match 127.0.0.1 */
     return (hostname_is_ip(r->name) ? X509_VERIFY_PARAM_set1_ip_asc(param, r->name)
                                     : X509_VERIFY_PARAM_set1_host(param, r->name, 0))
@@ -169,7 +173,7 @@ static int check_further(const struct chain_request *r, STACK_OF(X509) *chain, i
             return i == 0 ? X509_V_ERR_EE_KEY_TOO_SMALL : X509_V_ERR_CA_KEY_TOO_SMALL;
     }
     /* of an anchor it does not ask for the flag that says it is a CA; 3: a root of X.509's version 1 */
-    if (last > 0) {
+    if (last > 0 || X509_self_signed(sk_X509_value(chain, 0), 0) != 1) {
         const int ca = X509_check_ca(sk_X509_value(chain, last));
 
         if (ca != 1 && ca != 3)
@@ -179,12 +183,13 @@ static int check_further(const struct chain_request *r, STACK_OF(X509) *chain, i
     return check_name_constraints(chain, r->name);
 }
 
-bool chain_verify(const struct chain_request *r, struct chain_result *result)
+static bool verify(const struct chain_request *r, bool partial, struct chain_result *result)
 {
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 
     *result = (struct chain_result){.error = X509_V_ERR_OUT_OF_MEM};
-    if (ctx && X509_STORE_CTX_init(ctx, r->store, r->leaf, r->sent) == 1 && set_params(ctx, r)) {
+    if (ctx && X509_STORE_CTX_init(ctx, r->store, r->leaf, r->sent) == 1
+        && set_params(ctx, r, partial)) {
         bool ok = X509_verify_cert(ctx) == 1;
 
         result->error = X509_STORE_CTX_get_error(ctx);
@@ -203,6 +208,25 @@ bool chain_verify(const struct chain_request *r, struct chain_result *result)
     X509_STORE_CTX_free(ctx);
     ERR_clear_error();
     return result->chain != NULL;
+}
+
+/* Whether verification ended because the chain did not lead to a root in the store. */
+static bool is_without_root(int error)
+{
+    return error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT
+           || error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY
+           || error == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE
+           || error == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN;
+}
+
+/*
+ * A root is looked for first. If a CA below it were taken at once, nobody would ask what is above it:
+ * its revocation list, whether the root is revoked, whether it is the pinned one.
+ */
+bool chain_verify(const struct chain_request *r, struct chain_result *result)
+{
+    return verify(r, r->anchors != NULL, result)
+           || (r->allow_partial && is_without_root(result->error) && verify(r, true, result));
 }
 
 void chain_free(struct chain_result *result)

@@ -19,6 +19,7 @@ struct chain_request {
     STACK_OF(X509) *sent;    /* what came with it */
     X509_STORE *store;       /* the anchors ... */
     STACK_OF(X509) *anchors; /* ... or, when not NULL, these alone, roots or not */
+    bool allow_partial;      /* where no root is found, another certificate of the store will do */
     bool check_crls;         /* of the whole chain, with the store's lists */
     const char *name;        /* that the certificate must carry: a host name or an IP address */
     int64_t now;             /* seconds since the epoch */

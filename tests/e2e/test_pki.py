@@ -8,6 +8,9 @@ import certs
 from certs import NAME
 from clients import talk
 from config import to
+from matrix_certs import issue
+from refusal import assert_refused
+from revocation import crl
 
 
 def passes(daemon, section=NAME):
@@ -94,3 +97,104 @@ def test_revoked_key_elsewhere_does_not_hurt(pinproxyd, tls_server, ca, tmp_path
     server = tls_server(cert=ca.issue())
     passes(pinproxyd({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file(),
                                revoked=certs.CA(tmp_path).cert.pin)}))
+
+
+# An intermediate CA as an anchor.
+
+MODES = ["pki", "pin+pki", "tofu+pki"]
+
+
+@pytest.fixture
+def outer(ca, tmp_path):
+    return certs.CA(tmp_path, "Outer", parent=ca)
+
+
+def below(outer, tmp_path, sent, **options):
+    """A certificate two below `outer`, with what its server sends of outer's chain."""
+    inner = certs.CA(tmp_path, "Inner", parent=outer)
+    cert = inner.issue(**options)
+    cert.chain = [inner.cert.cert, *sent]
+    return cert
+
+
+def by_mode(verify, server, tmp_path, **options):
+    pin = server.cert.pin if verify == "pin+pki" else None
+    return {"global": {"state_dir": tmp_path / "state"}, NAME: to(server, verify=verify, pin=pin, **options)}
+
+
+def refused(daemon, server, reason="pki"):
+    return assert_refused(daemon, server, "refused", reason)["detail"]
+
+
+@pytest.mark.parametrize("sent", ["nothing", "outer", "outer and root"])
+@pytest.mark.parametrize("verify", MODES)
+def test_intermediate_in_a_ca_file(verify, sent, pinproxyd, tls_server, ca, outer, tmp_path):
+    more = {"nothing": [], "outer": [outer.cert.cert], "outer and root": [outer.cert.cert, ca.cert.cert]}[sent]
+    server = tls_server(cert=below(outer, tmp_path, more))
+    passes(pinproxyd(by_mode(verify, server, tmp_path, ca_file=outer.cert.pem_file())))
+
+
+def test_intermediate_in_a_ca_dir(pinproxyd, tls_server, ca, outer, tmp_path):
+    server = tls_server(cert=below(outer, tmp_path, []))
+    where = hashed_directory(tmp_path / "anchors", outer.cert)
+    passes(pinproxyd(by_mode("pki", server, tmp_path, ca_dir=where)))
+
+
+@pytest.mark.parametrize("verify", MODES)
+def test_all_else_is_asked_below_an_intermediate_as_well(verify, pinproxyd, tls_server, ca, outer, tmp_path):
+    expired = tls_server(cert=below(outer, tmp_path, [], start=-9, end=-2))
+    misnamed = tls_server(cert=below(outer, tmp_path, [], names=["other.test"]))
+    revoked = tls_server(cert=below(outer, tmp_path, []))
+    options = {"ca_file": outer.cert.pem_file()}
+    assert "expired at depth 0" in refused(pinproxyd(by_mode(verify, expired, tmp_path, **options)), expired)
+    assert "hostname mismatch" in refused(pinproxyd(by_mode(verify, misnamed, tmp_path, **options)), misnamed)
+    daemon = pinproxyd(by_mode(verify, revoked, tmp_path, revoked=outer.cert.pin, **options))
+    refused(daemon, revoked, "revoked")
+
+
+def test_intermediate_has_dates_too(pinproxyd, tls_server, ca, tmp_path):
+    outer = issue(tmp_path, "Outer", ca.cert, ca=True, start=-9, end=-2)
+    server = tls_server(cert=issue(tmp_path, "the server", outer, names=[NAME], sent=[outer]))
+    assert "expired at depth 1" in refused(pinproxyd(by_mode("pki", server, tmp_path, ca_file=outer.pem_file())), server)
+
+
+def test_intermediate_must_be_a_ca(pinproxyd, tls_server, ca, tmp_path):
+    outer = issue(tmp_path, "Outer", ca.cert, ca=True, ca_flag=False)
+    server = tls_server(cert=issue(tmp_path, "the server", outer, names=[NAME], sent=[outer]))
+    assert "invalid CA" in refused(pinproxyd(by_mode("pki", server, tmp_path, ca_file=outer.pem_file())), server)
+
+
+def test_intermediate_beside_its_root_hides_nothing_above_it(pinproxyd, tls_server, ca, outer, tmp_path):
+    """What is revoked, or pinned, may be the root."""
+    server = tls_server(cert=below(outer, tmp_path, [outer.cert.cert]))
+    options = {"ca_file": [outer.cert.pem_file(), ca.cert.pem_file()]}
+    refused(pinproxyd(by_mode("pki", server, tmp_path, revoked=ca.cert.pin, **options)), server, "revoked")
+    server = tls_server(cert=server.cert)
+    passes(pinproxyd({NAME: to(server, verify="pin+pki", pin=f"issuer-cert:{ca.cert.pem_file()}", **options)}))
+
+
+def test_intermediate_is_no_anchor_where_revocation_lists_are_asked(pinproxyd, tls_server, ca, outer, tmp_path):
+    """They are to cover the whole chain."""
+    server = tls_server(cert=outer.issue())
+    lists = [crl(tmp_path, outer), crl(tmp_path, ca, outer.cert)]
+    daemon = pinproxyd(by_mode("pki", server, tmp_path, ca_file=outer.cert.pem_file(), crl_file=lists))
+    refused(daemon, server)
+
+
+def test_intermediate_of_the_system_is_no_anchor(pinproxyd, tls_server, ca, outer, tmp_path):
+    server = tls_server(cert=outer.issue())
+    daemon = pinproxyd(by_mode("pki", server, tmp_path), env={"SSL_CERT_FILE": str(outer.cert.pem_file())})
+    refused(daemon, server)
+
+
+def test_other_intermediate_is_no_anchor(pinproxyd, tls_server, ca, outer, tmp_path):
+    server = tls_server(cert=below(outer, tmp_path, [outer.cert.cert]))
+    twin = certs.CA(tmp_path, "Outer", parent=ca)
+    refused(pinproxyd(by_mode("pki", server, tmp_path, ca_file=twin.cert.pem_file())), server)
+
+
+def test_certificate_of_the_server_is_an_anchor_only_if_it_has_signed_itself(pinproxyd, tls_server, ca, tmp_path):
+    own = tls_server(cert=certs.self_signed(tmp_path))
+    passes(pinproxyd(by_mode("pki", own, tmp_path, ca_file=own.cert.pem_file())))
+    issued = tls_server(cert=ca.issue())
+    refused(pinproxyd(by_mode("pki", issued, tmp_path, ca_file=issued.cert.pem_file())), issued)
