@@ -1,5 +1,6 @@
 #include "engine/chain.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -15,6 +16,10 @@
 #define AUTH_LEVEL 2
 #define SECURITY_BITS 112
 #define RSA_BITS_LEAST 2048
+
+/* What a server's own key may cost: 16,384 bits and an exponent of 64 bits are 3 ms for each signature. */
+#define RSA_BITS_MAX 8192
+#define RSA_EXPONENT_BITS_MAX 64
 
 struct chain_request chain_request(const struct policy *p, X509 *leaf, STACK_OF(X509) *sent,
                                    STACK_OF(X509) *anchors, int64_t now)
@@ -157,6 +162,20 @@ static int check_name_constraints(STACK_OF(X509) *chain, const char *name)
         NAME_CONSTRAINTS_free(constraints);
     }
     return error;
+}
+
+bool chain_key_is_bounded(const EVP_PKEY *key)
+{
+    BIGNUM *exponent = NULL;
+    bool ok;
+
+    if (!EVP_PKEY_is_a(key, "RSA") && !EVP_PKEY_is_a(key, "RSA-PSS"))
+        return true;
+    ok = EVP_PKEY_get_bits(key) <= RSA_BITS_MAX
+         && EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &exponent) == 1
+         && BN_num_bits(exponent) <= RSA_EXPONENT_BITS_MAX;
+    BN_free(exponent);
+    return ok;
 }
 
 /* What X509_verify_cert() lets through: X509_V_OK, or what is wrong at which depth. */

@@ -43,6 +43,12 @@ void chain_free(struct chain_result *result);
 /* Whether a key is as strong as the rules want it: RSA of 2048 bits, others of 112 bits of strength. */
 bool chain_key_is_strong(const EVP_PKEY *key);
 
+/*
+ * Returns whether one signature by a server's own key costs no more than is sane: RSA of 8192 bits at most,
+ * with an exponent of 64 bits at most. False as well when memory is short.
+ */
+bool chain_key_is_bounded(const EVP_PKEY *key);
+
 /* Whether the error means that a key or a signature is too weak. */
 bool chain_is_weakness(int error);
 

@@ -34,6 +34,8 @@ static const char *meaning(const SSL *ssl, unsigned long error)
         break;
     case SSL_R_UNSUPPORTED_PROTOCOL:
         return "the server speaks no TLS version that is allowed here";
+    case SSL_R_DH_KEY_TOO_SMALL:
+        return "the server's Diffie-Hellman group is not one of 2048 to 4096 bits";
     default:
         break;
     }

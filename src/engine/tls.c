@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/strbuf.h"
+#include "engine/certmsg.h"
 #include "engine/complaint.h"
 #include "engine/familiar.h"
 #include "engine/presented.h"
@@ -22,6 +23,13 @@
  */
 #define CHATTER_FREE 64
 #define CHATTER_PER_BYTES 4096
+
+/*
+ * And during the handshake, which needs ten messages at most, and five records for the longest. OpenSSL
+ * itself passes over requests to renegotiate then, however many come, and takes records of a byte each.
+ */
+#define HANDSHAKE_MESSAGES_MAX 64
+#define HANDSHAKE_RECORDS_MAX 1024
 
 struct tls {
     SSL *ssl;
@@ -38,6 +46,9 @@ struct tls {
     bool open;   /* the plaintext gates; set in conclude() only */
     uint64_t received;
     uint64_t chatter;
+    unsigned messages;  /* of the server, in the handshake */
+    unsigned records;   /* likewise */
+    const char *excess; /* what of them is too much, a literal; or NULL */
 
     enum reason reason;
     const char *detail; /* a literal, the words below, or the verdict's */
@@ -123,18 +134,43 @@ void tls_install(SSL_CTX *ctx)
     SSL_CTX_sess_set_new_cb(ctx, session_callback);
 }
 
-/* Counts what the peer says after the handshake that is no plaintext. */
+/* The handshake is over, with this: OpenSSL gets nothing more to read. */
+static void stop(struct tls *t, const char *why)
+{
+    t->excess = why;
+    t->wire.cut = true;
+}
+
+/*
+ * Checks what the peer has sent, before OpenSSL does, and counts it. A callback cannot stop OpenSSL. So a
+ * list of certificates that it must not parse is made unreadable: its length becomes one that the message
+ * does not have. Should OpenSSL ever hand out a copy, that is without effect, but not the refusal.
+ */
 static void message_callback(int sent, int version, int type, const void *bytes, size_t n, SSL *ssl,
                              void *arg)
 {
+    const bool is_message = type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT;
     struct tls *t = arg;
+    const char *why;
 
     (void)version;
-    (void)bytes;
-    (void)n;
-    (void)ssl;
-    if (!sent && t->open && (type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT))
-        t->chatter++;
+    if (sent)
+        return;
+    if (t->open) {
+        t->chatter += is_message;
+        return;
+    }
+    t->messages += is_message;
+    t->records += type == SSL3_RT_HEADER;
+    if (t->messages > HANDSHAKE_MESSAGES_MAX || t->records > HANDSHAKE_RECORDS_MAX)
+        stop(t, "a flood of TLS messages in the handshake");
+    why = type == SSL3_RT_HANDSHAKE ? certmsg_check(bytes, n, SSL_version(ssl) == TLS1_3_VERSION)
+                                    : NULL;
+    if (why) {
+        stop(t, why);
+        memset((uint8_t *)(uintptr_t)bytes + SSL3_HM_HEADER_LENGTH, 0xff,
+               n - SSL3_HM_HEADER_LENGTH);
+    }
 }
 
 static bool set_alpn(SSL *ssl, const struct config_texts *alpn)
@@ -317,6 +353,8 @@ enum tls_result tls_handshake(struct tls *t, int64_t now)
     for (;;) {
         ERR_clear_error();
         ret = SSL_connect(t->ssl);
+        if (t->excess)
+            return fail(t, REASON_TLS, t->excess);
         if (ret == 1)
             return conclude(t);
         switch (SSL_get_error(t->ssl, ret)) {

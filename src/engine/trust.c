@@ -180,15 +180,18 @@ static bool refuse_pins(struct trial *t, const char *hint)
     return refuse(t, REASON_EXPIRED_PINS, X509_V_ERR_CERT_HAS_EXPIRED, detail);
 }
 
+/* The server's own key is strong enough, and not one whose signatures take too long. */
 static bool key_is_strong(struct trial *t)
 {
     EVP_PKEY *key = X509_get0_pubkey(t->leaf);
+    const bool strong = key && chain_key_is_strong(key);
     char detail[TRUST_DETAIL_SIZE];
 
-    if (key && chain_key_is_strong(key))
+    if (strong && chain_key_is_bounded(key))
         return true;
-    snprintf(detail, sizeof(detail), "the server's key has %d bits",
-             key ? EVP_PKEY_get_bits(key) : 0);
+    snprintf(detail, sizeof(detail), "the server's key has %d bits%s",
+             key ? EVP_PKEY_get_bits(key) : 0,
+             strong ? ": RSA keys may have 8192, and an exponent of 64" : "");
     return refuse(t, REASON_WEAK, X509_V_ERR_EE_KEY_TOO_SMALL, detail);
 }
 
@@ -249,7 +252,7 @@ static bool staple_holds(struct trial *t, const STACK_OF(X509) *chain)
 /* What has to hold of a chain that has been verified. */
 static bool chain_holds(struct trial *t, const STACK_OF(X509) *chain)
 {
-    return chain_not_revoked(t, chain) && staple_holds(t, chain);
+    return chain_not_revoked(t, chain) && key_is_strong(t) && staple_holds(t, chain);
 }
 
 /* The whole of PKI verification, and the deny list over the chain that it built. */
@@ -312,7 +315,7 @@ static bool report_holds(struct trial *t)
 
     if (!verify(t, NULL, &r))
         ok = refuse_chain(t, &r);
-    else if (!chain_holds(t, r.chain) || !key_is_strong(t))
+    else if (!chain_holds(t, r.chain))
         ok = false;
     else {
         if (!match_server(t) && !match_issuer(t, r.chain)) {

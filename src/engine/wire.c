@@ -9,6 +9,9 @@ static int bio_read(BIO *bio, char *out, size_t size, size_t *n)
     struct wire *w = BIO_get_data(bio);
 
     BIO_clear_retry_flags(bio);
+    *n = 0;
+    if (w->cut)
+        return -1; /* not to be tried again: OpenSSL gives up */
     *n = size < w->in_len ? size : w->in_len;
     if (*n == 0) {
         /* the end is an end only when the wire has ended; before that, there is more to come */

@@ -35,6 +35,7 @@ struct wire {
     size_t in_len;
     bool ended;      /* no more records will come */
     bool overflowed; /* the scratch was full: more was written in one turn than is sane */
+    bool cut;        /* nothing more is read, whatever there is: set by the owner */
 };
 
 struct bio_st; /* OpenSSL's BIO */

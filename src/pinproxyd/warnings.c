@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/print.h"
 #include "base/units.h"
+#include "engine/tlsctx.h"
 
 #define DAY 86400
 
@@ -116,6 +118,43 @@ static void log_report_mode(const struct section *s, int64_t now)
     log_end(&l);
 }
 
+/* What is wrong with the key exchange that a section permits; false: nothing. */
+static bool slow_key_exchange(const struct section *s, char *text, size_t size)
+{
+    const char *offered = tlsctx_finite_field(s->tls, &s->config->tls);
+
+    if (!offered)
+        return false;
+    snprintf(
+        text, size,
+        "the section offers %s: with finite-field Diffie-Hellman a server can take many times "
+        "the CPU time of X25519 before it has proved its key; remove ffdhe groups and DHE ciphers",
+        offered);
+    return true;
+}
+
+static void log_slow_key_exchange(const struct section *s)
+{
+    char text[256];
+    struct log_line l;
+
+    if (!slow_key_exchange(s, text, sizeof(text)))
+        return;
+    log_begin(&l, LOG_LEVEL_WARNING, "slow_key_exchange", s->config->name);
+    log_add(&l, "detail", text);
+    log_end(&l);
+}
+
+void warnings_print(const struct snapshot *s, FILE *to)
+{
+    char text[256];
+    size_t i;
+
+    for (i = 0; i < s->count; i++)
+        if (slow_key_exchange(&s->sections[i], text, sizeof(text)))
+            print_line(to, "warning: [%s]: %s", s->sections[i].config->name, text);
+}
+
 void warnings_log(const struct snapshot *s, int64_t now)
 {
     size_t i;
@@ -125,5 +164,6 @@ void warnings_log(const struct snapshot *s, int64_t now)
         log_learned(&s->sections[i], now);
         log_certificate(&s->sections[i], now);
         log_report_mode(&s->sections[i], now);
+        log_slow_key_exchange(&s->sections[i]);
     }
 }

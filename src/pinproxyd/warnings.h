@@ -6,10 +6,14 @@
 #define PINPROXYD_WARNINGS_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "proxy/snapshot.h"
 
 /* Logs them for every section; to be called at start, at a reload, and once a day. now: seconds. */
 void warnings_log(const struct snapshot *s, int64_t now);
+
+/* Prints those that a configuration alone tells of, for pinproxyd -t: a line for each section. */
+void warnings_print(const struct snapshot *s, FILE *to);
 
 #endif

@@ -1,6 +1,7 @@
 """What the handshake offers and shows."""
 
 import ssl
+import subprocess
 
 import pytest
 
@@ -9,6 +10,8 @@ import servers
 from certs import NAME
 from clients import connect, read_exactly, read_to_reset, talk
 from config import to
+from daemon import run_pinproxyd
+from realservers import need
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
@@ -98,6 +101,73 @@ def test_group_the_server_does_not_have(pinproxyd, tls_server, tmp_path):
     with pytest.raises(ConnectionResetError):
         talk(daemon.address(NAME), b"hello")
     daemon.wait_event(event="upstream_error", reason="tls")
+
+
+@pytest.fixture
+def dhe_server(tls_server, tmp_path):
+    """Speaks TLS 1.2 with finite-field Diffie-Hellman only."""
+    parameters = tmp_path / "dh.pem"
+    openssl, = need("openssl")
+    subprocess.run([openssl, "genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", "group:ffdhe2048",
+                    "-out", parameters], check=True, timeout=30)
+    server = tls_server(cert=certs.self_signed(tmp_path, key=certs.rsa_key()), maximum=V12, ciphers="DHE+AESGCM")
+    server.context.load_dh_params(str(parameters))
+    return server
+
+
+def test_finite_field_diffie_hellman_is_not_offered(pinproxyd, dhe_server):
+    """The server would choose the group, and with it how long we compute before it has proved its key."""
+    daemon = pinproxyd({NAME: to(dhe_server)})
+    with pytest.raises(ConnectionResetError):
+        talk(daemon.address(NAME), b"hello")
+    daemon.wait_event(event="upstream_error", reason="tls")
+    assert not daemon.events(event="slow_key_exchange")
+
+
+def test_finite_field_diffie_hellman_that_is_named_is_offered_with_a_warning(pinproxyd, dhe_server):
+    daemon = pinproxyd({NAME: to(dhe_server, ciphers="ECDHE+AESGCM:DHE-RSA-AES128-GCM-SHA256")})
+    assert through(daemon)["cipher"] == "DHE-RSA-AES128-GCM-SHA256"
+    warning = daemon.wait_event(event="slow_key_exchange", section=NAME)
+    assert warning["level"] == "warning"
+    assert "DHE-RSA-AES128-GCM-SHA256" in warning["detail"]
+    run = run_pinproxyd("-t", "-c", daemon.file)
+    assert run.returncode == 0
+    assert f"[{NAME}]".encode() in run.stderr and b"DHE-RSA-AES128-GCM-SHA256" in run.stderr
+
+
+def test_a_group_of_finite_fields_is_warned_of(pinproxyd, tls_server):
+    daemon = pinproxyd({NAME: to(tls_server(), groups="X25519:ffdhe3072")})
+    through(daemon)
+    daemon.wait_event(event="slow_key_exchange", section=NAME)
+
+
+@pytest.mark.parametrize("record", [b"\x16\x03\x03\x00\x04\0\0\0\0", b"\x16\x03\x03\x40\x00" + bytes(16384)],
+                         ids=["one", "many"])
+def test_a_flood_of_requests_in_the_handshake_ends_it(record, pinproxyd, raw_server):
+    """HelloRequests, which OpenSSL passes over: without an end, for as long as a handshake may take."""
+    def flood(conn):
+        conn.recv()
+        while True:
+            conn.sock.sendall(record * (1 + 65536 // len(record)))
+    server = raw_server(flood)
+    daemon = pinproxyd({NAME: to(server, pin="sha256//AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=")})
+    with pytest.raises(ConnectionResetError):
+        talk(daemon.address(NAME), b"hello")
+    error = daemon.wait_event(event="upstream_error")
+    assert error["reason"] == "tls" and "flood" in error["detail"]
+
+
+@pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
+def test_a_list_of_very_many_certificates_is_refused(version, pinproxyd, tls_server, tmp_path):
+    """OpenSSL would decode the key of each before it asks whether any is the right one."""
+    cert = certs.self_signed(tmp_path)
+    cert.chain = [cert.cert] * 100
+    server = tls_server(cert=cert, minimum=version, maximum=version)
+    daemon = pinproxyd({NAME: to(server)})
+    with pytest.raises(ConnectionResetError):
+        talk(daemon.address(NAME), b"hello")
+    error = daemon.wait_event(event="upstream_error")
+    assert error["reason"] == "tls" and "certificates" in error["detail"]
 
 
 def test_every_connection_is_a_full_handshake(pinproxyd, tls_server):

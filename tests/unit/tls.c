@@ -11,6 +11,7 @@
 
 #include "certs.h"
 #include "engine/anchors.h"
+#include "engine/certmsg.h"
 #include "engine/presented.h"
 #include "engine/tlsctx.h"
 #include "help.h"
@@ -1114,43 +1115,178 @@ static void a_handshake_signed_with_sha1_is_refused(void **state)
     wire_free(w);
 }
 
-static void add_certificates(SSL_CTX *server, size_t most)
+static void add_certificates(SSL_CTX *server, size_t count)
 {
-    const unsigned char *der;
-    const size_t n = certs_der(other.x509, &der) + 5;
     size_t i;
 
-    for (i = 0; i < most / n; i++)
+    for (i = 0; i < count; i++)
         assert_int_equal(SSL_CTX_add1_chain_cert(server, other.x509), 1);
 }
 
 static void send_many(SSL_CTX *server)
 {
-    add_certificates(server, 60 * 1024);
+    add_certificates(server, CERTMSG_CERTIFICATES_MAX - 1);
 }
 
 static void send_too_many(SSL_CTX *server)
 {
-    add_certificates(server, 70 * 1024);
+    add_certificates(server, CERTMSG_CERTIFICATES_MAX);
+}
+
+/* One certificate of 35 KB. */
+static void add_large_certificate(SSL_CTX *server)
+{
+    struct strbuf san = {0};
+    struct cert large;
+    int i;
+
+    for (i = 0; i < 1000; i++)
+        strbuf_addf(&san, "%sDNS:a-name-of-thirty-and-two-bytes-%d", i ? "," : "", 1000 + i);
+    large = certs_make(&(struct cert_order){.cn = "large", .san = strbuf_text(&san)});
+    strbuf_free(&san);
+    assert_int_equal(SSL_CTX_add1_chain_cert(server, large.x509), 1);
+}
+
+static void send_large(SSL_CTX *server)
+{
+    add_large_certificate(server);
+}
+
+static void send_too_large(SSL_CTX *server)
+{
+    add_large_certificate(server);
+    add_large_certificate(server);
 }
 
 static void a_certificate_list_without_end_is_refused(void **state)
 {
-    size_t v;
+    static const struct {
+        void (*good)(SSL_CTX *server), (*bad)(SSL_CTX *server);
+        size_t length;
+        const char *detail;
+    } rows[] = {
+        {send_many, send_too_many, CERTMSG_CERTIFICATES_MAX, "more than 32 certificates"},
+        {send_large, send_too_large, 2, ""},
+    };
+    struct channel *w;
+    size_t v, i;
 
     (void)state;
     for (v = 0; v < COUNT(versions); v++) {
-        struct channel *w = opened(&(struct scene){.version = versions[v], .prepare = send_many});
+        for (i = 0; i < COUNT(rows); i++) {
+            w = opened(&(struct scene){.version = versions[v], .prepare = rows[i].good});
+            assert_int_equal(presented_length(tls_verdict(w->tls)), rows[i].length);
+            wire_free(w);
+            w = wire_new(&(struct scene){.version = versions[v], .prepare = rows[i].bad}, NULL);
+            start(w);
+            expect_failure(w, REASON_TLS, rows[i].detail);
+            assert_false(w->open);
+            /* OpenSSL has parsed none */
+            assert_int_equal(presented_length(tls_verdict(w->tls)), 0);
+            expect_shut(w);
+            wire_free(w);
+        }
+    }
+}
 
-        assert_true(presented_length(tls_verdict(w->tls)) > 50);
-        wire_free(w);
-        w = wire_new(&(struct scene){.version = versions[v], .prepare = send_too_many}, NULL);
-        start(w);
-        expect_failure(w, REASON_TLS, "");
-        assert_false(w->open);
-        assert_int_equal(presented_length(tls_verdict(w->tls)), 0);
-        expect_shut(w);
-        wire_free(w);
+static void use_dh(SSL_CTX *server, const char *group)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "DH", NULL);
+    EVP_PKEY *dh = NULL;
+
+    assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
+    assert_int_equal(EVP_PKEY_CTX_set_group_name(ctx, group), 1);
+    assert_int_equal(EVP_PKEY_generate(ctx, &dh), 1);
+    SSL_CTX_set_dh_auto(server, 0);
+    assert_int_equal(SSL_CTX_set0_tmp_dh_pkey(server, dh), 1);
+    EVP_PKEY_CTX_free(ctx);
+}
+
+static void use_ffdhe2048(SSL_CTX *server)
+{
+    assert_int_equal(SSL_CTX_set1_groups_list(server, "ffdhe2048"), 1);
+    use_dh(server, "ffdhe2048");
+}
+
+static void use_ffdhe4096(SSL_CTX *server)
+{
+    use_dh(server, "ffdhe4096");
+}
+
+static void use_ffdhe6144(SSL_CTX *server)
+{
+    use_dh(server, "ffdhe6144");
+}
+
+/* The server chooses the group, and with it how long we compute, before it has proved anything. */
+static void finite_field_diffie_hellman_is_only_for_those_who_name_it(void **state)
+{
+    const struct cert rsa = certs_make(&(struct cert_order){.key = certs_rsa_key(2048)});
+    struct scene scene = {.version = TLS1_3_VERSION, .prepare = use_ffdhe2048};
+    struct channel *w;
+    char keys[256];
+
+    (void)state;
+    w = wire_new(&scene, NULL);
+    start(w);
+    assert_int_equal(w->result, TLS_FAILED);
+    wire_free(w);
+    scene.keys = "groups = X25519:ffdhe2048";
+    wire_free(opened(&scene));
+
+    scene = (struct scene){.version = TLS1_2_VERSION,
+                           .server = &rsa,
+                           .ciphers = "kDHE:@SECLEVEL=0",
+                           .prepare = use_ffdhe4096};
+    snprintf(keys, sizeof(keys), "pin = %s", certs_key_pin(&rsa));
+    scene.keys = keys;
+    w = wire_new(&scene, NULL);
+    start(w);
+    assert_int_equal(w->result, TLS_FAILED);
+    wire_free(w);
+    snprintf(keys, sizeof(keys), "pin = %s\nciphers = DHE+AESGCM", certs_key_pin(&rsa));
+    wire_free(opened(&scene));
+    /* what the server makes of it has a bound even then */
+    scene.prepare = use_ffdhe6144;
+    w = wire_new(&scene, NULL);
+    start(w);
+    expect_failure(w, REASON_WEAK, "Diffie-Hellman group");
+    expect_shut(w);
+    wire_free(w);
+}
+
+/* OpenSSL itself passes over them, however many come, and takes records of one byte. */
+static void a_flood_in_the_handshake_is_refused(void **state)
+{
+    static const struct {
+        const char *record;
+        size_t n;
+    } rows[] = {
+        {"\x16\x03\x03\x00\x04\0\0\0\0", 9},                              /* HelloRequest */
+        {"\x16\x03\x03\x00\x08\0\0\0\0\0\0\0\0", 13},                     /* two of them */
+        {"\x15\x03\x03\x00\x02\x01\x5a\x16\x03\x03\x00\x04\0\0\0\0", 16}, /* and an alert */
+        {"\x16\x03\x03\x00\x01\x02", 6}, /* a message of 131,586 bytes, byte by byte */
+    };
+    uint8_t bytes[1 << 14];
+    size_t i, n, c;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        for (c = 0; c < 2; c++) {
+            struct channel *w = wire_new(&(struct scene){0}, NULL);
+            const size_t rest = c ? rows[i].n : sizeof(bytes) / rows[i].n * rows[i].n;
+
+            for (n = 0; n < rest; n += rows[i].n)
+                memcpy(bytes + n, rows[i].record, rows[i].n);
+            turn(w);
+            for (n = 0; n < 100000 && !is_over(w); n += rest)
+                put(w, bytes, rest);
+            assert_int_equal(w->result, TLS_FAILED);
+            if (i < 3)
+                expect_failure(w, REASON_TLS, "flood");
+            expect_shut(w);
+            wire_free(w);
+        }
     }
 }
 
@@ -1609,6 +1745,8 @@ int main(void)
         cmocka_unit_test(a_server_that_is_only_observed_gets_no_plaintext),
         cmocka_unit_test(a_handshake_signed_with_sha1_is_refused),
         cmocka_unit_test(a_certificate_list_without_end_is_refused),
+        cmocka_unit_test(finite_field_diffie_hellman_is_only_for_those_who_name_it),
+        cmocka_unit_test(a_flood_in_the_handshake_is_refused),
         cmocka_unit_test(a_server_that_wants_our_certificate_is_told_of),
         cmocka_unit_test(connections_that_share_a_scratch_never_mix),
         cmocka_unit_test(the_section_decides_what_is_offered),

@@ -247,9 +247,39 @@ static void a_context_is_strict(void **state)
         assert_int_not_equal(SSL_CIPHER_get_auth_nid(c), NID_auth_null);
         assert_int_not_equal(SSL_CIPHER_get_auth_nid(c), NID_auth_psk);
         assert_int_not_equal(SSL_CIPHER_get_kx_nid(c), NID_kx_rsa);
+        assert_int_not_equal(SSL_CIPHER_get_kx_nid(c), NID_kx_dhe);
         assert_true(SSL_CIPHER_get_bits(c, NULL) >= 128);
     }
     tlsctx_set_free(set);
+}
+
+static const char *finite_field(const char *ciphers, const char *groups)
+{
+    struct tlsctx_set *set = tlsctx_set_new();
+    struct config_tls_settings s = plain;
+    struct problems problems = {0};
+    const char *offered;
+    SSL_CTX *ctx;
+
+    s.ciphers = (struct config_text){ciphers, {"x.conf", 1}};
+    s.groups = (struct config_text){groups, {"x.conf", 2}};
+    ctx = tlsctx_get(set, &s, &problems);
+    if (!ctx)
+        fail_msg("%s", problems.items[0].text);
+    offered = tlsctx_finite_field(ctx, &s);
+    tlsctx_set_free(set);
+    return offered;
+}
+
+static void finite_field_diffie_hellman_is_found_where_it_is_offered(void **state)
+{
+    (void)state;
+    assert_null(finite_field(NULL, NULL));
+    assert_null(finite_field("ECDHE+AESGCM", "X25519:P-256"));
+    assert_non_null(finite_field(NULL, "X25519:ffdhe2048"));
+    assert_contains(finite_field("ECDHE+AESGCM:DHE-RSA-AES128-GCM-SHA256", NULL),
+                    "DHE-RSA-AES128-GCM-SHA256");
+    assert_non_null(finite_field("HIGH:!aNULL:!kRSA:!PSK:!SRP", NULL));
 }
 
 /* An openssl.cnf as bad as can be, so that what is strict here is strict by our own doing. */
@@ -293,6 +323,7 @@ int main(void)
         cmocka_unit_test(versions_are_bounded_as_asked),
         cmocka_unit_test(the_security_level_stands_under_any_list),
         cmocka_unit_test(a_context_is_strict),
+        cmocka_unit_test(finite_field_diffie_hellman_is_found_where_it_is_offered),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);
