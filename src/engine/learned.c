@@ -385,7 +385,8 @@ enum learned_result learned_note_refused(struct learned *l, const char *section,
 
 enum learned_result learned_announce(struct learned *l, const char *section, const char *place,
                                      const uint8_t (*digests)[CERT_DIGEST_SIZE], size_t count,
-                                     int64_t until, int64_t now, char **why)
+                                     const struct learned_via *via, int64_t until, int64_t now,
+                                     char **why)
 {
     enum learned_result result = LEARNED_FAILED;
     struct learned_key keys[LEARNED_KEYS_MOST];
@@ -405,9 +406,21 @@ enum learned_result learned_announce(struct learned *l, const char *section, con
             return LEARNED_FAILED;
         keys[i].from = LEARNED_PINS_URL;
         keys[i].until = day_of(until);
+        keys[i].via = *via;
     }
     if (begin(&c, l))
         result = learnedfile_announce(&c.file, section, place, keys, count);
+    return end(&c, result, why);
+}
+
+enum learned_result learned_remove(struct learned *l, const struct learned_key *keys, size_t count,
+                                   char **why)
+{
+    enum learned_result result = LEARNED_FAILED;
+    struct change c;
+
+    if (begin(&c, l))
+        result = learnedfile_remove(&c.file, keys, count);
     return end(&c, result, why);
 }
 

@@ -3,7 +3,7 @@
  * one file, $state_dir/learned, that people may read and edit:
  *
  *     # whatever stands behind a '#' is kept
- *     section host:port sha256//BASE64 2026-11-26 [from=tofu|pins_url] [until=DATE] [refused]
+ *     section host:port sha256//BASE64 2026-11-26 [from=tofu|pins_url] [until=DATE] [refused] [via=PIN]
  *
  * The file is the truth. Every change is made under a lock that all processes respect: the file is
  * read anew, changed, written whole to a temporary file, synced, and renamed; so a crash at any
@@ -64,11 +64,17 @@ enum learned_result learned_note_refused(struct learned *l, const char *section,
 
 /*
  * What the host announced (pins_url) replaces what it announced before, and nothing else. Keys that
- * stay keep their first_seen. count 0: it announces none any more.
+ * stay keep their first_seen. count 0: it announces none any more. via is the pin that they all go
+ * back to.
  */
 enum learned_result learned_announce(struct learned *l, const char *section, const char *place,
                                      const uint8_t (*digests)[CERT_DIGEST_SIZE], size_t count,
-                                     int64_t until, int64_t now, char **why);
+                                     const struct learned_via *via, int64_t until, int64_t now,
+                                     char **why);
+
+/* Removes these very keys, those of them that the file has as they are here, in every field. */
+enum learned_result learned_remove(struct learned *l, const struct learned_key *keys, size_t count,
+                                   char **why);
 
 /* Forgets every key of a section, at whichever place. */
 enum learned_result learned_forget(struct learned *l, const char *section, char **why);

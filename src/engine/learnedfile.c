@@ -270,11 +270,13 @@ enum learned_result learnedfile_announce(struct learnedfile *f, const char *sect
             || strcasecmp(line->key->place, place) != 0)
             continue;
         again = find(line->key, keys, count);
-        if (again && again->until == line->key->until)
+        if (again && again->until == line->key->until
+            && learnedkey_same_via(&again->via, &line->key->via))
             continue;
         result = LEARNED_DONE;
         if (again) {
             line->key->until = again->until;
+            line->key->via = again->via;
             update(line);
         } else {
             drop(f, i);
@@ -286,6 +288,24 @@ enum learned_result learnedfile_announce(struct learnedfile *f, const char *sect
         result = add(f, &keys[i]);
         if (result == LEARNED_FAILED)
             break;
+    }
+    return result;
+}
+
+enum learned_result learnedfile_remove(struct learnedfile *f, const struct learned_key *keys,
+                                       size_t count)
+{
+    enum learned_result result = LEARNED_SAME;
+    size_t i, j;
+
+    for (i = f->count; i-- > 0;) {
+        for (j = 0; f->lines[i].key && j < count; j++)
+            if (learnedkey_equal(f->lines[i].key, &keys[j]))
+                break;
+        if (!f->lines[i].key || j == count)
+            continue;
+        drop(f, i);
+        result = LEARNED_DONE;
     }
     return result;
 }

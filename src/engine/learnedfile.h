@@ -47,6 +47,8 @@ enum learned_result learnedfile_refuse(struct learnedfile *f, const struct learn
 enum learned_result learnedfile_announce(struct learnedfile *f, const char *section,
                                          const char *place, const struct learned_key *keys,
                                          size_t count);
+enum learned_result learnedfile_remove(struct learnedfile *f, const struct learned_key *keys,
+                                       size_t count);
 enum learned_result learnedfile_forget(struct learnedfile *f, const char *section);
 enum learned_result learnedfile_accept(struct learnedfile *f, const char *section,
                                        const uint8_t digest[CERT_DIGEST_SIZE], int64_t today,

@@ -94,6 +94,31 @@ static const char *read_origin(struct reading *r, const char *word)
     return "no known origin: expected from=tofu or from=pins_url";
 }
 
+/* A pin in the configuration's own form; not one that names a file. */
+static const char *read_via(struct learned_key *k, const char *word)
+{
+    static const char *const forms[] = {PIN_PREFIX, "cert:sha256:", "issuer:" PIN_PREFIX,
+                                        "issuer-cert:sha256:"};
+    struct pin_list list = {0};
+    struct arena arena = {0};
+    const char *why = "no pin of the configuration: expected via=sha256//..., via=cert:sha256:..., "
+                      "via=issuer:sha256//... or via=issuer-cert:sha256:...";
+    size_t i;
+
+    for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+        if (strncmp(word, forms[i], strlen(forms[i])) == 0)
+            break;
+    if (i < sizeof(forms) / sizeof(forms[0]) && !pin_parse(word, NULL, &arena, &list)
+        && list.count == 1) {
+        k->via = (struct learned_via){
+            .known = true, .role = list.items[0].role, .kind = list.items[0].kind};
+        memcpy(k->via.digest, list.items[0].digest, CERT_DIGEST_SIZE);
+        why = NULL;
+    }
+    arena_free(&arena);
+    return why;
+}
+
 /* What may stand behind the date, each once, in any order. */
 static const char *read_option(struct reading *r, const char *word)
 {
@@ -113,13 +138,15 @@ static const char *read_option(struct reading *r, const char *word)
                    ? NULL
                    : "no day: expected until=YYYY-MM-DD, a date that exists, from 1970 on";
     }
+    if (strncmp(word, "via=", 4) == 0)
+        return r->key->via.known ? twice : read_via(r->key, word + 4);
     if (strcmp(word, "refused") == 0) {
         if (r->key->refused)
             return twice;
         r->key->refused = true;
         return NULL;
     }
-    return "an unknown word: expected from=, until=, refused or a comment behind the date";
+    return "an unknown word: expected from=, until=, via=, refused or a comment behind the date";
 }
 
 static const char *read_fields(struct reading *r)
@@ -142,6 +169,8 @@ static const char *read_fields(struct reading *r)
         why = read_option(r, word);
     if (!why && k->refused && k->from == LEARNED_PINS_URL)
         return "a key from pins_url is never refused: take one of the two words away";
+    if (!why && k->via.known && k->from != LEARNED_PINS_URL)
+        return "only a key with from=pins_url goes back to another pin: take via= away";
     return why;
 }
 
@@ -179,13 +208,16 @@ const char *learnedkey_parse(const char *text, struct learned_key *key, bool *is
 char *learnedkey_format(const struct learned_key *k)
 {
     char pin[PIN_KEY_TEXT_SIZE], seen[UNITS_DATE_SIZE], until[UNITS_DATE_SIZE];
+    char via[PIN_TEXT_SIZE] = "";
 
     pin_format_key(k->digest, pin);
     units_format_date(k->first_seen, seen);
     units_format_date(k->until, until);
-    return xasprintf("%s %s %s %s from=%s%s%s%s", k->section, k->place, pin, seen,
+    if (k->via.known)
+        pin_format(k->via.role, k->via.kind, k->via.digest, via);
+    return xasprintf("%s %s %s %s from=%s%s%s%s%s%s", k->section, k->place, pin, seen,
                      learnedkey_origin(k->from), k->until ? " until=" : "", k->until ? until : "",
-                     k->refused ? " refused" : "");
+                     k->refused ? " refused" : "", *via ? " via=" : "", via);
 }
 
 bool learnedkey_same(const struct learned_key *a, const struct learned_key *b)
@@ -194,9 +226,18 @@ bool learnedkey_same(const struct learned_key *a, const struct learned_key *b)
            && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0;
 }
 
+bool learnedkey_same_via(const struct learned_via *a, const struct learned_via *b)
+{
+    if (!a->known || !b->known)
+        return a->known == b->known;
+    return a->role == b->role && a->kind == b->kind
+           && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0;
+}
+
 bool learnedkey_equal(const struct learned_key *a, const struct learned_key *b)
 {
     return strcmp(a->section, b->section) == 0 && strcmp(a->place, b->place) == 0
            && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0 && a->first_seen == b->first_seen
-           && a->until == b->until && a->from == b->from && a->refused == b->refused;
+           && a->until == b->until && a->from == b->from && a->refused == b->refused
+           && learnedkey_same_via(&a->via, &b->via);
 }

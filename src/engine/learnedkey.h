@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "config/cert.h"
+#include "config/pin.h"
 
 /* Longest section name (inih's) and "HOST:PORT", with their NUL. */
 #define LEARNED_SECTION_SIZE 64
@@ -20,6 +21,17 @@
 
 enum learned_origin { LEARNED_TOFU, LEARNED_PINS_URL };
 
+/*
+ * The pin that a key from pins_url goes back to: the connection that announced the key was accepted on
+ * it, or on a learned pin that goes back to it. It is one of the configuration, or a key from tofu.
+ */
+struct learned_via {
+    bool known; /* false: the line does not say it */
+    enum pin_role role;
+    enum pin_kind kind;
+    uint8_t digest[CERT_DIGEST_SIZE];
+};
+
 struct learned_key {
     char section[LEARNED_SECTION_SIZE];
     char place[LEARNED_PLACE_SIZE]; /* "host:port", "[::1]:443": whose key it is */
@@ -28,6 +40,7 @@ struct learned_key {
     int64_t until;      /* not accepted from this second on; 0: no end */
     enum learned_origin from;
     bool refused; /* not accepted: noted for `pinproxy learned accept` */
+    struct learned_via via;
 };
 
 enum learned_result {
@@ -55,6 +68,9 @@ const char *learnedkey_parse_pin(const char *word, uint8_t digest[CERT_DIGEST_SI
 
 /* Returns the line that says a key, without a newline and without a comment. The caller frees it. */
 char *learnedkey_format(const struct learned_key *k);
+
+/* Returns whether two keys go back to the same pin, or both to none. */
+bool learnedkey_same_via(const struct learned_via *a, const struct learned_via *b);
 
 /* Returns where the comment of a line begins, or the line's length if it has none. */
 size_t learnedkey_comment(const char *text);

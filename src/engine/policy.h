@@ -43,7 +43,33 @@ void policy_free(struct policy *p);
 /* Whether a server must staple a good OCSP response. */
 bool policy_wants_staple(const struct policy *p);
 
-/* The learned keys that this policy goes by now, without those refused. Returns how many. */
+/* Returns whether the section's `revoked` names this key. */
+bool policy_is_revoked(const struct config_section *section, const uint8_t key[CERT_DIGEST_SIZE]);
+
+/* Returns the pin of the configuration that a learned key goes back to, or NULL. */
+const struct pin *policy_find_pin(const struct config_section *section,
+                                  const struct learned_via *via);
+
+/* Returns whether the configuration itself pins this key of the server, however long it does. */
+bool policy_pins_key(const struct config_section *section, const uint8_t key[CERT_DIGEST_SIZE]);
+
+/*
+ * Fills in the learned keys that this policy accepts now, and returns how many. A key from pins_url
+ * is one of them only while the pin that it goes back to is accepted: it ends with that pin's `until`,
+ * which is then in its own.
+ */
 size_t policy_learned_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MOST]);
+
+/*
+ * Fills in the keys from pins_url that this policy does not accept any more or has no need of, as the
+ * file has them, and returns how many. A later configuration must not find them there.
+ */
+size_t policy_stale_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MOST]);
+
+/*
+ * Finds the pin that what is announced on a connection goes back to. pin is the one that the
+ * connection was accepted on. Returns false if it has been removed since.
+ */
+bool policy_trace_pin(const struct policy *p, const struct pin *pin, struct learned_via *via);
 
 #endif

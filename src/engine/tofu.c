@@ -13,7 +13,7 @@ const struct learned_key *tofu_kept_key(const struct learned_key *keys, size_t c
     for (i = 0; i < count; i++)
         if (keys[i].from == LEARNED_TOFU)
             return &keys[i];
-    return &keys[0];
+    return NULL;
 }
 
 /* `pinproxy learned accept SECTION PIN -c FILE`, in an order that survives a leading dash. */

@@ -12,10 +12,7 @@
 #include "config/config.h"
 #include "engine/learned.h"
 
-/*
- * Returns the key that was kept on first use, or the first of the keys if none of them was. keys are
- * a section's learned keys; count is at least 1. The result points into keys.
- */
+/* Returns the one of a section's learned keys that was kept on first use, or NULL. */
 const struct learned_key *tofu_kept_key(const struct learned_key *keys, size_t count);
 
 /*

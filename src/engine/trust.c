@@ -42,16 +42,6 @@ static bool refuse(struct trial *t, enum reason reason, int x509_error, const ch
 
 /* The deny list. */
 
-static bool is_revoked(const struct config_section *section, const uint8_t key[CERT_DIGEST_SIZE])
-{
-    size_t i;
-
-    for (i = 0; i < section->revoked.count; i++)
-        if (memcmp(section->revoked.items[i].digest, key, CERT_DIGEST_SIZE) == 0)
-            return true;
-    return false;
-}
-
 /* Notes a key that a later reload may revoke. False when memory is short: then it is refused. */
 static bool note_key(struct trial *t, const uint8_t key[CERT_DIGEST_SIZE])
 {
@@ -69,7 +59,7 @@ static bool leaf_not_revoked(struct trial *t)
 {
     if (!note_key(t, t->key))
         return false;
-    if (!is_revoked(t->section, t->key))
+    if (!policy_is_revoked(t->section, t->key))
         return true;
     return refuse(t, REASON_REVOKED, X509_V_ERR_CERT_REVOKED, "the server's key is revoked");
 }
@@ -89,7 +79,7 @@ static bool chain_not_revoked(struct trial *t, const STACK_OF(X509) *chain)
         }
         if (!note_key(t, key))
             return false;
-        if (!is_revoked(t->section, key))
+        if (!policy_is_revoked(t->section, key))
             continue;
         (void)cert_describe(sk_X509_value(chain, i), &info);
         snprintf(detail, sizeof(detail), "the key of %s, at depth %d, is revoked", info.subject, i);
@@ -356,13 +346,13 @@ static bool tofu_holds(struct trial *t)
 {
     struct learned_key keys[LEARNED_KEYS_MOST];
     const bool matches = match_server(t);
-    size_t n;
+    const struct learned_key *kept;
 
     if (!matches && t->over)
         return refuse_pins(t, "");
-    n = matches ? 0 : policy_learned_keys(t->policy, keys);
-    if (n > 0)
-        return refuse_changed(t, tofu_kept_key(keys, n));
+    kept = matches ? NULL : tofu_kept_key(keys, policy_learned_keys(t->policy, keys));
+    if (kept)
+        return refuse_changed(t, kept);
     if (!matches && t->section->pins.count > 0)
         return refuse_pins(t, "");
     if (!key_is_strong(t)
@@ -451,7 +441,7 @@ enum reason trust_recheck(const struct policy *policy, const struct trust_verdic
     size_t i;
 
     for (i = 0; i < verdict->key_count; i++) {
-        if (!is_revoked(policy->section, verdict->keys[i]))
+        if (!policy_is_revoked(policy->section, verdict->keys[i]))
             continue;
         pin_format_key(verdict->keys[i], key);
         snprintf(detail, TRUST_DETAIL_SIZE, "%s has been revoked", key);

@@ -122,6 +122,30 @@ static void check_pins(const struct check *check, const struct section *section,
              "only one pin: with a second, of the next key, its renewal is no outage");
 }
 
+/*
+ * A pin that the host announced is in use. It goes with the pin of the configuration that it goes back
+ * to; or with the key of a first use, which nobody removes by mistake.
+ */
+static void check_announced(const struct probe *p, struct finding *f)
+{
+    struct learned_key keys[LEARNED_KEYS_MOST];
+    size_t n = policy_learned_keys(p->section->trust, keys), i;
+    const struct pin *pin;
+
+    for (i = 0; i < n; i++) {
+        if (keys[i].from != LEARNED_PINS_URL
+            || memcmp(keys[i].digest, p->pin->digest, CERT_DIGEST_SIZE) != 0)
+            continue;
+        pin = policy_find_pin(p->section->config, &keys[i].via);
+        if (!pin)
+            continue;
+        note(f, LEVEL_WARNING,
+             "the pin in use is one that the host announced: pin %s vouches for it, and it goes "
+             "with that one. Before you remove or replace that one, add to [%s]: pin = %s",
+             pin_label(pin), p->section->config->name, p->pin->text);
+    }
+}
+
 /* The pin that matched, and what it tells of the others: they stand in the order of their use. */
 static void check_match(const struct check *check, const struct probe *p, struct finding *f)
 {
@@ -139,6 +163,8 @@ static void check_match(const struct check *check, const struct probe *p, struct
         note(f, report_days_left(p->pin->until) < check->warn_days ? LEVEL_WARNING : LEVEL_OK,
              "pin %s is good until %s, %s", pin_label(p->pin), day, span);
     }
+    if (p->pin == &p->learned)
+        check_announced(p, f);
     for (i = 0; i < pins->count && p->pin != &p->learned; i++) {
         const struct pin *pin = &pins->items[i];
 

@@ -45,7 +45,7 @@ static void print_key(const struct learned_key *k)
 
 static json_t *key_json(const struct learned_key *k)
 {
-    char pin[PIN_KEY_TEXT_SIZE], day[UNITS_DATE_SIZE];
+    char pin[PIN_KEY_TEXT_SIZE], day[UNITS_DATE_SIZE], via[PIN_TEXT_SIZE];
     json_t *o;
 
     pin_format_key(k->digest, pin);
@@ -56,6 +56,10 @@ static json_t *key_json(const struct learned_key *k)
     if (k->until) {
         units_format_date(k->until, day);
         json_object_set_new(o, "until", json_string(day));
+    }
+    if (k->via.known) {
+        pin_format(k->via.role, k->via.kind, k->via.digest, via);
+        json_object_set_new(o, "via", json_string(via));
     }
     return o;
 }

@@ -197,24 +197,28 @@ static void take(struct job *j, const struct pkp *pkp)
     struct learned_key known[LEARNED_KEYS_MOST];
     size_t n = policy_learned_keys(policy, known), i;
 
+    if (!why && !policy_trace_pin(policy, tls_verdict(j->upstream.tls)->pin, &order.via))
+        why = "the pin that the connection was accepted on has been removed";
     if (why) {
         give_up(j, why);
         return;
     }
     order.until = order.now + (pkp->max_age < LONGEST ? pkp->max_age : LONGEST);
     order.until -= order.until % DAY;
-    order.count = pkp->max_age ? pkp->count : 0;
-    if (order.count && order.until <= order.now) {
+    if (pkp->max_age && order.until <= order.now) {
         give_up(j, "max-age is over before the day is");
         return;
     }
-    memcpy(order.digests, pkp->pins, sizeof(order.digests));
+    /* a pin of the configuration ends when the configuration says so */
+    for (i = 0, order.count = 0; pkp->max_age && i < pkp->count; i++)
+        if (!policy_pins_key(policy->section, pkp->pins[i]))
+            memcpy(order.digests[order.count++], pkp->pins[i], CERT_DIGEST_SIZE);
     /* those that are new, to be told of once they are kept */
     j->until = order.until;
     j->pkp.count = 0;
     for (i = 0; i < order.count; i++)
-        if (!has(known, n, pkp->pins[i]))
-            memcpy(j->pkp.pins[j->pkp.count++], pkp->pins[i], CERT_DIGEST_SIZE);
+        if (!has(known, n, order.digests[i]))
+            memcpy(j->pkp.pins[j->pkp.count++], order.digests[i], CERT_DIGEST_SIZE);
     j->keep_owner.done = on_kept;
     j->keep = keep_start(&j->announcer->reactor->loop, &order, &j->keep_owner);
     if (!j->keep)
@@ -377,6 +381,7 @@ void announcer_update(struct announcer *a, struct snapshot *snapshot)
 
         if (!s->config->pins_url)
             continue;
+        keep_remove_stale(&a->reactor->loop, s);
         j = find(a, s);
         if (!j)
             j = add(a, s, STAGGER_MS * delay++);

@@ -17,6 +17,7 @@ enum keep_kind {
     KEEP_FIRST,     /* learned_keep() */
     KEEP_REFUSED,   /* learned_note_refused(); one at a time for each section */
     KEEP_ANNOUNCED, /* learned_announce() */
+    KEEP_STALE,     /* learned_remove(); see keep_remove_stale() */
 };
 
 struct keep_order {
@@ -24,6 +25,7 @@ struct keep_order {
     const struct section *section; /* whose learned pins; not used after keep_start() */
     uint8_t digests[PKP_PINS_MOST][CERT_DIGEST_SIZE];
     size_t count;
+    struct learned_via via; /* of KEEP_ANNOUNCED */
     int64_t until;
     int64_t now;
 };
@@ -38,6 +40,12 @@ struct keep_owner {
  * to be left to the one that is under way.
  */
 struct keep *keep_start(uv_loop_t *loop, const struct keep_order *order, struct keep_owner *owner);
+
+/*
+ * Removes the keys of a section that the configuration no longer vouches for (policy_stale_keys()), and
+ * logs each that it does not pin itself. They have no effect already.
+ */
+void keep_remove_stale(uv_loop_t *loop, const struct section *section);
 
 /* The owner will not be told; the change is made all the same. k may be NULL. */
 void keep_cancel(struct keep *k);

@@ -13,7 +13,8 @@ from waiting import wait_until
 
 LINE = re.compile(
     r"(?P<section>\S+) (?P<place>\S+:\d+) (?P<pin>sha256//[A-Za-z0-9+/]{43}=) (?P<since>\d{4}-\d\d-\d\d)"
-    r"(?: from=(?P<origin>tofu|pins_url))?(?: until=(?P<until>\d{4}-\d\d-\d\d))?(?P<refused> refused)?(?: #.*)?")
+    r"(?: from=(?P<origin>tofu|pins_url))?(?: until=(?P<until>\d{4}-\d\d-\d\d))?(?P<refused> refused)?"
+    r"(?: via=(?P<via>\S+))?(?: #.*)?")
 
 DAY = 86400
 PLACE = f"{NAME}:443"
@@ -28,6 +29,7 @@ class Key(NamedTuple):
     origin: Optional[str]
     until: Optional[str]
     refused: bool
+    via: Optional[str] = None
 
 
 class State:

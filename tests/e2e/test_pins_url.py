@@ -56,7 +56,7 @@ def test_announced_backup_is_kept_and_then_accepted(state, pinproxyd, announcer,
     learned = wait_learned(daemon, backup.pin)
     assert learned["level"] == "notice"
     key, = [key for key in state.keys() if key.pin == backup.pin]
-    assert key == (NAME, PLACE, backup.pin, day(0), "pins_url", day(30), False)
+    assert key == (NAME, PLACE, backup.pin, day(0), "pins_url", day(30), False, announcer.cert.pin)
     passes(daemon)
     announcer.use(backup)
     assert passes(daemon)["pin"] == backup.pin
@@ -461,14 +461,18 @@ def test_revoked_beats_an_announced_pin(taught, state, announcer, backup):
 
 
 @pytest.mark.parametrize("line, counts", [
-    (f"{NAME} {PLACE} %s 2026-01-01 from=pins_url until={day(2)}", True),
-    (f"{NAME} {PLACE} %s 2026-01-01 from=pins_url until={day(0)}", False),
-    (f"{NAME} {PLACE} %s 2026-01-01 from=pins_url until={day(-3)}", False),
-    (f"{NAME} {NAME}:444 %s 2026-01-01 from=pins_url until={day(2)}", False),
-    (f"{NAME} elsewhere.test:443 %s 2026-01-01 from=pins_url until={day(2)}", False),
-    (f"other.test {PLACE} %s 2026-01-01 from=pins_url until={day(2)}", False),
+    (f"{NAME} {PLACE} %s 2026-01-01 from=pins_url until={day(2)} via={OTHER}", True),
+    (f"{NAME} {PLACE} %s 2026-01-01 from=pins_url until={day(0)} via={OTHER}", False),
+    (f"{NAME} {PLACE} %s 2026-01-01 from=pins_url until={day(-3)} via={OTHER}", False),
+    (f"{NAME} {NAME}:444 %s 2026-01-01 from=pins_url until={day(2)} via={OTHER}", False),
+    (f"{NAME} elsewhere.test:443 %s 2026-01-01 from=pins_url until={day(2)} via={OTHER}", False),
+    (f"other.test {PLACE} %s 2026-01-01 from=pins_url until={day(2)} via={OTHER}", False),
     (f"{NAME} {PLACE} %s 2026-01-01 from=tofu", False),
-], ids=["live", "last_day", "over", "another_port", "another_host", "another_section", "from_tofu"])
+    (f"{NAME} {PLACE} %s 2026-01-01 from=pins_url until={day(2)}", False),
+    (f"{NAME} {PLACE} %s 2026-01-01 from=pins_url until={day(2)} via=issuer:{OTHER}", False),
+    (f"{NAME} {PLACE} %s 2026-01-01 from=pins_url until={day(2)} via=cert:sha256:{'ab' * 32}", False),
+], ids=["live", "last_day", "over", "another_port", "another_host", "another_section", "from_tofu",
+        "via_nothing", "via_an_issuer", "via_another_pin"])
 def test_which_lines_count(line, counts, state, pinproxyd, tls_server):
     server = tls_server(Announcer())
     server.behave.answer = http()

@@ -105,6 +105,7 @@ static void change(const char *text, size_t len, const struct learned_key *k, co
     keys[0].until = 0;
     keys[0].from = LEARNED_TOFU;
     keys[0].refused = false;
+    keys[0].via.known = false;
     keys[1] = keys[0];
     keys[1].digest[0] ^= 1;
 

@@ -177,6 +177,8 @@ static enum learned_result note_refused(struct learned *l, const char *section, 
     return ok(result, why);
 }
 
+static const struct learned_via no_via;
+
 /* pins: NULL-terminated. */
 static enum learned_result announce(struct learned *l, const char *section, const char *place,
                                     const char *const *pins, int64_t until)
@@ -188,8 +190,8 @@ static enum learned_result announce(struct learned *l, const char *section, cons
 
     for (n = 0; pins[n]; n++)
         memcpy(digests[n], digest(pins[n]), CERT_DIGEST_SIZE);
-    result = learned_announce(l, section, place, (const digest_bytes *)digests, n, until, NOW,
-                              &why);
+    result = learned_announce(l, section, place, (const digest_bytes *)digests, n, &no_via, until,
+                              NOW, &why);
     return ok(result, why);
 }
 
@@ -326,6 +328,7 @@ static void what_is_right_is_refused(void **state)
 static void damage_is_passed_over(void **state)
 {
 #define LINE "a h:1 " A " 2026-01-02"
+#define URL LINE " from=pins_url"
     static const struct {
         const char *text, *line, *part;
     } rows[] = {
@@ -371,6 +374,16 @@ static void damage_is_passed_over(void **state)
         {LINE " until=2027-01-01 refused until=2027-01-01\n", "1", "twice"},
         {LINE " from=pins_url refused\n", "1", "never refused"},
         {LINE " refused from=pins_url\n", "1", "never refused"},
+        {URL " via=\n", "1", "via="},
+        {URL " via=key:/etc/passwd\n", "1", "via="},
+        {URL " via=cert:/etc/passwd\n", "1", "via="},
+        {URL " via=issuer:/etc/passwd\n", "1", "via="},
+        {URL " via=issuer-cert:/etc/passwd\n", "1", "via="},
+        {URL " via=" B ";" C "\n", "1", "via="},
+        {URL " via=sha256//AAAA\n", "1", "via="},
+        {URL " via=cert:sha256:0011\n", "1", "via="},
+        {URL " via=" B " via=" C "\n", "1", "twice"},
+        {LINE " via=" B "\n", "1", "from=pins_url"},
         {LINE "\n# x\n" LINE "\n", "3", "same key"},
         {LINE "\nA H:1 " A " 2027-01-02 from=tofu refused\n", "2", "same key"},
         {LINE " from=pins_url\nb" LINE "\n" LINE " from=pins_url\n", "3", "same key"},
@@ -658,11 +671,102 @@ static void announcements_touch_what_is_not_theirs(void **state)
     assert_contains(get(), B " " TODAY " from=pins_url until=1970-01-02\n");
     /* all of them or none */
     memset(many, 1, sizeof(many));
-    result = learned_announce(l, "a", "h:1", (const digest_bytes *)many, COUNT(many), NEVER, NOW,
-                              &why);
+    result = learned_announce(l, "a", "h:1", (const digest_bytes *)many, COUNT(many), &no_via,
+                              NEVER, NOW, &why);
     failed(result, why, "too many keys");
     assert_contains(get(), "until=1970-01-02");
     strbuf_free(&text);
+    learned_release(l);
+}
+
+#define HEX "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+static void the_pin_behind_a_key_is_read_as_another(void **state)
+{
+    static const char text[] = "a h:1 " A " 2026-01-02 from=pins_url until=2027-01-01 via=" B "\n"
+                               "a h:1 " B " 2026-01-02 from=pins_url via=issuer:" C "\n"
+                               "a h:1 " C " 2026-01-02 from=pins_url via=cert:sha256:" HEX "\n"
+                               "a h:2 " C " 2026-01-02 from=pins_url via=issuer-cert:sha256:" HEX
+                               "\n"
+                               "a h:3 " C " 2026-01-02 from=pins_url\n";
+    static const struct {
+        enum pin_role role;
+        enum pin_kind kind;
+    } want[] = {{PIN_SERVER, PIN_KEY},
+                {PIN_ISSUER, PIN_KEY},
+                {PIN_SERVER, PIN_CERT},
+                {PIN_ISSUER, PIN_CERT}};
+    struct learned_key *keys;
+    struct learned *l;
+    size_t n, i;
+
+    (void)state;
+    put(text);
+    l = store();
+    keys = learned_list(l, &n);
+    assert_int_equal(n, 5);
+    for (i = 0; i < COUNT(want); i++) {
+        assert_true(keys[i].via.known);
+        assert_int_equal(keys[i].via.role, want[i].role);
+        assert_int_equal(keys[i].via.kind, want[i].kind);
+    }
+    assert_memory_equal(keys[0].via.digest, digest(B), CERT_DIGEST_SIZE);
+    assert_int_equal(keys[2].via.digest[1], 0x11);
+    assert_false(keys[4].via.known);
+    for (i = 0; i < n; i++) {
+        char *line = learnedkey_format(&keys[i]);
+
+        assert_contains(text, line);
+        free(line);
+    }
+    free(keys);
+    learned_release(l);
+}
+
+static void an_announcement_leaves_the_pin_behind_it_as_it_was(void **state)
+{
+    struct learned_via via = {.known = true, .role = PIN_ISSUER, .kind = PIN_KEY};
+    digest_bytes keys[1];
+    struct learned *l;
+    char *why = NULL;
+
+    (void)state;
+    memcpy(keys[0], digest(A), CERT_DIGEST_SIZE);
+    memcpy(via.digest, digest(C), CERT_DIGEST_SIZE);
+    put("a h:1 " A " 2026-01-02 from=pins_url via=" B " # mine\n");
+    l = store();
+    assert_int_equal(
+        learned_announce(l, "a", "h:1", (const digest_bytes *)keys, 1, &via, NEVER, NOW, &why),
+        LEARNED_DONE);
+    assert_string_equal(get(), "a h:1 " A " 2026-01-02 from=pins_url via=issuer:" C " # mine\n");
+    assert_int_equal(
+        learned_announce(l, "a", "h:1", (const digest_bytes *)keys, 1, &via, NEVER, NOW, &why),
+        LEARNED_SAME);
+    learned_release(l);
+}
+
+/* It was announced anew between the look at the file and the change. */
+static void removing_takes_a_key_that_is_another_by_now(void **state)
+{
+    struct learned *l;
+    struct learned_key *keys;
+    char *why = NULL;
+    size_t n;
+
+    (void)state;
+    put("# x\na h:1 " A " 2026-01-02 from=pins_url via=" B "\n"
+        "a h:1 " C " 2026-01-02 from=pins_url via=" B "\n"
+        "a h:1 " A " 2026-01-02\n");
+    l = store();
+    keys = learned_list(l, &n);
+    put("# x\na h:1 " A " 2026-01-02 from=pins_url via=" C "\n"
+        "a h:1 " C " 2026-01-02 from=pins_url via=" B "\n"
+        "a h:1 " A " 2026-01-02\n");
+    assert_int_equal(learned_remove(l, keys, 2, &why), LEARNED_DONE);
+    assert_string_equal(get(), "# x\na h:1 " A " 2026-01-02 from=pins_url via=" C "\n"
+                               "a h:1 " A " 2026-01-02\n");
+    assert_int_equal(learned_remove(l, keys, 2, &why), LEARNED_SAME);
+    free(keys);
     learned_release(l);
 }
 
@@ -687,7 +791,8 @@ static void a_section_has_more_keys_than_it_may(void **state)
     failed(result, why, "'pinproxy learned forget'");
     for (i = 0; i < 2; i++)
         memcpy(digests[i], digest(bc[i]), CERT_DIGEST_SIZE);
-    result = learned_announce(l, "a", "h:1", (const digest_bytes *)digests, 2, NEVER, NOW, &why);
+    result = learned_announce(l, "a", "h:1", (const digest_bytes *)digests, 2, &no_via, NEVER, NOW,
+                              &why);
     failed(result, why, "too many keys");
     assert_string_equal(get(), strbuf_text(&text));
     /* one for one is fine */
@@ -917,8 +1022,8 @@ static void announce_for_ever(int round)
             memset(d[i], i + 1, sizeof(d[i]));
             memcpy(d[i], &round, sizeof(round));
         }
-        if (learned_announce(l, "a", "h:1", (const digest_bytes *)d, ANNOUNCED, NOW + DAY, NOW,
-                             &why)
+        if (learned_announce(l, "a", "h:1", (const digest_bytes *)d, ANNOUNCED, &no_via, NOW + DAY,
+                             NOW, &why)
             != LEARNED_DONE)
             break;
     }
@@ -1241,7 +1346,7 @@ static void a_damaged_file_is_written_over_or_forgets_keys(void **state)
     failed(result, why, "learned:2: ");
     result = learned_accept(l, "a", digest(B), NOW, &found[0], &why);
     failed(result, why, "learned:2: ");
-    result = learned_announce(l, "a", "h:1", NULL, 0, NEVER, NOW, &why);
+    result = learned_announce(l, "a", "h:1", NULL, 0, &no_via, NEVER, NOW, &why);
     failed(result, why, "learned:2: ");
     assert_string_equal(get(), damaged);
     assert_false(exists("learned.new"));
@@ -1283,6 +1388,9 @@ int main(void)
         TEST(accepting_takes_the_wrong_key),
         TEST(forgetting_takes_too_much_or_too_little),
         TEST(announcements_touch_what_is_not_theirs),
+        TEST(the_pin_behind_a_key_is_read_as_another),
+        TEST(an_announcement_leaves_the_pin_behind_it_as_it_was),
+        TEST(removing_takes_a_key_that_is_another_by_now),
         TEST(a_section_has_more_keys_than_it_may),
         TEST(a_change_makes_the_file_unreadable),
         TEST(two_stores_lose_each_others_changes),

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/units.h"
 #include "certs.h"
 #include "engine/anchors.h"
 #include "engine/learned.h"
@@ -281,19 +282,22 @@ static void a_first_use_is_held_to_all_but_the_pin(void **state)
 static void announced_keys_count_only_where_they_are_asked_for(void **state)
 {
     struct learned *l = new_store("announced");
+    char day[UNITS_DATE_SIZE];
+    struct learned_via via = {.known = true, .role = PIN_SERVER, .kind = PIN_KEY};
     uint8_t digest[1][CERT_DIGEST_SIZE];
     char *why = NULL;
     struct bench b;
 
     (void)state;
     assert_true(cert_key_digest(twin.x509, digest[0]));
+    assert_true(cert_key_digest(leaf.x509, via.digest));
     assert_int_equal(learned_announce(l, "api.example.com", "api.example.com:443",
-                                      (const uint8_t(*)[CERT_DIGEST_SIZE])digest, 1, NOW + DAY, NOW,
-                                      &why),
+                                      (const uint8_t(*)[CERT_DIGEST_SIZE])digest, 1, &via,
+                                      NOW + 9 * DAY, NOW, &why),
                      LEARNED_DONE);
     open_bench(&b, l, "pin = %s\npins_url = /pins", certs_key_pin(&leaf));
     assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_OK);
-    assert_int_equal(judge_at(&b, NOW + 2 * DAY, &twin, NULL, NULL), REASON_EXPIRED_PINS);
+    assert_int_equal(judge_at(&b, NOW + 9 * DAY, &twin, NULL, NULL), REASON_EXPIRED_PINS);
     close_bench(&b);
     open_bench(&b, l, "pin = %s", certs_key_pin(&leaf));
     assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_PIN_MISMATCH);
@@ -301,6 +305,22 @@ static void announced_keys_count_only_where_they_are_asked_for(void **state)
     open_bench(&b, l, "pin = %s\npins_url = /pins\nrevoked = %s", certs_key_pin(&leaf),
                certs_key_pin(&twin));
     assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_REVOKED);
+    close_bench(&b);
+    /* the pin that it goes back to: gone, revoked, and at its end */
+    open_bench(&b, l, "pin = %s\npins_url = /pins", certs_key_pin(&ca));
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_PIN_MISMATCH);
+    close_bench(&b);
+    open_bench(&b, l, "pin = issuer:%s\npins_url = /pins", certs_key_pin(&leaf));
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_PIN_MISMATCH);
+    close_bench(&b);
+    open_bench(&b, l, "pin = %s\npins_url = /pins\nrevoked = %s", certs_key_pin(&leaf),
+               certs_key_pin(&leaf));
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_PIN_MISMATCH);
+    close_bench(&b);
+    units_format_date(NOW + DAY, day);
+    open_bench(&b, l, "pin = %s until=%s\npins_url = /pins", certs_key_pin(&leaf), day);
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_OK);
+    assert_int_equal(judge_at(&b, NOW + DAY, &twin, NULL, NULL), REASON_EXPIRED_PINS);
     close_bench(&b);
     learned_release(l);
 }
