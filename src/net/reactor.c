@@ -14,16 +14,21 @@ int reactor_init(struct reactor *r)
     error = uv_loop_init(&r->loop);
     if (error)
         return error;
-    r->resolver = resolver_new(&r->loop);
+    error = resolver_new(&r->loop, &r->resolver);
+    if (error) {
+        uv_loop_close(&r->loop);
+        return error;
+    }
     r->sessions = session_cache_new();
     r->familiar = familiar_new();
     /* on page borders: copies to and from the kernel are faster */
     r->input = aligned_alloc(PAGE, TLS_TURN_SIZE);
     r->plaintext = aligned_alloc(PAGE, TLS_PLAINTEXT_SIZE);
     r->records.bytes = aligned_alloc(PAGE, TLS_RECORDS_SIZE);
-    if (r->resolver && r->sessions && r->familiar && r->input && r->plaintext && r->records.bytes)
+    if (r->sessions && r->familiar && r->input && r->plaintext && r->records.bytes)
         return 0;
     reactor_close(r);
+    uv_run(&r->loop, UV_RUN_DEFAULT);
     reactor_free(r);
     return UV_ENOMEM;
 }

@@ -34,7 +34,7 @@ int reactor_init(struct reactor *r);
  */
 void reactor_turn(struct reactor *r);
 
-/* No new look-ups; the loop then runs until the last handle has closed. */
+/* Closes what it has on the loop, which then runs until the last handle has closed. */
 void reactor_close(struct reactor *r);
 
 /* After the loop has ended. Every handle must be gone: that is asserted. */

@@ -1,9 +1,10 @@
 /*
- * Host names to addresses, with a memory. One a loop.
+ * Host names to addresses, with a memory that all loops of the process share: one that is asked for
+ * by many has one look-up at a time, and what one has learned serves all.
  *
- * Look-ups run in libuv's threads, which all hosts share: so one host has one look-up at a time
- * however many wait for it, and only so many run at once. An answer is used for as long as the
- * asker allows; when a new look-up fails, the last good answer stays in use.
+ * An answer is used for as long as the asker allows. When a new look-up fails, or has not ended
+ * within a second, the last good answer is used; the look-up goes on, and serves those who ask next.
+ * Look-ups belong to the process and outlive a loop.
  */
 #ifndef NET_RESOLVER_H
 #define NET_RESOLVER_H
@@ -18,30 +19,35 @@
 
 #define RESOLVER_ADDRESSES_MAX 16
 
-struct resolver;
+struct resolver; /* one loop's part */
 struct resolver_entry;
 
-/* One who waits. Embedded in its owner; zeroed before use. */
+/* One who waits, on the loop's thread. Embedded in its owner; zeroed before use. */
 struct resolver_request {
     void (*done)(struct resolver_request *r);
     struct addr addresses[RESOLVER_ADDRESSES_MAX]; /* without a port */
     size_t count;                                  /* 0: the look-up failed */
-    const char *error;                             /* then, why */
+    const char *error;                             /* then, why; valid for good */
 
-    struct resolver_entry *entry; /* being waited for, or NULL */
-    bool asking;                  /* in resolver_ask() now: answered by its return value */
-    LIST_ENTRY(resolver_request) link;
+    struct resolver *resolver;    /* NULL: nothing is under way */
+    struct resolver_entry *entry; /* that is being looked up, or NULL: answered, not told yet */
+    TAILQ_ENTRY(resolver_request) link; /* in the entry, or in the resolver's answered ones */
+    LIST_ENTRY(resolver_request) asked; /* in the resolver */
 };
 
-/* NULL when memory is short. */
-struct resolver *resolver_new(uv_loop_t *loop);
+/* Stores *out and returns zero, or returns a libuv error. */
+int resolver_new(uv_loop_t *loop, struct resolver **out);
 
-/* No new look-ups; frees itself when the last one under way is over. No request may be waiting. */
+/*
+ * Closes its handles; it frees itself when the loop has seen to that. No request may be waiting. With
+ * the last resolver of the process its memory of names goes as well.
+ */
 void resolver_close(struct resolver *r);
 
 /*
  * Asks for the addresses of a host. family: AF_UNSPEC, AF_INET or AF_INET6; max_age in
- * milliseconds. True: the answer is in the request already. False: done() will be called.
+ * milliseconds. True: the answer is in the request already. False: done() will be called, from the
+ * loop.
  */
 bool resolver_ask(struct resolver *r, const char *host, int family, int64_t max_age,
                   struct resolver_request *request);

@@ -32,7 +32,7 @@
 /* How long accepting pauses when descriptors ran out, unless a tunnel ends before: with jitter. */
 #define SHORTAGE_MS 100
 
-/* How long the end waits for what cannot be called back: a look-up in the C library. */
+/* How long the end waits for what cannot be called back: a learned pin on its way to a disk. */
 #define END_MS 1000
 
 enum state { STARTING, RUNNING, DRAINING, STOPPING };
@@ -414,7 +414,7 @@ static void on_overdue(uv_timer_t *timer)
     uv_stop(timer->loop);
 }
 
-/* Closes everything on the main loop. False when a look-up hangs. */
+/* Closes everything on the main loop. False when a write to the learned pins hangs. */
 static bool run_out(struct daemon *d)
 {
     uv_timer_t limit;
@@ -446,7 +446,7 @@ static void end(struct daemon *d, int status)
     if (d->state != STARTING)
         log_state(d, "stop");
     log_flush();
-    /* a name look-up that hangs in the C library cannot be called back: leave it all to the kernel */
+    /* a write that hangs in the kernel cannot be called back: leave it all to the kernel */
     if (!clean)
         _exit(status);
     if (!run_out(d))
@@ -463,8 +463,6 @@ int daemon_run(const char *path, struct snapshot *snapshot)
     int status;
 
     signal(SIGPIPE, SIG_IGN);
-    /* libuv's threads are where names are resolved: a few slow ones must not hold up the others */
-    (void)setenv("UV_THREADPOOL_SIZE", "16", 0);
     apply_log_settings(&snapshot->config->global);
     status = log_start();
     if (status != 0) {

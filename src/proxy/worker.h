@@ -52,8 +52,9 @@ uint64_t worker_load(const struct worker *w);
 void worker_kill(struct worker *w);
 
 /*
- * Ends the thread, tunnels and all, and frees the worker. False when a name look-up that cannot be
- * cancelled keeps it longer than a second: then it is left as it is, for the process to end.
+ * Ends the thread, tunnels and all, and frees the worker. False when a change to the learned pins,
+ * which cannot be cancelled, keeps it longer than a second: then it is left as it is, for the process
+ * to end.
  */
 bool worker_stop(struct worker *w);
 

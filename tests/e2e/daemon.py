@@ -68,13 +68,16 @@ def environment(extra=None):
 class Daemon:
     """One pinproxyd. `config` is INI text or the dict that config.ini() takes."""
 
-    def __init__(self, directory, config, *, nofile=None, names=None, env=None):
+    def __init__(self, directory, config, *, nofile=None, names=None, nameserver=None, env=None):
         self.directory = Path(directory)
         self.file = self.directory / "pinproxyd.conf"
         self.write(config)
         self.nofile = nofile
         self.env = environment(env)
         self.hosts = None
+        self.nameserver = nameserver  # its address
+        if nameserver:
+            names = names or {}
         if names is not None:
             self.hosts = self.directory / "hosts"
             self.name_addresses(names)
@@ -100,9 +103,10 @@ class Daemon:
         command = WRAPPER + [PINPROXYD, "-c", str(self.file)]
         if self.hosts is None:
             return command
-        # A name space of its own: its /etc/hosts is ours, and no name server answers.
+        # A name space of its own: its /etc/hosts is ours, and no name server answers but the test's.
         resolv = self.directory / "resolv.conf"
-        resolv.write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+        resolv.write_text(f"nameserver {self.nameserver}\noptions timeout:5 attempts:2\n" if self.nameserver
+                          else "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
         script = 'mount --bind "$0" /etc/hosts && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
         return in_mount_namespace(script, self.hosts, resolv, *command)
 

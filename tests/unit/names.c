@@ -11,27 +11,34 @@
 #include <string.h>
 #include <sys/un.h>
 
-#define NAMES_MOST 32
+#define NAMES_MOST 256
 
-/* All of it under the lock: look-ups run in libuv's threads. */
+/* All of it under the lock: look-ups run in threads of their own. */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t released;
+    pthread_cond_t ended;
     struct {
         char host[64];
         char answer[512];
         bool found;
+        bool held;
     } list[NAMES_MOST];
     int count;
     bool held;
     int asked;
+    int running;
     int family;
-} names = {.lock = PTHREAD_MUTEX_INITIALIZER, .released = PTHREAD_COND_INITIALIZER};
+} names = {.lock = PTHREAD_MUTEX_INITIALIZER,
+           .released = PTHREAD_COND_INITIALIZER,
+           .ended = PTHREAD_COND_INITIALIZER};
 
 void names_reset(void)
 {
     names_release();
     pthread_mutex_lock(&names.lock);
+    while (names.running > 0) /* of the test before */
+        pthread_cond_wait(&names.ended, &names.lock);
     names.count = 0;
     names.asked = 0;
     pthread_mutex_unlock(&names.lock);
@@ -48,7 +55,7 @@ void names_set(const char *host, const char *answer)
     if (i == NAMES_MOST)
         abort();
     if (i == names.count)
-        names.count++;
+        names.list[names.count++].held = false;
     snprintf(names.list[i].host, sizeof(names.list[i].host), "%s", host);
     snprintf(names.list[i].answer, sizeof(names.list[i].answer), "%s", answer ? answer : "");
     names.list[i].found = answer;
@@ -62,10 +69,25 @@ void names_hold(void)
     pthread_mutex_unlock(&names.lock);
 }
 
+void names_hold_one(const char *host)
+{
+    int i;
+
+    pthread_mutex_lock(&names.lock);
+    for (i = 0; i < names.count; i++)
+        if (strcmp(names.list[i].host, host) == 0)
+            names.list[i].held = true;
+    pthread_mutex_unlock(&names.lock);
+}
+
 void names_release(void)
 {
+    int i;
+
     pthread_mutex_lock(&names.lock);
     names.held = false;
+    for (i = 0; i < names.count; i++)
+        names.list[i].held = false;
     pthread_cond_broadcast(&names.released);
     pthread_mutex_unlock(&names.lock);
 }
@@ -76,6 +98,16 @@ int names_asked(void)
 
     pthread_mutex_lock(&names.lock);
     n = names.asked;
+    pthread_mutex_unlock(&names.lock);
+    return n;
+}
+
+int names_running(void)
+{
+    int n;
+
+    pthread_mutex_lock(&names.lock);
+    n = names.running;
     pthread_mutex_unlock(&names.lock);
     return n;
 }
@@ -165,18 +197,21 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
     *out = NULL;
     pthread_mutex_lock(&names.lock);
     names.asked++;
+    names.running++;
     names.family = hints->ai_family;
-    while (names.held)
-        pthread_cond_wait(&names.released, &names.lock);
     for (i = 0; i < names.count; i++)
         if (strcmp(names.list[i].host, host) == 0)
             break;
+    while (names.held || (i < names.count && names.list[i].held))
+        pthread_cond_wait(&names.released, &names.lock);
     if (i < names.count && names.list[i].found)
         *out = make_list(names.list[i].answer);
     else if (i < names.count)
         error = EAI_NONAME;
     else
         error = ask_system(host, hints, out);
+    names.running--;
+    pthread_cond_broadcast(&names.ended);
     pthread_mutex_unlock(&names.lock);
     return error;
 }

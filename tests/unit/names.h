@@ -11,12 +11,16 @@ void names_reset(void);
 /* What a name has from now on: "192.0.2.1 ::1", in this order; "": no address; NULL: not found. */
 void names_set(const char *host, const char *answer);
 
-/* From now on look-ups wait for names_release(). */
+/* From now on look-ups wait for names_release(), all of them or those of one name that was set. */
 void names_hold(void);
+void names_hold_one(const char *host);
 void names_release(void);
 
 /* Look-ups that have begun since names_reset(), and the family that the last one asked for. */
 int names_asked(void);
 int names_family(void);
+
+/* Look-ups that have begun and not ended. */
+int names_running(void);
 
 #endif

@@ -1,0 +1,115 @@
+#include "net/lookup.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+/* At once of this class and the worse ones together. */
+static const int room[LOOKUP_CLASSES] = {
+    [LOOKUP_PROMPT] = LOOKUPS_MAX,
+    [LOOKUP_NEW] = LOOKUPS_MAX * 3 / 4,
+    [LOOKUP_SLOW] = LOOKUPS_MAX / 4,
+};
+
+static struct {
+    pthread_mutex_t lock;
+    int running[LOOKUP_CLASSES];
+    TAILQ_HEAD(, lookup) waiting;
+} lookups = {.lock = PTHREAD_MUTEX_INITIALIZER, .waiting = TAILQ_HEAD_INITIALIZER(lookups.waiting)};
+
+static bool has_room(enum lookup_class class)
+{
+    int sum = 0, i;
+
+    for (i = LOOKUP_CLASSES - 1; i >= 0; i--) {
+        sum += lookups.running[i];
+        if (i <= (int)class && sum >= room[i])
+            return false;
+    }
+    return true;
+}
+
+/* The first of those that wait and for which there is room, or NULL. */
+static struct lookup *take_next(void)
+{
+    struct lookup *l;
+
+    TAILQ_FOREACH (l, &lookups.waiting, link) {
+        if (has_room(l->class)) {
+            TAILQ_REMOVE(&lookups.waiting, l, link);
+            lookups.running[l->class]++;
+            return l;
+        }
+    }
+    return NULL;
+}
+
+static void *run(void *arg)
+{
+    struct lookup *l = arg;
+
+    while (l) {
+        const struct addrinfo hints = {.ai_family = l->family, .ai_socktype = SOCK_STREAM};
+        const enum lookup_class class = l->class;
+        struct addrinfo *list = NULL;
+        int error = getaddrinfo(l->host, NULL, &hints, &list);
+
+        l->done(l, error, error ? NULL : list);
+        pthread_mutex_lock(&lookups.lock);
+        lookups.running[class]--;
+        l = take_next();
+        pthread_mutex_unlock(&lookups.lock);
+    }
+    return NULL;
+}
+
+static int start_thread(struct lookup *l)
+{
+    sigset_t all, before;
+    pthread_attr_t attr;
+    pthread_t thread;
+    int error;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    /* signals are the main thread's */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&thread, &attr, run, l);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return error;
+}
+
+/* Undoes the start of a look-up that got no thread. Another one's thread may take it over. */
+static int wait_instead(struct lookup *l, int error)
+{
+    int others = 0, i;
+
+    pthread_mutex_lock(&lookups.lock);
+    lookups.running[l->class]--;
+    for (i = 0; i < LOOKUP_CLASSES; i++)
+        others += lookups.running[i];
+    if (others > 0)
+        TAILQ_INSERT_TAIL(&lookups.waiting, l, link);
+    pthread_mutex_unlock(&lookups.lock);
+    return others > 0 ? 0 : error;
+}
+
+int lookup_start(struct lookup *l)
+{
+    bool now;
+    int error;
+
+    pthread_mutex_lock(&lookups.lock);
+    now = has_room(l->class);
+    if (now)
+        lookups.running[l->class]++;
+    else
+        TAILQ_INSERT_TAIL(&lookups.waiting, l, link);
+    pthread_mutex_unlock(&lookups.lock);
+    error = now ? start_thread(l) : 0;
+    return error ? wait_instead(l, error) : 0;
+}

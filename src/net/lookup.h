@@ -1,0 +1,49 @@
+/*
+ * Runs getaddrinfo(3), which blocks and cannot be called back, in threads of its own. A thread starts
+ * with a look-up for which there is room, goes on with those that wait, and ends when none does.
+ *
+ * There are LOOKUPS_MAX look-ups at once in the process. Names that failed or were slow last time get
+ * a part of them, and so do names that have not been looked up before: a name server that is silent
+ * about some hosts must not hold up the others.
+ */
+#ifndef NET_LOOKUP_H
+#define NET_LOOKUP_H
+
+#include <netdb.h>
+#include <sys/queue.h>
+
+/* A look-up takes two descriptors: a socket to the name server, and one to sort its answers by. */
+#define LOOKUPS_MAX 64
+#define LOOKUP_FILES 2
+
+/* What is known of a name, the best first. */
+enum lookup_class {
+    LOOKUP_PROMPT, /* was answered promptly last time */
+    LOOKUP_NEW,    /* has not been looked up before */
+    LOOKUP_SLOW,   /* failed or was slow last time */
+};
+
+#define LOOKUP_CLASSES 3
+
+/* Embedded by whoever looks up. The first four are set before lookup_start(). */
+struct lookup {
+    const char *host; /* stays in place until done() */
+    int family;       /* AF_UNSPEC, AF_INET or AF_INET6 */
+    enum lookup_class class;
+    /*
+     * Called once, from a thread of this module: with zero and a list, which the callee frees with
+     * freeaddrinfo(3), or with an error as in getaddrinfo(3) and NULL. The look-up may be freed or
+     * started again by then.
+     */
+    void (*done)(struct lookup *l, int error, struct addrinfo *list);
+
+    TAILQ_ENTRY(lookup) link;
+};
+
+/*
+ * Starts a look-up, or lets it wait for room. From any thread. Returns 0, or an errno when there is
+ * no thread for it; done() is not called then.
+ */
+int lookup_start(struct lookup *l);
+
+#endif

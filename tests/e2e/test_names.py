@@ -1,0 +1,158 @@
+"""Names that are slow, fail or get no answer: whoever does not need them is served, and so is who knew them."""
+
+import threading
+import time
+
+import pytest
+
+from certs import NAME
+from clients import talk
+from config import to
+from nameserver import NameServer
+from waiting import wait_until
+
+
+def tries(daemon, section):
+    """Whether a client of that section is served."""
+    try:
+        return talk(daemon.address(section), b"hello") == b"hello"
+    except (ConnectionResetError, BrokenPipeError):
+        return False
+
+
+def all_at_once(daemon, section, count):
+    outcomes = []
+    clients = [threading.Thread(target=lambda: outcomes.append(tries(daemon, section))) for _ in range(count)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    return outcomes
+
+
+def named(server, **settings):
+    """A section whose host the name server knows, or not."""
+    return {"listen": "127.0.0.1:0", "port": server.port, "pin": server.cert.pin, **settings}
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("workers, slow", [(1, 4), (16, 1), (2, 40)])
+def test_slow_names_do_not_hold_up_others(workers, slow, pinproxyd, tls_server, stack):
+    server = tls_server()
+    names = {f"slow{i}.test": "127.0.0.1" for i in range(slow)}
+    dns = stack.add(NameServer({**names, "quick.test": "127.0.0.1"}, {name: 1000 for name in names}))
+    daemon = pinproxyd({"global": {"workers": workers, "drain_timeout": "100ms"}, "quick.test": named(server),
+                        **{name: named(server) for name in names}}, nameserver=dns.address)
+    lost = [threading.Thread(target=tries, args=(daemon, name)) for name in names for _ in range(workers)]
+    for client in lost:
+        client.start()
+    wait_until(lambda: set(dns.asked) >= set(names), "all slow names to be asked for")
+    for _ in range(4):
+        assert tries(daemon, "quick.test")
+    # none of the slow ones has been answered yet, or this would prove nothing
+    assert not daemon.events(event="upstream_error")
+    daemon.stop()
+    for client in lost:
+        client.join()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("mode", ["fail", "silent"])
+def test_an_address_that_one_worker_knows_serves_all_when_the_name_server_is_gone(mode, workers, pinproxyd,
+                                                                                 tls_server, stack):
+    server = tls_server()
+    dns = stack.add(NameServer({"kept.test": "127.0.0.1"}))
+    daemon = pinproxyd({"global": {"workers": workers}, "kept.test": named(server, dns_ttl="100ms")},
+                       nameserver=dns.address)
+    assert tries(daemon, "kept.test")
+    dns.mode = mode
+    time.sleep(0.15)
+    assert [tries(daemon, "kept.test") for _ in range(2 * workers + 2)] == [True] * (2 * workers + 2)
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("ttl", ["0", "100ms"])
+def test_silent_dns_loses_no_client_of_a_known_name(ttl, pinproxyd, tls_server, stack):
+    server = tls_server()
+    dns = stack.add(NameServer({"kept.test": "127.0.0.1"}))
+    daemon = pinproxyd({"global": {"workers": 4}, "kept.test": named(server, dns_ttl=ttl)}, nameserver=dns.address)
+    assert tries(daemon, "kept.test")
+    dns.mode = "silent"
+    time.sleep(0.15)
+    assert all_at_once(daemon, "kept.test", 16) == [True] * 16
+    assert all_at_once(daemon, "kept.test", 16) == [True] * 16
+
+
+def test_an_answer_of_one_worker_is_used_by_all(pinproxyd, tls_server, stack):
+    server = tls_server()
+    dns = stack.add(NameServer({"shared.test": "127.0.0.1"}))
+    daemon = pinproxyd({"global": {"workers": 8}, "shared.test": named(server, family="ipv4")},
+                       nameserver=dns.address)
+    assert all(tries(daemon, "shared.test") for _ in range(16))
+    assert dns.asked == ["shared.test"]
+
+
+def test_a_ttl_of_zero_asks_for_each_connection(pinproxyd, tls_server, stack):
+    old = tls_server()
+    new = tls_server(cert=old.cert, host="127.0.0.2", port=old.port)
+    dns = stack.add(NameServer({"moving.test": "127.0.0.1"}))
+    daemon = pinproxyd({"global": {"workers": 2}, "moving.test": named(old, dns_ttl="0"),
+                        "lazy.test": named(old, host="moving.test", dns_ttl="1h")}, nameserver=dns.address)
+    assert tries(daemon, "moving.test") and tries(daemon, "lazy.test")
+    dns.names["moving.test"] = "127.0.0.2"
+    assert tries(daemon, "lazy.test")  # each section by its own dns_ttl
+    assert not new.conns
+    assert tries(daemon, "moving.test")
+    assert len(new.conns) == 1
+    dns.mode = "fail"
+    assert tries(daemon, "moving.test")  # the last good address
+    dns.names["moving.test"], dns.mode = "127.0.0.1", "answer"
+    before = len(old.conns)
+    assert tries(daemon, "moving.test")
+    assert len(old.conns) == before + 1
+
+
+def test_a_slow_answer_is_used_once_it_has_come(pinproxyd, tls_server, stack):
+    old = tls_server()
+    new = tls_server(cert=old.cert, host="127.0.0.2", port=old.port)
+    dns = stack.add(NameServer({"moving.test": "127.0.0.1"}))
+    daemon = pinproxyd({"moving.test": named(old, dns_ttl="100ms")}, nameserver=dns.address)
+    assert tries(daemon, "moving.test")
+    dns.names["moving.test"], dns.delays["moving.test"] = "127.0.0.2", 2
+    time.sleep(0.15)
+    assert tries(daemon, "moving.test")
+    assert len(old.conns) == 2  # it could not wait
+
+    def moved():
+        assert tries(daemon, "moving.test")
+        return new.conns
+    wait_until(moved, "a connection to the new address")
+
+
+@pytest.mark.threads
+def test_a_stop_does_not_wait_for_names(pinproxyd, tls_server, stack):
+    server = tls_server()
+    names = [f"silent{i}.test" for i in range(100)]
+    dns = stack.add(NameServer({}))
+    dns.mode = "silent"
+    daemon = pinproxyd({"global": {"drain_timeout": "100ms"}, NAME: to(server),
+                        **{name: named(server) for name in names}}, nameserver=dns.address)
+    lost = [threading.Thread(target=tries, args=(daemon, name)) for name in names]
+    for client in lost:
+        client.start()
+    wait_until(lambda: len(dns.asked) > 30, "look-ups under way")
+    daemon.process.terminate()
+    daemon.wait()
+    assert daemon.events(event="stop")
+    for client in lost:
+        client.join()
+
+
+def test_names_come_and_go_with_reloads(pinproxyd, tls_server, stack):
+    server = tls_server()
+    names = {f"n{i}.test": "127.0.0.1" for i in range(30)}
+    dns = stack.add(NameServer(names))
+    daemon = pinproxyd({"n0.test": named(server)}, nameserver=dns.address)
+    for name in names:
+        daemon.reload({name: named(server)})
+        assert tries(daemon, name)
