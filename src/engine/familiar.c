@@ -11,6 +11,9 @@
 #define BUCKETS 64
 #define PLACES 4 /* in a bucket, the latest used first */
 
+/* In a bucket, as they were sent: one megabyte in all. Parsed, a certificate can take twenty times as much. */
+#define BUCKET_BYTES_MAX (16 * 1024)
+
 struct place {
     X509 *cert; /* a reference; NULL: free */
     uint8_t *der;
@@ -94,27 +97,33 @@ void familiar_share(struct familiar *f, STACK_OF(X509) *certs)
     }
 }
 
-void familiar_add(struct familiar *f, STACK_OF(X509) *certs)
+/* Drops what was used longest ago until there is a place, and room for so many bytes. */
+static void make_room(struct place *bucket, size_t len)
+{
+    size_t bytes = len, i;
+
+    for (i = 0; i < PLACES; i++) {
+        bytes += bucket[i].len;
+        if (i == PLACES - 1 || bytes > BUCKET_BYTES_MAX)
+            clear(&bucket[i]);
+    }
+}
+
+void familiar_add(struct familiar *f, X509 *cert)
 {
     struct place *bucket;
     uint8_t *der;
-    size_t len;
-    int i;
+    size_t len = encode(cert, &der);
 
-    for (i = 0; i < sk_X509_num(certs); i++) {
-        X509 *cert = sk_X509_value(certs, i);
-
-        len = encode(cert, &der);
-        bucket = len ? bucket_of(f, der, len) : NULL;
-        if (!bucket || find(bucket, der, len) || X509_up_ref(cert) != 1) {
-            OPENSSL_free(der);
-            continue;
-        }
-        cert_remember(cert);
-        clear(&bucket[PLACES - 1]);
-        memmove(bucket + 1, bucket, (PLACES - 1) * sizeof(*bucket));
-        bucket[0] = (struct place){.cert = cert, .der = der, .len = len};
+    bucket = len ? bucket_of(f, der, len) : NULL;
+    if (!bucket || len > BUCKET_BYTES_MAX || find(bucket, der, len) || X509_up_ref(cert) != 1) {
+        OPENSSL_free(der);
+        return;
     }
+    cert_remember(cert);
+    make_room(bucket, len);
+    memmove(bucket + 1, bucket, (PLACES - 1) * sizeof(*bucket));
+    bucket[0] = (struct place){.cert = cert, .der = der, .len = len};
 }
 
 size_t familiar_count(const struct familiar *f)
@@ -124,5 +133,15 @@ size_t familiar_count(const struct familiar *f)
     for (i = 0; i < BUCKETS; i++)
         for (j = 0; j < PLACES; j++)
             n += f->buckets[i][j].cert != NULL;
+    return n;
+}
+
+size_t familiar_bytes(const struct familiar *f)
+{
+    size_t n = 0, i, j;
+
+    for (i = 0; i < BUCKETS; i++)
+        for (j = 0; j < PLACES; j++)
+            n += f->buckets[i][j].len;
     return n;
 }

@@ -1,10 +1,11 @@
 /*
- * The certificates of servers that were trusted: one copy of each, shared by all connections of a
- * thread. Parsed, a certificate takes more than its connection otherwise does, and thousands of
- * tunnels to one server hold the same one.
+ * A cache of certificates: one copy of each, shared by all connections of a thread. Parsed, a certificate
+ * takes more memory than its connection otherwise does, and thousands of tunnels to one server have the
+ * same one.
  *
- * It is a matter of memory only. Nothing is concluded from a certificate's being here: each connection
- * judges what it is shown, and a copy is byte for byte the same.
+ * This cache only saves memory; a hit implies no trust. Every connection judges its own chain, and a cached
+ * certificate is byte for byte the one that was received. What is added has been proved and trusted first,
+ * so a server without the key can neither fill the cache nor push anything out of it.
  */
 #ifndef ENGINE_FAMILIAR_H
 #define ENGINE_FAMILIAR_H
@@ -22,10 +23,16 @@ void familiar_free(struct familiar *f);
 /* Puts the shared copy in the place of every certificate that has one. References are taken care of. */
 void familiar_share(struct familiar *f, struct stack_st_X509 *certs);
 
-/* Makes these the shared copies, where there are none; older ones have to go if it gets crowded. */
-void familiar_add(struct familiar *f, struct stack_st_X509 *certs);
+/*
+ * Makes this certificate, of a server that has proved its key and was trusted, the shared copy, unless there
+ * is one. Takes a reference. Older ones are dropped to make room; one over 16 KiB is not shared.
+ */
+void familiar_add(struct familiar *f, struct x509_st *cert);
 
-/* How many there are. */
+/* Returns how many there are. */
 size_t familiar_count(const struct familiar *f);
+
+/* Returns how many bytes they have, as they were sent. */
+size_t familiar_bytes(const struct familiar *f);
 
 #endif

@@ -6,9 +6,16 @@
 #include <string.h>
 #include <sys/queue.h>
 
-/* Sessions in all, some 5 KB each, and of one section. */
+/* Sessions in all, and of one section. */
 #define SESSIONS_MOST 1024
 #define SESSIONS_OF_ONE 32
+
+/* Their sizes, likewise: see size_of(). A server may send tickets of 64 KiB. */
+#define SIZE_MAX_ALL ((size_t)8 * 1024 * 1024)
+#define SIZE_MAX_OF_ONE ((size_t)512 * 1024)
+
+/* What OpenSSL and an entry take for a session, besides what the server has sent. */
+#define SIZE_BASE 4096
 
 #define LIFETIME 3600
 
@@ -21,6 +28,7 @@ struct entry {
     char section[SECTION_SIZE];
     uint8_t fingerprint[POLICY_FINGERPRINT_SIZE];
     struct session session;
+    size_t size;
     TAILQ_ENTRY(entry) of_bucket; /* newest first */
     TAILQ_ENTRY(entry) of_all;    /* likewise */
 };
@@ -31,6 +39,7 @@ struct session_cache {
     struct entries buckets[BUCKETS];
     struct entries all;
     size_t count;
+    size_t size;
 };
 
 struct session_cache *session_cache_new(void)
@@ -65,6 +74,7 @@ static void drop(struct session_cache *c, struct entry *e)
     TAILQ_REMOVE(bucket_of(c, e->fingerprint), e, of_bucket);
     TAILQ_REMOVE(&c->all, e, of_all);
     c->count--;
+    c->size -= e->size;
     session_clear(&e->session);
     free(e);
 }
@@ -80,8 +90,23 @@ void session_cache_free(struct session_cache *c)
     free(c);
 }
 
-/* The oldest of a section that has many, so that a busy one does not push out all others. */
-static void make_room(struct session_cache *c, const uint8_t *fingerprint)
+/* The size of a session: what the server has sent for it, the certificates among it, and a fixed part. */
+static size_t size_of(const struct session *s)
+{
+    const unsigned char *ticket;
+    size_t size = 0;
+    int i, len;
+
+    SSL_SESSION_get0_ticket(s->tls, &ticket, &size);
+    for (i = 0; i < sk_X509_num(s->chain); i++) {
+        len = i2d_X509(sk_X509_value(s->chain, i), NULL);
+        size += len > 0 ? (size_t)len : 0;
+    }
+    return SIZE_BASE + size + s->staple_len;
+}
+
+/* Returns the oldest session of a section if there is no room for one more, else NULL. */
+static struct entry *find_excess(struct session_cache *c, const uint8_t *fingerprint, size_t size)
 {
     struct entry *e, *oldest = NULL;
     size_t n = 0;
@@ -91,30 +116,47 @@ static void make_room(struct session_cache *c, const uint8_t *fingerprint)
             continue;
         oldest = e;
         n++;
+        size += e->size;
     }
-    if (n >= SESSIONS_OF_ONE)
-        drop(c, oldest);
-    else if (c->count >= SESSIONS_MOST)
+    return n >= SESSIONS_OF_ONE || size > SIZE_MAX_OF_ONE ? oldest : NULL;
+}
+
+/* Drops the oldest of a section that has many, so that a busy one does not push out all others. */
+static void make_room(struct session_cache *c, const uint8_t *fingerprint, size_t size)
+{
+    struct entry *e;
+
+    while ((e = find_excess(c, fingerprint, size)))
+        drop(c, e);
+    while (c->count >= SESSIONS_MOST || c->size + size > SIZE_MAX_ALL)
         drop(c, TAILQ_LAST(&c->all, entries));
 }
 
 void session_put(struct session_cache *c, const struct policy *policy, struct session *s)
 {
     const uint8_t *fingerprint = policy->fingerprint;
-    struct entry *e = calloc(1, sizeof(*e));
+    const size_t size = size_of(s);
+    struct entry *e = size <= SIZE_MAX_OF_ONE ? calloc(1, sizeof(*e)) : NULL;
 
     if (!e) {
         session_clear(s);
         return;
     }
-    make_room(c, fingerprint);
+    make_room(c, fingerprint, size);
     strncpy(e->section, policy->section->name, sizeof(e->section) - 1);
     memcpy(e->fingerprint, fingerprint, POLICY_FINGERPRINT_SIZE);
     e->session = *s;
+    e->size = size;
     memset(s, 0, sizeof(*s));
     TAILQ_INSERT_HEAD(bucket_of(c, fingerprint), e, of_bucket);
     TAILQ_INSERT_HEAD(&c->all, e, of_all);
     c->count++;
+    c->size += size;
+}
+
+size_t session_cache_size(const struct session_cache *c)
+{
+    return c->size;
 }
 
 /* A clock that was set back makes a session no younger. */

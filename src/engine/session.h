@@ -30,7 +30,10 @@ struct session_cache;
 struct session_cache *session_cache_new(void);
 void session_cache_free(struct session_cache *c);
 
-/* Takes over a session that was made under this policy, or frees it. */
+/*
+ * Takes ownership of a session that was made under this policy. It may be freed at once. A section has 32
+ * sessions and 512 KiB at most, all together have 1024 and 8 MiB; older ones are dropped to make room.
+ */
 void session_put(struct session_cache *c, const struct policy *policy, struct session *s);
 
 /* Takes the newest one of this policy out. False when there is none that can be resumed now. */
@@ -44,6 +47,9 @@ bool session_take(struct session_cache *c, const struct policy *policy, int64_t 
 void session_sweep(struct session_cache *c,
                    bool stays(const char *section, const uint8_t *fingerprint, const void *arg),
                    const void *arg);
+
+/* Returns how many bytes the sessions have in all, by what the servers have sent for them. */
+size_t session_cache_size(const struct session_cache *c);
 
 void session_clear(struct session *s);
 

@@ -12,24 +12,10 @@
 #include "engine/certmsg.h"
 #include "engine/complaint.h"
 #include "engine/familiar.h"
+#include "engine/flood.h"
 #include "engine/presented.h"
 #include "engine/resumption.h"
 #include "engine/wire.h"
-
-/*
- * After the handshake a server may say things that are no plaintext: tickets, key updates, requests
- * to renegotiate. Each costs it a few bytes and us a derivation and perhaps an answer, so they are
- * rationed: this many, and one more for so many bytes of plaintext.
- */
-#define CHATTER_FREE 64
-#define CHATTER_PER_BYTES 4096
-
-/*
- * And during the handshake, which needs ten messages at most, and five records for the longest. OpenSSL
- * itself passes over requests to renegotiate then, however many come, and takes records of a byte each.
- */
-#define HANDSHAKE_MESSAGES_MAX 64
-#define HANDSHAKE_RECORDS_MAX 1024
 
 struct tls {
     SSL *ssl;
@@ -44,11 +30,8 @@ struct tls {
 
     bool failed; /* for good */
     bool open;   /* the plaintext gates; set in conclude() only */
-    uint64_t received;
-    uint64_t chatter;
-    unsigned messages;  /* of the server, in the handshake */
-    unsigned records;   /* likewise */
-    const char *excess; /* what of them is too much, a literal; or NULL */
+    struct flood flood;
+    const char *excess; /* what of the handshake is too much, a literal; or NULL */
 
     enum reason reason;
     const char *detail; /* a literal, the words below, or the verdict's */
@@ -105,17 +88,13 @@ static int verify_callback(X509_STORE_CTX *ctx, void *unused)
     SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct tls *t = SSL_get_app_data(ssl);
     STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(ctx);
-    bool go_on;
 
     (void)unused;
     familiar_share(t->familiar, sent);
     X509_STORE_CTX_set_cert(ctx, sk_X509_value(sent, 0));
     judge(t, sk_X509_value(sent, 0), sent, false);
     X509_STORE_CTX_set_error(ctx, t->verdict.x509_error);
-    go_on = t->verdict.trusted || is_open_question(&t->verdict);
-    if (t->verdict.trusted)
-        familiar_add(t->familiar, sent);
-    return go_on;
+    return t->verdict.trusted || is_open_question(&t->verdict);
 }
 
 /* A session that could be resumed. It waits until conclude() has opened the connection it is of. */
@@ -149,7 +128,6 @@ static void stop(struct tls *t, const char *why)
 static void message_callback(int sent, int version, int type, const void *bytes, size_t n, SSL *ssl,
                              void *arg)
 {
-    const bool is_message = type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT;
     struct tls *t = arg;
     const char *why;
 
@@ -157,12 +135,10 @@ static void message_callback(int sent, int version, int type, const void *bytes,
     if (sent)
         return;
     if (t->open) {
-        t->chatter += is_message;
+        flood_count(&t->flood, type);
         return;
     }
-    t->messages += is_message;
-    t->records += type == SSL3_RT_HEADER;
-    if (t->messages > HANDSHAKE_MESSAGES_MAX || t->records > HANDSHAKE_RECORDS_MAX)
+    if (flood_in_handshake(&t->flood, type))
         stop(t, "a flood of TLS messages in the handshake");
     why = type == SSL3_RT_HANDSHAKE ? certmsg_check(bytes, n, SSL_version(ssl) == TLS1_3_VERSION)
                                     : NULL;
@@ -312,6 +288,27 @@ static enum tls_result wait_for_key(struct tls *t)
     return TLS_FIRST_USE;
 }
 
+static bool is_in(const STACK_OF(X509) *chain, const X509 *cert)
+{
+    int i;
+
+    for (i = 0; i < sk_X509_num(chain); i++)
+        if (X509_cmp(sk_X509_value(chain, i), cert) == 0)
+            return true;
+    return false;
+}
+
+/* Shares what the verdict rests on, of all that was sent: the server's own certificate, and its chain. */
+static void share_certificates(struct tls *t)
+{
+    const STACK_OF(X509) *sent = SSL_get_peer_cert_chain(t->ssl);
+    int i;
+
+    for (i = 0; i < sk_X509_num(sent); i++)
+        if (i == 0 || is_in(t->verdict.verified, sk_X509_value(sent, i)))
+            familiar_add(t->familiar, sk_X509_value(sent, i));
+}
+
 /*
  * The one place that opens the plaintext gates. The handshake is over, so the server has proved
  * that it holds the key of the certificate that was judged; all of the following must hold as well,
@@ -337,6 +334,9 @@ static enum tls_result conclude(struct tls *t)
     if (!t->verdict.trusted)
         return fail(t, t->verdict.reason, t->verdict.detail);
     t->open = true;
+    flood_opened(&t->flood);
+    if (!reused)
+        share_certificates(t);
     resumption_opened(&t->resumption, t->ssl, &t->verdict);
     return TLS_OK;
 }
@@ -376,11 +376,6 @@ enum tls_result tls_handshake(struct tls *t, int64_t now)
     }
 }
 
-static bool is_flood(const struct tls *t)
-{
-    return t->chatter > CHATTER_FREE + t->received / CHATTER_PER_BYTES;
-}
-
 enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
 {
     size_t n;
@@ -394,14 +389,14 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
         ret = SSL_read_ex(t->ssl, buf + *got, size - *got, &n);
         if (ret == 1) {
             *got += n;
-            t->received += n;
+            t->flood.received += n;
             continue;
         }
         switch (SSL_get_error(t->ssl, 0)) {
         case SSL_ERROR_WANT_READ:
             resumption_keep(&t->resumption, t->ssl, &t->verdict);
             ERR_clear_error();
-            if (is_flood(t))
+            if (flood_is_over(&t->flood))
                 return fail(t, REASON_TLS, "a flood of TLS messages without data");
             if (t->wire.in_len > 0)
                 continue; /* that was a record without plaintext */

@@ -240,8 +240,10 @@ static bool staple_holds(struct trial *t, const STACK_OF(X509) *chain)
 }
 
 /* What has to hold of a chain that has been verified. */
-static bool chain_holds(struct trial *t, const STACK_OF(X509) *chain)
+static bool chain_holds(struct trial *t, STACK_OF(X509) *chain)
 {
+    sk_X509_pop_free(t->verdict->verified, X509_free);
+    t->verdict->verified = X509_chain_up_ref(chain);
     return chain_not_revoked(t, chain) && key_is_strong(t) && staple_holds(t, chain);
 }
 
@@ -457,6 +459,7 @@ enum reason trust_recheck(const struct policy *policy, const struct trust_verdic
 void trust_verdict_free(struct trust_verdict *v)
 {
     sk_X509_pop_free(v->chain, X509_free);
+    sk_X509_pop_free(v->verified, X509_free);
     free(v->keys);
     free(v->detail);
     free(v->learned);

@@ -43,6 +43,8 @@ struct trust_verdict {
     int x509_error;        /* for OpenSSL, which words the alert by it */
     char *detail;          /* more words, of the reason or of what is reported; or NULL */
     struct stack_st_X509 *chain; /* what was presented, the server's own first; a reference */
+    struct stack_st_X509
+        *verified; /* the chain to an anchor, a reference; NULL: none was asked for */
 
     uint8_t (*keys)[CERT_DIGEST_SIZE]; /* which `revoked` was compared with: the server's first */
     size_t key_count;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/strbuf.h"
 #include "certs.h"
 #include "help.h"
 
@@ -34,6 +35,14 @@ static void drop(STACK_OF(X509) *list)
     sk_X509_pop_free(list, X509_free);
 }
 
+static void add(struct familiar *f, STACK_OF(X509) *list)
+{
+    int i;
+
+    for (i = 0; i < sk_X509_num(list); i++)
+        familiar_add(f, sk_X509_value(list, i));
+}
+
 static void nothing_is_shared_that_was_not_added(void **state)
 {
     struct familiar *f = familiar_new();
@@ -59,9 +68,9 @@ static void equal_certificates_are_one(void **state)
     X509 *kept = sk_X509_value(first, 0);
 
     (void)state;
-    familiar_add(f, first);
-    familiar_add(f, first);
-    familiar_add(f, second); /* its like is there */
+    add(f, first);
+    add(f, first);
+    add(f, second); /* its like is there */
     assert_int_equal(familiar_count(f), 2);
     familiar_share(f, second);
     assert_ptr_equal(sk_X509_value(second, 0), kept);
@@ -85,7 +94,7 @@ static void a_bit_makes_another_certificate(void **state)
     unsigned char *copy = malloc(len);
 
     (void)state;
-    familiar_add(f, known);
+    add(f, known);
     for (bit = 0; bit < len * 8; bit++) {
         const unsigned char *p = copy;
         STACK_OF(X509) *list = sk_X509_new_null();
@@ -122,7 +131,7 @@ static void what_is_held_is_bounded(void **state)
         struct cert leaf = certs_make(&(struct cert_order){.cn = "a", .key = ca.key});
         STACK_OF(X509) *list = chain(leaf.x509, NULL), *again = chain(leaf.x509, NULL);
 
-        familiar_add(f, list);
+        add(f, list);
         familiar_share(f, again);
         assert_ptr_equal(sk_X509_value(again, 0), sk_X509_value(list, 0));
         drop(list);
@@ -133,6 +142,47 @@ static void what_is_held_is_bounded(void **state)
     familiar_free(NULL);
 }
 
+/* A certificate with so many names of 20 bytes. */
+static struct cert large(const struct cert *issuer, int names)
+{
+    struct strbuf san = {0};
+    struct cert c;
+    int i;
+
+    for (i = 0; i < names; i++)
+        strbuf_addf(&san, "%sDNS:n%09d.example", i ? "," : "", i);
+    c = certs_make(&(struct cert_order){.cn = "a", .san = strbuf_text(&san), .key = issuer->key});
+    strbuf_free(&san);
+    return c;
+}
+
+/* In bytes as well, for a certificate may be large. */
+static void the_bytes_that_are_held_are_bounded(void **state)
+{
+    struct familiar *f = familiar_new();
+    struct cert ca = certs_ca("CA");
+    STACK_OF(X509) *list;
+    size_t i;
+
+    (void)state;
+    list = chain(large(&ca, 1000).x509, NULL);
+    add(f, list);
+    assert_int_equal(familiar_count(f), 0); /* 21 KB */
+    drop(list);
+    for (i = 0; i < 400; i++) {
+        list = chain(large(&ca, 300).x509, NULL); /* 6 KB */
+        add(f, list);
+        assert_in_range(familiar_bytes(f), 6000, 1 << 20);
+        drop(list);
+    }
+    assert_in_range(familiar_count(f), 100, 128); /* two in each bucket */
+    /* a small one finds its place beside a large one */
+    add(f, list = chain(ca.x509, NULL));
+    assert_in_range(familiar_bytes(f), 6000, 1 << 20);
+    drop(list);
+    familiar_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +190,7 @@ int main(void)
         cmocka_unit_test(equal_certificates_are_one),
         cmocka_unit_test(a_bit_makes_another_certificate),
         cmocka_unit_test(what_is_held_is_bounded),
+        cmocka_unit_test(the_bytes_that_are_held_are_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

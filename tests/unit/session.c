@@ -154,6 +154,55 @@ static void a_policy_that_has_gone_takes_its_sessions_along(void **state)
     session_cache_free(c);
 }
 
+/* A session whose server has sent this much for it. */
+static void put_large(struct session_cache *c, const struct policy *policy, unsigned char mark,
+                      size_t size)
+{
+    struct session s = make(NOW, mark);
+
+    free(s.staple);
+    s.staple = malloc(size);
+    assert_non_null(s.staple);
+    memset(s.staple, mark, size);
+    s.staple_len = size;
+    session_put(c, policy, &s);
+    assert_null(s.tls);
+}
+
+/* A ticket, a staple or a certificate may have 64 KiB. */
+static void the_cache_is_bounded_in_bytes(void **state)
+{
+    struct session_cache *c = session_cache_new();
+    struct policy other = {.section = &section};
+    size_t before;
+    int i, n;
+
+    (void)state;
+    for (i = 0; i < 30; i++)
+        put_large(c, a, (unsigned char)i, 60000);
+    assert_in_range(session_cache_size(c), 8 * 60000, 512 * 1024);
+    assert_int_equal(take(c, a, NOW), 29); /* the newest is there */
+    for (n = 1; take(c, a, NOW) >= 0; n++)
+        ;
+    assert_int_equal(n, 8);
+    assert_int_equal(session_cache_size(c), 0);
+    /* one that has no room alone pushes out nothing */
+    put(c, a, NOW, 1);
+    before = session_cache_size(c);
+    put_large(c, a, 2, 512 * 1024);
+    assert_int_equal(session_cache_size(c), before);
+    assert_int_equal(take(c, a, NOW), 1);
+    /* all sections together */
+    for (i = 0; i < 100; i++) {
+        other.fingerprint[0] = (uint8_t)i;
+        put_large(c, &other, (unsigned char)i, 250000);
+        put_large(c, &other, (unsigned char)i, 250000);
+        assert_in_range(session_cache_size(c), 1, 8 << 20);
+    }
+    assert_int_equal(take(c, &other, NOW), 99);
+    session_cache_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +211,7 @@ int main(void)
         cmocka_unit_test(a_session_serves_for_an_hour),
         cmocka_unit_test(a_session_that_cannot_be_resumed_is_none),
         cmocka_unit_test(the_cache_is_bounded),
+        cmocka_unit_test(the_cache_is_bounded_in_bytes),
         cmocka_unit_test(a_policy_that_has_gone_takes_its_sessions_along),
     };
 

@@ -19,7 +19,7 @@
 #define CHUNK_ALL 0
 #define CHUNK_RANDOM SIZE_MAX
 
-static struct cert pinned, other, weak;
+static struct cert pinned, other, weak, root;
 static struct tlsctx_set *contexts;
 static struct anchors *stores;
 
@@ -571,7 +571,41 @@ static void a_certificate_without_its_key_is_refused(void **state)
     assert_false(w->open);
     expect_failure(w, REASON_TLS, "signature");
     expect_shut(w);
+    /* nor does it leave anything in what the thread's connections share */
+    assert_int_equal(familiar_count(w->familiar), 0);
     wire_free(w);
+}
+
+static void send_the_ca(SSL_CTX *server)
+{
+    assert_int_equal(SSL_CTX_add1_chain_cert(server, root.x509), 1);
+    assert_int_equal(SSL_CTX_add1_chain_cert(server, other.x509), 1);
+}
+
+/* What else a server sends along is not kept for others. */
+static void only_what_the_verdict_rests_on_is_shared(void **state)
+{
+    const struct cert leaf = certs_leaf("DNS:api.example.com", &root);
+    char keys[256];
+    struct scene scenes[] = {
+        {.prepare = send_the_ca},
+        {.prepare = send_the_ca, .server = &leaf, .unpinned = true, .keys = keys},
+    };
+    size_t i, v;
+
+    (void)state;
+    snprintf(keys, sizeof(keys), "pin = issuer:%s", certs_key_pin(&root));
+    for (v = 0; v < COUNT(versions); v++) {
+        for (i = 0; i < COUNT(scenes); i++) {
+            struct channel *w;
+
+            scenes[i].version = versions[v];
+            w = opened(&scenes[i]);
+            assert_int_equal(presented_length(tls_verdict(w->tls)), 3);
+            assert_int_equal(familiar_count(w->familiar), 1 + i); /* the server's own, and its CA */
+            wire_free(w);
+        }
+    }
 }
 
 static void a_flight_with_one_bit_changed_opens_nothing(void **state)
@@ -1698,6 +1732,7 @@ static int setup(void **state)
     (void)state;
     pinned = certs_leaf("DNS:api.example.com", NULL);
     other = certs_leaf("DNS:api.example.com", NULL);
+    root = certs_ca("root");
     weak = certs_make(&(struct cert_order){.cn = "weak", .key = certs_rsa_key(1024)});
     contexts = tlsctx_set_new();
     stores = anchors_new();
@@ -1724,6 +1759,7 @@ int main(void)
         cmocka_unit_test(another_key_is_refused_and_the_server_is_told),
         cmocka_unit_test(a_refusal_keeps_its_own_reason),
         cmocka_unit_test(a_certificate_without_its_key_is_refused),
+        cmocka_unit_test(only_what_the_verdict_rests_on_is_shared),
         cmocka_unit_test(a_flight_with_one_bit_changed_opens_nothing),
         cmocka_unit_test(the_last_flight_and_the_first_data_in_one_read_are_both_taken),
         cmocka_unit_test(a_clean_end_is_told_from_a_truncated_one),
