@@ -32,6 +32,7 @@ enum reason_kind {
     X(CLIENT_RESET, "client_reset", END, "the client reset its connection")                        \
     X(RESOLVE, "resolve", UPSTREAM, "the host name could not be resolved")                         \
     X(CONNECT, "connect", UPSTREAM, "no address of the host could be connected to")                \
+    X(LOOP, "loop", UPSTREAM, "every address of the host is one of pinproxyd's own listeners")     \
     X(TIMEOUT, "timeout", UPSTREAM, "the server did not answer in time")                           \
     X(TLS, "tls", UPSTREAM, "TLS failed")                                                          \
     X(TRUNCATED, "truncated", TRUNCATED, "the server ended the stream without close_notify")       \

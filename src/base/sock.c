@@ -35,27 +35,53 @@ void sock_tune(int fd, int family, int64_t keepalive_ms)
     set(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
 }
 
-bool sock_is_local(const struct addr *a)
+/* An address for documentation, which no machine has (RFC 5737, RFC 3849). */
+static struct addr unassigned(int family, uint16_t port)
 {
-    struct addr local = {0};
-    socklen_t len = sizeof(local) - offsetof(struct addr, sa);
-    bool is_local = false;
-    int fd;
+    struct addr a = {0};
 
-    if (addr_is_loopback(a))
-        return true;
-    fd = socket(a->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    (void)addr_from_ip(&a, family == AF_INET ? "192.0.2.1" : "2001:db8::1", port);
+    return a;
+}
+
+static bool can_bind(struct addr a)
+{
+    const int fd = socket(a.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool can;
+
     if (fd < 0)
         return false;
-    /* nothing is sent; to an address of this machine the kernel talks from that address. bind(2)
-       would not tell: with net.ipv4.ip_nonlocal_bind it takes every address */
+    addr_set_port(&a, 0);
+    can = bind(fd, &a.sa, a.len) == 0;
+    close(fd);
+    return can;
+}
+
+/* Nothing is sent. To an address of this machine the kernel talks from that address, mostly. */
+static bool is_own_source(const struct addr *a)
+{
+    const int fd = socket(a->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct addr local = {0};
+    socklen_t len = sizeof(local) - offsetof(struct addr, sa);
+    bool is_own = false;
+
+    if (fd < 0)
+        return false;
     if (connect(fd, &a->sa, a->len) == 0 && getsockname(fd, &local.sa, &len) == 0) {
         local.len = len;
         addr_set_port(&local, addr_port(a));
-        is_local = addr_equal(&local, a);
+        is_own = addr_equal(&local, a);
     }
     close(fd);
-    return is_local;
+    return is_own;
+}
+
+bool sock_is_local(const struct addr *a)
+{
+    if (addr_is_loopback(a) || is_own_source(a))
+        return true;
+    /* with net.ipv4.ip_nonlocal_bind every address can be bound, which tells nothing */
+    return can_bind(*a) && !can_bind(unassigned(a->sa.sa_family, 0));
 }
 
 void sock_share_port(int fd, bool share)
@@ -65,15 +91,17 @@ void sock_share_port(int fd, bool share)
 
 void sock_seal_port(uint16_t port)
 {
-    /* a bind(2) without SO_REUSEPORT resets the memory. Of addresses for documentation (RFC 5737,
-       RFC 3849) one is free, even where a wildcard listener has taken the other family */
-    static const char *const addresses[] = {"192.0.2.1", "2001:db8::1"};
+    /* a bind(2) without SO_REUSEPORT resets the memory; it fails where a wildcard listener has the
+       family, and then the other one does */
+    static const int families[] = {AF_INET, AF_INET6};
     struct addr a;
     size_t i;
     int fd;
 
-    for (i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
-        if (!addr_from_ip(&a, addresses[i], port) || (fd = sock_open(a.sa.sa_family)) < 0)
+    for (i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        a = unassigned(families[i], port);
+        fd = sock_open(families[i]);
+        if (fd < 0)
             continue;
         set(fd, IPPROTO_IP, IP_FREEBIND, 1);
         if (a.sa.sa_family == AF_INET6) {

@@ -14,7 +14,7 @@ int sock_open(int family);
 void sock_tune(int fd, int family, int64_t keepalive_ms);
 
 /*
- * Asks the kernel whether an IP address is one of this machine's. Costs three system calls, unless
+ * Asks the kernel whether an IP address is one of this machine's. Costs a few system calls, unless
  * it is a loopback address.
  */
 bool sock_is_local(const struct addr *a);

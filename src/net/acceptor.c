@@ -29,7 +29,8 @@ static int open_file(const struct acceptor *a)
     const int fd = open(a->addr.un.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
 
-    if (fd < 0 || (fstat(fd, &st) == 0 && st.st_dev == a->dev && st.st_ino == a->ino))
+    if (fd < 0
+        || (fstat(fd, &st) == 0 && st.st_dev == a->listening.dev && st.st_ino == a->listening.ino))
         return fd;
     close(fd);
     errno = EEXIST;
@@ -171,8 +172,8 @@ static char *identify(struct acceptor *a, mode_t mask)
     /* the daemon's user, who can write to the directory, may have been quicker */
     if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)
         return xstrdup("another file has been put in its place");
-    a->dev = st.st_dev;
-    a->ino = st.st_ino;
+    a->listening.dev = st.st_dev;
+    a->listening.ino = st.st_ino;
     a->born = (struct acceptor_access){st.st_uid, st.st_gid, 0777 & ~mask};
     return NULL;
 }
@@ -212,7 +213,7 @@ static char *bind_tcp(struct acceptor *a, const struct config_listen *place)
 }
 
 char *acceptor_open(struct acceptor *a, const struct config_listen *place, int64_t keepalive,
-                    uid_t user)
+                    const char *section, uid_t user)
 {
     char *why;
 
@@ -221,6 +222,7 @@ char *acceptor_open(struct acceptor *a, const struct config_listen *place, int64
         return xstrdup(strerror(errno));
     why = is_unix(a) ? bind_unix(a, place, user) : bind_tcp(a, place);
     if (!why) {
+        listening_add(&a->listening, a->fd, &a->addr, section);
         sock_tune(a->fd, place->addr.sa.sa_family, keepalive);
         if (listen(a->fd, SOMAXCONN) != 0)
             why = xstrdup(strerror(errno));
@@ -249,8 +251,9 @@ void acceptor_close(struct acceptor *a)
 {
     if (a->fd < 0)
         return;
-    if (is_unix(a) && a->ino != 0 && acceptor_is_in_place(a))
+    if (is_unix(a) && a->listening.ino != 0 && acceptor_is_in_place(a))
         (void)unlink(a->addr.un.sun_path);
     close(a->fd);
+    listening_remove(&a->listening);
     a->fd = -1;
 }

@@ -12,6 +12,7 @@
 
 #include "base/addr.h"
 #include "config/config.h"
+#include "net/listening.h"
 
 /* Owner, group and mode of a socket file. */
 struct acceptor_access {
@@ -21,23 +22,20 @@ struct acceptor_access {
 };
 
 struct acceptor {
-    int fd;           /* -1: closed */
-    struct addr addr; /* as bound */
-    /* Unix: the file, which no other can be mistaken for while the socket is open (its inode stays
-     * in use), and its access before mode=, user= and group=. */
-    dev_t dev;
-    ino_t ino;
-    struct acceptor_access born;
+    int fd;                      /* -1: closed */
+    struct addr addr;            /* as bound */
+    struct acceptor_access born; /* Unix: the file's access before mode=, user= and group= */
+    struct listening listening;  /* has the file too: while it is open, no other has its inode */
 };
 
 /*
  * Binds, and listens. place: what to bind; keepalive: in milliseconds, for the accepted sockets,
- * which inherit it (tcp(7)); user: who the daemon becomes or is. Until mode and owner of a Unix
- * socket are set nobody can connect. A socket file that nobody listens on is replaced. Returns NULL,
+ * which inherit it (tcp(7)); section: its name for messages; user: who the daemon becomes or is.
+ * Until mode and owner of a Unix socket are set nobody can connect. A socket file that nobody listens on is replaced. Returns NULL,
  * or what is wrong, which the caller frees; then *a is closed.
  */
 char *acceptor_open(struct acceptor *a, const struct config_listen *place, int64_t keepalive,
-                    uid_t user);
+                    const char *section, uid_t user);
 
 /* Returns true unless this is a Unix socket whose file has been removed or replaced. */
 bool acceptor_is_in_place(const struct acceptor *a);

@@ -10,6 +10,7 @@
 
 #include "base/hostname.h"
 #include "base/sock.h"
+#include "net/listening.h"
 
 /* RFC 8305 section 5: the recommended delay before the next address is tried as well. */
 #define STAGGER_MS 250
@@ -47,6 +48,23 @@ struct dial {
 
 static void advance(struct dial *d);
 
+/* Of several failures the heaviest is the dial's; of equal ones the first. */
+static int weight(enum reason reason)
+{
+    switch (reason) {
+    case REASON_NONE:
+        return 0;
+    case REASON_RESOLVE:
+        return 1;
+    case REASON_LOOP:
+        return 2;
+    case REASON_FILES:
+        return 4;
+    default:
+        return 3;
+    }
+}
+
 static void note_failure(struct dial *d, enum reason reason, const char *what, const char *why)
 {
     size_t used = strlen(d->detail);
@@ -57,8 +75,7 @@ static void note_failure(struct dial *d, enum reason reason, const char *what, c
     log_add(&l, "detail", why);
     log_end(&l);
     snprintf(d->detail + used, sizeof(d->detail) - used, "%s%s: %s", used ? "; " : "", what, why);
-    /* an address that refused tells more than a name that did not resolve */
-    if (d->reason == REASON_NONE || d->reason == REASON_RESOLVE || reason == REASON_FILES)
+    if (weight(reason) > weight(d->reason))
         d->reason = reason;
 }
 
@@ -126,6 +143,17 @@ static bool is_self_connected(int fd, const struct addr *peer)
     return addr_equal(&local, peer);
 }
 
+/* True for an address that this process listens on itself. */
+static bool refuse_loop(struct dial *d, const struct addr *peer)
+{
+    char address[ADDR_TEXT_SIZE], why[LISTENING_TEXT_SIZE];
+
+    if (!listening_find(peer, &d->section->bind, why))
+        return false;
+    note_failure(d, REASON_LOOP, addr_format(peer, address), why);
+    return true;
+}
+
 /*
  * Looks at a connect that is over, for better or worse, and takes over the descriptor. True: the owner
  * has it, and d is over.
@@ -146,6 +174,11 @@ static bool settle(struct dial *d, int fd, const struct addr *peer, int status)
     if (error) {
         close(fd);
         note_failure(d, REASON_CONNECT, addr_format(peer, text), strerror(error));
+        return false;
+    }
+    /* a reload may have begun to listen there since */
+    if (refuse_loop(d, peer)) {
+        close(fd);
         return false;
     }
     end(d); /* d lives on until its handles have closed, after this callback */
@@ -198,8 +231,12 @@ static enum started start_attempt(struct dial *d, const struct addr *peer)
 {
     struct attempt *a = NULL;
     char text[ADDR_TEXT_SIZE];
-    int fd = start_connect(d->section, peer), error = fd < 0 ? errno : 0;
+    int fd, error;
 
+    if (refuse_loop(d, peer))
+        return NOT_STARTED;
+    fd = start_connect(d->section, peer);
+    error = fd < 0 ? errno : 0;
     if (!error && is_settled(fd))
         return settle(d, fd, peer, 0) ? DIALLED : NOT_STARTED;
     if (!error) {

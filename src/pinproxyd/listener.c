@@ -128,7 +128,7 @@ static struct listener *take_or_open(struct listener_set *old, const struct snap
     }
     l = xcalloc(1, sizeof(*l));
     l->key = key;
-    *why = acceptor_open(&l->acceptor, config, s->keepalive, daemon_user(snapshot));
+    *why = acceptor_open(&l->acceptor, config, s->keepalive, s->name, daemon_user(snapshot));
     if (!*why)
         return l;
     destroy(l);
@@ -204,6 +204,7 @@ void listener_set_commit(struct listener_set *set, uv_loop_t *loop,
 
         l->set = set;
         l->section = set->items[i].section;
+        listening_rename(&l->acceptor.listening, l->section->config->name);
         sock_tune(l->acceptor.fd, l->acceptor.addr.sa.sa_family, l->section->config->keepalive);
         if (l->served)
             continue;

@@ -42,6 +42,7 @@ static void every_reason_has_the_event_and_level_of_its_kind(void **state)
         {REASON_OK, "tunnel_close", LOG_LEVEL_INFO},
         {REASON_CLIENT_RESET, "tunnel_close", LOG_LEVEL_INFO},
         {REASON_RESOLVE, "upstream_error", LOG_LEVEL_WARNING},
+        {REASON_LOOP, "upstream_error", LOG_LEVEL_WARNING},
         {REASON_TLS, "upstream_error", LOG_LEVEL_WARNING},
         {REASON_TRUNCATED, "truncated", LOG_LEVEL_WARNING},
         {REASON_PIN_MISMATCH, "pin_mismatch", LOG_LEVEL_ERROR},

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "help.h"
@@ -152,6 +155,55 @@ static void shortage_is_told_from_other_errors(void **state)
     assert_false(sock_error_is_shortage(0));
 }
 
+/* In a network of its own: two addresses of one subnet, of which the kernel uses the first as a source. */
+static void check_local_addresses(bool nonlocal_bind)
+{
+    static const char *const local[] = {"198.51.100.5", "198.51.100.6", "127.9.9.9",
+                                        "2001:db8:1::5"};
+    static const char *const remote[] = {"198.51.100.7", "203.0.113.1", "2001:db8:1::6",
+                                         "192.0.2.1"};
+    struct addr a;
+    size_t i;
+
+    if (system(
+            "exec 2>/dev/null; ip link set lo up && ip link add dev v0 type veth peer name v1"
+            " && ip link set v0 up && ip link set v1 up && ip addr add 198.51.100.5/24 dev v0"
+            " && ip addr add 198.51.100.6/24 dev v0 && ip addr add 2001:db8:1::5/64 dev v0 nodad")
+        != 0)
+        _exit(77);
+    /* the first address of a subnet is then all that can be told for certain */
+    if (nonlocal_bind && system("echo 1 >/proc/sys/net/ipv4/ip_nonlocal_bind") != 0)
+        _exit(77);
+    for (i = 0; i < COUNT(local); i++)
+        if (addr_from_ip(&a, local[i], 80) && !sock_is_local(&a) && !(nonlocal_bind && i == 1))
+            _exit(1);
+    for (i = 0; i < COUNT(remote); i++)
+        if (addr_from_ip(&a, remote[i], 80) && sock_is_local(&a))
+            _exit(2);
+    _exit(0);
+}
+
+static void this_machines_addresses_are_told_from_others(void **state)
+{
+    int nonlocal_bind, status;
+    pid_t pid;
+
+    (void)state;
+    for (nonlocal_bind = 0; nonlocal_bind < 2; nonlocal_bind++) {
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            if (unshare(CLONE_NEWNET) != 0)
+                _exit(77);
+            check_local_addresses(nonlocal_bind);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+            skip(); /* no network name spaces here */
+        assert_int_equal(status, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +214,7 @@ int main(void)
         cmocka_unit_test(a_reset_is_seen_as_one),
         cmocka_unit_test(bytes_that_the_peer_has_not_taken_are_counted),
         cmocka_unit_test(shortage_is_told_from_other_errors),
+        cmocka_unit_test(this_machines_addresses_are_told_from_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,129 @@
+"""A connection to one of the daemon's own listeners is refused before it is made."""
+
+import pytest
+
+from certs import NAME
+from clients import REFUSED, knock, talk
+from config import to
+from servers import closed_port
+
+OPEN = {"global": {"remote_clients": "yes"}}
+
+
+def passes(daemon, section=NAME):
+    assert talk(daemon.address(section), b"hello") == b"hello"
+
+
+def refuses(daemon, listener, section=NAME, owner=NAME):
+    """And has connected to nothing, or a tunnel would have begun at the listener."""
+    mark = daemon.mark()
+    assert knock(daemon.address(section)) == REFUSED
+    event = daemon.wait_event(event="upstream_error", section=section, since=mark)
+    assert event["reason"] == "loop" and event["level"] == "warning", event
+    assert listener in event["detail"] and f"[{owner}]" in event["detail"], event
+    ends = daemon.events(since=mark, event=lambda name: name in ("upstream_error", "tunnel_close", "refused"))
+    assert len(ends) == 1, ends
+
+
+@pytest.mark.valgrind
+@pytest.mark.threads
+@pytest.mark.parametrize("listen, address", [
+    ("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "0.0.0.0"), ("127.0.0.1", "[::ffff:127.0.0.1]"),
+    ("127.0.0.1", "[::ffff:0.0.0.0]"), ("127.0.0.1", "localhost"), ("127.0.0.7", "127.0.0.7"),
+    ("[::1]", "[::1]"), ("[::1]", "[::]"), ("[::1]", "[0:0:0:0:0:0:0:1]"),
+    ("0.0.0.0", "127.0.0.1"), ("0.0.0.0", "127.0.0.9"), ("0.0.0.0", "[::ffff:127.0.0.9]"), ("0.0.0.0", "0.0.0.0"),
+    ("[::]", "[::1]"), ("[::]", "[::]"),
+])
+def test_a_section_does_not_lead_to_itself(listen, address, pinproxyd, tls_server):
+    port = closed_port()
+    family = "ipv6" if listen.startswith("[") else "ipv4" if address == "localhost" else "any"
+    section = to(tls_server(), listen=f"{listen}:{port}", address=f"{address}:{port}", family=family)
+    daemon = pinproxyd({**OPEN, NAME: section})
+    for _ in range(3):
+        refuses(daemon, f"{listen}:{port}")
+
+
+def test_nor_through_a_host_that_names_this_machine(pinproxyd, tls_server):
+    port = closed_port()
+    section = to(tls_server(), listen=f"127.0.0.1:{port}", address=None, host="localhost", port=port, family="ipv4")
+    refuses(pinproxyd({NAME: section}), f"127.0.0.1:{port}")
+
+
+def test_nor_through_the_resolver(pinproxyd, tls_server):
+    port = closed_port()
+    daemon = pinproxyd({NAME: to(tls_server(), listen=f"127.0.0.5:{port}", address=f"{NAME}:{port}")},
+                       names={NAME: ["127.0.0.5"]})
+    refuses(daemon, f"127.0.0.5:{port}")
+
+
+def test_nor_to_a_port_that_the_kernel_chose(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server)})
+    daemon.reload({NAME: to(server, address=daemon.address(NAME))})
+    refuses(daemon, daemon.address(NAME))
+
+
+def test_nor_through_a_source_address(pinproxyd, tls_server):
+    """connect(2) takes 0.0.0.0 for the address that the socket is bound to."""
+    port = closed_port()
+    section = to(tls_server(), listen=f"127.0.0.3:{port}", address=f"0.0.0.0:{port}", bind="127.0.0.3")
+    refuses(pinproxyd({NAME: section}), f"127.0.0.3:{port}")
+
+
+def test_two_sections_do_not_lead_to_each_other(pinproxyd, tls_server):
+    one, two, server = closed_port(), closed_port(), tls_server()
+    daemon = pinproxyd({NAME: to(server, listen=f"127.0.0.1:{one}", address=f"127.0.0.1:{two}"),
+                        "two.test": to(server, listen=f"127.0.0.1:{two}", address=f"127.0.0.1:{one}")})
+    refuses(daemon, f"127.0.0.1:{two}", owner="two.test")
+    refuses(daemon, f"127.0.0.1:{one}", section="two.test")
+
+
+def test_a_section_does_not_lead_to_another_although_that_is_no_circle(pinproxyd, tls_server):
+    port, server = closed_port(), tls_server()
+    daemon = pinproxyd({NAME: to(server, address=f"127.0.0.1:{port}"),
+                        "two.test": to(server, listen=f"127.0.0.1:{port}")})
+    refuses(daemon, f"127.0.0.1:{port}", owner="two.test")
+    passes(daemon, "two.test")
+
+
+def test_an_own_address_is_passed_over_for_the_next(pinproxyd, tls_server):
+    port, server = closed_port(), tls_server()
+    daemon = pinproxyd({NAME: to(server, listen=f"127.0.0.1:{port}", address=[f"127.0.0.1:{port}", server.address])})
+    passes(daemon)
+
+
+def test_an_own_address_and_a_closed_one_are_a_failure_to_connect(pinproxyd, tls_server):
+    port = closed_port()
+    addresses = [f"127.0.0.1:{port}", f"127.0.0.1:{closed_port()}"]
+    daemon = pinproxyd({NAME: to(tls_server(), listen=f"127.0.0.1:{port}", address=addresses)})
+    assert knock(daemon.address(NAME)) == REFUSED
+    event = daemon.wait_event(event="upstream_error")
+    assert event["reason"] == "connect" and "own listener" in event["detail"]
+
+
+@pytest.mark.parametrize("listen, host", [("127.0.0.1", "127.0.0.2"), ("127.0.0.1", "::1"), ("[::1]", "127.0.0.1")])
+def test_another_program_on_the_same_port_is_no_loop(listen, host, pinproxyd, tls_server):
+    server = tls_server(host=host)
+    passes(pinproxyd({NAME: to(server, listen=f"{listen}:{server.port}")}))
+
+
+def test_a_reload_decides_anew_what_is_own(pinproxyd, tls_server):
+    port, server = closed_port(), tls_server()
+    daemon = pinproxyd({NAME: to(server, listen=f"127.0.0.1:{port}"), "two.test": to(server)})
+    daemon.reload({NAME: to(server), "two.test": to(server, address=f"127.0.0.1:{port}", listen="127.0.0.2:0")})
+    mark = daemon.mark()
+    assert knock(daemon.addresses("two.test")[-1]) == REFUSED
+    assert daemon.wait_event(event="upstream_error", since=mark)["reason"] == "connect"
+    daemon.reload({NAME: to(server, listen=f"127.0.0.1:{port}"),
+                   "two.test": to(server, address=f"127.0.0.1:{port}", listen="127.0.0.3:0")})
+    mark = daemon.mark()
+    assert knock(daemon.addresses("two.test")[-1]) == REFUSED
+    assert daemon.wait_event(event="upstream_error", since=mark)["reason"] == "loop"
+
+
+def test_pins_are_not_asked_of_the_daemon_itself(pinproxyd, tls_server, tmp_path):
+    port = closed_port()
+    section = to(tls_server(), listen=f"127.0.0.1:{port}", address=f"127.0.0.1:{port}", pins_url="/pins")
+    daemon = pinproxyd({"global": {"state_dir": tmp_path / "state"}, NAME: section})
+    event = daemon.wait_event(event="upstream_error")
+    assert event["reason"] == "loop" and "own listener" in event["detail"], event
