@@ -3,6 +3,7 @@
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/objects.h>
 #include <openssl/x509.h>
@@ -178,6 +179,25 @@ static int64_t seconds(const ASN1_TIME *t)
     return ASN1_TIME_to_tm(t, &tm) ? (int64_t)timegm(&tm) : 0;
 }
 
+static bool names_responder(const X509 *cert)
+{
+    STACK_OF(OPENSSL_STRING) *responders = X509_get1_ocsp((X509 *)cert);
+    const bool found = sk_OPENSSL_STRING_num(responders) > 0;
+
+    X509_email_free(responders);
+    return found;
+}
+
+bool cert_was_issued_by(X509 *cert, X509 *issuer)
+{
+    const bool found = X509_check_issued(issuer, cert) == X509_V_OK
+                       && X509_self_signed(cert, 1) != 1
+                       && X509_verify(cert, X509_get0_pubkey(issuer)) == 1;
+
+    ERR_clear_error();
+    return found;
+}
+
 bool cert_describe(const X509 *cert, struct cert_info *info)
 {
     memset(info, 0, sizeof(*info));
@@ -190,6 +210,7 @@ bool cert_describe(const X509 *cert, struct cert_info *info)
     info->not_before = seconds(X509_get0_notBefore(cert));
     info->not_after = seconds(X509_get0_notAfter(cert));
     info->is_ca = X509_check_ca((X509 *)cert) != 0;
+    info->has_responder = names_responder(cert);
     return true;
 }
 

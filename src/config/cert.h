@@ -17,6 +17,7 @@ struct cert_info {
     int64_t not_before; /* seconds since the epoch */
     int64_t not_after;
     bool is_ca;
+    bool has_responder;             /* it names an OCSP responder (RFC 5280 section 4.2.2.1) */
     uint8_t key[CERT_DIGEST_SIZE];  /* SHA-256 of the SubjectPublicKeyInfo (RFC 7469 section 2.4) */
     uint8_t cert[CERT_DIGEST_SIZE]; /* SHA-256 of the whole certificate */
 };
@@ -24,6 +25,12 @@ struct cert_info {
 /* Fills in *info, to be freed with cert_info_free(). False when a digest cannot be had. */
 bool cert_describe(const struct x509_st *cert, struct cert_info *info);
 void cert_info_free(struct cert_info *info);
+
+/*
+ * Returns whether issuer has issued cert, by name and signature. A certificate that has signed itself
+ * was issued by no other, not by one of the same name and key either.
+ */
+bool cert_was_issued_by(struct x509_st *cert, struct x509_st *issuer);
 
 /* Holds the same certificate once more; NULL: none. cert_release(NULL) does nothing. */
 struct x509_st *cert_hold(struct x509_st *cert);

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <openssl/evp.h>
+#include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -63,6 +64,29 @@ bool pin_equal(const struct pin *a, const struct pin *b)
            && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0;
 }
 
+static X509 *certificate_of(const struct pin *pin)
+{
+    const unsigned char *p = pin->der;
+
+    return p ? d2i_X509(NULL, &p, (long)pin->der_len) : NULL;
+}
+
+const struct pin *pin_issued_by(const struct pin_list *list, const struct pin *issuer)
+{
+    X509 *ca = certificate_of(issuer), *cert;
+    const struct pin *found = NULL;
+    size_t i;
+
+    for (i = 0; ca && !found && i < list->count; i++) {
+        cert = certificate_of(&list->items[i]);
+        if (cert && cert_was_issued_by(cert, ca))
+            found = &list->items[i];
+        X509_free(cert);
+    }
+    X509_free(ca);
+    return found;
+}
+
 const struct pin *pin_first(const struct pin_list *list, enum pin_role role)
 {
     size_t i;
@@ -107,8 +131,8 @@ static const char *add(struct reading *r, enum pin_kind kind,
     pin->text = arena_strdup(r->arena, text);
     if (item && item->cert.subject)
         pin->subject = arena_strdup(r->arena, item->cert.subject);
-    if (item && r->role == PIN_ISSUER) {
-        /* to build the chain with, for servers need not send it */
+    if (item && item->der) {
+        /* of an issuer, to build the chain with, for servers need not send it */
         pin->der = memcpy(arena_alloc(r->arena, item->der_len), item->der, item->der_len);
         pin->der_len = item->der_len;
     }
@@ -187,6 +211,29 @@ static const char *at_line(struct reading *r, const char *file, unsigned line, c
                 : arena_printf(r->arena, "%s: %s", file, why);
 }
 
+/* A chain is no list of pins: of its certificates one is meant, and the others are CAs. */
+static const char *check_chain(struct reading *r, const char *file, const struct pinfile *f)
+{
+    size_t issuer = 0;
+    const size_t issued = pinfile_find_chain(f, &issuer);
+
+    if (issued == f->count)
+        return NULL;
+    return at_line(
+        r, file, f->items[issued].line,
+        r->role == PIN_ISSUER
+            ? arena_printf(r->arena,
+                           "the file is a chain: this CA was issued by the one in line %u, so that "
+                           "a pin of both is a pin of that one: put the block that is meant alone "
+                           "into a file",
+                           f->items[issuer].line)
+            : arena_printf(r->arena,
+                           "the file is a chain: this certificate was issued by the one in line "
+                           "%u, which is not the server's: put the block that begins here alone "
+                           "into a file; a CA is pinned by issuer-cert:FILE",
+                           f->items[issuer].line));
+}
+
 static const char *read_file(struct reading *r, enum pin_kind kind, const char *path)
 {
     const char *file = file_resolve(r->arena, r->dir, path), *why;
@@ -216,6 +263,8 @@ static const char *read_file(struct reading *r, enum pin_kind kind, const char *
         if (why)
             why = at_line(r, file, item->line, why);
     }
+    if (!why)
+        why = check_chain(r, file, &f);
     pinfile_free(&f);
     return why;
 }

@@ -30,7 +30,7 @@ struct pin {
     const char *text;    /* the configuration's own form: sha256//..., issuer-cert:sha256:... */
     const char *subject; /* of the file it was read from, if that held a certificate; or NULL */
     const char *file;    /* that file, or NULL */
-    const uint8_t *der;  /* the certificate of issuer-cert:FILE, or NULL */
+    const uint8_t *der;  /* the certificate in that file, or NULL */
     size_t der_len;
 };
 
@@ -66,6 +66,12 @@ void pin_format(enum pin_role role, enum pin_kind kind, const uint8_t digest[CER
 
 /* Whether they are the same, whatever they are called and however long they count. */
 bool pin_equal(const struct pin *a, const struct pin *b);
+
+/*
+ * Returns a pin of the list whose certificate was issued by that of another pin, by its signature; or
+ * NULL, also where either was not read from a certificate.
+ */
+const struct pin *pin_issued_by(const struct pin_list *list, const struct pin *issuer);
 
 /* The first pin of a role in a list, or NULL. */
 const struct pin *pin_first(const struct pin_list *list, enum pin_role role);

@@ -220,6 +220,44 @@ const char *pinfile_read(const char *path, enum file_origin origin, struct pinfi
     return why;
 }
 
+/* The index of a certificate that issued certs[i], or that certs[i] issued; or count. */
+static size_t find_relative(X509 **certs, size_t count, size_t i, bool issuer)
+{
+    size_t k;
+
+    for (k = 0; k < count; k++)
+        if (k != i && certs[i] && certs[k]
+            && cert_was_issued_by(certs[issuer ? i : k], certs[issuer ? k : i]))
+            break;
+    return k;
+}
+
+size_t pinfile_find_chain(const struct pinfile *f, size_t *issuer)
+{
+    X509 **certs = xcalloc(f->count + 1, sizeof(X509 *));
+    size_t found = f->count, i, k;
+
+    for (i = 0; i < f->count; i++) {
+        const unsigned char *p = f->items[i].der;
+
+        certs[i] = p ? d2i_X509(NULL, &p, (long)f->items[i].der_len) : NULL;
+    }
+    for (i = 0; i < f->count; i++) {
+        k = find_relative(certs, f->count, i, true);
+        if (k == f->count)
+            continue;
+        found = i;
+        *issuer = k;
+        if (find_relative(certs, f->count, i, false) == f->count)
+            break;
+    }
+    for (i = 0; i < f->count; i++)
+        X509_free(certs[i]);
+    free(certs);
+    ERR_clear_error();
+    return found;
+}
+
 void pinfile_free(struct pinfile *f)
 {
     free_items(f);

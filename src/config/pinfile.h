@@ -40,6 +40,13 @@ const char *pinfile_read(const char *path, enum file_origin origin, struct pinfi
 /* Parses len bytes at data in the same way. */
 const char *pinfile_parse(const char *data, size_t len, struct pinfile *out);
 
+/*
+ * Looks for a chain in a file. Returns the index of a certificate that another one of the file issued,
+ * and that issued none itself where there is one, with that other's index in *issuer; or f->count if
+ * none issued another.
+ */
+size_t pinfile_find_chain(const struct pinfile *f, size_t *issuer);
+
 void pinfile_free(struct pinfile *f);
 
 const char *pinfile_kind_name(enum pinfile_kind kind);

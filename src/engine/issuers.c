@@ -1,6 +1,8 @@
 #include "engine/issuers.h"
 
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
 #include <string.h>
 
 bool issuers_pin_is_of(const struct pin *pin, const X509 *ca)
@@ -22,10 +24,13 @@ static bool is_named(const X509 *ca, const STACK_OF(X509) *sent)
 {
     int i;
 
-    for (i = 0; i < sk_X509_num(sent); i++)
-        if (X509_NAME_cmp(X509_get_subject_name(ca), X509_get_issuer_name(sk_X509_value(sent, i)))
-            == 0)
+    for (i = 0; i < sk_X509_num(sent); i++) {
+        const X509 *other = sk_X509_value(sent, i);
+
+        if (other != ca
+            && X509_NAME_cmp(X509_get_subject_name(ca), X509_get_issuer_name(other)) == 0)
             return true;
+    }
     return false;
 }
 
@@ -106,4 +111,30 @@ const char *issuers_hint(const struct pin_list *pins, const struct issuers *foun
             return "no pinned issuer was sent, and a digest says nothing about a CA that the server "
                    "does not send: pinned as issuer-cert:FILE it need not be sent";
     return "";
+}
+
+void issuers_describe_misplaced(const struct pin_list *pins, const STACK_OF(X509) *sent, char *text,
+                                size_t size)
+{
+    size_t i;
+    int n;
+
+    text[0] = '\0';
+    for (i = 0; i < pins->count; i++) {
+        const struct pin *pin = &pins->items[i];
+
+        for (n = 1; pin->role == PIN_SERVER && n < sk_X509_num(sent); n++) {
+            X509 *ca = sk_X509_value(sent, n);
+            struct cert_info info;
+
+            if (!issuers_pin_is_of(pin, ca) || X509_check_ca(ca) == 0 || !is_named(ca, sent))
+                continue;
+            if (cert_describe(ca, &info))
+                snprintf(text, size, "pin %s: this is the %s of the CA %.150s: %s%s pins it",
+                         pin_label(pin), pin->kind == PIN_KEY ? "key" : "certificate", info.subject,
+                         pin->kind == PIN_KEY ? "issuer:" : "issuer-", pin->text);
+            cert_info_free(&info);
+            return;
+        }
+    }
 }

@@ -29,4 +29,11 @@ bool issuers_pin_is_of(const struct pin *pin, const X509 *ca);
 /* Where no pinned issuer was found: "", or what may be the matter. */
 const char *issuers_hint(const struct pin_list *pins, const struct issuers *found);
 
+/*
+ * Looks for a pin that is written as the server's own and is that of a CA that the server sends. Writes
+ * to text, of size bytes, that it is and how a CA is pinned; or "" if there is none.
+ */
+void issuers_describe_misplaced(const struct pin_list *pins, const STACK_OF(X509) *sent, char *text,
+                                size_t size);
+
 #endif

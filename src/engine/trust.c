@@ -163,8 +163,10 @@ static bool refuse_pins(struct trial *t, const char *hint)
 {
     char detail[TRUST_DETAIL_SIZE], day[UNITS_DATE_SIZE];
 
-    if (!t->over)
-        return refuse(t, REASON_PIN_MISMATCH, X509_V_ERR_CERT_REJECTED, hint);
+    if (!t->over) {
+        issuers_describe_misplaced(&t->section->pins, t->evidence->sent, detail, sizeof(detail));
+        return refuse(t, REASON_PIN_MISMATCH, X509_V_ERR_CERT_REJECTED, *detail ? detail : hint);
+    }
     units_format_date(t->over->until, day);
     snprintf(detail, sizeof(detail), "pin %s has until=%s", pin_label(t->over), day);
     return refuse(t, REASON_EXPIRED_PINS, X509_V_ERR_CERT_HAS_EXPIRED, detail);

@@ -84,6 +84,45 @@ static void note(struct finding *f, enum level level, const char *format, ...)
     f->level = worse(f->level, level);
 }
 
+/*
+ * Whether a pin written as the server's own is that of a CA, by what the configuration's files or the
+ * server have shown. No server ever proves that it holds such a key, so it is no backup.
+ */
+static bool is_of_ca(const struct config_section *s, const struct pin *pin, const struct probe *p)
+{
+    size_t i;
+
+    if (pin->role != PIN_SERVER)
+        return false;
+    for (i = 1; p && i < p->chain_count; i++) {
+        const struct cert_info *ca = &p->chain[i];
+
+        if (ca->is_ca
+            && memcmp(pin->digest, pin->kind == PIN_KEY ? ca->key : ca->cert, CERT_DIGEST_SIZE)
+                   == 0)
+            return true;
+    }
+    return pin_issued_by(&s->pins, pin) != NULL;
+}
+
+/* What is wrong with the choice of a pin that is accepted. Returns whether it can be a backup. */
+static bool check_choice(const struct config_section *s, const struct pin *pin, struct finding *f)
+{
+    const bool of_ca = is_of_ca(s, pin, f->probe);
+
+    if (of_ca)
+        note(f, LEVEL_WARNING, "pin %s: this is the %s of a CA, not of the server: %s%s pins it",
+             pin_label(pin), pin->kind == PIN_KEY ? "key" : "certificate",
+             pin->kind == PIN_KEY ? "issuer:" : "issuer-", pin->text);
+    if (pin->role == PIN_ISSUER && pin->kind == PIN_KEY)
+        note(
+            f, LEVEL_OK,
+            "pin %s binds the CA's key alone: its dates, name constraints and path length are those "
+            "of whatever certificate is sent with that key; issuer-cert:FILE binds them too",
+            pin_label(pin));
+    return !of_ca;
+}
+
 /* What the configuration alone tells of a section's pins. */
 static void check_pins(const struct check *check, const struct section *section, struct finding *f)
 {
@@ -102,7 +141,7 @@ static void check_pins(const struct check *check, const struct section *section,
             note(f, LEVEL_WARNING, "pin %s ended on %s: remove it", pin_label(pin), day);
             continue;
         }
-        live++;
+        live += check_choice(s, pin, f);
         if (pin->until && report_days_left(pin->until) < check->warn_days)
             note(f, LEVEL_WARNING, "pin %s ends on %s, in %s", pin_label(pin), day, span);
     }
@@ -169,7 +208,8 @@ static void check_match(const struct check *check, const struct probe *p, struct
         const struct pin *pin = &pins->items[i];
 
         passed = passed || pin == p->pin;
-        if (pin == p->pin || pin->role != p->pin->role || pin_is_over(pin, now))
+        if (pin == p->pin || pin->role != p->pin->role || pin_is_over(pin, now)
+            || is_of_ca(p->section->config, pin, p))
             continue;
         if (passed)
             note(f, LEVEL_OK, "backup pin %s: not seen yet", pin_label(pin));
@@ -211,6 +251,11 @@ static void check_server(const struct check *check, const struct probe *p, struc
         note(f, LEVEL_OK, "presented: %s, issued by %s", leaf->subject, leaf->issuer);
         note(f, LEVEL_OK, "presented: %s", key);
         note(f, LEVEL_OK, "the PKI says: %s", p->pki);
+        if (p->reason == REASON_PKI && policy_wants_staple(p->section->trust)
+            && !leaf->has_responder)
+            note(f, LEVEL_CRITICAL,
+                 "ocsp = staple can never succeed with this certificate, which names no OCSP "
+                 "responder (nor do those of Let's Encrypt): use crl_file, or ocsp = off");
         return;
     }
     days = report_days_left(leaf->not_after);

@@ -135,6 +135,39 @@ static void a_block_that_is_indented_is_not_skipped(void **state)
     refuse(text, "");
 }
 
+/* Whichever comes first, the one that issued none is the server's. */
+static void a_chain_is_told_from_a_list(void **state)
+{
+    struct cert root = certs_ca("Root"), sub, leaf, again;
+    const struct cert *const orders[][3] = {
+        {&leaf, &sub, &root}, {&root, &sub, &leaf}, {&sub, &leaf, &root}};
+    struct pinfile f;
+    size_t issuer, i, k;
+    char text[16384];
+
+    (void)state;
+    sub = certs_make(&(struct cert_order){.cn = "Sub", .ca = true, .issuer = &root});
+    leaf = certs_leaf("DNS:api.example.com", &sub);
+    for (i = 0; i < COUNT(orders); i++) {
+        snprintf(text, sizeof(text), "%s%s%s", certs_pem(orders[i][0]->x509),
+                 certs_pem(orders[i][1]->x509), certs_pem(orders[i][2]->x509));
+        assert_null(parse(text, &f));
+        k = pinfile_find_chain(&f, &issuer);
+        assert_true(k < 3);
+        assert_ptr_equal(orders[i][k], &leaf);
+        assert_ptr_equal(orders[i][issuer], &sub);
+        assert_true(f.items[2].line > f.items[1].line && f.items[1].line > f.items[0].line);
+        pinfile_free(&f);
+    }
+    /* the same name and key, each signed by itself; and one of another file's chain */
+    again = certs_make(&(struct cert_order){.cn = "Root", .ca = true, .key = root.key});
+    snprintf(text, sizeof(text), "%s%s%s%s", certs_pem(root.x509), certs_pem(again.x509),
+             certs_pem(leaf.x509), certs_public_pem(server.key));
+    assert_null(parse(text, &f));
+    assert_int_equal(pinfile_find_chain(&f, &issuer), f.count);
+    pinfile_free(&f);
+}
+
 static void bytes_behind_der_are_an_error(void **state)
 {
     const unsigned char *der;
@@ -208,6 +241,7 @@ int main(void)
         cmocka_unit_test(text_around_the_blocks_does_no_harm),
         cmocka_unit_test(a_block_that_cannot_be_read_is_not_skipped),
         cmocka_unit_test(a_block_that_is_indented_is_not_skipped),
+        cmocka_unit_test(a_chain_is_told_from_a_list),
         cmocka_unit_test(bytes_behind_der_are_an_error),
         cmocka_unit_test(damaged_bytes_never_crash),
         cmocka_unit_test(files_are_read_and_errors_said),
