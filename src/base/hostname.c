@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/addr.h"
 
@@ -20,6 +21,22 @@ static bool is_number(const char *label, size_t n)
     return strspn(label, "0123456789") >= n;
 }
 
+/* Returns the length of a name without its trailing dot. */
+static size_t bare_length(const char *name)
+{
+    const size_t n = strlen(name);
+
+    return n > 1 && name[n - 1] == '.' && name[n - 2] != '.' ? n - 1 : n;
+}
+
+int hostname_compare(const char *a, const char *b)
+{
+    const size_t x = bare_length(a), y = bare_length(b);
+    const int order = strncasecmp(a, b, x < y ? x : y);
+
+    return order != 0 || x == y ? order : x < y ? -1 : 1;
+}
+
 const char *hostname_check(const char *name)
 {
     size_t len = strlen(name), label = 0, i;
@@ -28,6 +45,8 @@ const char *hostname_check(const char *name)
         return "is empty";
     if (hostname_is_ip(name))
         return NULL;
+    if (strchr(name, ':') && strchr(name, '%'))
+        return "has a zone behind its '%' that is no network interface of this machine";
     if (name[0] == '.')
         return "starts with a dot";
     if (name[len - 1] == '.')
@@ -52,6 +71,8 @@ const char *hostname_check(const char *name)
         if (++label > 63)
             return "has a label longer than 63 characters";
     }
+    if (label == 0)
+        return "has an empty label";
     /* "127.1", "1.2.3.400", "0x7f000001": an address to inet_aton(3), a name to others */
     if (is_number(name + len - label, label))
         return "is neither a host name nor an IP address";

@@ -10,7 +10,7 @@
 #define LONGEST_DURATION_MS (INT64_C(3650) * 86400 * 1000)
 
 static const char duration_hint[] =
-    "a duration: 500ms, 10s, 5m, 2h or 1d (a bare number is seconds), at most 3650d, or off";
+    "a duration: 500ms, 10s, 5m, 2h or 1d (a bare number is seconds), at most 3650d";
 
 static const struct {
     const char *suffix;

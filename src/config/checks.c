@@ -3,7 +3,42 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hostname.h"
 #include "config/options.h"
+
+void config_check_name(const struct config_section *s, struct problems *problems)
+{
+    const char *why = hostname_check(s->name);
+
+    if (why)
+        problems_add(problems, s->where,
+                     "section name '%s' %s: give the host to connect to as 'host ='", s->name, why);
+}
+
+void config_check_twice(const struct config *c, struct problems *problems)
+{
+    size_t i;
+
+    for (i = 1; i < c->count; i++)
+        if (hostname_compare(c->sections[i - 1]->name, c->sections[i]->name) == 0)
+            problems_add(problems, c->sections[i]->where,
+                         "section [%s] appears twice: it is at %s:%u already", c->sections[i]->name,
+                         c->sections[i - 1]->where.file, c->sections[i - 1]->where.line);
+}
+
+void config_check_tls(const struct config_section *s, struct problems *problems)
+{
+    if (s->tls.max != CONFIG_TLS_ANY && s->tls.max < s->tls.min)
+        problems_add(problems, s->where, "[%s] has a tls_max below its tls_min", s->name);
+}
+
+void config_check_privileges(const struct config *c, struct source where, struct problems *problems)
+{
+    if (c->global.group && !c->global.user)
+        problems_add(problems, where,
+                     "group = %s: it has no effect without 'user': set both, or neither",
+                     c->global.group);
+}
 
 static void check_loopback(const struct config_section *s, struct problems *problems)
 {

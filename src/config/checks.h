@@ -5,6 +5,19 @@
 #include "config/config.h"
 #include "config/problems.h"
 
+/* Checks that the section's name can be its host, for a section without `host`. */
+void config_check_name(const struct config_section *s, struct problems *problems);
+
+/* Checks that no two sections, which are sorted by name, have the same one. */
+void config_check_twice(const struct config *c, struct problems *problems);
+
+/* Checks that the TLS versions of a section leave one. */
+void config_check_tls(const struct config_section *s, struct problems *problems);
+
+/* Checks user and group. where: the line that sets group. */
+void config_check_privileges(const struct config *c, struct source where,
+                             struct problems *problems);
+
 /* No two listeners on one address, and none that other machines reach unless that is allowed. */
 void config_check_listeners(const struct config *c, struct problems *problems);
 

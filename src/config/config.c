@@ -1,5 +1,6 @@
 #include "config/config.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <glob.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "base/file.h"
 #include "base/hostname.h"
 #include "config/checks.h"
+#include "config/foreign.h"
 #include "config/inifile.h"
 #include "config/options.h"
 
@@ -16,9 +18,18 @@
 struct draft {
     enum option_scope scope;
     void *target;
-    struct config_section *section; /* NULL for [global] */
+    struct config_section *section; /* NULL for [global] and [defaults] */
+    struct source where;            /* its head; .file NULL: there was none */
     unsigned line[OPTIONS_MAX];     /* where it was given first; 0: it was not */
     bool wrong[OPTIONS_MAX];        /* what was given could not be read, which has been said */
+};
+
+/* The key that the line at hand gives a value to. */
+struct current {
+    const char *key;
+    struct draft *draft;
+    struct source where;
+    bool empty; /* it has no value yet */
 };
 
 struct loader {
@@ -27,10 +38,10 @@ struct loader {
     struct draft global;
     struct draft defaults;
     struct draft *hosts; /* in the order of config->sections */
-    bool have_global;
-    bool have_defaults;
+    struct current current;
     struct config_texts includes;
-    bool included; /* reading an included file */
+    const struct config_text *unmatched; /* a pattern that no file matches, or NULL */
+    bool included;                       /* reading an included file */
     const char *dir;
 };
 
@@ -40,6 +51,7 @@ static struct draft *start_host(struct loader *l, const struct inifile_entry *he
 {
     struct config *c = l->config;
     struct config_section *s = arena_alloc(&c->arena, sizeof(*s));
+    const char *why;
     struct draft *d;
     size_t i;
 
@@ -50,13 +62,18 @@ static struct draft *start_host(struct loader *l, const struct inifile_entry *he
             return NULL;
         }
     }
+    why = foreign_host(head->section);
+    if (why) {
+        problems_add(l->problems, head->where, "section name '%s' %s", head->section, why);
+        return NULL;
+    }
     if (strchr(head->section, ':') && !hostname_is_ip(head->section)) {
         problems_add(l->problems, head->where,
                      "unknown kind of section [%s]: expected [global], [defaults] or [HOST]",
                      head->section);
         return NULL;
     }
-    s->name = head->section;
+    s->name = config_bare_name(&c->arena, head->section);
     s->where = head->where;
     c->sections = arena_grow(&c->arena, c->sections, c->count, sizeof(struct config_section *));
     l->hosts = arena_grow(&c->arena, l->hosts, c->count, sizeof(*l->hosts));
@@ -66,18 +83,20 @@ static struct draft *start_host(struct loader *l, const struct inifile_entry *he
     d->scope = OPTION_HOST;
     d->target = s;
     d->section = s;
+    d->where = head->where;
     c->count++;
     return d;
 }
 
 static struct draft *start_once(struct loader *l, const struct inifile_entry *head,
-                                struct draft *draft, bool *have)
+                                struct draft *draft)
 {
-    if (*have) {
-        problems_add(l->problems, head->where, "section [%s] appears twice", head->section);
+    if (draft->where.file) {
+        problems_add(l->problems, head->where, "section [%s] appears twice: it is at %s:%u already",
+                     head->section, draft->where.file, draft->where.line);
         return NULL;
     }
-    *have = true;
+    draft->where = head->where;
     return draft;
 }
 
@@ -85,9 +104,9 @@ static struct draft *start_once(struct loader *l, const struct inifile_entry *he
 static struct draft *start_section(struct loader *l, const struct inifile_entry *head)
 {
     if (strcmp(head->section, "global") == 0)
-        return start_once(l, head, &l->global, &l->have_global);
+        return start_once(l, head, &l->global);
     if (strcmp(head->section, "defaults") == 0)
-        return start_once(l, head, &l->defaults, &l->have_defaults);
+        return start_once(l, head, &l->defaults);
     if (strcmp(head->section, "proxy") == 0 || strncmp(head->section, "proxy:", 6) == 0) {
         problems_add(l->problems, head->where, "section [%s] is not supported yet", head->section);
         return NULL;
@@ -95,124 +114,139 @@ static struct draft *start_section(struct loader *l, const struct inifile_entry 
     return start_host(l, head);
 }
 
-static size_t smallest(size_t a, size_t b, size_t c)
-{
-    if (b < a)
-        a = b;
-    return c < a ? c : a;
-}
-
-/* Levenshtein's distance between two short words. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[64], n = strlen(b), i, j;
-
-    if (n >= 64)
-        return n;
-    for (j = 0; j <= n; j++)
-        row[j] = j;
-    for (i = 1; a[i - 1]; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i;
-        for (j = 1; j <= n; j++) {
-            size_t above = row[j];
-
-            row[j] = smallest(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
-            diagonal = above;
-        }
-    }
-    return row[n];
-}
-
-static void unknown_key(struct loader *l, const struct draft *d, const struct inifile_entry *e)
-{
-    const char *nearest = NULL;
-    size_t best = 3, i;
-
-    if (d->scope == OPTION_GLOBAL && options_find(e->key, OPTION_HOST)) {
-        problems_add(l->problems, e->where,
-                     "'%s' does not belong in [global] but in [defaults] "
-                     "or a host's section",
-                     e->key);
-        return;
-    }
-    if (d->scope != OPTION_GLOBAL && options_find(e->key, OPTION_GLOBAL)) {
-        problems_add(l->problems, e->where, "'%s' belongs in [global]", e->key);
-        return;
-    }
-    if (d->scope == OPTION_SECTION && options_find(e->key, OPTION_HOST)) {
-        problems_add(l->problems, e->where,
-                     "'%s' belongs in a host's section: it cannot be the "
-                     "same for all",
-                     e->key);
-        return;
-    }
-    for (i = 0; i < options_count; i++) {
-        size_t n = distance(e->key, options[i].name);
-
-        if (n < best && options_find(options[i].name, d->scope)) {
-            best = n;
-            nearest = options[i].name;
-        }
-    }
-    if (nearest)
-        problems_add(l->problems, e->where, "unknown key '%s': did you mean '%s'?", e->key,
-                     nearest);
-    else
-        problems_add(l->problems, e->where,
-                     "unknown key '%s' ('pinproxyd --help-config' lists all)", e->key);
-}
-
-static void add_include(struct loader *l, const struct inifile_entry *e)
+static const char *add_include(struct loader *l, const struct inifile_entry *e)
 {
     struct arena *arena = &l->config->arena;
 
-    if (l->included) {
-        problems_add(l->problems, e->where, "an included file cannot include another");
-        return;
-    }
+    if (l->included)
+        return "an included file cannot include another";
     l->includes.items = arena_grow(arena, l->includes.items, l->includes.count,
                                    sizeof(*l->includes.items));
     l->includes.items[l->includes.count].text = file_resolve(arena, l->dir, e->value);
     l->includes.items[l->includes.count].where = e->where;
     l->includes.count++;
+    return NULL;
 }
 
-static void read_key(struct loader *l, struct draft *d, const struct inifile_entry *e)
+/* A key of which nothing can be taken. It is not also missing then. */
+static void add_wrong(struct loader *l, struct draft *d, const struct option_row *o,
+                      struct source where, const char *why)
 {
-    const struct value_context ctx = {.arena = &l->config->arena, .where = e->where, .dir = l->dir};
-    const struct option_row *o = options_find(e->key, d->scope);
+    problems_add(l->problems, where, "%s", why);
+    d->wrong[o - options] = true;
+}
+
+/* Ends the key at hand: a list whose values were to follow on indented lines must have some. */
+static void end_key(struct loader *l)
+{
+    const struct current *c = &l->current;
+
+    if (c->empty) {
+        const struct option_row *o = options_find(c->key, c->draft->scope);
+
+        c->draft->line[o - options] = 0;
+        add_wrong(l, c->draft, o, c->where,
+                  arena_printf(&l->config->arena,
+                               "'%s' has no value, and no indented lines with values follow: give "
+                               "one, or take the line away",
+                               c->key));
+    }
+    memset(&l->current, 0, sizeof(l->current));
+}
+
+/* An indented line is one more value of the key at hand, or a key that was indented by mistake. */
+static void continue_key(struct loader *l, struct draft *d, struct inifile_entry *e)
+{
+    const char *value, *key = options_find_key(e->value, &value);
+
+    if (key) {
+        problems_add(l->problems, e->where,
+                     "'%s' begins at the beginning of its line, without blanks or tabs before it: "
+                     "an indented line is one more value of the option above it",
+                     key);
+        end_key(l);
+        e->value = value;
+        e->continued = false;
+        l->current = (struct current){.key = key, .draft = d, .where = e->where};
+    } else {
+        l->current.empty = false;
+    }
+    e->key = l->current.key;
+}
+
+/* What is wrong with how a value is written, whichever option it is of; or NULL. */
+static const char *check_writing(struct arena *arena, const struct option_row *o,
+                                 const struct inifile_entry *e)
+{
+    const char *hash;
+
+    for (hash = e->value; (hash = strchr(hash, '#')); hash++)
+        if (hash == e->value || isspace((unsigned char)hash[-1]))
+            return arena_printf(arena,
+                                "%s = %s: a '#' starts a comment at the beginning of a line only: "
+                                "write a ';' in its place",
+                                o->name, e->value);
+    if (e->comment && o->in_comment && o->in_comment(e->comment))
+        return arena_printf(arena,
+                            "%s = %s: the rest of the line is a comment, and '%s' in it would be "
+                            "lost: write further values on indented lines below",
+                            o->name, e->value, e->comment);
+    return NULL;
+}
+
+static const char *read_value(struct loader *l, struct draft *d, const struct option_row *o,
+                              const struct inifile_entry *e)
+{
+    struct arena *arena = &l->config->arena;
+    const struct value_context ctx = {.arena = arena, .where = e->where, .dir = l->dir};
+    const char *why = check_writing(arena, o, e);
+
+    if (!why && !*e->value) {
+        l->current.empty = o->flags & OPTION_LIST;
+        if (!l->current.empty)
+            why = arena_printf(arena, "'%s' has no value: give one, or take the line away",
+                               o->name);
+    } else if (!why) {
+        why = strcmp(o->name, "include") == 0 ? add_include(l, e)
+                                              : options_set(o, d->target, &ctx, e->value);
+    }
+    if (why && e->continued)
+        why = arena_printf(arena, "%s (an indented line is one more value of '%s' above it)", why,
+                           o->name);
+    return why;
+}
+
+static void read_key(struct loader *l, struct draft *d, struct inifile_entry e)
+{
+    const struct option_row *o;
     const char *why;
 
+    if (e.continued) {
+        continue_key(l, d, &e);
+    } else {
+        end_key(l);
+        l->current = (struct current){.key = e.key, .draft = d, .where = e.where};
+    }
+    o = options_find(e.key, d->scope);
     if (!o) {
-        unknown_key(l, d, e);
+        if (!e.continued)
+            problems_add(l->problems, e.where, "%s",
+                         options_explain_key(e.key, d->scope, &l->config->arena));
         return;
     }
     if (d->line[o - options] && !(o->flags & OPTION_LIST)) {
-        if (e->continued)
-            problems_add(l->problems, e->where,
-                         "'%s' takes one value, and an indented line goes on with it: start a new "
-                         "key at the line's beginning",
-                         e->key);
-        else
-            problems_add(l->problems, e->where, "'%s' is given twice in this section", e->key);
+        problems_add(l->problems, e.where,
+                     e.continued ? "'%s' takes one value, and an indented line gives it another: "
+                                   "start a new key at the line's beginning"
+                                 : "'%s' is given twice in this section",
+                     e.key);
         return;
     }
     if (!d->line[o - options])
-        d->line[o - options] = e->where.line;
-    /* "pin =" with its values on the lines below */
-    if (!*e->value && (o->flags & OPTION_LIST) && !(o->flags & OPTION_LATER))
-        return;
-    if (strcmp(o->name, "include") == 0) {
-        add_include(l, e);
-        return;
-    }
-    why = options_set(o, d->target, &ctx, e->value);
-    if (!why)
-        return;
-    problems_add(l->problems, e->where, "%s", why);
-    d->wrong[o - options] = true;
+        d->line[o - options] = e.where.line;
+    why = read_value(l, d, o, &e);
+    if (why)
+        add_wrong(l, d, o, e.where, why);
 }
 
 static void read_entries(struct loader *l, const char *path, const struct inifile *file)
@@ -222,11 +256,14 @@ static void read_entries(struct loader *l, const char *path, const struct inifil
 
     l->dir = file_directory(&l->config->arena, path);
     for (i = 0; i < file->count; i++) {
-        if (!file->entries[i].key)
+        if (!file->entries[i].key) {
+            end_key(l);
             d = start_section(l, &file->entries[i]);
-        else if (d)
-            read_key(l, d, &file->entries[i]);
+        } else if (d) {
+            read_key(l, d, file->entries[i]);
+        }
     }
+    end_key(l);
 }
 
 static void read_file(struct loader *l, const char *path, enum file_origin origin)
@@ -261,6 +298,8 @@ static void read_includes(struct loader *l)
         else if (failed && failed != GLOB_NOMATCH)
             problems_add(l->problems, include->where, "%s: the directory cannot be read",
                          include->text);
+        if (failed == GLOB_NOMATCH)
+            l->unmatched = include;
         for (j = 0; !failed && j < found.gl_pathc; j++)
             read_file(l, found.gl_pathv[j], FILE_CONFIGURED);
         globfree(&found);
@@ -268,14 +307,23 @@ static void read_includes(struct loader *l)
 }
 
 /* Sets what a section does not say itself from [defaults], which has the built-in ones below. */
-static void inherit(const struct draft *d, const struct config_section *defaults)
+static void inherit(const struct draft *d, const struct config_section *defaults,
+                    struct arena *arena)
 {
     size_t i;
 
-    for (i = 0; i < options_count; i++)
-        if (options[i].scope == OPTION_SECTION && options[i].size && !d->line[i])
-            memcpy((char *)d->target + options[i].offset,
-                   (const char *)defaults + options[i].offset, options[i].size);
+    for (i = 0; i < options_count; i++) {
+        const struct option_row *o = &options[i];
+        const void *theirs = (const char *)defaults + o->offset;
+        void *ours = (char *)d->target + o->offset;
+
+        if (o->scope != OPTION_SECTION || !o->size)
+            continue;
+        if (!d->line[i])
+            memcpy(ours, theirs, o->size);
+        else if (o->merge)
+            o->merge(arena, ours, theirs);
+    }
 }
 
 /* Whether a key was given wrongly, in the section or in [defaults]: then it is not also missing. */
@@ -286,34 +334,29 @@ static bool was_wrong(const struct loader *l, const struct draft *d, const char 
     return d->wrong[o - options] || l->defaults.wrong[o - options];
 }
 
-static void check_host(struct loader *l, const struct draft *d)
+/* The line of a draft that sets a key. */
+static struct source given_at(const struct draft *d, const char *key)
 {
-    struct config_section *s = d->section;
-    const char *why;
-
-    if (!s->host) {
-        size_t n = strlen(s->name);
-
-        why = was_wrong(l, d, "host") ? NULL : hostname_check(s->name);
-        if (why)
-            problems_add(l->problems, s->where,
-                         "section name '%s' %s: give the host to connect to as 'host ='", s->name,
-                         why);
-        s->host = n && s->name[n - 1] == '.' ? arena_strndup(&l->config->arena, s->name, n - 1)
-                                             : s->name;
-    }
-    if (!s->verify_name)
-        s->verify_name = s->host;
-    if (s->sni && strcmp(s->sni, "off") == 0)
-        s->sni = NULL;
-    else if (!s->sni && !hostname_is_ip(s->host))
-        s->sni = s->host;
+    return (struct source){.file = d->where.file,
+                           .line = d->line[options_find(key, d->scope) - options]};
 }
 
-static void check_tls(struct loader *l, const struct config_section *s)
+/* A daemon without any host would close every listener: no configuration is meant so. */
+static void check_not_empty(struct loader *l)
 {
-    if (s->tls.max != CONFIG_TLS_ANY && s->tls.max < s->tls.min)
-        problems_add(l->problems, s->where, "[%s] has a tls_max below its tls_min", s->name);
+    const struct source where = {.file = l->config->path};
+
+    if (l->config->count > 0 || l->problems->count > 0)
+        return;
+    if (l->unmatched)
+        problems_add(l->problems, l->unmatched->where,
+                     "there is no host section: no file matches %s; write one, such as 'pinproxy "
+                     "fetch HOST --ini' prints, into a file of such a name or into this one",
+                     l->unmatched->text);
+    else
+        problems_add(l->problems, where,
+                     "there is no host section: write one, such as 'pinproxy fetch HOST --ini' "
+                     "prints");
 }
 
 static int compare_names(const void *a, const void *b)
@@ -321,47 +364,38 @@ static int compare_names(const void *a, const void *b)
     const struct config_section *x = *(struct config_section *const *)a;
     const struct config_section *y = *(struct config_section *const *)b;
 
-    return strcasecmp(x->name, y->name);
-}
-
-/* Orders the sections by name, for config_find(), and finds those that appear twice. */
-static void check_names(struct loader *l)
-{
-    struct config *c = l->config;
-    size_t i;
-
-    if (c->count == 0)
-        return;
-    /* a merge sort in glibc, so what comes first in the files stays first */
-    qsort(c->sections, c->count, sizeof(struct config_section *), compare_names);
-    for (i = 1; i < c->count; i++)
-        if (compare_names(&c->sections[i - 1], &c->sections[i]) == 0)
-            problems_add(l->problems, c->sections[i]->where,
-                         "section [%s] appears twice: it stands at %s:%u already",
-                         c->sections[i]->name, c->sections[i - 1]->where.file,
-                         c->sections[i - 1]->where.line);
+    return hostname_compare(x->name, y->name);
 }
 
 static void finish(struct loader *l)
 {
     struct config_section base = {0};
+    struct arena *arena = &l->config->arena;
     size_t i;
 
-    options_set_defaults(&base, OPTION_SECTION, &l->config->arena);
-    inherit(&l->defaults, &base);
+    options_set_defaults(&base, OPTION_SECTION, arena);
+    inherit(&l->defaults, &base, arena);
     if (!l->config->global.state_dir)
         l->config->global.state_dir = PINPROXY_LOCALSTATEDIR "/lib/pinproxy";
     for (i = 0; i < l->config->count; i++) {
         const struct draft *d = &l->hosts[i];
 
-        inherit(d, l->defaults.target);
+        inherit(d, l->defaults.target, arena);
         d->section->config_path = l->config->path;
-        check_host(l, d);
+        if (!d->section->host && !was_wrong(l, d, "host"))
+            config_check_name(d->section, l->problems);
+        config_complete(d->section, arena);
         config_check_trust(d->section, d->line, !was_wrong(l, d, "pin"), l->problems);
-        check_tls(l, d->section);
+        config_check_tls(d->section, l->problems);
     }
-    check_names(l);
+    /* for config_find(); a merge sort in glibc, so what comes first in the files stays first */
+    if (l->config->count)
+        qsort(l->config->sections, l->config->count, sizeof(struct config_section *),
+              compare_names);
+    config_check_twice(l->config, l->problems);
     config_check_listeners(l->config, l->problems);
+    config_check_privileges(l->config, given_at(&l->global, "group"), l->problems);
+    check_not_empty(l);
 }
 
 static void start(struct loader *l, struct problems *problems)
@@ -413,35 +447,13 @@ struct config *config_single(const char *name, struct config_section **section)
     options_set_defaults(&c->global, OPTION_GLOBAL, &c->arena);
     options_set_defaults(s, OPTION_SECTION, &c->arena);
     c->global.state_dir = PINPROXY_LOCALSTATEDIR "/lib/pinproxy";
-    s->name = arena_strdup(&c->arena, name);
+    s->name = config_bare_name(&c->arena, name);
     s->where.file = "command line";
-    s->host = s->name;
-    s->verify_name = s->host;
-    s->sni = hostname_is_ip(s->host) ? NULL : s->host;
+    config_complete(s, &c->arena);
     c->sections = arena_grow(&c->arena, NULL, 0, sizeof(struct config_section *));
     c->sections[c->count++] = s;
     *section = s;
     return c;
-}
-
-bool config_uses_pki(const struct config_section *s)
-{
-    return s->verify == VERIFY_PKI || s->verify == VERIFY_PIN_PKI || s->verify == VERIFY_TOFU_PKI;
-}
-
-bool config_uses_tofu(const struct config_section *s)
-{
-    return s->verify == VERIFY_TOFU || s->verify == VERIFY_TOFU_PKI;
-}
-
-bool config_learns(const struct config_section *s)
-{
-    return config_uses_tofu(s) || s->pins_url;
-}
-
-bool config_is_reporting(const struct config_section *s, int64_t now)
-{
-    return s->enforce.report && (s->enforce.until == 0 || now < s->enforce.until);
 }
 
 size_t config_find(const struct config *c, const char *name)

@@ -86,7 +86,7 @@ struct config_section {
     struct source where;
     const char *config_path; /* of the configuration: for commands in messages */
 
-    const char *host; /* without a trailing dot */
+    const char *host; /* without a trailing dot; an IPv6 address may have a zone */
     long port;
     struct config_targets address;
     int family; /* enum config_family */
@@ -154,6 +154,15 @@ struct config *config_parse(const char *path, const char *text, size_t len,
 
 /* A configuration of one section with every default, for the tool's one-off connections. */
 struct config *config_single(const char *name, struct config_section **section);
+
+/* Returns a copy of a section's name as it is stored, logged and compared: without a trailing dot. */
+const char *config_bare_name(struct arena *arena, const char *name);
+
+/*
+ * Sets what a section derives from its name and host, where it was not set: host, verify_name
+ * (without an IPv6 zone, which is this machine's alone) and sni.
+ */
+void config_complete(struct config_section *s, struct arena *arena);
 
 /* Whether the section's mode asks the PKI; whether it keeps the key that it sees first. */
 bool config_uses_pki(const struct config_section *s);

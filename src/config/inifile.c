@@ -2,10 +2,13 @@
 
 #include <ctype.h>
 #include <ini.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/hostname.h"
 
 #define FILE_MAX_SIZE ((size_t)16 * 1024 * 1024)
 
@@ -25,6 +28,7 @@ struct reader {
     bool have_head;      /* there was one, if only a bad one */
     bool have_key;       /* an indented line would go on with a key */
     bool continued;      /* the line at hand does */
+    const char *comment; /* behind its value, or NULL */
 };
 
 static struct inifile_entry *add_entry(struct reader *r, const char *key, const char *value)
@@ -37,6 +41,7 @@ static struct inifile_entry *add_entry(struct reader *r, const char *key, const 
     e->section = r->section;
     e->key = key;
     e->value = value;
+    e->comment = r->comment;
     return e;
 }
 
@@ -126,14 +131,53 @@ static bool read_key(struct reader *r, const char *s, size_t n)
     return true;
 }
 
-/* Decides whether inih may have this line (without its newline). */
-static bool examine(struct reader *r, const char *line, size_t n, size_t most)
+/*
+ * "[name]" and nothing else but a comment. An IPv6 address in brackets is no head on an indented
+ * line: it may be a value.
+ */
+static bool is_head(const char *s, size_t n)
+{
+    const char *close = n && *s == '[' ? memchr(s, ']', n) : NULL;
+    char name[INET6_ADDRSTRLEN + IF_NAMESIZE];
+    size_t i;
+
+    if (!close)
+        return false;
+    for (i = (size_t)(close - s) + 1; i < n && isspace((unsigned char)s[i]); i++)
+        ;
+    if (i < n && s[i] != ';' && s[i] != '#')
+        return false;
+    n = (size_t)(close - s) - 1;
+    if (n >= sizeof(name))
+        return true;
+    memcpy(name, s + 1, n);
+    name[n] = '\0';
+    return !hostname_is_ip(name);
+}
+
+static const char *find_comment(struct reader *r, const char *s, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        if (starts_comment(s, i))
+            return arena_strndup(r->arena, s + i, n - i);
+    return NULL;
+}
+
+/*
+ * Decides whether inih may have this line (without its newline), and whether it must be without
+ * what indents it.
+ */
+static bool examine(struct reader *r, const char *line, size_t n, size_t most, bool *flush)
 {
     const char *s = line;
     size_t len = n;
     bool indented;
 
+    *flush = false;
     r->continued = false;
+    r->comment = NULL;
     if (r->where.line == 1 && n >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) {
         s += 3;
         len -= 3;
@@ -156,8 +200,14 @@ static bool examine(struct reader *r, const char *line, size_t n, size_t most)
     }
     if (*s == ';' || *s == '#')
         return false;
-    /* the order is inih's: an indented line behind a key goes on with it, whatever it looks like */
-    if (indented && r->have_key) {
+    if (indented && (r->have_key ? is_head(s, len) : *s != '[')) {
+        problems_add(r->problems, r->where,
+                     "%s begins at the beginning of its line, without blanks or tabs before it: an "
+                     "indented line is one more value of the option above it",
+                     *s == '[' ? "a [section]" : "an option");
+        *flush = true;
+    } else if (indented && r->have_key) {
+        r->comment = find_comment(r, s, len);
         r->continued = true;
         return r->section != NULL;
     }
@@ -165,6 +215,7 @@ static bool examine(struct reader *r, const char *line, size_t n, size_t most)
         return read_section_head(r, s, len);
     if (!read_key(r, s, len))
         return false;
+    r->comment = find_comment(r, s, len);
     if (!r->section) {
         if (!r->have_head)
             problems_add(r->problems, r->where, "a key before the first [section]");
@@ -178,8 +229,9 @@ static char *next_line(char *out, int size, void *stream)
 {
     struct reader *r = stream;
     const size_t room = size > 1 ? (size_t)size - 1 : 0;
-    const char *newline;
+    const char *newline, *start;
     size_t n, taken;
+    bool flush;
 
     if (r->next == r->end)
         return NULL;
@@ -187,8 +239,11 @@ static char *next_line(char *out, int size, void *stream)
     newline = memchr(r->next, '\n', (size_t)(r->end - r->next));
     n = newline ? (size_t)(newline - r->next) : (size_t)(r->end - r->next);
     /* the newline is not handed over, so that a line may fill the buffer */
-    taken = examine(r, r->next, n, room) ? n : 0;
-    memcpy(out, r->next, taken);
+    taken = examine(r, r->next, n, room, &flush) ? n : 0;
+    start = r->next;
+    for (; flush && taken && isspace((unsigned char)*start); taken--)
+        start++;
+    memcpy(out, start, taken);
     out[taken] = '\0';
     r->next += newline ? n + 1 : n;
     return out;

@@ -19,7 +19,8 @@ struct inifile_entry {
     const char *section;
     const char *key; /* NULL: the section's head */
     const char *value;
-    bool continued; /* an indented line that goes on with the key before it */
+    const char *comment; /* behind the value, from its ';' on; or NULL */
+    bool continued;      /* an indented line that gives the key before it one more value */
 };
 
 struct inifile {

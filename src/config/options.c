@@ -1,7 +1,10 @@
 #include "config/options.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
+
+#include "config/foreign.h"
 
 static const char *const family_words[] = {"any", "ipv4", "ipv6", NULL};
 static const char *const truncation_words[] = {"reset", "allow", NULL};
@@ -52,8 +55,8 @@ const struct option_row options[] = {
      .parse = value_number, GLOBAL(max_connections), .range = {.most = 10000000},
      .help = "tunnels in all; further clients wait; 0: as many as RLIMIT_NOFILE allows"},
     {.name = "drain_timeout", .scope = OPTION_GLOBAL, .value = "30s",
-     .parse = value_duration, GLOBAL(drain_timeout),
-     .help = "how long a stop lets open tunnels finish"},
+     .parse = value_delay, GLOBAL(drain_timeout),
+     .help = "how long a stop lets open tunnels finish; 0: not at all"},
     {.name = "remote_clients", .scope = OPTION_GLOBAL, .value = "no",
      .parse = value_bool, GLOBAL(remote_clients),
      .help = "allow listeners for plaintext on addresses other than loopback"},
@@ -105,12 +108,12 @@ const struct option_row options[] = {
      .help = "pin (instead of the PKI), pin+pki (both must hold), pki (no pins), tofu (the key seen "
              "first) or tofu+pki"},
     {.name = "pin", .scope = OPTION_SECTION, .flags = OPTION_LIST,
-     .parse = value_pin, SECTION(pins),
+     .parse = value_pin, SECTION(pins), .in_comment = pin_in_comment,
      .help = "sha256//BASE64, cert:sha256:HEX, cert:FILE, key:FILE, issuer:sha256//BASE64, "
              "issuer-cert:sha256:HEX or issuer-cert:FILE [until=DATE] [name=WORD]"},
     {.name = "revoked", .scope = OPTION_SECTION, .flags = OPTION_LIST,
-     .parse = value_revoked, SECTION(revoked),
-     .help = "keys never to accept: sha256//BASE64 or key:FILE"},
+     .parse = value_revoked, SECTION(revoked), .merge = value_merge_pins, .in_comment = pin_in_comment,
+     .help = "keys never to accept, besides those of [defaults]: sha256//BASE64 or key:FILE"},
     {.name = "also_check", .scope = OPTION_SECTION, .flags = OPTION_LIST,
      .parse = value_also_check, SECTION(also_check),
      .help = "name, dates: hold a pinned certificate to these too"},
@@ -136,7 +139,7 @@ const struct option_row options[] = {
      .parse = value_choice, SECTION(ocsp), .range = {.words = ocsp_words},
      .help = "off, or staple: refuse without a good stapled OCSP response, in the PKI modes"},
     {.name = "verify_name", .scope = OPTION_SECTION,
-     .parse = value_host, SECTION(verify_name),
+     .parse = value_verify_name, SECTION(verify_name),
      .help = "name that the certificate must carry; default: the host"},
 
     {.name = "sni", .scope = OPTION_SECTION,
@@ -177,10 +180,10 @@ const struct option_row options[] = {
     {.name = "greeting_timeout", .scope = OPTION_SECTION, .flags = OPTION_LATER,
      .help = "until a SOCKS or HTTP client has said what it wants"},
     {.name = "connect_timeout", .scope = OPTION_SECTION, .value = "10s",
-     .parse = value_duration, SECTION(connect_timeout),
+     .parse = value_deadline, SECTION(connect_timeout),
      .help = "to resolve and connect, all addresses together"},
     {.name = "handshake_timeout", .scope = OPTION_SECTION, .value = "10s",
-     .parse = value_duration, SECTION(handshake_timeout),
+     .parse = value_deadline, SECTION(handshake_timeout),
      .help = "for the TLS handshake and the checks"},
     {.name = "idle_timeout", .scope = OPTION_SECTION, .value = "off",
      .parse = value_duration, SECTION(idle_timeout),
@@ -189,11 +192,11 @@ const struct option_row options[] = {
      .parse = value_duration, SECTION(half_close_timeout),
      .help = "without a byte after one side has finished sending"},
     {.name = "dns_ttl", .scope = OPTION_SECTION, .value = "30s",
-     .parse = value_duration, SECTION(dns_ttl),
-     .help = "how long a resolved address is used before it is looked up again"},
+     .parse = value_delay, SECTION(dns_ttl),
+     .help = "how long a resolved address is used before it is looked up again; 0: never"},
     {.name = "keepalive", .scope = OPTION_SECTION, .value = "60s",
      .parse = value_duration, SECTION(keepalive),
-     .help = "silence after which TCP keepalive probes start, on both sides"},
+     .help = "silence after which TCP keepalive probes start, on both sides; off: no probes"},
 };
 /* clang-format on */
 
@@ -215,6 +218,98 @@ const struct option_row *options_find(const char *name, enum option_scope scope)
     return NULL;
 }
 
+const char *options_find_key(const char *line, const char **value)
+{
+    const size_t n = strspn(line, "abcdefghijklmnopqrstuvwxyz_0123456789");
+    const char *p = line + n;
+    size_t i;
+
+    while (isspace((unsigned char)*p))
+        p++;
+    /* "host:443" is a value of `address`, "host: a.example" can be none */
+    if (*p != '=' && !(*p == ':' && isspace((unsigned char)p[1])))
+        return NULL;
+    for (i = 0; i < options_count; i++) {
+        if (strlen(options[i].name) != n || strncmp(options[i].name, line, n) != 0)
+            continue;
+        for (p++; isspace((unsigned char)*p); p++)
+            ;
+        *value = p;
+        return options[i].name;
+    }
+    return NULL;
+}
+
+static size_t smallest(size_t a, size_t b, size_t c)
+{
+    if (b < a)
+        a = b;
+    return c < a ? c : a;
+}
+
+/* Levenshtein's distance between two short words. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[64], n = strlen(b), i, j;
+
+    if (n >= 64)
+        return n;
+    for (j = 0; j <= n; j++)
+        row[j] = j;
+    for (i = 1; a[i - 1]; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (j = 1; j <= n; j++) {
+            size_t above = row[j];
+
+            row[j] = smallest(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
+            diagonal = above;
+        }
+    }
+    return row[n];
+}
+
+/* The option of a scope whose name differs from a key by a letter or two, or NULL. */
+static const struct option_row *find_nearest(const char *key, enum option_scope scope)
+{
+    const struct option_row *nearest = NULL;
+    size_t best = 3, i;
+
+    for (i = 0; i < options_count; i++) {
+        size_t n = distance(key, options[i].name);
+
+        if (n < best && options_find(options[i].name, scope)) {
+            best = n;
+            nearest = &options[i];
+        }
+    }
+    return nearest;
+}
+
+const char *options_explain_key(const char *key, enum option_scope scope, struct arena *arena)
+{
+    const char *advice = foreign_key(key);
+    const struct option_row *nearest;
+
+    if (scope == OPTION_GLOBAL && options_find(key, OPTION_HOST))
+        return arena_printf(arena,
+                            "'%s' does not belong in [global] but in [defaults] or a host's "
+                            "section",
+                            key);
+    if (scope != OPTION_GLOBAL && options_find(key, OPTION_GLOBAL))
+        return arena_printf(arena, "'%s' belongs in [global]", key);
+    if (scope == OPTION_SECTION && options_find(key, OPTION_HOST))
+        return arena_printf(arena,
+                            "'%s' belongs in a host's section: it cannot be the same for all", key);
+    if (advice)
+        return arena_printf(arena, "unknown key '%s': %s", key, advice);
+    nearest = find_nearest(key, scope);
+    if (nearest)
+        return arena_printf(arena, "unknown key '%s': did you mean '%s'?", key, nearest->name);
+    return arena_printf(arena, "unknown key '%s' ('pinproxyd --help-config' lists all)", key);
+}
+
 void options_set_defaults(void *target, enum option_scope scope, struct arena *arena)
 {
     const struct value_context ctx = {.arena = arena, .where = {.file = "default"}};
@@ -229,8 +324,10 @@ void options_set_defaults(void *target, enum option_scope scope, struct arena *a
 const char *options_set(const struct option_row *o, void *target, const struct value_context *ctx,
                         const char *value)
 {
-    const char *why;
+    const char *why = foreign_value(o->name, value);
 
+    if (why)
+        return arena_printf(ctx->arena, "%s = %s: %s", o->name, value, why);
     if (o->flags & OPTION_LATER) {
         if (o->value && strcasecmp(value, o->value) == 0)
             return NULL;

@@ -34,6 +34,10 @@ struct option_row {
     size_t offset; /* of the field in struct config_global or struct config_section */
     size_t size;   /* of the field */
     struct value_range range;
+    /* Adds what [defaults] has to a section's own list; NULL: the section's list replaces it. */
+    value_merge *merge;
+    /* Whether a comment behind a value reads as a value, which would be lost; NULL: it cannot. */
+    value_in_comment *in_comment;
     const char *help; /* one line */
 };
 
@@ -44,6 +48,15 @@ extern const size_t options_count;
 
 /* The row of a key, or NULL. Scope OPTION_HOST finds OPTION_SECTION rows as well. */
 const struct option_row *options_find(const char *name, enum option_scope scope);
+
+/*
+ * Reads the key at the beginning of "KEY = VALUE" or "KEY: VALUE". Returns the option's name and
+ * stores where the value begins, or returns NULL if no option of any scope has that name.
+ */
+const char *options_find_key(const char *line, const char **value);
+
+/* Says what is wrong with a key that is no option of a scope, and what was probably meant. */
+const char *options_explain_key(const char *key, enum option_scope scope, struct arena *arena);
 
 /* Sets every field of a scope to its default. The struct must be zeroed. */
 void options_set_defaults(void *target, enum option_scope scope, struct arena *arena);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "config/foreign.h"
 #include "config/pinfile.h"
 
 #define KEY_PREFIX "sha256//"
@@ -274,6 +275,28 @@ static bool starts_with(const char *s, const char *prefix)
     return strncasecmp(s, prefix, strlen(prefix)) == 0;
 }
 
+/* Whether a text begins as a pin does, in any of its forms. */
+static bool begins_as_pin(const char *text)
+{
+    static const char *const forms[] = {KEY_PREFIX, "cert:", "key:", ISSUER_PREFIX,
+                                        ISSUER_CERT_PREFIX};
+    size_t i;
+
+    for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+        if (starts_with(text, forms[i]) && isgraph((unsigned char)text[strlen(forms[i])]))
+            return true;
+    return false;
+}
+
+/* Whether there is a pin behind any of these separators, and blanks. */
+static bool has_pin_behind(const char *text, const char *separators)
+{
+    for (; (text = strpbrk(text, separators)); text++)
+        if (begins_as_pin(text + 1 + strspn(text + 1, " \t")))
+            return true;
+    return false;
+}
+
 /* MD5 and SHA-1, in any form and case. */
 static bool names_weak_digest(const char *text)
 {
@@ -306,6 +329,7 @@ static const char *read_form(struct reading *r, const char *text)
     static const char certificates_change[] =
         "revoke the key, as sha256//BASE64 or key:FILE: a certificate's digest can be changed "
         "without breaking its signature";
+    const char *advice;
 
     if (strncmp(text, KEY_PREFIX, strlen(KEY_PREFIX)) == 0)
         return read_key_digests(r, text);
@@ -325,6 +349,11 @@ static const char *read_form(struct reading *r, const char *text)
         && (strncmp(text, ISSUER_PREFIX, strlen(ISSUER_PREFIX)) == 0
             || strncmp(text, ISSUER_CERT_PREFIX, strlen(ISSUER_CERT_PREFIX)) == 0))
         return read_issuer_form(r, text);
+    if (starts_with(text, KEY_PREFIX))
+        return "sha256// is written in lower case";
+    advice = foreign_pin(text);
+    if (advice)
+        return advice;
     return r->revoked ? "expected sha256//BASE64 or key:FILE: whose key it is does not matter here"
                       : "expected sha256//BASE64, cert:sha256:HEX, cert:FILE, key:FILE, "
                         "issuer:sha256//BASE64, issuer-cert:sha256:HEX or issuer-cert:FILE";
@@ -384,6 +413,8 @@ static const char *read_value(struct reading *r, const char *value)
         return "until= lies before the computer's time began";
     if (name && (why = check_name(name)))
         return why;
+    if (has_pin_behind(text + strspn(text, " \t"), " \t,"))
+        return "one pin a line: write the second one on an indented line below";
     why = read_form(r, text);
     if (why)
         return why;
@@ -392,6 +423,11 @@ static const char *read_value(struct reading *r, const char *value)
         r->list->items[i].name = name;
     }
     return NULL;
+}
+
+bool pin_in_comment(const char *comment)
+{
+    return has_pin_behind(comment, ";");
 }
 
 static const char *parse(const char *value, const char *dir, struct arena *arena,

@@ -51,6 +51,12 @@ const char *pin_parse(const char *value, const char *dir, struct arena *arena,
 const char *pin_parse_revoked(const char *value, const char *dir, struct arena *arena,
                               struct pin_list *list);
 
+/*
+ * Checks whether a comment, from its ';' on, begins as a pin does, or continues so behind another
+ * ';'. Behind a value of `pin` or `revoked` it was meant as a list, and a pin would be lost with it.
+ */
+bool pin_in_comment(const char *comment);
+
 /* "sha256//" and 44 characters of base64. */
 #define PIN_KEY_TEXT_SIZE 56
 void pin_format_key(const uint8_t digest[CERT_DIGEST_SIZE], char out[PIN_KEY_TEXT_SIZE]);

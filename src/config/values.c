@@ -11,6 +11,7 @@
 #include "base/hostname.h"
 #include "base/strbuf.h"
 #include "base/units.h"
+#include "config/foreign.h"
 
 static const char not_yet[] = "not supported yet";
 
@@ -23,8 +24,34 @@ static const char *expected(const struct value_context *ctx, const char *what)
 const char *value_duration(const struct value_context *ctx, const struct value_range *range,
                            void *field, const char *value)
 {
+    const char *hint = units_duration(value, field);
+
     (void)range;
+    return hint ? arena_printf(ctx->arena, "expected %s, or off", hint) : NULL;
+}
+
+const char *value_delay(const struct value_context *ctx, const struct value_range *range,
+                        void *field, const char *value)
+{
+    (void)range;
+    if (strcasecmp(value, "off") == 0)
+        return "expected a duration: it has no 'off', and 0 is no time at all";
     return expected(ctx, units_duration(value, field));
+}
+
+const char *value_deadline(const struct value_context *ctx, const struct value_range *range,
+                           void *field, const char *value)
+{
+    const char *hint;
+    int64_t ms;
+
+    (void)range;
+    hint = units_duration(value, &ms);
+    if (!hint && ms == 0)
+        return "expected a duration above 0: this limit cannot be turned off";
+    if (!hint)
+        *(int64_t *)field = ms;
+    return expected(ctx, hint);
 }
 
 const char *value_number(const struct value_context *ctx, const struct value_range *range,
@@ -114,10 +141,19 @@ const char *value_group(const struct value_context *ctx, const struct value_rang
                            : "expected a group of this system";
 }
 
+/* What is wrong with a host name, and what was probably meant: a phrase that follows it. */
+static const char *explain_host(const char *name)
+{
+    const char *why = hostname_check(name);
+    const char *advice = why ? foreign_host(name) : NULL;
+
+    return advice ? advice : why;
+}
+
 const char *value_host(const struct value_context *ctx, const struct value_range *range,
                        void *field, const char *value)
 {
-    const char *why = hostname_check(value);
+    const char *why = explain_host(value);
     size_t n = strlen(value);
 
     (void)range;
@@ -128,6 +164,17 @@ const char *value_host(const struct value_context *ctx, const struct value_range
         n--;
     *(const char **)field = arena_strndup(ctx->arena, value, n);
     return NULL;
+}
+
+const char *value_verify_name(const struct value_context *ctx, const struct value_range *range,
+                              void *field, const char *value)
+{
+    if (strncmp(value, "spiffe://", 9) == 0)
+        return not_yet;
+    if (strchr(value, '%') && strchr(value, ':'))
+        return "certificates carry no IPv6 zone: write the address without its '%' and what "
+               "follows";
+    return value_host(ctx, range, field, value);
 }
 
 const char *value_sni(const struct value_context *ctx, const struct value_range *range, void *field,
@@ -147,13 +194,17 @@ const char *value_ip(const struct value_context *ctx, const struct value_range *
 {
     (void)ctx;
     (void)range;
-    return addr_from_ip(field, value, 0) ? NULL : "expected an IP address";
+    return addr_from_ip(field, value, 0)
+               ? NULL
+               : "expected an IP address to connect from, without a port; clients connect to "
+                 "'listen'";
 }
 
 const char *value_via(const struct value_context *ctx, const struct value_range *range, void *field,
                       const char *value)
 {
-    static const char *const later[] = {"unix:", "socks5:", "http:", "vsock:", "exec:", "serial:"};
+    static const char *const later[] = {
+        "unix:", "socks5:", "http:", "vsock:", "exec:", "serial:", "section:"};
     size_t i;
 
     (void)ctx;
@@ -176,9 +227,12 @@ const char *value_target(const struct value_context *ctx, const struct value_ran
     const char *why = addr_split(value, host, sizeof(host), &port);
 
     (void)range;
+    if (why && foreign_host(value))
+        return arena_printf(ctx->arena, "expected IP[:PORT] or NAME[:PORT]: '%s' %s", value,
+                            foreign_host(value));
     if (why)
         return arena_printf(ctx->arena, "expected IP[:PORT] or NAME[:PORT]: %s", why);
-    why = hostname_check(host);
+    why = explain_host(host);
     if (why)
         return arena_printf(ctx->arena, "expected IP[:PORT] or NAME[:PORT]: '%s' %s", host, why);
     list->items = arena_grow(ctx->arena, list->items, list->count, sizeof(*list->items));
@@ -253,10 +307,13 @@ static const char *read_tcp_listen(struct config_listen *listen, const char *val
         memcpy(host, value + skip, n - 2 - 2 * skip);
         host[n - 2 - 2 * skip] = '\0';
     } else if (addr_split(value, host, sizeof(host), &port) || port == 0) {
-        return "expected ADDR:PORT, [IPV6]:PORT or unix:PATH";
+        return "expected ADDR:PORT, [IPV6]:PORT or unix:PATH, such as 127.0.0.1:8443";
     }
     if (!addr_from_ip(&listen->addr, host, port))
-        return "expected an IP address before the port, such as 127.0.0.1:8443";
+        return strcmp(host, "*") == 0 ? "expected an IP address before the port: 0.0.0.0 is every "
+                                        "address of IPv4, [::] of IPv6"
+                                      : "expected an IP address before the port, such as "
+                                        "127.0.0.1:8443 or [::1]:8443";
     return NULL;
 }
 
@@ -292,6 +349,22 @@ const char *value_revoked(const struct value_context *ctx, const struct value_ra
 {
     (void)range;
     return pin_parse_revoked(value, ctx->dir, ctx->arena, field);
+}
+
+void value_merge_pins(struct arena *arena, void *field, const void *inherited)
+{
+    const struct pin_list *from = inherited;
+    struct pin_list *list = field;
+    size_t own = list->count, i, j;
+
+    for (i = 0; i < from->count; i++) {
+        for (j = 0; j < own && !pin_equal(&list->items[j], &from->items[i]); j++)
+            ;
+        if (j < own)
+            continue;
+        list->items = arena_grow(arena, list->items, list->count, sizeof(*list->items));
+        list->items[list->count++] = from->items[i];
+    }
 }
 
 /* "name dates", "name, dates", or one a line. */

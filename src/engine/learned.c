@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/hostname.h"
 #include "base/mem.h"
 #include "engine/learnedfile.h"
 
@@ -209,7 +210,7 @@ size_t learned_find(struct learned *l, const char *section, const char *place,
     for (i = 0; i < l->file.count && n < LEARNED_KEYS_MOST; i++) {
         const struct learnedfile_line *line = &l->file.lines[i];
 
-        if (line->key && strcasecmp(line->key->section, section) == 0
+        if (line->key && hostname_compare(line->key->section, section) == 0
             && strcasecmp(line->key->place, place) == 0)
             out[n++] = *line->key;
     }

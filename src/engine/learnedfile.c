@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/hostname.h"
 #include "base/mem.h"
 
 #define LINE_MOST 1024
@@ -32,7 +33,7 @@ static int compare_owners(const void *a, const void *b)
 {
     const struct owner *x = a, *y = b;
 
-    return strcasecmp(x->keys[0]->section, y->keys[0]->section);
+    return hostname_compare(x->keys[0]->section, y->keys[0]->section);
 }
 
 /* What a line may not say after those before it. */
@@ -172,7 +173,7 @@ static void drop(struct learnedfile *f, size_t index)
 
 static bool is_of(const struct learnedfile_line *line, const char *section)
 {
-    return line->key && strcasecmp(line->key->section, section) == 0;
+    return line->key && hostname_compare(line->key->section, section) == 0;
 }
 
 /* One more key at the end, if the section may have it. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/hostname.h"
+#include "config/foreign.h"
 #include "config/options.h"
 
 const char *oneoff_init(struct oneoff *o, const char *host_and_port)
@@ -10,14 +11,16 @@ const char *oneoff_init(struct oneoff *o, const char *host_and_port)
     char host[HOSTNAME_MAX + 2] = "";
     uint16_t port = 443;
     const char *expected = addr_split(host_and_port, host, sizeof(host), &port);
+    const char *url = strstr(host_and_port, "://") || strchr(host_and_port, '/')
+                          ? foreign_host(host_and_port)
+                          : NULL;
     const char *why = expected ? NULL : hostname_check(host);
-    size_t n = strlen(host);
 
-    if (n > 1 && host[n - 1] == '.')
-        host[n - 1] = '\0';
     memset(o, 0, sizeof(*o));
     o->config = config_single(host, &o->section);
     o->section->port = port;
+    if (url)
+        return arena_printf(&o->config->arena, "'%s' %s", host_and_port, url);
     if (expected)
         return arena_printf(&o->config->arena, "'%s': expected %s", host_and_port, expected);
     return why ? arena_printf(&o->config->arena, "host name '%s' %s", host, why) : NULL;
@@ -27,12 +30,8 @@ const char *oneoff_set(struct oneoff *o, const char *option, const char *value)
 {
     const struct value_context ctx = {.arena = &o->config->arena,
                                       .where = {.file = "command line"}};
-    const char *why = options_set(options_find(option, OPTION_HOST), o->section, &ctx, value);
 
-    /* as config_load() does */
-    if (!why && o->section->sni && strcmp(o->section->sni, "off") == 0)
-        o->section->sni = NULL;
-    return why;
+    return options_set(options_find(option, OPTION_HOST), o->section, &ctx, value);
 }
 
 const char *oneoff_set_timeout(struct oneoff *o, const char *value)
@@ -47,6 +46,7 @@ static const struct section *ready(struct oneoff *o,
 {
     struct problems problems = {0};
 
+    config_complete(o->section, &o->config->arena);
     o->snapshot = make(o->config, &problems);
     o->config = NULL; /* it is the snapshot's, or gone with it */
     problems_print(&problems, stderr);

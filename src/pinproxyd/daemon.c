@@ -273,8 +273,7 @@ static void start_drain(struct daemon *d)
     listener_set_retire(d->listeners, NULL);
     d->listeners = NULL;
     atomic_store(&d->pool.shared.tell, true);
-    if (limit > 0)
-        uv_timer_start(&d->drain, on_drained, (uint64_t)limit, 0);
+    uv_timer_start(&d->drain, on_drained, (uint64_t)limit, 0);
     if (pool_tunnels(&d->pool) == 0)
         stop(d);
 }

@@ -150,6 +150,6 @@ def test_half_close_counts_from_the_last_byte(pinproxyd, tls_server):
 
 def test_deadlines_are_off_with_zero(pinproxyd, tls_server, relay):
     server = relay(tls_server(), first=100, pause=0.001)
-    daemon = pinproxyd({NAME: to(server, connect_timeout="0", handshake_timeout="off", half_close_timeout="off")})
+    daemon = pinproxyd({NAME: to(server, idle_timeout="0", half_close_timeout="off")})
     with open_tunnel(daemon.address(NAME)) as client:
         ping(client)

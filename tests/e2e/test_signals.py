@@ -278,7 +278,7 @@ def test_stop_in_the_middle_of_a_handshake(pinproxyd, raw_server):
 
 
 def test_stop_in_the_middle_of_a_lookup(pinproxyd):
-    daemon = pinproxyd({"global": {"drain_timeout": "0"}, "nowhere.test": {
+    daemon = pinproxyd({"global": {"drain_timeout": "1h"}, "nowhere.test": {
         "listen": "127.0.0.1:0", "pin": f"sha256//{'A' * 42}8="}}, names={})
     clients = []
     for _ in range(20):
@@ -291,6 +291,16 @@ def test_stop_in_the_middle_of_a_lookup(pinproxyd):
     daemon.wait(0)
     for client in clients:
         client.close()
+
+
+def test_drain_timeout_of_zero_is_at_once(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({"global": {"drain_timeout": "0"}, NAME: to(server)})
+    with open_tunnel(daemon.address(NAME)) as tunnel:
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_event(event="tunnel_close", reason="drained")
+        assert read_to_reset(tunnel) == b""
+    daemon.wait(0)
 
 
 def test_stop_while_bytes_flow(pinproxyd, tls_server):

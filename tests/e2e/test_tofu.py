@@ -855,7 +855,7 @@ def test_stopped_amid_many_first_uses(state, pinproxyd, tls_server):
 def test_key_that_is_kept_is_told_of_whatever_became_of_its_client(end, state, pinproxyd, tls_server):
     """Another process holds the lock of the file for so long that nobody waits any more."""
     server = tls_server()
-    daemon = pinproxyd(state.config({NAME: tofu(server, handshake_timeout="1s" if end == "timeout" else "off")}))
+    daemon = pinproxyd(state.config({NAME: tofu(server, handshake_timeout="1s" if end == "timeout" else "1h")}))
     with open(state.directory / "learned.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         sock = connect(daemon.address(NAME))

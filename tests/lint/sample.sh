@@ -1,5 +1,6 @@
 #!/bin/bash
-# The sample configuration is accepted, as it is and with every option in it switched on.
+# The sample configuration lacks a host and nothing else, and is accepted with one and with every
+# option in it switched on.
 . "$(dirname "$0")/lib.sh"
 
 check() {
@@ -17,4 +18,8 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -su
     -keyout "$tmp/key.pem" -out "$tmp/ca.pem" 2>/dev/null || exit 1
 sed 's/^;\([a-z[]\)/\1/' "$sample" >"$tmp/all.conf"
 cp "$sample" "$tmp/pinproxyd.conf"
-check "$tmp/pinproxyd.conf" && check "$tmp/all.conf"
+must_fail "a configuration without a host" check "$tmp/pinproxyd.conf"
+[ "$(check "$tmp/pinproxyd.conf" 2>&1 | grep -c .)" = 1 ] &&
+    check "$tmp/pinproxyd.conf" 2>&1 | grep -q 'no host section' || exit 1
+printf '[a.example]\nlisten = 127.0.0.1:0\nverify = pki\n' >"$tmp/conf.d/a.conf"
+check "$tmp/pinproxyd.conf" && rm "$tmp/conf.d/a.conf" && check "$tmp/all.conf"

@@ -44,7 +44,7 @@ static void dangerous_names_are_refused(void **state)
         {".example.com", "starts with a dot"},
         {"..", "starts with a dot"},
         {"a..b", "has an empty label"},
-        {"a..", ""},
+        {"a..", "empty label"},
         {"b\xc3\xbc"
          "cher.example",
          "xn--"},
@@ -70,7 +70,7 @@ static void dangerous_names_are_refused(void **state)
         {"2130706433", "neither"},
         {"127.0.0.1.", "neither"},
         {"example.123", "neither"},
-        {"fe80::1%no-such-interface", "character"},
+        {"fe80::1%no-such-interface", "no network interface"},
     };
     size_t i;
 
@@ -140,6 +140,20 @@ static void ip_literals_are_known(void **state)
     assert_false(hostname_is_ip(""));
 }
 
+static void names_are_compared_as_dns_does(void **state)
+{
+    (void)state;
+    assert_int_equal(hostname_compare("a.example", "A.Example."), 0);
+    assert_int_equal(hostname_compare("a.example.", "a.example"), 0);
+    assert_int_equal(hostname_compare("", ""), 0);
+    assert_int_not_equal(hostname_compare("a", ""), 0);
+    assert_int_not_equal(hostname_compare(".", ""), 0);
+    assert_int_not_equal(hostname_compare("a.example..", "a.example"), 0);
+    assert_true(hostname_compare("a.example", "a.example2.") < 0);
+    assert_true(hostname_compare("a.example2", "a.example.") > 0);
+    assert_true(hostname_compare("b", "a.") > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +163,7 @@ int main(void)
         cmocka_unit_test(a_label_has_at_most_63_characters),
         cmocka_unit_test(a_name_has_at_most_253_characters),
         cmocka_unit_test(ip_literals_are_known),
+        cmocka_unit_test(names_are_compared_as_dns_does),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,7 +94,7 @@ static void entries_come_with_their_lines(void **state)
     expect("[a]\nk =\n", "1[a] 2k=");
     expect("[a]\nk = a = b : c\n", "1[a] 2k=a = b : c");
     expect("[ a b ]\nlong key = v\n", "1[a b] 2long key=v");
-    expect("  [a]\n  k = v\n", "1[a] 2k=v");
+    expect("  [a]\nk = v\n", "1[a] 2k=v");
     expect("[empty]\n[other]\n", "1[empty] 2[other]");
     expect("[::1]\nk = v\n", "1[::1] 2k=v");
 }
@@ -129,12 +129,56 @@ static void a_value_that_starts_with_a_semicolon_is_not_dropped(void **state)
 static void indented_lines_go_on_with_the_key(void **state)
 {
     (void)state;
-    expect("[a]\nk = v\n  w\n\n\tx = y\n  [z]\nl = 1\n  2\n",
-           "1[a] 2k=v 3k+=w 5k+=x = y 6k+=[z] 7l=1 8l+=2");
+    expect("[a]\nk = v\n  w\n\n\tx = y\n  [::1]\nl = 1\n  2\n  [::1]:1 ; c\n",
+           "1[a] 2k=v 3k+=w 5k+=x = y 6k+=[::1] 7l=1 8l+=2 9l+=[::1]:1");
     expect("[a]\nk =\n  v\n", "1[a] 2k= 3k+=v");
     expect("[a]\r\nk = v\r\n  w\r\n", "1[a] 2k=v 3k+=w");
     /* a new section ends it */
-    expect("[a]\nk = v\n[b]\n  l = w\n", "1[a] 2k=v 3[b] 4l=w");
+    expect("[a]\nk = v\n[b]\nl = w\n  x\n", "1[a] 2k=v 3[b] 4l=w 5l+=x");
+}
+
+/* And is read all the same, for the rest of the file to be judged as it was meant. */
+static void what_is_indented_by_mistake_is_told(void **state)
+{
+    static const char text[] = "[a]\n\tk = v\n  w\n\t[b] ; c\nl = 1\n  [c]\n\t m = 2\n";
+    struct result r;
+    char *got;
+    size_t i;
+
+    (void)state;
+    refuse("[a]\n  k = v\n", 2, "an option begins at the beginning of its line");
+    refuse("[a]\nk = v\n\t[b]\n", 3, "a [section] begins at the beginning of its line");
+    refuse("[a]\nk = v\n  [b]#\n", 3, "a [section] begins at the beginning of its line");
+    parse(&r, text, strlen(text));
+    assert_int_equal(r.problems.count, 4);
+    for (i = 0; i < r.problems.count; i++)
+        assert_contains(r.problems.items[i].text, "begins at the beginning");
+    got = outline(&r.file);
+    assert_string_equal(got, "1[a] 2k=v 3k+=w 4[b] 5l=1 6[c] 7m=2");
+    free(got);
+    done(&r);
+}
+
+/* What a list written on one line would lose. */
+static void a_comment_comes_with_its_value(void **state)
+{
+    static const char *const want[] = {NULL, "; c ; d", NULL, "; e", ";", NULL, "; f"};
+    static const char text[] = "[a] ; h\nk = v ; c ; d\nl = v;w\nk = v\t; e  \n"
+                               "  w ;\nk = v\nk = \t; f\n";
+    struct result r;
+    size_t i;
+
+    (void)state;
+    parse(&r, text, strlen(text));
+    assert_int_equal(r.problems.count, 0);
+    assert_int_equal(r.file.count, COUNT(want));
+    for (i = 0; i < COUNT(want); i++) {
+        if (want[i])
+            assert_string_equal(r.file.entries[i].comment, want[i]);
+        else
+            assert_null(r.file.entries[i].comment);
+    }
+    done(&r);
 }
 
 static void what_is_no_line_is_an_error(void **state)
@@ -149,7 +193,7 @@ static void what_is_no_line_is_an_error(void **state)
     refuse("[a]\n= v\n", 2, "a key is missing");
     refuse("[a]\n: v\n", 2, "a key is missing");
     refuse("k = v\n[a]\n", 1, "before the first");
-    refuse("  k = v\n[a]\n", 1, "before the first");
+    refuse("[a]\n[::\n", 2, "must end");
     refuse("[a]\n\n\nk ; = v\n", 4, "expected");
     refuse("[a]\nk = v\n\xef\xbb\xbfl = w\nnonsense\n", 4, "expected");
 }
@@ -323,6 +367,14 @@ static void strip_comment(char *s)
     *p = '\0';
 }
 
+/* "[a]", perhaps with a comment. None of the tokens below is an IPv6 address. */
+static bool is_reference_head(const char *s)
+{
+    const char *end = *s == '[' ? strchr(s, ']') : NULL;
+
+    return end && strchr(";#", end[1 + strspn(end + 1, spaces)]);
+}
+
 static bool reference_line(char *line, unsigned number, char *key, struct strbuf *out)
 {
     const bool indented = *line && strchr(spaces, *line);
@@ -332,6 +384,8 @@ static bool reference_line(char *line, unsigned number, char *key, struct strbuf
     if (!*s || *s == ';' || *s == '#')
         return *s ? strlen(line) <= 199 : true;
     if (strlen(line) > 199)
+        return false;
+    if (indented && (*key ? is_reference_head(s) : *s != '['))
         return false;
     if (indented && *key) {
         strip_comment(s);
@@ -488,6 +542,8 @@ int main(void)
         cmocka_unit_test(comments_are_not_values),
         cmocka_unit_test(a_value_that_starts_with_a_semicolon_is_not_dropped),
         cmocka_unit_test(indented_lines_go_on_with_the_key),
+        cmocka_unit_test(what_is_indented_by_mistake_is_told),
+        cmocka_unit_test(a_comment_comes_with_its_value),
         cmocka_unit_test(what_is_no_line_is_an_error),
         cmocka_unit_test(a_semicolon_inside_of_a_head_is_an_error),
         cmocka_unit_test(keys_below_a_bad_head_are_nobodys),

@@ -91,13 +91,29 @@ static void base64_that_is_not_exact_is_refused(void **state)
         {"sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "all-zero"},
         {"sha256//" HEX, "44"},
         {"sha256/YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg=", "expected"},
-        {"SHA256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg=", "expected"},
+        {"SHA256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg=", "lower case"},
         {"YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg=", "expected"},
         {" " A, "expected"},
         {A A, "44"},
-        {A " " B, "44"},
-        {A "," B, "44"},
+        {A " " B, "one pin a line"},
+        {A "," B, "one pin a line"},
+        {A " until=2027-01-01 " B, "one pin a line"},
+        {"cert:a.pem key:b.pem", "one pin a line"},
         {"", "expected"},
+        /* what other programs print and take */
+        {"pin-sha256=\"YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg=\"", "two slashes, no quotes"},
+        {"\"" A "\"", "two slashes, no quotes"},
+        {"sha256:YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg=", "two slashes, no quotes"},
+        {"SHA256:YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg", "two slashes, no quotes"},
+        {"YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg", "two slashes, no quotes"},
+        {HEX, "cert:sha256:HEX"},
+        {COLONS, "cert:sha256:HEX"},
+        {"sha256:" HEX, "cert:sha256:HEX"},
+        {"SHA256 Fingerprint=" COLONS, "cert:sha256:HEX"},
+        {"sha256 Fingerprint=" COLONS, "cert:sha256:HEX"},
+        {"server.pem", "cert:FILE for a certificate"},
+        {"/etc/ssl/server", "cert:FILE for a certificate"},
+        {"-----BEGIN CERTIFICATE-----", "PEM block"},
     };
     size_t i;
 
@@ -131,7 +147,7 @@ static void a_wrong_pin_on_a_line_takes_the_others_with_it(void **state)
     refuse(A ";" A, "same one");
     refuse(A ";" B, "same one"); /* B stands there already */
     refuse(A ";sha256//short", "44");
-    refuse(A "; sha256//Vjs8r4z+80wjNcr1YKepWQboSIRi63WsWXhIMN+eWys=", "after ';'");
+    refuse(A "; sha256//Vjs8r4z+80wjNcr1YKepWQboSIRi63WsWXhIMN+eWys=", "one pin a line");
 }
 
 static void a_certificate_digest_has_colons_everywhere_or_nowhere(void **state)

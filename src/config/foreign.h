@@ -1,0 +1,23 @@
+/*
+ * Words of other programs: what users of stunnel, ssh, curl, nginx and HAProxy write out of habit,
+ * and what pinproxy wants in its place. Nothing here is accepted; it only makes messages helpful.
+ *
+ * Every function returns a phrase that follows "...: " and says what to write, or NULL if it does
+ * not know the word. The phrase is a constant.
+ */
+#ifndef CONFIG_FOREIGN_H
+#define CONFIG_FOREIGN_H
+
+/* Looks up a key that is no option. Case, '-' and '_' make no difference. */
+const char *foreign_key(const char *key);
+
+/* Looks up a value of an option that other programs write in another way. */
+const char *foreign_value(const char *key, const char *value);
+
+/* Looks at a value of `pin` or `revoked` that has none of their forms. */
+const char *foreign_pin(const char *value);
+
+/* Looks at a text that stands where a host name belongs. */
+const char *foreign_host(const char *text);
+
+#endif

@@ -1,0 +1,208 @@
+"""What an administrator did not mean and would not notice: an error, never a protection that is gone."""
+
+import pytest
+
+import certs
+from certs import NAME
+from clients import REFUSED, knock, talk
+from config import to
+from daemon import run_pinproxyd
+from test_config_errors import HEAD, PINNED, assert_error, fill, write_marked  # noqa: F401
+
+LISTS = ("pin", "revoked", "ca_file", "ca_dir", "crl_file", "also_check", "address", "alpn")
+
+
+def refused(path, text, word=""):
+    marks = write_marked(path, text)
+    run = run_pinproxyd("-t", "-c", path)
+    assert_error(path, marks, word, run)
+    return run
+
+
+# lists
+
+@pytest.mark.parametrize("option", LISTS + ("listen",))
+def test_an_empty_list_of_a_section_is_an_error(option, fill, tmp_path):
+    pin = "" if option == "pin" else "pin = {good}\n"
+    refused(tmp_path / "pinproxyd.conf", fill(f"[server.test]\n{pin}>>{option} =\n"), option)
+    refused(tmp_path / "pinproxyd.conf", fill(f"[server.test]\n>>{option} = ; none\n{pin}"), option)
+
+
+@pytest.mark.parametrize("option", LISTS)
+def test_an_empty_list_of_defaults_is_an_error(option, fill, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", fill(f"[defaults]\n>>{option} =\n" + PINNED), option)
+
+
+def test_an_empty_include_is_an_error(fill, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", fill("[global]\n>>include =\n" + PINNED), "include")
+
+
+def test_a_list_whose_values_follow_is_no_error(fill, tmp_path):
+    path = tmp_path / "pinproxyd.conf"
+    write_marked(path, fill(HEAD + "pin = ; today's and tomorrow's\n\n  ; today\n  {good}\n\t{other} ; tomorrow\n"))
+    assert run_pinproxyd("-t", "-c", path).returncode == 0
+
+
+@pytest.mark.parametrize("option", ["pin", "revoked"])
+@pytest.mark.parametrize("line", ["{good} ; {other}", "{good} ;{other}", "{good} ; two: ; {other}", "{good} ; key:{cert}",
+                                  "{good} ; cert:{cert}", "; {good}"])
+def test_a_pin_in_a_comment_is_an_error(option, line, fill, tmp_path):
+    pin = "" if option == "pin" else "pin = {cert_pin}\n"
+    refused(tmp_path / "pinproxyd.conf", fill(f"[server.test]\n{pin}>>{option} = {line}\n"), "comment")
+
+
+def test_revoked_of_a_section_adds_to_that_of_defaults(pinproxyd, tls_server, tmp_path):
+    server, other = tls_server(), certs.self_signed(tmp_path)
+    daemon = pinproxyd({"defaults": {"revoked": server.cert.pin}, NAME: to(server, revoked=other.pin)})
+    assert knock(daemon.address(NAME), b"hello") == REFUSED
+    daemon.wait_event(event="refused", reason="revoked")
+
+
+def test_the_same_key_revoked_by_defaults_and_by_a_section_is_no_error(fill, tmp_path):
+    path = tmp_path / "pinproxyd.conf"
+    path.write_text(fill("[defaults]\nrevoked = {other}\n" + PINNED + "revoked = {other}\n"))
+    assert run_pinproxyd("-t", "-c", path).returncode == 0
+
+
+# indented lines
+
+@pytest.mark.parametrize("indent", [" ", "\t", "    "])
+def test_an_indented_option_is_an_error(indent, fill, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", fill(HEAD + f">>{indent}pin = {{good}}\n"), "beginning of its line")
+    refused(tmp_path / "pinproxyd.conf", fill(f"[server.test]\n>>{indent}pin = {{good}}\n"), "beginning of its line")
+    refused(tmp_path / "pinproxyd.conf", fill(PINNED + f">>{indent}port=443\n"), "beginning of its line")
+
+
+@pytest.mark.parametrize("indent", [" ", "\t"])
+def test_an_indented_section_is_an_error(indent, fill, tmp_path):
+    text = PINNED + f">>{indent}[other.test]\nlisten = 127.0.0.1:0\npin = {{other}}\n"
+    run = refused(tmp_path / "pinproxyd.conf", fill(text), "section")
+    assert run.err.count("\n") == 1, run.err
+
+
+# no section
+
+@pytest.mark.parametrize("text", ["", "; nothing\n", "[global]\nworkers = 1\n", "[defaults]\nport = 444\n"])
+def test_no_section_is_an_error(text, tmp_path):
+    path = tmp_path / "pinproxyd.conf"
+    path.write_text(text)
+    for arguments in (("-t",), ()):
+        run = run_pinproxyd(*arguments, "-c", path)
+        assert run.returncode == 78, run.err
+        assert "no host section" in run.err
+
+
+@pytest.mark.parametrize("text", ["", "[global]\ninclude = conf.d/*.conf\n"])
+def test_a_reload_to_no_section_changes_nothing(text, pinproxyd, tls_server):
+    daemon = pinproxyd({NAME: to(tls_server())})
+    daemon.reload(text, ok=False)
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+
+
+def test_a_hash_behind_a_value_is_no_comment(fill, tmp_path):
+    path = tmp_path / "pinproxyd.conf"
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "a.conf").write_text(fill("[a.test]\npin = {good}\n"))
+    refused(path, fill("[global]\n>>include = conf.d/*.conf   # one file a host\n" + PINNED), "'#'")
+    refused(path, fill(HEAD + ">>pin = {good} # today\n"), "'#'")
+    refused(path, fill(PINNED + ">>port = 443\t# https\n"), "'#'")
+
+
+# names
+
+@pytest.mark.parametrize("name", ["server.test.", "SERVER.test", "Server.Test."])
+def test_one_name_in_two_spellings_is_one_section(name, fill, tmp_path):
+    path = tmp_path / "pinproxyd.conf"
+    run = refused(path, fill(PINNED + f">>[{name}]\npin = {{other}}\n"), "twice")
+    assert f"{path}:1" in run.err
+
+
+def test_a_trailing_dot_is_in_no_log(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({NAME + ".": to(server)})
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    daemon.wait_event(event="tunnel_close", section=NAME)
+
+
+@pytest.mark.parametrize("head", ["[global]", "[defaults]"])
+def test_a_section_twice_names_the_first(head, fill, tmp_path):
+    path = tmp_path / "pinproxyd.conf"
+    run = refused(path, fill(f"\n{head}\n" + PINNED + f">>{head}\n"), "twice")
+    assert f"{path}:2" in run.err
+
+
+@pytest.mark.parametrize("option", ["sni", "verify_name"])
+def test_the_word_of_a_default_is_no_name(option, fill, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", fill(PINNED + f">>{option} = host\n"), "leave this line out")
+
+
+def test_verify_name_with_a_zone_is_an_error(fill, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", fill(PINNED + ">>verify_name = ::1%lo\n"), "zone")
+
+
+# durations
+
+@pytest.mark.parametrize("line", ["connect_timeout = 0", "connect_timeout = off", "handshake_timeout = 0",
+                                  "handshake_timeout = off", "dns_ttl = off"])
+def test_a_limit_that_cannot_be_off(line, fill, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", fill(PINNED + f">>{line}\n"), line.split()[0])
+
+
+def test_drain_timeout_cannot_be_off(fill, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", fill("[global]\n>>drain_timeout = off\n" + PINNED), "drain_timeout")
+
+
+# words of other programs
+
+OTHERS = {
+    "accept = 8443": "listen",
+    "connect = server.test:443": "host",
+    "CAfile = /etc/ssl/ca.pem": "ca_file",
+    "cert = client.pem": "client_cert",
+    "checkHost = server.test": "verify_name",
+    "TIMEOUTidle = 30": "idle_timeout",
+    "proxy_pass = server.test:443": "host",
+    "cacert = ca.pem": "ca_file",
+    "pinnedpubkey = sha256//x": "pin = sha256//",
+    "verify = yes": "pki",
+    "verify = 2": "pki",
+    "verify = no": "tofu",
+    "client = yes": "leave this line out",
+    "listen = 8443": "127.0.0.1:8443",
+    "listen = *:8443": "0.0.0.0",
+    "host = https://server.test/": "URL",
+    "host = server.test:443": "port = N",
+    "host = [::1]": "brackets",
+    "address = https://192.0.2.1": "URL",
+    "tls_min = TLSv1.2": "tls_min = 1.2",
+}
+
+
+@pytest.mark.parametrize("line", OTHERS)
+def test_words_of_other_programs(line, fill, tmp_path):
+    text = "[server.test]\npin = {good}\n" + (f">>{line}\n")
+    refused(tmp_path / "pinproxyd.conf", fill(text), OTHERS[line])
+
+
+@pytest.mark.parametrize("name, word", [("https://server.test/", "URL"), ("server.test:443", "port = N"),
+                                        ("server.test/path", "path")])
+def test_a_section_that_is_no_host_name(name, word, fill, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", fill(f">>[{name}]\npin = {{good}}\n"), word)
+
+
+PINS = {
+    "sha256/{digest}": "sha256//BASE64", "sha256:{digest}": "sha256//BASE64", "{digest}": "sha256//BASE64",
+    'pin-sha256="{digest}"': "sha256//BASE64", '"sha256//{digest}"': "sha256//BASE64", "{cert_hex}": "cert:sha256:HEX",
+    "sha256:{cert_hex}": "cert:sha256:HEX", "SHA256 Fingerprint={colons}": "cert:sha256:HEX",
+    "sha256 Fingerprint={colons}": "cert:sha256:HEX", "{good} {other}": "one pin a line",
+    "{good}, {other}": "one pin a line", "{cert}": "cert:FILE",
+}
+
+
+@pytest.mark.parametrize("value", PINS)
+def test_pins_as_other_programs_write_them(value, fill, tmp_path):
+    path = tmp_path / "pinproxyd.conf"
+    digest, hexes = fill("{good}").removeprefix("sha256//"), fill("{cert_hex}").replace(":", "").upper()
+    text = fill(value.replace("{digest}", digest).replace(
+        "{colons}", ":".join(hexes[i:i + 2] for i in range(0, 64, 2))))
+    refused(path, HEAD + f">>pin = {text}\n", PINS[value])
