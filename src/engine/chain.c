@@ -117,14 +117,16 @@ static int check_carrier(X509 *carrier, NAME_CONSTRAINTS *constraints)
 static int check_constraints(NAME_CONSTRAINTS *constraints, const char *name)
 {
     NAME_CONSTRAINTS excluded = {.excludedSubtrees = constraints->excludedSubtrees};
-    ASN1_OCTET_STRING *ip = a2i_IPADDRESS(name);
+    const bool is_ip = hostname_is_ip(name);
+    ASN1_OCTET_STRING *ip = is_ip ? a2i_IPADDRESS(name) : NULL;
     size_t len = strlen(name);
     char with_dot[HOSTNAME_MAX + 2];
     int error;
 
-    if (ip) {
+    if (is_ip) {
         error = check_carrier(
-            carrier_of(GEN_IPADD, ASN1_STRING_get0_data(ip), (size_t)ASN1_STRING_length(ip)),
+            ip ? carrier_of(GEN_IPADD, ASN1_STRING_get0_data(ip), (size_t)ASN1_STRING_length(ip))
+               : NULL,
             constraints);
         ASN1_OCTET_STRING_free(ip);
         return error;

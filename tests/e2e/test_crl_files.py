@@ -10,7 +10,7 @@ from cryptography.x509 import ocsp
 import certs
 from certs import NAME
 from clients import REFUSED, knock, open_tunnel, ping, talk
-from config import to
+from config import ini, to
 from daemon import run_pinproxyd
 from refusal import SECRET, assert_refused, told
 from revocation import crl, responder, response
@@ -195,6 +195,29 @@ def test_forged_list_is_no_list(pinproxyd, tls_server, ca, tmp_path):
     path.write_bytes(builder.sign(forger.key, hashes.SHA256()).public_bytes(certs.Encoding.PEM))
     event = assert_refused(pinproxyd(section(server, ca, path, tmp_path)), server, "refused", "pki")
     assert "CRL signature failure at depth 0" in event["detail"], event["detail"]
+
+
+@pytest.mark.parametrize("extension", [
+    x509.DeltaCRLIndicator(1),
+    x509.IssuingDistributionPoint(None, None, False, False, None, True, False),
+    x509.IssuingDistributionPoint(None, None, False, False, frozenset([x509.ReasonFlags.key_compromise]), False, False),
+], ids=["delta", "indirect", "some_reasons"])
+def test_list_that_would_have_no_effect_is_an_error(extension, tls_server, ca, tmp_path):
+    """Beside a complete one, which would be taken for all that is revoked."""
+    server = tls_server(cert=ca.issue())
+    builder = (x509.CertificateRevocationListBuilder().issuer_name(ca.cert.cert.subject)
+               .last_update(certs.now() - certs.DAY).next_update(certs.now() + certs.DAY)
+               .add_extension(x509.CRLNumber(2), critical=False).add_extension(extension, critical=True)
+               .add_revoked_certificate(x509.RevokedCertificateBuilder().serial_number(server.cert.cert.serial_number)
+                                        .revocation_date(certs.now() - certs.DAY).build()))
+    path, file = crl(tmp_path, ca), tmp_path / "a.conf"
+    file.write_text(ini(section(server, ca, path, tmp_path)))
+    assert run_pinproxyd("-t", "-c", file).returncode == 0
+    with path.open("ab") as f:
+        f.write(builder.sign(ca.key, hashes.SHA256()).public_bytes(certs.Encoding.PEM))
+    run = run_pinproxyd("-t", "-c", file)
+    assert run.returncode == 78
+    assert f"crl_file = {path}: " in run.err and "complete list" in run.err
 
 
 # Reloads.

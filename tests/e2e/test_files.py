@@ -119,11 +119,6 @@ def test_revocation_lists_may_be_larger(tls_server, ca, tmp_path):
 # A command line may name a pipe.
 
 def test_tool_reads_a_pipe(tls_server, ca, tmp_path):
-    read, write = os.pipe()
-    os.write(write, ca.cert.pem)
-    os.close(write)
-    run = subprocess.run(["cat", "/dev/fd/0"], stdin=read, capture_output=True, check=True)
-    assert run.stdout == ca.cert.pem
     run = run_pinproxy("hash", "/dev/stdin", input=ca.cert.pem)
     assert run.returncode == 0 and ca.cert.pin in run.out
     server = tls_server()
