@@ -1,6 +1,7 @@
 #include "engine/familiar.h"
 
 #include <openssl/x509.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +125,26 @@ void familiar_add(struct familiar *f, X509 *cert)
     make_room(bucket, len);
     memmove(bucket + 1, bucket, (PLACES - 1) * sizeof(*bucket));
     bucket[0] = (struct place){.cert = cert, .der = der, .len = len};
+}
+
+static bool is_in(const STACK_OF(X509) *chain, const X509 *cert)
+{
+    int i;
+
+    for (i = 0; i < sk_X509_num(chain); i++)
+        if (X509_cmp(sk_X509_value(chain, i), cert) == 0)
+            return true;
+    return false;
+}
+
+void familiar_add_chain(struct familiar *f, const STACK_OF(X509) *sent,
+                        const STACK_OF(X509) *verified)
+{
+    int i;
+
+    for (i = 0; i < sk_X509_num(sent); i++)
+        if (i == 0 || is_in(verified, sk_X509_value(sent, i)))
+            familiar_add(f, sk_X509_value(sent, i));
 }
 
 size_t familiar_count(const struct familiar *f)

@@ -29,6 +29,13 @@ void familiar_share(struct familiar *f, struct stack_st_X509 *certs);
  */
 void familiar_add(struct familiar *f, struct x509_st *cert);
 
+/*
+ * Adds of all that such a server has sent what its verdict rests on: its own certificate, which is the
+ * first, and those that are in its verified chain. verified: NULL if none was asked for.
+ */
+void familiar_add_chain(struct familiar *f, const struct stack_st_X509 *sent,
+                        const struct stack_st_X509 *verified);
+
 /* Returns how many there are. */
 size_t familiar_count(const struct familiar *f);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/strbuf.h"
+#include "engine/alpn.h"
 #include "engine/certmsg.h"
 #include "engine/complaint.h"
 #include "engine/familiar.h"
@@ -28,6 +29,7 @@ struct tls {
     struct wire wire;
     uint8_t *in_copy; /* our copy of its input, while the key of a first use is being kept */
 
+    bool heard;  /* the server has said something */
     bool failed; /* for good */
     bool open;   /* the plaintext gates; set in conclude() only */
     struct flood flood;
@@ -149,26 +151,6 @@ static void message_callback(int sent, int version, int type, const void *bytes,
     }
 }
 
-static bool set_alpn(SSL *ssl, const struct config_texts *alpn)
-{
-    struct strbuf list = {0};
-    size_t i;
-    bool ok;
-
-    if (alpn->count == 0)
-        return true;
-    for (i = 0; i < alpn->count; i++) {
-        char n = (char)strlen(alpn->items[i].text);
-
-        strbuf_add_bytes(&list, &n, 1);
-        strbuf_add(&list, alpn->items[i].text);
-    }
-    /* returns 0 for success, against the custom (SSL_set_alpn_protos(3)) */
-    ok = SSL_set_alpn_protos(ssl, (const unsigned char *)list.data, (unsigned)list.len) == 0;
-    strbuf_free(&list);
-    return ok;
-}
-
 struct tls *tls_new(SSL_CTX *ctx, const struct config_section *section, const struct policy *policy,
                     struct wire_scratch *scratch, struct familiar *familiar,
                     struct session_cache *sessions)
@@ -191,7 +173,7 @@ struct tls *tls_new(SSL_CTX *ctx, const struct config_section *section, const st
         goto fail;
     SSL_set_bio(t->ssl, bio, bio);
     if ((section->sni && SSL_set_tlsext_host_name(t->ssl, section->sni) != 1)
-        || !set_alpn(t->ssl, &section->alpn) || SSL_set_app_data(t->ssl, t) != 1)
+        || !alpn_offer(t->ssl, &section->alpn) || SSL_set_app_data(t->ssl, t) != 1)
         goto fail;
     /* OpenSSL itself then refuses a session that was made under another policy */
     if (SSL_set_session_id_context(t->ssl, policy->fingerprint, POLICY_FINGERPRINT_SIZE) != 1)
@@ -227,6 +209,7 @@ void tls_put_records(struct tls *t, const uint8_t *bytes, size_t n)
     assert(t->wire.in_len == 0); /* whatever is left would be lost */
     t->wire.in = bytes;
     t->wire.in_len = n;
+    t->heard = t->heard || n > 0;
 }
 
 void tls_put_end(struct tls *t)
@@ -288,27 +271,6 @@ static enum tls_result wait_for_key(struct tls *t)
     return TLS_FIRST_USE;
 }
 
-static bool is_in(const STACK_OF(X509) *chain, const X509 *cert)
-{
-    int i;
-
-    for (i = 0; i < sk_X509_num(chain); i++)
-        if (X509_cmp(sk_X509_value(chain, i), cert) == 0)
-            return true;
-    return false;
-}
-
-/* Shares what the verdict rests on, of all that was sent: the server's own certificate, and its chain. */
-static void share_certificates(struct tls *t)
-{
-    const STACK_OF(X509) *sent = SSL_get_peer_cert_chain(t->ssl);
-    int i;
-
-    for (i = 0; i < sk_X509_num(sent); i++)
-        if (i == 0 || is_in(t->verdict.verified, sk_X509_value(sent, i)))
-            familiar_add(t->familiar, sk_X509_value(sent, i));
-}
-
 /*
  * The one place that opens the plaintext gates. The handshake is over, so the server has proved
  * that it holds the key of the certificate that was judged; all of the following must hold as well,
@@ -336,7 +298,7 @@ static enum tls_result conclude(struct tls *t)
     t->open = true;
     flood_opened(&t->flood);
     if (!reused)
-        share_certificates(t);
+        familiar_add_chain(t->familiar, SSL_get_peer_cert_chain(t->ssl), t->verdict.verified);
     resumption_opened(&t->resumption, t->ssl, &t->verdict);
     return TLS_OK;
 }
@@ -362,7 +324,7 @@ enum tls_result tls_handshake(struct tls *t, int64_t now)
             if (t->wire.in_len == 0 && !t->wire.ended)
                 return TLS_MORE;
             if (t->wire.in_len == 0)
-                return fail(t, REASON_TLS, "the server closed the connection during the handshake");
+                return fail(t, REASON_TLS, tls_loss(t, false));
             continue; /* a record was read, and it was not the last */
         default:
             break;
@@ -370,8 +332,8 @@ enum tls_result tls_handshake(struct tls *t, int64_t now)
         /* a refusal in the callback ends the handshake: it is the reason, not what OpenSSL says */
         if (presented_length(&t->verdict) > 0 && !t->verdict.trusted && !awaits_proof(&t->verdict))
             return fail(t, t->verdict.reason, t->verdict.detail);
-        if (t->wire.ended && t->wire.in_len == 0 && complaint_alert() < 0)
-            return fail(t, REASON_TLS, "the server closed the connection during the handshake");
+        if (t->wire.ended && t->wire.in_len == 0 && complaint_is_end())
+            return fail(t, REASON_TLS, tls_loss(t, false));
         return fail_openssl(t);
     }
 }
@@ -407,8 +369,7 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
             resumption_keep(&t->resumption, t->ssl, &t->verdict);
             return TLS_FINISHED;
         default:
-            if (t->wire.ended && t->wire.in_len == 0
-                && ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+            if (t->wire.ended && t->wire.in_len == 0 && complaint_is_end())
                 return TLS_TRUNCATED;
             return fail_openssl(t);
         }
@@ -439,6 +400,11 @@ void tls_finish(struct tls *t)
     ERR_clear_error();
     (void)SSL_shutdown(t->ssl); /* 0: sent, the peer's is still to come */
     ERR_clear_error();
+}
+
+const char *tls_loss(const struct tls *t, bool is_reset)
+{
+    return complaint_loss(is_reset, t->heard);
 }
 
 enum reason tls_failure(const struct tls *t, const char **detail)

@@ -88,6 +88,9 @@ void tls_finish(struct tls *t);
 /* Why it failed: a reason, and a detail for people that may quote the peer (not escaped). */
 enum reason tls_failure(const struct tls *t, const char **detail);
 
+/* Returns what to say of a connection that the server has closed, or reset, in the handshake: a literal. */
+const char *tls_loss(const struct tls *t, bool is_reset);
+
 const struct trust_verdict *tls_verdict(const struct tls *t);
 const char *tls_version(const struct tls *t);
 const char *tls_cipher(const struct tls *t);

@@ -117,6 +117,12 @@ static void keep_key(struct upstream *u)
         fail(u, REASON_MEMORY, "");
 }
 
+/* The stream has failed in the handshake. */
+static void fail_lost(struct upstream *u)
+{
+    fail(u, REASON_TLS, tls_loss(u->tls, true));
+}
+
 static void shake(struct upstream *u)
 {
     enum tls_result result = tls_handshake(u->tls, (int64_t)time(NULL));
@@ -134,7 +140,7 @@ static void shake(struct upstream *u)
         return;
     case TLS_MORE:
         if (u->wire.error) {
-            fail(u, REASON_TLS, "the server reset the connection during the handshake");
+            fail_lost(u);
             return;
         }
         endpoint_want_read(&u->wire, true);
@@ -187,6 +193,10 @@ static void on_changed(struct endpoint *ep)
 {
     struct upstream *u = from_wire(ep);
 
+    if (u->state == UPSTREAM_SHAKE && ep->error) {
+        fail_lost(u);
+        return;
+    }
     if (ep->ended || ep->error) {
         tls_put_end(u->tls);
         u->fresh = true;

@@ -2,6 +2,7 @@
 
 import ssl
 import subprocess
+import time
 
 import pytest
 
@@ -168,6 +169,29 @@ def test_a_list_of_very_many_certificates_is_refused(version, pinproxyd, tls_ser
         talk(daemon.address(NAME), b"hello")
     error = daemon.wait_event(event="upstream_error")
     assert error["reason"] == "tls" and "certificates" in error["detail"]
+
+
+@pytest.mark.parametrize("behave, said", [(servers.hang_up, "closed"), (servers.reset_at_hello, "reset")],
+                         ids=["close", "reset"])
+def test_a_server_that_ends_at_the_hello_may_want_starttls(behave, said, pinproxyd, raw_server):
+    """So do PostgreSQL before 17 and LDAP; of a server that has said something it is not to be told."""
+    pin = "sha256//AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
+    daemon = pinproxyd({"a.test": to(raw_server(behave), pin=pin),
+                        "b.test": to(raw_server(begin_and(behave)), pin=pin)})
+    for section in "a.test", "b.test":
+        with pytest.raises(ConnectionResetError):
+            talk(daemon.address(section), b"hello")
+        detail = daemon.wait_event(event="upstream_error", section=section)["detail"]
+        assert f"the server {said} the connection during the handshake" in detail
+        assert ("STARTTLS" in detail) == (section == "a.test")
+
+
+def begin_and(behave):
+    def begin(conn):
+        conn.sock.sendall(b"\x16\x03\x03\x00\x40\x02")  # the first of a ServerHello
+        time.sleep(0.2)
+        behave(conn)
+    return begin
 
 
 def test_every_connection_is_a_full_handshake(pinproxyd, tls_server):

@@ -807,6 +807,10 @@ static void an_end_in_the_handshake_is_a_failure(void **state)
         tls_put_end(w->tls);
         turn(w);
         expect_failure(w, REASON_TLS, "closed the connection during the handshake");
+        /* to a ClientHello alone, this is what a server says that wants STARTTLS */
+        assert_int_equal(strstr(tls_loss(w->tls, true), "STARTTLS") != NULL, cut == 0);
+        if (cut == 0)
+            expect_failure(w, REASON_TLS, "STARTTLS");
         expect_shut(w);
         wire_free(w);
     }
@@ -885,11 +889,43 @@ static void damage_after_the_handshake_is_a_failure(void **state)
         n = BIO_read(w->from_server, bytes, sizeof(bytes));
         bytes[n - 1] ^= 1;
         put(w, bytes, (size_t)n);
-        assert_int_equal(w->result, TLS_FAILED);
+        expect_failure(w, REASON_TLS, "bad record mac");
         assert_int_equal(w->got_len, 5);
         expect_shut(w);
         wire_free(w);
     }
+}
+
+/* OpenSSL says what it could not parse in words of ASN.1, before it says that TLS failed for it. */
+static void a_certificate_that_cannot_be_parsed_is_said_to_be_one(void **state)
+{
+    const unsigned char *der;
+    const size_t len = certs_der(pinned.x509, &der);
+    uint8_t bytes[1 << 14], *at;
+    size_t i, seen = 0;
+    const char *detail;
+    int n;
+
+    (void)state;
+    /* each byte of the certificate changed, one after the other, in the clear of TLS 1.2 */
+    for (i = 0; i < len; i++) {
+        struct channel *w = wire_new(&(struct scene){.version = TLS1_2_VERSION}, NULL);
+
+        turn(w);
+        n = BIO_read(w->from_server, bytes, sizeof(bytes));
+        at = memmem(bytes, (size_t)n, der, len);
+        assert_non_null(at);
+        at[i] ^= 0x80;
+        put(w, bytes, (size_t)n);
+        /* what is changed in the signature alone, a pinned certificate does not fail for */
+        if (w->result == TLS_FAILED && tls_failure(w->tls, &detail) == REASON_TLS
+            && presented_length(tls_verdict(w->tls)) == 0) {
+            assert_contains(detail, "certificate");
+            seen += strstr(detail, "the server's certificate cannot be read: ") != NULL;
+        }
+        wire_free(w);
+    }
+    assert_true(seen > 20);
 }
 
 static void an_honest_key_update_is_answered(void **state)
@@ -1200,7 +1236,7 @@ static void a_certificate_list_without_end_is_refused(void **state)
         const char *detail;
     } rows[] = {
         {send_many, send_too_many, CERTMSG_CERTIFICATES_MAX, "more than 32 certificates"},
-        {send_large, send_too_large, 2, ""},
+        {send_large, send_too_large, 2, "more than 64 KiB together"},
     };
     struct channel *w;
     size_t v, i;
@@ -1770,6 +1806,7 @@ int main(void)
         cmocka_unit_test(what_is_not_tls_is_said),
         cmocka_unit_test(garbage_never_opens_anything),
         cmocka_unit_test(damage_after_the_handshake_is_a_failure),
+        cmocka_unit_test(a_certificate_that_cannot_be_parsed_is_said_to_be_one),
         cmocka_unit_test(an_honest_key_update_is_answered),
         cmocka_unit_test(a_flood_of_key_updates_is_refused),
         cmocka_unit_test(key_updates_are_earned_by_data),
