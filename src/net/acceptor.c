@@ -197,36 +197,46 @@ static char *bind_unix(struct acceptor *a, const struct config_listen *place, ui
     return why ? why : acceptor_set_access(a, place);
 }
 
-static char *bind_tcp(struct acceptor *a, const struct config_listen *place)
+static char *bind_tcp(struct acceptor *a, const struct acceptor_options *options)
 {
+    const struct addr *addr = &options->place->addr;
     socklen_t len = sizeof(a->addr) - offsetof(struct addr, sa);
     const int on = 1;
+    int given = 0;
 
     (void)setsockopt(a->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (place->addr.sa.sa_family == AF_INET6)
+    if (addr->sa.sa_family == AF_INET6)
         (void)setsockopt(a->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-    if (bind(a->fd, &place->addr.sa, place->addr.len) != 0)
+    /* only a socket of the same user can share the port, later, when we are no longer root */
+    if (geteuid() == 0)
+        given = fchown(a->fd, options->user, (gid_t)-1);
+    (void)given; /* without the right to do so, such a reload fails: the address is in use */
+    if (options->share_port)
+        sock_share_port(a->fd, true);
+    if (bind(a->fd, &addr->sa, addr->len) != 0)
         return xstrdup(strerror(errno));
     if (getsockname(a->fd, &a->addr.sa, &len) == 0)
         a->addr.len = len;
     return NULL;
 }
 
-char *acceptor_open(struct acceptor *a, const struct config_listen *place, int64_t keepalive,
-                    const char *section, uid_t user)
+char *acceptor_open(struct acceptor *a, const struct acceptor_options *options)
 {
+    const struct config_listen *place = options->place;
     char *why;
 
     *a = (struct acceptor){.addr = place->addr, .fd = sock_open(place->addr.sa.sa_family)};
     if (a->fd < 0)
         return xstrdup(strerror(errno));
-    why = is_unix(a) ? bind_unix(a, place, user) : bind_tcp(a, place);
+    why = is_unix(a) ? bind_unix(a, place, options->user) : bind_tcp(a, options);
     if (!why) {
-        listening_add(&a->listening, a->fd, &a->addr, section);
-        sock_tune(a->fd, place->addr.sa.sa_family, keepalive);
+        listening_add(&a->listening, a->fd, &a->addr, options->section);
+        sock_tune(a->fd, place->addr.sa.sa_family, options->keepalive);
         if (listen(a->fd, SOMAXCONN) != 0)
             why = xstrdup(strerror(errno));
     }
+    if (options->share_port)
+        sock_share_port(a->fd, false);
     if (why)
         acceptor_close(a);
     return why;

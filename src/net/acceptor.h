@@ -28,14 +28,20 @@ struct acceptor {
     struct listening listening;  /* has the file too: while it is open, no other has its inode */
 };
 
+struct acceptor_options {
+    const struct config_listen *place; /* what to bind */
+    const char *section;               /* its name, for messages */
+    int64_t keepalive; /* milliseconds, for the accepted sockets, which inherit it (tcp(7)) */
+    uid_t user;        /* the daemon's, now or once it has given up root */
+    bool share_port; /* beside another socket of the daemon's: sock_share_port() was called on it */
+};
+
 /*
- * Binds, and listens. place: what to bind; keepalive: in milliseconds, for the accepted sockets,
- * which inherit it (tcp(7)); section: its name for messages; user: who the daemon becomes or is.
- * Until mode and owner of a Unix socket are set nobody can connect. A socket file that nobody listens on is replaced. Returns NULL,
- * or what is wrong, which the caller frees; then *a is closed.
+ * Binds, and listens. Until mode and owner of a Unix socket are set nobody can connect. A socket
+ * file that nobody listens on is replaced. Returns NULL, or what is wrong, which the caller frees;
+ * then *a is closed.
  */
-char *acceptor_open(struct acceptor *a, const struct config_listen *place, int64_t keepalive,
-                    const char *section, uid_t user);
+char *acceptor_open(struct acceptor *a, const struct acceptor_options *options);
 
 /* Returns true unless this is a Unix socket whose file has been removed or replaced. */
 bool acceptor_is_in_place(const struct acceptor *a);

@@ -31,6 +31,7 @@ struct place {
 struct listener_set {
     struct place *items;
     size_t count;
+    size_t named; /* of them, by the configuration: the first ones */
     struct listener **by_key;
     const struct listener_events *events;
     void *owner;
@@ -113,6 +114,52 @@ static uid_t daemon_user(const struct snapshot *snapshot)
     return pw ? pw->pw_uid : geteuid();
 }
 
+static bool is_tcp(const struct listener *l)
+{
+    return l->acceptor.addr.sa.sa_family != AF_UNIX;
+}
+
+/* True when the kernel lets only one of them be bound, unless they share the port. */
+static bool overlaps(const struct listener *l, const struct addr *addr)
+{
+    return is_tcp(l)
+           && (addr_covers(&l->acceptor.addr, addr) || addr_covers(addr, &l->acceptor.addr));
+}
+
+/* Lets an address be bound beside the listeners that have it already, or no longer. False: none has. */
+static bool share_port(const struct listener_set *set, const struct addr *addr, bool share)
+{
+    bool any = false;
+    size_t i;
+
+    for (i = 0; set && i < set->count; i++) {
+        if (!overlaps(set->items[i].listener, addr))
+            continue;
+        sock_share_port(set->items[i].listener->acceptor.fd, share);
+        any = true;
+    }
+    return any;
+}
+
+static char *open_listener(struct listener *l, const struct listener_set *old,
+                           const struct snapshot *snapshot, const struct config_section *s,
+                           const struct config_listen *config)
+{
+    struct acceptor_options options = {.place = config,
+                                       .section = s->name,
+                                       .keepalive = s->keepalive,
+                                       .user = daemon_user(snapshot)};
+    char *why;
+
+    options.share_port = share_port(old, &config->addr, true);
+    why = acceptor_open(&l->acceptor, &options);
+    if (options.share_port) {
+        share_port(old, &config->addr, false);
+        sock_seal_port(addr_port(&config->addr));
+    }
+    return why;
+}
+
 /* A listener of the old set that stays, or a new one. NULL with *why, which the caller frees. */
 static struct listener *take_or_open(struct listener_set *old, const struct snapshot *snapshot,
                                      const struct config_section *s, size_t index, char **why)
@@ -128,11 +175,40 @@ static struct listener *take_or_open(struct listener_set *old, const struct snap
     }
     l = xcalloc(1, sizeof(*l));
     l->key = key;
-    *why = acceptor_open(&l->acceptor, config, s->keepalive, s->name, daemon_user(snapshot));
+    *why = open_listener(l, old, snapshot, s, config);
     if (!*why)
         return l;
     destroy(l);
     return NULL;
+}
+
+static const struct place *find_place(const struct listener_set *set, const struct addr *addr)
+{
+    size_t i;
+
+    for (i = 0; i < set->count; i++)
+        if (addr_covers(&set->items[i].listener->acceptor.addr, addr))
+            return &set->items[i];
+    return NULL;
+}
+
+/*
+ * Takes over listeners of which a wildcard listener has taken the place. While they are open the
+ * kernel gives them the clients of their address, and whenever they were closed, one that is just
+ * connecting would be lost.
+ */
+static void keep_covered(struct listener_set *set, const struct listener_set *old)
+{
+    size_t i;
+
+    for (i = 0; old && i < old->count; i++) {
+        struct listener *l = old->items[i].listener;
+        const struct place *by = l->users == 1 ? find_place(set, &l->acceptor.addr) : NULL;
+
+        if (by && is_tcp(l) && addr_is_wildcard(&by->listener->acceptor.addr)
+            && !addr_is_wildcard(&l->acceptor.addr))
+            add(set, l, by->section, by->config);
+    }
 }
 
 struct listener_set *listener_set_prepare(const struct snapshot *snapshot, struct listener_set *old,
@@ -158,6 +234,8 @@ struct listener_set *listener_set_prepare(const struct snapshot *snapshot, struc
             free(why);
         }
     }
+    set->named = set->count;
+    keep_covered(set, old);
     sort_by_key(set);
     if (problems->count == before)
         return set;
@@ -169,7 +247,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct listener *l = poll->data;
     struct listener_set *set = l->set;
-    struct tunnel_client client = {.is_tcp = l->acceptor.addr.sa.sa_family != AF_UNIX};
+    struct tunnel_client client = {.is_tcp = is_tcp(l)};
 
     (void)status;
     (void)events;
@@ -229,23 +307,13 @@ void listener_set_pause(struct listener_set *set, bool pause)
 
 size_t listener_set_count(const struct listener_set *set)
 {
-    return set ? set->count : 0;
-}
-
-static const struct place *find_place(const struct listener_set *set, const struct addr *addr)
-{
-    size_t i;
-
-    for (i = 0; i < set->count; i++)
-        if (addr_covers(&set->items[i].listener->acceptor.addr, addr))
-            return &set->items[i];
-    return NULL;
+    return set ? set->named : 0;
 }
 
 /* Accepts whoever waits in the backlog of a listener that will be closed. */
 static void empty_backlog(const struct listener *l, const struct listener_set *set)
 {
-    struct tunnel_client client = {.is_tcp = l->acceptor.addr.sa.sa_family != AF_UNIX};
+    struct tunnel_client client = {.is_tcp = is_tcp(l)};
     int left = SOMAXCONN;
 
     while (left-- > 0 && (client.fd = acceptor_accept(&l->acceptor, &client.addr)) >= 0) {

@@ -5,14 +5,19 @@ import os
 import pwd
 import socket
 import stat
+import subprocess
+import sys
+import tempfile
+import threading
 
 import pytest
 
 from certs import NAME
-from clients import connect, ping, talk
+from clients import connect, open_tunnel, ping, talk
 from config import to
-from daemon import run_pinproxyd
+from daemon import Daemon, run_pinproxyd
 from servers import closed_port
+from waiting import DEADLINE, wait_until
 
 
 def test_tcp_and_unix_and_ipv6_for_one_section(pinproxyd, tls_server, tmp_path):
@@ -268,3 +273,135 @@ def test_restart_on_the_same_port(pinproxyd, tls_server):
         with connect(daemon.address(NAME)) as client:
             ping(client)
             daemon.stop()
+
+
+class Stream:
+    """Clients that connect one after the other, for as long as it is open; each must be served."""
+
+    def __init__(self, *addresses):
+        self.failures, self.served, self.over = [], 0, threading.Event()
+        self.threads = [threading.Thread(target=self.run, args=(address,)) for address in addresses for _ in range(2)]
+
+    def run(self, address):
+        while not self.over.is_set():
+            try:
+                assert talk(address, b"hello") == b"hello"
+                self.served += 1
+            except (OSError, AssertionError) as error:
+                self.failures.append(error)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(DEADLINE)
+
+
+def can_be_shared(address):
+    """Whether another process of this user can listen there as well, by SO_REUSEPORT."""
+    script = """if True:
+        import socket, sys
+        host, port = sys.argv[1].rsplit(":", 1)
+        host = host.strip("[]")
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        if ":" in host:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            sock.bind((host, int(port)))
+            sock.listen()
+        except OSError:
+            sys.exit(1)
+    """
+    return subprocess.run([sys.executable, "-c", script, address]).returncode == 0
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("one, all", [("127.0.0.1", "0.0.0.0"), ("[::1]", "[::]")])
+def test_a_reload_to_all_addresses_and_back_refuses_nobody(one, all, pinproxyd, tls_server):
+    server, port = tls_server(), closed_port()
+    sections = [{"global": {"remote_clients": "yes"}, NAME: to(server, listen=f"{host}:{port}")} for host in (one, all)]
+    daemon = pinproxyd(sections[0])
+    with open_tunnel(daemon.address(NAME)) as stays, Stream(f"{one}:{port}") as stream:
+        for i in range(1, 21):
+            assert daemon.reload(sections[i % 2])["listeners"] == "1"
+            before = stream.served
+            wait_until(lambda: stream.served > before + 5 or stream.failures, "clients")
+        ping(stays)
+    assert not stream.failures, stream.failures
+    for host in (one, all):
+        assert not can_be_shared(f"{host}:{port}")
+    daemon.reload(sections[1])
+    for host in (one, all):
+        assert not can_be_shared(f"{host}:{port}")
+
+
+def test_after_a_reload_to_one_address_the_others_are_closed(pinproxyd, tls_server):
+    server, port = tls_server(), closed_port()
+    everywhere = {"global": {"remote_clients": "yes"}, NAME: to(server, listen=f"0.0.0.0:{port}")}
+    daemon = pinproxyd(everywhere)
+    assert talk(f"127.0.0.2:{port}", b"hello") == b"hello"
+    daemon.reload({NAME: to(server, listen=f"127.0.0.1:{port}")})
+    assert talk(f"127.0.0.1:{port}", b"hello") == b"hello"
+    with pytest.raises(ConnectionRefusedError):
+        connect(f"127.0.0.2:{port}")
+    daemon.reload(everywhere)
+    assert talk(f"127.0.0.2:{port}", b"hello") == b"hello"
+    daemon.reload({NAME: to(server, listen=f"127.0.0.3:{port}")})
+    assert talk(f"127.0.0.3:{port}", b"hello") == b"hello"
+    with pytest.raises(ConnectionRefusedError):
+        connect(f"127.0.0.1:{port}")
+
+
+def test_who_waits_at_all_addresses_is_served_after_a_reload_to_one(pinproxyd, tls_server):
+    server, port = tls_server(), closed_port()
+    limits = {"max_connections": 1, "remote_clients": "yes"}
+    daemon = pinproxyd({"global": limits, NAME: to(server, listen=f"0.0.0.0:{port}")})
+    first = open_tunnel(f"127.0.0.1:{port}")
+    with connect(f"127.0.0.1:{port}") as waiting, connect(f"127.0.0.2:{port}") as elsewhere:
+        daemon.reload({"global": limits, NAME: to(server, listen=f"127.0.0.1:{port}")})
+        first.close()
+        ping(waiting)
+        with pytest.raises(ConnectionResetError):
+            elsewhere.recv(1)
+
+
+def test_a_failed_reload_to_another_address_refuses_nobody(pinproxyd, tls_server):
+    server, port = tls_server(), closed_port()
+    limits = {"remote_clients": "yes"}
+    daemon = pinproxyd({"global": limits, NAME: to(server, listen=f"0.0.0.0:{port}")})
+    broken = {"global": limits, NAME: to(server, listen=f"127.0.0.1:{port}"),
+              "more.test": to(server, listen=f"127.0.0.1:{server.port}")}
+    with Stream(f"127.0.0.1:{port}", f"127.0.0.2:{port}") as stream:
+        for _ in range(8):
+            before = stream.served
+            daemon.reload(broken, ok=False)
+            wait_until(lambda: stream.served > before + 5 or stream.failures, "clients")
+    assert not stream.failures, stream.failures
+
+
+def test_a_port_that_the_kernel_chose_can_be_written_down(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server)})
+    address = daemon.address(NAME)
+    daemon.reload({NAME: to(server, listen=address)})
+    assert talk(address, b"hello") == b"hello"
+    assert not can_be_shared(address)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
+def test_a_reload_to_all_addresses_works_after_root_is_given_up(tls_server, stack):
+    server, port = tls_server(), closed_port()
+    user = {"user": "nobody", "remote_clients": "yes"}
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        daemon = stack.add(Daemon(directory, {"global": user, NAME: to(server, listen=f"127.0.0.1:{port}")}))
+        daemon.start()
+        daemon.reload({"global": user, NAME: to(server, listen=f"0.0.0.0:{port}")})
+        assert talk(f"127.0.0.2:{port}", b"hello") == b"hello"
+        daemon.stop()
