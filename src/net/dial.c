@@ -1,7 +1,9 @@
 #include "net/dial.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +13,16 @@
 #include "base/hostname.h"
 #include "base/sock.h"
 #include "net/listening.h"
+#include "net/target.h"
 
 /* RFC 8305 section 5: the recommended delay before the next address is tried as well. */
 #define STAGGER_MS 250
+
+/* Attempts of one dial at once. */
+#define ATTEMPTS_MAX 3
+
+/* How long an attempt lasts at most when another address waits for its place. */
+#define PATIENCE_MS 1500
 
 #define DETAIL_SIZE 512
 
@@ -23,7 +32,8 @@ struct attempt {
     uv_poll_t poll;
     int fd;
     struct addr peer;
-    LIST_ENTRY(attempt) link;
+    uint64_t started_at; /* loop time */
+    TAILQ_ENTRY(attempt) link;
 };
 
 struct dial {
@@ -38,13 +48,22 @@ struct dial {
     size_t next;
     bool looking;
     struct resolver_request request;
-    LIST_HEAD(, attempt) attempts;
+    uint64_t started_at;            /* loop time */
+    TAILQ_HEAD(, attempt) attempts; /* the oldest first */
+    int in_flight;
+    int borrowed; /* of the spare ones: in_flight - 1, or one more while another is started */
     uv_timer_t stagger;
     int holds; /* handles not yet closed */
 
     enum reason reason;
     char detail[DETAIL_SIZE];
 };
+
+/* Attempts beyond one for each dial, in the process. */
+static struct {
+    _Atomic int64_t max;
+    _Atomic int64_t taken;
+} spare = {INT64_MAX, 0};
 
 static void advance(struct dial *d);
 
@@ -63,6 +82,30 @@ static int weight(enum reason reason)
     default:
         return 3;
     }
+}
+
+void dial_set_spare(int64_t attempts)
+{
+    atomic_store(&spare.max, attempts);
+}
+
+static bool borrow_spare(struct dial *d)
+{
+    if (atomic_fetch_add(&spare.taken, 1) >= atomic_load(&spare.max)) {
+        atomic_fetch_sub(&spare.taken, 1);
+        return false;
+    }
+    d->borrowed++;
+    return true;
+}
+
+/* Gives back what is not in flight. */
+static void return_spare(struct dial *d)
+{
+    const int needed = d->in_flight > 1 ? d->in_flight - 1 : 0;
+
+    atomic_fetch_sub(&spare.taken, d->borrowed - needed);
+    d->borrowed = needed;
 }
 
 static void note_failure(struct dial *d, enum reason reason, const char *what, const char *why)
@@ -101,7 +144,10 @@ static void on_attempt_closed(uv_handle_t *handle)
 /* Stops watching the descriptor; it is the caller's to close or to keep. */
 static int end_attempt(struct attempt *a)
 {
-    LIST_REMOVE(a, link);
+    struct dial *d = a->dial;
+
+    TAILQ_REMOVE(&d->attempts, a, link);
+    d->in_flight--;
     uv_close((uv_handle_t *)&a->poll, on_attempt_closed);
     return a->fd;
 }
@@ -113,8 +159,9 @@ static void end(struct dial *d)
 
     d->owner = NULL;
     resolver_cancel(&d->request);
-    while ((a = LIST_FIRST(&d->attempts)))
+    while ((a = TAILQ_FIRST(&d->attempts)))
         close(end_attempt(a));
+    return_spare(d);
     uv_close((uv_handle_t *)&d->stagger, on_stagger_closed);
 }
 
@@ -193,8 +240,10 @@ static void on_writable(uv_poll_t *poll, int status, int events)
     struct addr peer = a->peer;
 
     (void)events;
-    if (!settle(d, end_attempt(a), &peer, status))
-        advance(d);
+    if (settle(d, end_attempt(a), &peer, status))
+        return;
+    return_spare(d);
+    advance(d);
 }
 
 /* A socket that connects, or -1 with errno. */
@@ -255,61 +304,30 @@ static enum started start_attempt(struct dial *d, const struct addr *peer)
     a->fd = fd;
     a->peer = *peer;
     a->poll.data = a;
+    a->started_at = uv_now(d->loop);
     d->holds++;
-    LIST_INSERT_HEAD(&d->attempts, a, link);
+    d->in_flight++;
+    TAILQ_INSERT_TAIL(&d->attempts, a, link);
     uv_poll_start(&a->poll, UV_WRITABLE, on_writable);
     return STARTED;
 }
 
-static int family(const struct config_section *s)
+static void take_addresses(struct dial *d, const struct addr *list, size_t count,
+                           const struct config_target *t)
 {
-    if (s->bind.len)
-        return s->bind.sa.sa_family;
-    if (s->family == FAMILY_IPV4)
-        return AF_INET;
-    return s->family == FAMILY_IPV6 ? AF_INET6 : AF_UNSPEC;
-}
-
-/* Takes over addresses of the right family, with the port. */
-static void take_addresses(struct dial *d, const struct addr *list, size_t count, uint16_t port,
-                           const char *what)
-{
-    const int wanted = family(d->section);
-    size_t i;
-
-    d->count = 0;
     d->next = 0;
-    for (i = 0; i < count; i++) {
-        if (wanted != AF_UNSPEC && list[i].sa.sa_family != wanted)
-            continue;
-        d->addresses[d->count] = list[i];
-        addr_set_port(&d->addresses[d->count], port);
-        d->count++;
-    }
+    d->count = target_addresses(d->section, list, count, t->port, d->addresses);
     if (d->count == 0)
-        note_failure(d, REASON_RESOLVE, what, "no address of the wanted family");
-}
-
-static struct config_target target(const struct dial *d, size_t index)
-{
-    const struct config_section *s = d->section;
-    struct config_target t = {.host = s->host, .port = (uint16_t)s->port};
-
-    if (s->address.count) {
-        t.host = s->address.items[index].host;
-        if (s->address.items[index].port)
-            t.port = s->address.items[index].port;
-    }
-    return t;
+        note_failure(d, REASON_RESOLVE, t->host, "no address of the wanted family");
 }
 
 static void take_answer(struct dial *d)
 {
-    const struct config_target t = target(d, d->next_target - 1);
+    const struct config_target t = target_at(d->section, d->next_target - 1);
 
     d->looking = false;
     if (d->request.count)
-        take_addresses(d, d->request.addresses, d->request.count, t.port, t.host);
+        take_addresses(d, d->request.addresses, d->request.count, &t);
     else
         note_failure(d, REASON_RESOLVE, t.host, d->request.error);
 }
@@ -325,20 +343,20 @@ static void on_answer(struct resolver_request *request)
 /* Starts on the next place to dial. False: there is none left. */
 static bool next_target(struct dial *d)
 {
-    const size_t count = d->section->address.count ? d->section->address.count : 1;
     struct config_target t;
     struct addr ip;
 
-    if (d->next_target == count)
+    if (d->next_target >= target_count(d->section))
         return false;
-    t = target(d, d->next_target++);
+    t = target_at(d->section, d->next_target++);
     if (addr_from_ip(&ip, t.host, t.port)) {
-        take_addresses(d, &ip, 1, t.port, t.host);
+        take_addresses(d, &ip, 1, &t);
         return true;
     }
     d->looking = true;
     d->request.done = on_answer;
-    if (resolver_ask(d->resolver, t.host, family(d->section), d->section->dns_ttl, &d->request))
+    if (resolver_ask(d->resolver, t.host, target_family(d->section), d->section->dns_ttl,
+                     &d->request))
         take_answer(d);
     return true;
 }
@@ -348,13 +366,61 @@ static void on_stagger(uv_timer_t *timer)
     advance(timer->data);
 }
 
+/*
+ * How long an attempt may last while another address waits: an equal share of what is left of
+ * connect_timeout for each address, those in flight together. See dial.h for the bounds.
+ */
+static int64_t patience(const struct dial *d)
+{
+    const int64_t left = d->section->connect_timeout - (int64_t)(uv_now(d->loop) - d->started_at);
+    const size_t waiting = d->count - d->next + target_count(d->section) - d->next_target;
+    const int64_t share = left * d->in_flight / ((int64_t)waiting + d->in_flight);
+    const int64_t least = (int64_t)d->in_flight * STAGGER_MS;
+
+    if (share < least)
+        return least;
+    return share < PATIENCE_MS ? share : PATIENCE_MS;
+}
+
+static void give_way(struct attempt *a, int64_t age)
+{
+    struct dial *d = a->dial;
+    char text[ADDR_TEXT_SIZE], why[64];
+
+    snprintf(why, sizeof(why), "no answer within %" PRId64 " ms", age);
+    note_failure(d, REASON_CONNECT, addr_format(&a->peer, text), why);
+    close(end_attempt(a));
+    return_spare(d);
+}
+
+/* True when an attempt may start. False: the timer is set for when the oldest one gives way. */
+static bool make_room(struct dial *d)
+{
+    struct attempt *oldest;
+    int64_t age;
+
+    while (d->in_flight > 0 && (d->in_flight == ATTEMPTS_MAX || !borrow_spare(d))) {
+        oldest = TAILQ_FIRST(&d->attempts);
+        age = (int64_t)(uv_now(d->loop) - oldest->started_at);
+        if (age < patience(d)) {
+            uv_timer_start(&d->stagger, on_stagger, (uint64_t)(patience(d) - age), 0);
+            return false;
+        }
+        give_way(oldest, age);
+    }
+    return true;
+}
+
 /* Starts what can be started next; gives up when nothing is left or under way. */
 static void advance(struct dial *d)
 {
     while (!d->looking) {
         if (d->next < d->count) {
+            if (!make_room(d))
+                return;
             switch (start_attempt(d, &d->addresses[d->next++])) {
             case NOT_STARTED:
+                return_spare(d);
                 continue;
             case STARTED:
                 uv_timer_start(&d->stagger, on_stagger, STAGGER_MS, 0);
@@ -365,7 +431,7 @@ static void advance(struct dial *d)
             return;
         }
         if (!next_target(d)) {
-            if (LIST_EMPTY(&d->attempts))
+            if (d->in_flight == 0)
                 fail(d);
             return;
         }
@@ -384,7 +450,8 @@ struct dial *dial_start(uv_loop_t *loop, struct resolver *resolver,
     d->resolver = resolver;
     d->section = section;
     d->reason = REASON_NONE;
-    LIST_INIT(&d->attempts);
+    d->started_at = uv_now(loop);
+    TAILQ_INIT(&d->attempts);
     (void)uv_timer_init(loop, &d->stagger); /* cannot fail */
     d->stagger.data = d;
     d->holds = 1;

@@ -6,18 +6,21 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-/* At once of this class and the worse ones together. */
-static const int room[LOOKUP_CLASSES] = {
-    [LOOKUP_PROMPT] = LOOKUPS_MAX,
-    [LOOKUP_NEW] = LOOKUPS_MAX * 3 / 4,
-    [LOOKUP_SLOW] = LOOKUPS_MAX / 4,
+/* The part of the maximum that a class and the worse ones may take together. */
+static const double part[LOOKUP_CLASSES] = {
+    [LOOKUP_PROMPT] = 1,
+    [LOOKUP_NEW] = 0.75,
+    [LOOKUP_SLOW] = 0.25,
 };
 
 static struct {
     pthread_mutex_t lock;
+    int max;
     int running[LOOKUP_CLASSES];
     TAILQ_HEAD(, lookup) waiting;
-} lookups = {.lock = PTHREAD_MUTEX_INITIALIZER, .waiting = TAILQ_HEAD_INITIALIZER(lookups.waiting)};
+} lookups = {.lock = PTHREAD_MUTEX_INITIALIZER,
+             .max = LOOKUPS_MAX,
+             .waiting = TAILQ_HEAD_INITIALIZER(lookups.waiting)};
 
 static bool has_room(enum lookup_class class)
 {
@@ -25,7 +28,8 @@ static bool has_room(enum lookup_class class)
 
     for (i = LOOKUP_CLASSES - 1; i >= 0; i--) {
         sum += lookups.running[i];
-        if (i <= (int)class && sum >= room[i])
+        /* one at least */
+        if (i <= (int)class && sum > 0 && sum >= part[i] * lookups.max)
             return false;
     }
     return true;
@@ -96,6 +100,13 @@ static int wait_instead(struct lookup *l, int error)
         TAILQ_INSERT_TAIL(&lookups.waiting, l, link);
     pthread_mutex_unlock(&lookups.lock);
     return others > 0 ? 0 : error;
+}
+
+void lookup_set_max(int max)
+{
+    pthread_mutex_lock(&lookups.lock);
+    lookups.max = max;
+    pthread_mutex_unlock(&lookups.lock);
 }
 
 int lookup_start(struct lookup *l)

@@ -12,8 +12,9 @@
 #include <netdb.h>
 #include <sys/queue.h>
 
-/* A look-up takes two descriptors: a socket to the name server, and one to sort its answers by. */
 #define LOOKUPS_MAX 64
+
+/* Descriptors of a look-up: a socket to the name server, and one to sort its answers by. */
 #define LOOKUP_FILES 2
 
 /* What is known of a name, the best first. */
@@ -39,6 +40,9 @@ struct lookup {
 
     TAILQ_ENTRY(lookup) link;
 };
+
+/* Sets how many look-ups may run at once from now on: 1 to LOOKUPS_MAX, which is the default. */
+void lookup_set_max(int max);
 
 /*
  * Starts a look-up, or lets it wait for room. From any thread. Returns 0, or an errno when there is

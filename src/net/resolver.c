@@ -165,7 +165,8 @@ static void answer(const struct resolver_entry *e, struct resolver_request *q)
 {
     q->count = e->count;
     q->error = e->error;
-    memcpy(q->addresses, e->addresses, e->count * sizeof(e->addresses[0]));
+    if (e->count > 0)
+        memcpy(q->addresses, e->addresses, e->count * sizeof(e->addresses[0]));
 }
 
 /* Answers one who waits. Its loop is yet to be woken. */

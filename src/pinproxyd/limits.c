@@ -5,10 +5,19 @@
 #include <sys/resource.h>
 
 #include "base/log.h"
+#include "net/dial.h"
+#include "net/lookup.h"
 
-/* Descriptors that are not tunnels': logs, loops, threads that resolve. */
+/* Descriptors that are not tunnels': the log, loops, files that are read. */
 #define FILES_RESERVED 32
 #define FILES_PER_WORKER 8
+
+/* A tunnel has a client's and an upstream's. */
+#define FILES_PER_TUNNEL 2
+
+/* One in so many is for attempts to connect beyond one for each tunnel, and as many for look-ups. */
+#define FILES_SHARE 16
+#define LOOKUPS_MIN 4
 
 uint64_t limits_raise_files(void)
 {
@@ -22,14 +31,25 @@ uint64_t limits_raise_files(void)
     return limit.rlim_cur;
 }
 
+static int lookups(uint64_t files)
+{
+    const uint64_t n = files / FILES_SHARE / LOOKUP_FILES;
+
+    return n < LOOKUPS_MIN ? LOOKUPS_MIN : n > LOOKUPS_MAX ? LOOKUPS_MAX : (int)n;
+}
+
 uint64_t limits_tunnels(uint64_t wanted, size_t workers, size_t listeners)
 {
-    const uint64_t reserved = FILES_RESERVED + FILES_PER_WORKER * workers + listeners;
-    const uint64_t files = limits_raise_files();
-    /* two descriptors each, a client's and an upstream's */
-    const uint64_t possible = files > reserved + 2 ? (files - reserved) / 2 : 1;
+    const uint64_t files = limits_raise_files(), spare = files / FILES_SHARE;
+    const uint64_t others = FILES_RESERVED + FILES_PER_WORKER * workers + listeners;
+    const uint64_t reserved = others + spare + (uint64_t)lookups(files) * LOOKUP_FILES;
+    const uint64_t possible = files > reserved + FILES_PER_TUNNEL
+                                  ? (files - reserved) / FILES_PER_TUNNEL
+                                  : 1;
     struct log_line l;
 
+    lookup_set_max(lookups(files));
+    dial_set_spare((int64_t)spare);
     if (wanted <= possible)
         return wanted ? wanted : possible;
     log_begin(&l, LOG_LEVEL_WARNING, "limit", NULL);
@@ -37,7 +57,10 @@ uint64_t limits_tunnels(uint64_t wanted, size_t workers, size_t listeners)
     log_addf(&l, "detail",
              "max_connections = %" PRIu64 " needs more than the %" PRIu64 " files this process may "
              "open: raise LimitNOFILE= to %" PRIu64,
-             wanted, files, wanted * 2 + reserved);
+             wanted, files,
+             (wanted * FILES_PER_TUNNEL + others + LOOKUPS_MAX * LOOKUP_FILES) * FILES_SHARE
+                     / (FILES_SHARE - 1)
+                 + 1);
     log_end(&l);
     return wanted;
 }

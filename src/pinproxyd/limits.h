@@ -9,8 +9,9 @@
 uint64_t limits_raise_files(void);
 
 /*
- * How many tunnels there may be in all: as many as wanted (0: as files allow). More than files allow
- * is worth a warning, which is logged.
+ * Divides the files that the process may open between tunnels, attempts to connect and look-ups of
+ * names, and sets the limits of the latter two. Returns how many tunnels there may be in all: as many
+ * as wanted (0: as files allow). If files do not allow as many, a warning is logged.
  */
 uint64_t limits_tunnels(uint64_t wanted, size_t workers, size_t listeners);
 

@@ -535,6 +535,131 @@ static void a_slow_address_holds_up_the_next(void **state)
     close_both(fds);
 }
 
+/* Dials silent addresses, and counts the descriptors that it takes at once. */
+static int most_at_once(int addresses, int64_t spare)
+{
+    int fds[2], before, now, most = 0, i;
+    struct caller *c;
+    uint16_t silent;
+    uint64_t until;
+
+    make_silent("127.0.0.1", &silent, fds);
+    dial_set_spare(spare);
+    c = caller("unused.example", 1);
+    for (i = 0; i < addresses; i++)
+        add_address(c, "127.0.0.1", silent);
+    before = count_descriptors();
+    start(c);
+    for (until = uv_hrtime() + 1200000000; uv_hrtime() < until; usleep(5000)) {
+        uv_run(&reactor.loop, UV_RUN_NOWAIT);
+        now = count_descriptors() - before;
+        most = now > most ? now : most;
+    }
+    assert_int_equal(result.calls, 0);
+    dial_cancel(c->dial);
+    forget(c);
+    uv_run(&reactor.loop, UV_RUN_DEFAULT);
+    assert_int_equal(count_descriptors(), before);
+    dial_set_spare(INT64_MAX);
+    close_both(fds);
+    return most;
+}
+
+static void three_addresses_at_most_are_tried_at_once(void **state)
+{
+    (void)state;
+    assert_int_equal(most_at_once(8, INT64_MAX), 3);
+}
+
+static void attempts_beyond_the_first_are_drawn_from_what_is_spare(void **state)
+{
+    (void)state;
+    assert_int_equal(most_at_once(8, 1), 2);
+    assert_int_equal(most_at_once(8, 0), 1);
+    /* and are given back */
+    assert_int_equal(most_at_once(3, 2), 3);
+}
+
+static void an_address_behind_many_silent_ones_is_tried(int64_t spare)
+{
+    uint16_t silent, port;
+    int fds[2], listener, i;
+    struct caller *c;
+
+    dial_set_spare(spare);
+    make_silent("127.0.0.1", &silent, fds);
+    listener = listening("127.0.0.1", &port);
+    c = caller("unused.example", 1);
+    c->section->connect_timeout = 3000;
+    for (i = 0; i < 5; i++)
+        add_address(c, "127.0.0.1", silent);
+    add_address(c, "127.0.0.1", port);
+    start(c);
+    finish();
+    assert_connected(listener, port);
+    dial_set_spare(INT64_MAX);
+    close(listener);
+    close_both(fds);
+}
+
+static void the_oldest_attempt_gives_way(void **state)
+{
+    (void)state;
+    an_address_behind_many_silent_ones_is_tried(INT64_MAX);
+}
+
+static void a_single_attempt_gives_way(void **state)
+{
+    (void)state;
+    an_address_behind_many_silent_ones_is_tried(0);
+}
+
+static void what_gave_way_is_in_the_detail(void **state)
+{
+    uint16_t silent, no;
+    int fds[2], refused;
+    struct caller *c;
+
+    (void)state;
+    dial_set_spare(0);
+    make_silent("127.0.0.1", &silent, fds);
+    refused = refusing("127.0.0.1", &no);
+    c = caller("unused.example", 1);
+    add_address(c, "127.0.0.1", silent);
+    add_address(c, "127.0.0.1", no);
+    start(c);
+    finish();
+    assert_failed(REASON_CONNECT, ": no answer within 1");
+    assert_contains(result.detail, ": Connection refused");
+    dial_set_spare(INT64_MAX);
+    close(refused);
+    close_both(fds);
+}
+
+/* One family that is silent does not come first with all of its addresses. */
+static void families_are_tried_in_turn(void **state)
+{
+    char text[600];
+    struct caller *c;
+    uint16_t port;
+    int fd;
+
+    (void)state;
+    if (access("/proc/net/if_inet6", F_OK) != 0)
+        skip();
+    fd = refusing("::1", &port);
+    names_set("both.example", "::1 ::1 ::1 127.0.0.1 127.0.0.1");
+    c = caller("both.example", port);
+    start(c);
+    finish();
+    snprintf(text, sizeof(text),
+             "[::1]:%u: Connection refused; 127.0.0.1:%u: Connection refused; [::1]:%u: Connection "
+             "refused; 127.0.0.1:%u: Connection refused; [::1]:%u: Connection refused",
+             port, port, port, port, port);
+    assert_failed(REASON_CONNECT, text);
+    close(fd);
+}
+
 /* Its first SYN is dropped; by the time of the second nobody listens any more. */
 static void a_late_refusal_is_waited_out(void **state)
 {
@@ -817,6 +942,12 @@ int main(void)
         TEST(a_local_address_is_not_bound_to),
         TEST(a_dial_that_meets_itself_is_a_connection),
         TEST(a_slow_address_holds_up_the_next),
+        TEST(three_addresses_at_most_are_tried_at_once),
+        TEST(attempts_beyond_the_first_are_drawn_from_what_is_spare),
+        TEST(the_oldest_attempt_gives_way),
+        TEST(a_single_attempt_gives_way),
+        TEST(what_gave_way_is_in_the_detail),
+        TEST(families_are_tried_in_turn),
         TEST(a_late_refusal_is_waited_out),
         TEST(a_slow_address_is_given_up_for_a_failed_one),
         TEST(too_few_descriptors_are_the_servers_fault),

@@ -1,0 +1,69 @@
+"""Descriptors: what dials may take, and what is left for others."""
+
+import os
+
+import pytest
+
+import servers
+from certs import NAME
+from clients import connect, talk
+from config import to
+from waiting import wait_steady, wait_until
+
+NOFILE = 512
+
+
+def descriptors(daemon):
+    return len(os.listdir(f"/proc/{daemon.pid}/fd"))
+
+
+def lose(daemon, section):
+    """A client of a section that nobody answers for; closed by the caller."""
+    return connect(daemon.address(section))
+
+
+@pytest.fixture
+def dead(stack):
+    """Sixteen addresses that never answer."""
+    return [stack.add(servers.FullBacklog()).address] * 16
+
+
+def test_dead_addresses_do_not_use_up_the_descriptors(pinproxyd, tls_server, dead):
+    server = tls_server()
+    daemon = pinproxyd({"global": {"workers": 2, "drain_timeout": "100ms"}, NAME: to(server),
+                        "dead.test": to(server, address=dead, connect_timeout="30s")}, nofile=NOFILE)
+    before = descriptors(daemon)
+    clients = [lose(daemon, "dead.test") for _ in range(60)]
+    # each has its first attempt, and more are made as long as there is room for them
+    wait_until(lambda: descriptors(daemon) >= before + 120, "the dials")
+    most = wait_steady(lambda: descriptors(daemon) // 32)
+    assert most * 32 < NOFILE // 2
+    for _ in range(30):
+        assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert not daemon.events(event="limit")
+    for client in clients:
+        client.close()
+
+
+def test_as_many_clients_as_descriptors_allow_never_run_out_of_them(pinproxyd, tls_server, dead):
+    """Even if all of them wait for dead addresses."""
+    server = tls_server()
+    daemon = pinproxyd({"global": {"workers": 2, "drain_timeout": "100ms"}, NAME: to(server),
+                        "dead.test": to(server, address=dead, connect_timeout="60s")}, nofile=NOFILE)
+    clients = []
+    for _ in range(NOFILE):
+        clients.append(lose(daemon, "dead.test"))
+        if len(clients) % 20 == 0 and daemon.events(event="limit"):
+            break
+    daemon.wait_event(event="limit", what="max_connections")
+    wait_steady(lambda: descriptors(daemon) // 16)
+    assert descriptors(daemon) > NOFILE // 2
+    assert not daemon.events(event="limit", what="files")
+    for client in clients:
+        client.close()
+
+
+def test_an_address_behind_sixteen_dead_ones_is_reached(pinproxyd, tls_server, dead):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server, address=[*dead, server.address])})
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
