@@ -190,6 +190,13 @@ static bool examine(struct reader *r, const char *line, size_t n, size_t most, b
     trim(&s, &len);
     if (len == 0)
         return false;
+    /* some editors show it as the end of a line, which it is not: a comment may hide an option */
+    if (memchr(s, '\r', len)) {
+        problems_add(
+            r->problems, r->where,
+            "a carriage return within the line: save the file with lines that end with LF");
+        return false;
+    }
     if (n > most) {
         problems_add(
             r->problems, r->where,

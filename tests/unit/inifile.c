@@ -245,6 +245,18 @@ static void a_nul_byte_is_an_error(void **state)
     refuse_bytes(comment, sizeof(comment) - 1, 2, "NUL");
 }
 
+/* What an editor shows as a line of its own must not be part of a comment, or of a value. */
+static void a_carriage_return_ends_no_line(void **state)
+{
+    (void)state;
+    expect("[a]\r\nk = v\r\n", "1[a] 2k=v");
+    expect("[a]\r\r\nk = v \r", "1[a] 2k=v");
+    refuse("; comment\r[a]\rk = v\r", 1, "carriage return");
+    refuse("[a]\n; comment\rk = v\n", 2, "carriage return");
+    refuse("[a]\nk = v ; comment\rl = w\n", 2, "carriage return");
+    refuse("[a]\nk = v\rl = w\n", 2, "carriage return");
+}
+
 /* A line of n bytes, of one of several kinds, with an end. */
 static void try_line(const char *start, size_t n, const char *end, bool fits)
 {
@@ -381,6 +393,8 @@ static bool reference_line(char *line, unsigned number, char *key, struct strbuf
     char *s = line, *end;
 
     strip(&s);
+    if (strchr(s, '\r'))
+        return false;
     if (!*s || *s == ';' || *s == '#')
         return *s ? strlen(line) <= 199 : true;
     if (strlen(line) > 199)
@@ -548,6 +562,7 @@ int main(void)
         cmocka_unit_test(a_semicolon_inside_of_a_head_is_an_error),
         cmocka_unit_test(keys_below_a_bad_head_are_nobodys),
         cmocka_unit_test(a_nul_byte_is_an_error),
+        cmocka_unit_test(a_carriage_return_ends_no_line),
         cmocka_unit_test(a_line_is_whole_up_to_199_bytes_and_an_error_beyond),
         cmocka_unit_test(a_section_name_is_whole_up_to_49_bytes_and_an_error_beyond),
         cmocka_unit_test(a_key_is_whole_up_to_49_bytes_and_an_error_beyond),
