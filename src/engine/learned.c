@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/hostname.h"
 #include "base/mem.h"
+#include "engine/learneddir.h"
 #include "engine/learnedfile.h"
 
 /* How long to wait for another process that is changing the file, and how often to look. */
@@ -28,6 +29,7 @@ struct learned {
     _Atomic unsigned refs;
     char *dir;
     char *path;
+    uid_t user; /* besides root, who may change what is there; or LEARNED_OWNER */
 
     pthread_mutex_t lock; /* for what follows; never held while waiting for the disk's sync */
     struct learnedfile file;
@@ -116,7 +118,9 @@ static bool refresh(struct learned *l)
 
     if (is_same(&now, &l->identity))
         return false;
-    why = read_file(l->path, &f);
+    why = learneddir_check(l->dir, l->user);
+    if (!why)
+        why = read_file(l->path, &f);
     if (!why)
         return adopt(l, &f, &now);
     l->identity = now;
@@ -125,31 +129,18 @@ static bool refresh(struct learned *l)
     return false;
 }
 
-static char *check_dir(const char *dir, bool create)
-{
-    struct stat st;
-
-    if (create && mkdir(dir, 0700) != 0 && errno != EEXIST)
-        return xasprintf("%s: %s: make this directory, for the daemon to write to", dir,
-                         strerror(errno));
-    if (stat(dir, &st) != 0)
-        return errno == ENOENT && !create ? NULL : xasprintf("%s: %s", dir, strerror(errno));
-    if (!S_ISDIR(st.st_mode))
-        return xasprintf("%s: is not a directory", dir);
-    return access(dir, X_OK) == 0 ? NULL : xasprintf("%s: %s", dir, strerror(errno));
-}
-
-struct learned *learned_open(const char *dir, bool create, char **why)
+struct learned *learned_open(const char *dir, bool create, uid_t user, char **why)
 {
     struct learned *l;
 
-    *why = check_dir(dir, create);
+    *why = learneddir_open(dir, create, user);
     if (*why)
         return NULL;
     l = xcalloc(1, sizeof(*l));
     atomic_init(&l->refs, 1);
     pthread_mutex_init(&l->lock, NULL);
     l->dir = xstrdup(dir);
+    l->user = user;
     l->path = xasprintf("%s/learned", dir);
     (void)refresh(l);
     if (!l->complaint)
@@ -264,7 +255,10 @@ static bool take_lock(struct change *c)
 /* Begins a change: the file as it is now, and nobody else changes it. End it in either case. */
 static bool begin(struct change *c, struct learned *l)
 {
-    *c = (struct change){.l = l, .lock = -1};
+    *c = (struct change){.l = l, .lock = -1, .dir = -1};
+    c->why = learneddir_check(l->dir, l->user);
+    if (c->why)
+        return false;
     c->dir = open(l->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (c->dir < 0)
         return complain(c, "");

@@ -16,17 +16,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
+#include "engine/learneddir.h"
 #include "engine/learnedkey.h"
 
 struct learned;
 
 /*
  * Opens the store in a directory and reads it. A file that is not there is an empty one. With create
- * the directory is made if it is missing (not its parents). NULL with *why, which the caller frees:
- * "FILE:LINE: what is wrong and what would be right".
+ * the directory is made if it is missing (not its parents). Nobody but root and user may be able to
+ * change the directory or what is in it (learneddir.h): the daemon passes its own user, the tool cannot
+ * know whom the daemon runs as and passes LEARNEDDIR_OWNER. Returns NULL with *why, which the caller
+ * frees: "FILE:LINE: what is wrong and what would be right".
  */
-struct learned *learned_open(const char *dir, bool create, char **why);
+struct learned *learned_open(const char *dir, bool create, uid_t user, char **why);
 
 struct learned *learned_hold(struct learned *l);
 void learned_release(struct learned *l); /* l may be NULL */

@@ -240,7 +240,7 @@ static int connect_section(const char *path, const char *name)
     int status;
 
     if (section && section->trust->learned)
-        snapshot_make_state(snapshot, &problems);
+        snapshot_make_state(snapshot, LEARNEDDIR_OWNER, &problems);
     problems_print(&problems, stderr);
     problems_free(&problems);
     if (!snapshot)

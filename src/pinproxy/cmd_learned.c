@@ -153,7 +153,7 @@ static struct learned *open_store(const char *path, int *status)
 
     problems_print(&problems, stderr);
     if (problems.count == 0)
-        learned = learned_open(config->global.state_dir, false, &why);
+        learned = learned_open(config->global.state_dir, false, LEARNEDDIR_OWNER, &why);
     if (why)
         fprintf(stderr, "%s\n", why);
     *status = EXITCODE_CONFIG;

@@ -388,7 +388,7 @@ static int make_state(const struct daemon *d)
     struct problems problems = {0};
     int status;
 
-    snapshot_make_state(d->snapshot, &problems);
+    snapshot_make_state(d->snapshot, geteuid(), &problems);
     problems_print(&problems, stderr);
     status = problems.count ? EXITCODE_CONFIG : EXITCODE_OK;
     problems_free(&problems);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "engine/learned.h"
@@ -33,7 +34,7 @@ bool reload_prepare(struct reload *next, const char *path, const struct snapshot
     if (next->snapshot)
         next->listeners = listener_set_prepare(next->snapshot, listeners, &problems);
     if (next->listeners)
-        snapshot_make_state(next->snapshot, &problems);
+        snapshot_make_state(next->snapshot, geteuid(), &problems);
     ok = next->listeners && problems.count == 0;
     if (!ok) {
         log_problems(&problems);

@@ -65,7 +65,7 @@ static struct learned *open_learned(const struct config *config, const struct sn
             break;
     if (i == config->count)
         return NULL;
-    learned = learned_open(dir, false, &why);
+    learned = learned_open(dir, false, LEARNEDDIR_OWNER, &why);
     if (!learned) {
         add_complaint(problems, why);
     } else if (old && old->learned && strcmp(learned_dir(old->learned), dir) == 0) {
@@ -136,14 +136,14 @@ struct section *snapshot_find(const struct snapshot *s, const char *name)
     return i < s->count ? &s->sections[i] : NULL;
 }
 
-void snapshot_make_state(const struct snapshot *s, struct problems *problems)
+void snapshot_make_state(const struct snapshot *s, uid_t user, struct problems *problems)
 {
     struct learned *learned;
     char *why = NULL;
 
     if (!s->learned)
         return;
-    learned = learned_open(learned_dir(s->learned), true, &why);
+    learned = learned_open(learned_dir(s->learned), true, user, &why);
     if (!learned)
         add_complaint(problems, why);
     learned_release(learned);

@@ -46,8 +46,11 @@ struct snapshot *snapshot_load(const char *path, const struct snapshot *old,
 /* As snapshot_new() with one section that trusts nobody: to look at a server. */
 struct snapshot *snapshot_observer(struct config *config, struct problems *problems);
 
-/* Makes the directory of learned pins, if it is wanted and not there. Adds to problems. */
-void snapshot_make_state(const struct snapshot *s, struct problems *problems);
+/*
+ * Makes the directory of learned pins, if it is wanted and not there, and checks that only root and
+ * user can change what is in it (learned_open()). Adds to problems.
+ */
+void snapshot_make_state(const struct snapshot *s, uid_t user, struct problems *problems);
 
 struct snapshot *snapshot_hold(struct snapshot *s);
 void snapshot_release(struct snapshot *s);

@@ -43,9 +43,10 @@ class State:
 
     def write(self, text):
         """As an editor does it: another file in its place."""
-        self.directory.mkdir(exist_ok=True)
+        self.directory.mkdir(mode=0o700, exist_ok=True)
         new = self.directory / "edited"
         new.write_bytes(text.encode() if isinstance(text, str) else text)
+        new.chmod(0o600)  # whatever the umask
         new.rename(self.file)
 
     def text(self):

@@ -791,7 +791,7 @@ def test_full_disk(state, stack, tls_server, tmp_path):
     server = tls_server()
     state.directory.mkdir()
     daemon = Daemon(tmp_path, state.config({NAME: tofu(server), "other.test": tofu(server)}))
-    plain, script = daemon.command(), 'mount -t tmpfs -o size=4k none "$0" && exec "$@"'
+    plain, script = daemon.command(), 'mount -t tmpfs -o size=4k,mode=700 none "$0" && exec "$@"'
     daemon.command = lambda: in_mount_namespace(script, state.directory, *plain, map_root=True)
     stack.add(daemon).start()
     passes(daemon)

@@ -94,7 +94,7 @@ static bool exists(const char *name)
 static struct learned *store(void)
 {
     char *why = NULL;
-    struct learned *l = learned_open(dir, false, &why);
+    struct learned *l = learned_open(dir, false, LEARNEDDIR_OWNER, &why);
 
     if (!l)
         fail_msg("%s", why);
@@ -106,7 +106,7 @@ static struct learned *store(void)
 static void cannot_open(const char *path, bool create, const char *part)
 {
     char *why = NULL;
-    struct learned *l = learned_open(path, create, &why);
+    struct learned *l = learned_open(path, create, LEARNEDDIR_OWNER, &why);
 
     if (l)
         fail_msg("%s was opened", path);
@@ -505,7 +505,7 @@ static void a_directory_that_is_none_is_taken(void **state)
     why = xasprintf("%s: No such file or directory", dir);
     cannot_keep(l, "a", "h:1", why);
     free(why);
-    learned_release(learned_open(dir, true, &why));
+    learned_release(learned_open(dir, true, LEARNEDDIR_OWNER, &why));
     assert_null(why);
     assert_int_equal(stat(dir, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0700);
@@ -919,7 +919,7 @@ static pid_t start(void (*child)(int), int argument)
 static void keep_many_and_exit(int writer)
 {
     char *why = NULL;
-    struct learned *l = learned_open(dir, false, &why);
+    struct learned *l = learned_open(dir, false, LEARNEDDIR_OWNER, &why);
     bool kept = l && keep_many(l, writer);
 
     learned_release(l);
@@ -1013,7 +1013,7 @@ static void two_threads_lose_each_others_keys(void **state)
 static void announce_for_ever(int round)
 {
     char *why = NULL;
-    struct learned *l = learned_open(dir, false, &why);
+    struct learned *l = learned_open(dir, false, LEARNEDDIR_OWNER, &why);
     digest_bytes d[ANNOUNCED];
     int i;
 
@@ -1177,7 +1177,7 @@ static void keep_without_permission(int unused)
     /* root may everything: so be somebody else */
     if (geteuid() == 0 && (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534)))
         _exit(1);
-    l = learned_open(dir, false, &why);
+    l = learned_open(dir, false, LEARNEDDIR_OWNER, &why);
     if (!l || count_keys(l) != 1)
         _exit(2);
     if (learned_keep(l, "b", "h:1", digest(B), NOW, &why) != LEARNED_FAILED)
@@ -1406,5 +1406,6 @@ int main(void)
         TEST(a_damaged_file_is_written_over_or_forgets_keys),
     };
 
+    umask(022); /* a file that the group may write is refused */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1466,7 +1466,7 @@ static void a_first_use_opens_nothing_until_the_key_is_kept(void **state)
     assert_true(cert_key_digest(pinned.x509, key));
     for (v = 0; v < COUNT(versions); v++) {
         char *why = NULL;
-        struct learned *l = learned_open(temp_path("first%zu", v), true, &why);
+        struct learned *l = learned_open(temp_path("first%zu", v), true, LEARNEDDIR_OWNER, &why);
         struct channel *w = wire_new(
             &(struct scene){
                 .version = versions[v], .unpinned = true, .keys = "verify = tofu", .learned = l},
@@ -1510,7 +1510,7 @@ static void a_changed_key_is_told_of_only_when_it_is_proved(void **state)
     assert_true(cert_key_digest(other.x509, key));
     for (v = 0; v < COUNT(versions); v++) {
         char *why = NULL;
-        struct learned *l = learned_open(temp_path("changed%zu", v), true, &why);
+        struct learned *l = learned_open(temp_path("changed%zu", v), true, LEARNEDDIR_OWNER, &why);
         struct channel *w = wire_new(
             &(struct scene){
                 .version = versions[v], .unpinned = true, .keys = "verify = tofu", .learned = l},
@@ -1532,7 +1532,7 @@ static void a_changed_key_is_told_of_only_when_it_is_proved(void **state)
 static void a_first_use_that_another_has_won_is_refused(void **state)
 {
     char *why = NULL;
-    struct learned *l = learned_open(temp_path("lost"), true, &why);
+    struct learned *l = learned_open(temp_path("lost"), true, LEARNEDDIR_OWNER, &why);
     struct channel *w = wire_new(
         &(struct scene){.unpinned = true, .keys = "verify = tofu", .learned = l}, NULL);
     uint8_t key[CERT_DIGEST_SIZE];

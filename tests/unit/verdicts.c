@@ -210,7 +210,7 @@ static void report_mode_notes_what_it_lets_through(void **state)
 static struct learned *new_store(const char *name)
 {
     char *why = NULL;
-    struct learned *l = learned_open(temp_path("%s", name), true, &why);
+    struct learned *l = learned_open(temp_path("%s", name), true, LEARNEDDIR_OWNER, &why);
 
     if (!l)
         fail_msg("%s", why);

@@ -1,0 +1,65 @@
+#include "engine/learneddir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/safepath.h"
+
+char *learneddir_check(const char *dir, uid_t user)
+{
+    static const char *const names[] = {"", "/learned", "/learned.lock", "/learned.new"};
+    char *why = NULL, *path, *text;
+    struct stat st;
+    size_t i;
+
+    if (stat(dir, &st) != 0) /* EACCES is told when the file is read */
+        return NULL;
+    if (user == LEARNEDDIR_OWNER)
+        user = st.st_uid;
+    /* the sticky bit would let others make the file before this process does */
+    if (st.st_mode & (S_IWGRP | S_IWOTH))
+        why = xasprintf("other users can write to it (mode %04o)", (unsigned)st.st_mode & 07777);
+    for (i = 0; !why && i < sizeof(names) / sizeof(names[0]); i++) {
+        path = xasprintf("%s%s", dir, names[i]);
+        if (lstat(path, &st) == 0)
+            why = safepath_check(path, user);
+        free(path);
+    }
+    if (!why)
+        return NULL;
+    text = xasprintf("%s%s: %s: it must belong to root or to the user that the daemon runs as, and "
+                     "nobody else may write to it (chown, chmod go-w)",
+                     dir, i > 0 ? names[i - 1] : "", why);
+    free(why);
+    return text;
+}
+
+char *learneddir_open(const char *dir, bool create, uid_t user)
+{
+    struct stat st;
+
+    if (create && mkdir(dir, 0700) != 0 && errno != EEXIST)
+        return xasprintf("%s: %s: make this directory, for the daemon to write to", dir,
+                         strerror(errno));
+    if (stat(dir, &st) != 0)
+        return errno == ENOENT && !create ? NULL : xasprintf("%s: %s", dir, strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return xasprintf("%s: is not a directory", dir);
+    if (access(dir, X_OK) != 0)
+        return xasprintf("%s: %s", dir, strerror(errno));
+    return learneddir_check(dir, user);
+}
+
+bool learneddir_is_denied(const char *dir)
+{
+    char *path = xasprintf("%s/learned", dir);
+    const bool denied = faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) != 0 && errno == EACCES;
+
+    free(path);
+    return denied;
+}

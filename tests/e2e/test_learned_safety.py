@@ -1,0 +1,164 @@
+"""What others can write is not believed: the directory of learned pins, and the files in it."""
+
+import os
+
+import pytest
+
+from certs import NAME, OTHER
+from config import ini
+from daemon import run_pinproxy, run_pinproxyd
+from learned import PLACE, passes, state, tofu
+
+NOBODY = 65534
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+
+
+def make(state, name):
+    (state.directory / name).touch(mode=0o600)
+
+
+def file_mode(name, mode):
+    def spoil(state):
+        make(state, name)
+        (state.directory / name).chmod(mode)
+    return spoil
+
+
+def file_owner(name):
+    def spoil(state):
+        make(state, name)
+        os.chown(state.directory / name, NOBODY, -1)
+    return spoil
+
+
+def open_parent(state):
+    """Others could put another directory in the place of this one."""
+    state.directory.parent.chmod(0o777)
+
+
+def link_that_others_can_move(state):
+    """The directory itself is as it should be."""
+    home = state.directory.parent / "home"
+    state.directory.rename(home)
+    shared = state.directory.parent / "shared"
+    shared.mkdir()
+    (shared / "link").symlink_to(home)
+    shared.chmod(0o777)
+    state.directory.symlink_to(shared / "link")
+
+
+# case: (what is named, how it is spoilt)
+SPOILT = {
+    "directory_for_all": ("", lambda state: state.directory.chmod(0o777)),
+    "directory_for_the_group": ("", lambda state: state.directory.chmod(0o770)),
+    "directory_with_the_sticky_bit": ("", lambda state: state.directory.chmod(0o1777)),
+    "file_for_all": ("learned", file_mode("learned", 0o666)),
+    "file_for_the_group": ("learned", file_mode("learned", 0o620)),
+    "lock_for_all": ("learned.lock", file_mode("learned.lock", 0o666)),
+    "new_file_for_all": ("learned.new", file_mode("learned.new", 0o602)),
+    "parent_for_all": ("", open_parent),
+    "link_that_others_can_move": ("", link_that_others_can_move),
+}
+ANOTHERS = {
+    "directory_of_another": ("", lambda state: os.chown(state.directory, NOBODY, -1)),
+    "file_of_another": ("learned", file_owner("learned")),
+    "lock_of_another": ("learned.lock", file_owner("learned.lock")),
+}
+CASES = [*SPOILT, *(pytest.param(case, marks=needs_root) for case in ANOTHERS)]
+
+
+@pytest.fixture
+def file(tmp_path, state):
+    """A configuration with a directory that is as it should be."""
+    (tmp_path / "var").mkdir(mode=0o755)
+    state.directory = tmp_path / "var" / "state"
+    state.file = state.directory / "learned"
+    state.write(f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n")
+    path = tmp_path / "tool.conf"
+    path.write_text(ini(state.config({NAME: {"listen": "127.0.0.1:0", "verify": "tofu"}})))
+    return path
+
+
+def spoil(case, state):
+    name, how = {**SPOILT, **ANOTHERS}[case]
+    how(state)
+    return str(state.directory / name)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_start_refuses_it(case, file, state):
+    named = spoil(case, state)
+    run = run_pinproxyd("-c", file)
+    assert run.returncode == 78, run.err
+    assert named in run.err and "chmod go-w" in run.err
+    assert "event=start" not in run.err
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_reload_refuses_it_and_the_old_configuration_stays(case, file, state, pinproxyd, tls_server):
+    server = tls_server()
+    state.write("")
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    named = spoil(case, state)
+    failed = daemon.reload(state.config({NAME: tofu(server, revoked=server.cert.pin)}), ok=False)
+    assert named in failed["detail"] and "chmod go-w" in failed["detail"]
+    passes(daemon)
+
+
+@pytest.mark.parametrize("action", [["list"], ["forget", NAME], ["accept", NAME, OTHER]], ids=lambda words: words[0])
+@pytest.mark.parametrize("case", [*SPOILT, pytest.param("file_of_another", marks=needs_root)])
+def test_tool_refuses_it(case, action, file, state):
+    named, before = spoil(case, state), state.text()
+    run = run_pinproxy("learned", *action, "-c", file)
+    assert run.returncode == 78, run.err
+    assert named in run.err and not run.out
+    assert state.text() == before
+
+
+def test_check_refuses_it(file, state):
+    named = spoil("file_for_all", state)
+    run = run_pinproxy("check", "-c", file)
+    assert run.returncode == 2
+    assert named in run.out + run.err
+
+
+def test_file_that_others_put_in_its_place_is_not_read(file, state, pinproxyd, tls_server):
+    """While the daemon runs: the keys that it has read stay, and it writes nothing."""
+    server = tls_server()
+    state.write("")
+    daemon = pinproxyd(state.config({NAME: tofu(server), "other.test": tofu(server)}))
+    passes(daemon)
+    state.write(state.text().replace(server.cert.pin, OTHER))
+    state.file.chmod(0o666)
+    event = daemon.wait_event(event="learned_failed")
+    assert str(state.file) in event["detail"]
+    passes(daemon)
+
+
+def test_fifo_in_place_of_the_file_does_not_hang(file, state):
+    state.file.unlink()
+    os.mkfifo(state.file, 0o600)
+    for run in (run_pinproxyd("-c", file), run_pinproxy("learned", "list", "-c", file)):
+        assert run.returncode == 78, run.err
+        assert str(state.file) in run.err
+
+
+def test_fifo_in_place_of_the_lock_does_not_hang(file, state):
+    os.mkfifo(state.directory / "learned.lock", 0o600)
+    run = run_pinproxy("learned", "forget", NAME, "-c", file)
+    assert run.returncode in (0, 1), run.err
+
+
+def test_files_that_all_may_read_are_fine(file, state, pinproxyd, tls_server):
+    """And links of our own, and a directory like /tmp on the way."""
+    server = tls_server()
+    state.write("")
+    state.file.chmod(0o644)
+    state.directory.chmod(0o755)
+    home = state.directory.parent / "home"
+    state.directory.rename(home)
+    state.directory.symlink_to("home")
+    state.directory.parent.chmod(0o1777)
+    passes(pinproxyd(state.config({NAME: tofu(server)})))
+    assert [key.pin for key in state.keys()] == [server.cert.pin]
