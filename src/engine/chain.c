@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/hostname.h"
+#include "engine/certname.h"
 
 /* Chains may be this deep below the anchor; what is longer is not a web server's. */
 #define DEPTH_MOST 8
@@ -38,7 +39,8 @@ struct chain_request chain_request(const struct policy *p, X509 *leaf, STACK_OF(
                                   .now = now};
 }
 
-static bool set_params(X509_STORE_CTX *ctx, const struct chain_request *r, bool partial)
+static bool set_params(X509_STORE_CTX *ctx, const struct chain_request *r, bool partial,
+                       bool name_matches)
 {
     X509_VERIFY_PARAM *param;
 
@@ -49,7 +51,8 @@ static bool set_params(X509_STORE_CTX *ctx, const struct chain_request *r, bool 
     X509_VERIFY_PARAM_set_auth_level(param, AUTH_LEVEL);
     X509_VERIFY_PARAM_set_depth(param, DEPTH_MOST);
     X509_VERIFY_PARAM_set_time(param, (time_t)r->now);
-    X509_VERIFY_PARAM_set_hostflags(param, CHAIN_NAME_FLAGS);
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT
+                                               | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     if (r->check_crls)
         X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
     /*
@@ -61,7 +64,9 @@ static bool set_params(X509_STORE_CTX *ctx, const struct chain_request *r, bool 
                                     X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_CHECK_SS_SIGNATURE);
     if (r->anchors)
         X509_STORE_CTX_set0_trusted_stack(ctx, r->anchors);
-    /* never the host check for an IP literal: there *.0.0.1 would match 127.0.0.1 */
+    /* a name that does not match is asked for as well, to be reported in the library's order */
+    if (name_matches)
+        return true;
     return (hostname_is_ip(r->name) ? X509_VERIFY_PARAM_set1_ip_asc(param, r->name)
                                     : X509_VERIFY_PARAM_set1_host(param, r->name, 0))
            == 1;
@@ -207,14 +212,19 @@ static int check_further(const struct chain_request *r, STACK_OF(X509) *chain, i
 static bool verify(const struct chain_request *r, bool partial, struct chain_result *result)
 {
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    const bool name_matches = certname_matches(r->leaf, r->name);
 
     *result = (struct chain_result){.error = X509_V_ERR_OUT_OF_MEM};
     if (ctx && X509_STORE_CTX_init(ctx, r->store, r->leaf, r->sent) == 1
-        && set_params(ctx, r, partial)) {
+        && set_params(ctx, r, partial, name_matches)) {
         bool ok = X509_verify_cert(ctx) == 1;
 
         result->error = X509_STORE_CTX_get_error(ctx);
         result->depth = X509_STORE_CTX_get_error_depth(ctx);
+        if (ok && !name_matches) {
+            result->error = X509_V_ERR_HOSTNAME_MISMATCH;
+            ok = false;
+        }
         if (ok && result->error == X509_V_OK) {
             result->error = check_further(r, X509_STORE_CTX_get0_chain(ctx), &result->depth);
             ok = result->error == X509_V_OK;
@@ -260,11 +270,4 @@ bool chain_is_weakness(int error)
 {
     return error == X509_V_ERR_EE_KEY_TOO_SMALL || error == X509_V_ERR_CA_KEY_TOO_SMALL
            || error == X509_V_ERR_CA_MD_TOO_WEAK;
-}
-
-bool chain_name_matches(X509 *leaf, const char *name)
-{
-    return (hostname_is_ip(name) ? X509_check_ip_asc(leaf, name, 0)
-                                 : X509_check_host(leaf, name, 0, CHAIN_NAME_FLAGS, NULL))
-           == 1;
 }

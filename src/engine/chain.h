@@ -1,8 +1,9 @@
 /*
  * Chains: from a server's certificate to a trust anchor. All path building and every check of it
- * (signatures, dates, CA flags, path lengths, name constraints, purpose, name, revocation lists) is
- * X509_verify_cert()'s; this module says with what, and adds three checks that it leaves out: of short
- * RSA keys, of an anchor's CA flag, and that CAs allow the very name that was asked for.
+ * (signatures, dates, CA flags, path lengths, name constraints, purpose, revocation lists) is
+ * X509_verify_cert()'s; this module says with what, and adds four checks that it leaves out or makes
+ * in another way: of short RSA keys, of an anchor's CA flag, of the name (certname.h), and that CAs
+ * allow the very name that was asked for.
  */
 #ifndef ENGINE_CHAIN_H
 #define ENGINE_CHAIN_H
@@ -51,12 +52,5 @@ bool chain_key_is_bounded(const EVP_PKEY *key);
 
 /* Whether the error means that a key or a signature is too weak. */
 bool chain_is_weakness(int error);
-
-/* How names are compared: X509_check_host(3). */
-#define CHAIN_NAME_FLAGS                                                                           \
-    (X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS)
-
-/* Whether the certificate carries a name, a host's or an IP address. */
-bool chain_name_matches(X509 *leaf, const char *name);
 
 #endif

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/units.h"
+#include "engine/certname.h"
 #include "engine/chain.h"
 #include "engine/issuers.h"
 #include "engine/learned.h"
@@ -194,7 +195,7 @@ static bool also_check(struct trial *t)
     time_t now = (time_t)t->now;
     char detail[TRUST_DETAIL_SIZE];
 
-    if ((t->section->also_check & ALSO_CHECK_NAME) && !chain_name_matches(t->leaf, name)) {
+    if ((t->section->also_check & ALSO_CHECK_NAME) && !certname_matches(t->leaf, name)) {
         snprintf(detail, sizeof(detail), "the certificate is not for %s", name);
         return refuse(t, REASON_NAME, X509_V_ERR_HOSTNAME_MISMATCH, detail);
     }

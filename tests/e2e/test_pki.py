@@ -198,3 +198,21 @@ def test_certificate_of_the_server_is_an_anchor_only_if_it_has_signed_itself(pin
     passes(pinproxyd(by_mode("pki", own, tmp_path, ca_file=own.cert.pem_file())))
     issued = tls_server(cert=ca.issue())
     refused(pinproxyd(by_mode("pki", issued, tmp_path, ca_file=issued.cert.pem_file())), issued)
+
+
+@pytest.mark.parametrize("mode", ["pki", "also_check"])
+@pytest.mark.parametrize("names, host", [(["*.my_zone.test"], "a.my_zone.test"), (["a.my_zone.test"], "a.my_zone.test"),
+                                         (["*.zone.test"], "a_b.zone.test")])
+def test_an_underscore_is_a_character_of_names(mode, names, host, pinproxyd, tls_server, tmp_path):
+    ca = certs.CA(tmp_path)
+    server = tls_server(cert=ca.issue(names=names))
+    trust = {"verify": "pki", "ca_file": ca.cert.pem_file()} if mode == "pki" else {"also_check": "name"}
+    daemon = pinproxyd({NAME: to(server, host=host, **trust)})
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+
+
+def test_an_address_is_compared_without_its_zone(pinproxyd, tls_server, tmp_path):
+    ca = certs.CA(tmp_path)
+    server = tls_server(cert=ca.issue(names=["::1"]))
+    daemon = pinproxyd({NAME: to(server, host="::1%lo", verify="pki", ca_file=ca.cert.pem_file())})
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
