@@ -27,7 +27,7 @@ enum reason_kind {
     X(IDLE, "idle", END, "no byte either way within idle_timeout")                                 \
     X(HALF_CLOSE, "half_close", END, "the other side did not finish within half_close_timeout")    \
     X(DRAINED, "drained", END, "the daemon stopped")                                               \
-    X(UNANSWERED, "unanswered", END, "the server closed on our close_notify without its own")      \
+    X(UNANSWERED, "unanswered", END, "the server closed without an answer to what was sent last")  \
     X(UPSTREAM_CLOSED, "upstream_closed", END, "the server closed while the client was sending")   \
     X(CLIENT_RESET, "client_reset", END, "the client reset its connection")                        \
     X(RESOLVE, "resolve", UPSTREAM, "the host name could not be resolved")                         \

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h> /* glibc's struct tcp_info lacks the later fields */
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -16,23 +16,81 @@ static void set(int fd, int level, int option, int value)
     (void)setsockopt(fd, level, option, &value, sizeof(value));
 }
 
+/* Keepalive probes: the first after `idle` seconds of silence, then four more, `interval` apart. */
+#define KEEPALIVE_PROBES 5
+
+struct keepalive {
+    int idle;
+    int interval;
+};
+
+static struct keepalive keepalive_times(int64_t keepalive_ms)
+{
+    const int64_t seconds = (keepalive_ms + 999) / 1000;
+    struct keepalive k;
+
+    /* tcp(7): the kernel accepts 1 to 32767 */
+    k.idle = seconds > 32767 ? 32767 : (int)seconds;
+    k.interval = k.idle > 40 ? 10 : (k.idle + 3) / 4;
+    return k;
+}
+
 void sock_tune(int fd, int family, int64_t keepalive_ms)
 {
-    int seconds = (int)((keepalive_ms + 999) / 1000);
+    const struct keepalive k = keepalive_times(keepalive_ms);
 
     if (family != AF_INET && family != AF_INET6)
         return;
     set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    sock_oob_inline(fd);
     /* said in both cases: a listener may have had it on, and what it accepts inherits it */
-    set(fd, SOL_SOCKET, SO_KEEPALIVE, seconds != 0);
-    if (seconds == 0)
+    set(fd, SOL_SOCKET, SO_KEEPALIVE, k.idle != 0);
+    if (k.idle == 0)
         return;
-    /* tcp(7): the kernel takes 1 to 32767 */
-    if (seconds > 32767)
-        seconds = 32767;
-    set(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
-    set(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds > 40 ? 10 : (seconds + 3) / 4);
-    set(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
+    set(fd, IPPROTO_TCP, TCP_KEEPIDLE, k.idle);
+    set(fd, IPPROTO_TCP, TCP_KEEPINTVL, k.interval);
+    set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+}
+
+void sock_oob_inline(int fd)
+{
+    set(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+}
+
+int64_t sock_keepalive_limit(int64_t keepalive_ms)
+{
+    const struct keepalive k = keepalive_times(keepalive_ms);
+
+    return 1000 * ((int64_t)k.idle + (int64_t)KEEPALIVE_PROBES * k.interval);
+}
+
+bool sock_acks(int fd, struct sock_acks *out)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return false;
+    out->pending = info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0;
+    out->last_ms = info.tcpi_last_ack_recv;
+    /*
+     * A window probe is unanswered until the kernel has set the count of them back. Data is unanswered
+     * until it is acknowledged; but a peer that has closed its window drops what is retransmitted, and
+     * shows only by its responses that it is alive.
+     */
+    out->unanswered = info.tcpi_probes > 0;
+    if (info.tcpi_unacked > 0)
+        out->unanswered |= info.tcpi_snd_wnd > 0
+                           || info.tcpi_last_data_sent < info.tcpi_last_ack_recv;
+    return true;
+}
+
+int sock_take_error(int fd)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 ? error : errno;
 }
 
 /* An address for documentation, which no machine has (RFC 5737, RFC 3849). */
@@ -118,6 +176,13 @@ int sock_unsent(int fd)
     int n = 0;
 
     return ioctl(fd, SIOCOUTQ, &n) == 0 ? n : 0;
+}
+
+int sock_unread(int fd)
+{
+    int n = 0;
+
+    return ioctl(fd, SIOCINQ, &n) == 0 ? n : 0;
 }
 
 void sock_close_reset(int fd)

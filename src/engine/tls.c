@@ -362,8 +362,10 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
                 return fail(t, REASON_TLS, "a flood of TLS messages without data");
             if (t->wire.in_len > 0)
                 continue; /* that was a record without plaintext */
-            /* SSL_MODE_RELEASE_BUFFERS does so after plaintext, but not after a ticket */
-            (void)SSL_free_buffers(t->ssl);
+            /* SSL_MODE_RELEASE_BUFFERS does so after plaintext, but not after a ticket; in the midst of
+             * a record older libraries would free what they still need (CVE-2024-4741) */
+            if (tls_is_between_records(t))
+                (void)SSL_free_buffers(t->ssl);
             return t->wire.ended ? TLS_TRUNCATED : TLS_MORE;
         case SSL_ERROR_ZERO_RETURN:
             resumption_keep(&t->resumption, t->ssl, &t->verdict);
@@ -375,6 +377,12 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
         }
     }
     return TLS_OK;
+}
+
+bool tls_is_between_records(const struct tls *t)
+{
+    /* "RH": it reads a header next; has_pending: of which it holds a part already */
+    return !SSL_has_pending(t->ssl) && strcmp(SSL_rstate_string(t->ssl), "RH") == 0;
 }
 
 enum tls_result tls_write(struct tls *t, const uint8_t *bytes, size_t n)
@@ -436,10 +444,4 @@ bool tls_is_resumed(const struct tls *t)
 const char *tls_library(void)
 {
     return OpenSSL_version(OPENSSL_VERSION);
-}
-
-bool tls_is_client_hello(const uint8_t *b, size_t n)
-{
-    /* a handshake record of version 3.x, and in it a ClientHello (RFC 8446 sections 5.1, 4) */
-    return n >= 6 && b[0] == 0x16 && b[1] == 0x03 && b[2] <= 0x04 && b[5] == 0x01;
 }

@@ -79,6 +79,12 @@ enum tls_result tls_handshake(struct tls *t, int64_t now);
 /* Reads plaintext into buf: as much as there is, so that TLS_MORE or an end may come with bytes. */
 enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got);
 
+/*
+ * Returns true if what was read so far ends where a record ends. Otherwise a TCP end behind it has cut a
+ * record in two.
+ */
+bool tls_is_between_records(const struct tls *t);
+
 /* Takes all of the plaintext, at most TLS_TURN_SIZE. */
 enum tls_result tls_write(struct tls *t, const uint8_t *bytes, size_t n);
 
@@ -98,11 +104,5 @@ bool tls_is_resumed(const struct tls *t);
 
 /* The library in use, such as "OpenSSL 3.0.15 3 Sep 2024". */
 const char *tls_library(void);
-
-/*
- * These bytes begin a TLS connection: a client that itself starts TLS would have its ClientHello wrapped
- * and sent as plaintext, which no server understands.
- */
-bool tls_is_client_hello(const uint8_t *b, size_t n);
 
 #endif

@@ -1,6 +1,5 @@
 #include "net/endpoint.h"
 
-#include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,32 +43,105 @@ static void discard(struct unsent *u)
     free(u);
 }
 
-static int descriptor(const struct endpoint *ep)
+/* Keeps the socket watched while libuv would report nothing of it. */
+static void update_watch(struct endpoint *ep)
 {
-    uv_os_fd_t fd = -1;
-
-    (void)uv_fileno(&ep->uv.handle, &fd);
-    return fd;
+    watch_set(&ep->reactor->watch, &ep->watched,
+              ep->open && !ep->error && (ep->unacked || !ep->reading));
 }
 
-void endpoint_open(struct endpoint *ep, uv_loop_t *loop, int fd, bool is_tcp,
-                   const struct endpoint_events *events, uint8_t *buffer, size_t buffer_size)
+/* The first error stands, but for EPIPE: a write can meet it where the socket knows of a reset. */
+static void set_write_error(struct endpoint *ep, int error)
+{
+    if (error && (!ep->write_error || ep->write_error == UV_EPIPE))
+        ep->write_error = error;
+}
+
+/* Learns from the socket that nothing can be written any more. What came before can still be read. */
+static void note_socket_error(struct endpoint *ep)
+{
+    set_write_error(ep, -sock_take_error(ep->watched.fd));
+}
+
+static bool was_reset(const struct endpoint *ep)
+{
+    /* TCP reports EPIPE for a reset behind a FIN; a Unix socket, for a peer that has closed in order */
+    return ep->write_error && ep->write_error != UV_EPIPE;
+}
+
+/* Returns true if poll(2) told something new about an endpoint that is not read. */
+static bool note_poll(struct endpoint *ep, short revents)
+{
+    const bool had_fin = ep->fin_received, could_write = !ep->write_error;
+
+    if (revents & POLLERR)
+        note_socket_error(ep);
+    else if (revents & POLLRDHUP)
+        ep->fin_received = true;
+    /* a Unix socket hangs up when both directions are shut: by the peer, unless one is by us */
+    if (!ep->is_tcp && (revents & POLLHUP) && !ep->finished)
+        set_write_error(ep, UV_EPIPE);
+    return ep->fin_received != had_fin || (could_write && ep->write_error);
+}
+
+/* Returns true if everything has been acknowledged, or the peer has not answered for too long. */
+static bool note_acks(struct endpoint *ep)
+{
+    const int64_t now = (int64_t)uv_now(&ep->reactor->loop);
+    struct sock_acks acks;
+
+    if (!sock_acks(ep->watched.fd, &acks) || !acks.pending) {
+        ep->unacked = false;
+        return true;
+    }
+    if (!acks.unanswered)
+        ep->silent_since = now;
+    else if (now - acks.last_ms > ep->silent_since)
+        ep->silent_since = now - acks.last_ms;
+    if (ep->ack_limit == 0 || now - ep->silent_since < ep->ack_limit)
+        return false;
+    endpoint_want_read(ep, false);
+    ep->error = UV_ETIMEDOUT;
+    return true;
+}
+
+static void on_tick(struct watched *w, short revents)
+{
+    struct endpoint *ep = (struct endpoint *)((char *)w - offsetof(struct endpoint, watched));
+    bool news = !ep->reading && note_poll(ep, revents);
+
+    if (ep->unacked)
+        news |= note_acks(ep);
+    update_watch(ep);
+    if (news)
+        ep->events->changed(ep);
+}
+
+void endpoint_open(struct endpoint *ep, struct reactor *reactor, int fd, bool is_tcp,
+                   int64_t keepalive_ms, const struct endpoint_events *events)
 {
     memset(ep, 0, sizeof(*ep));
+    ep->reactor = reactor;
     ep->is_tcp = is_tcp;
     ep->events = events;
-    ep->buffer = buffer;
-    ep->buffer_size = buffer_size;
+    ep->ack_limit = sock_keepalive_limit(keepalive_ms);
+    ep->watched.fd = fd;
+    ep->watched.tick = on_tick;
     /* neither can fail: they only fill in the handle */
     if (is_tcp)
-        (void)uv_tcp_init(loop, &ep->uv.tcp);
+        (void)uv_tcp_init(&reactor->loop, &ep->uv.tcp);
     else
-        (void)uv_pipe_init(loop, &ep->uv.pipe, 0);
+        (void)uv_pipe_init(&reactor->loop, &ep->uv.pipe, 0);
     ep->uv.handle.data = ep;
     ep->open = true;
+    if (!is_tcp)
+        sock_oob_inline(fd);
     ep->error = is_tcp ? uv_tcp_open(&ep->uv.tcp, fd) : uv_pipe_open(&ep->uv.pipe, fd);
-    if (ep->error)
+    if (ep->error) {
         close(fd);
+        ep->watched.fd = -1;
+    }
+    update_watch(ep);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -77,7 +149,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     struct endpoint *ep = handle->data;
 
     (void)suggested;
-    *buf = uv_buf_init((char *)ep->buffer, (unsigned)ep->buffer_size);
+    *buf = uv_buf_init((char *)ep->reactor->input, TLS_TURN_SIZE);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -91,10 +163,16 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         return;
     }
     endpoint_want_read(ep, false);
+    /* libuv reports data with a reset behind it as data and an end (uv__stream_io) */
     if (n == UV_EOF)
-        ep->ended = true;
-    else
+        note_socket_error(ep);
+    if (n != UV_EOF)
         ep->error = (int)n;
+    else if (was_reset(ep))
+        ep->error = ep->write_error;
+    else
+        ep->ended = ep->fin_received = true;
+    update_watch(ep);
     ep->events->changed(ep);
 }
 
@@ -109,6 +187,7 @@ void endpoint_want_read(struct endpoint *ep, bool want)
         ep->error = uv_read_start(&ep->uv.stream, on_alloc, on_read);
     else
         uv_read_stop(&ep->uv.stream);
+    update_watch(ep);
 }
 
 bool endpoint_is_idle(const struct endpoint *ep)
@@ -121,11 +200,22 @@ size_t endpoint_queued(const struct endpoint *ep)
     return ep->queued ? ep->queued->len : 0;
 }
 
+/* Something was given to the kernel that the peer has to acknowledge. */
+static void expect_acks(struct endpoint *ep)
+{
+    if (!ep->is_tcp || ep->unacked)
+        return;
+    ep->unacked = true;
+    ep->silent_since = (int64_t)uv_now(&ep->reactor->loop);
+    update_watch(ep);
+}
+
 static void finish_now(struct endpoint *ep)
 {
     /* nothing is in libuv's queue, so the FIN cannot overtake anything */
     ep->finished = true;
-    (void)shutdown(descriptor(ep), SHUT_WR);
+    (void)shutdown(ep->watched.fd, SHUT_WR);
+    expect_acks(ep);
 }
 
 static void on_written(uv_write_t *request, int status);
@@ -155,7 +245,7 @@ static void on_written(uv_write_t *request, int status)
         discard(next);
         if (!ep->open)
             return; /* cancelled by endpoint_close() */
-        ep->write_error = status;
+        set_write_error(ep, status);
     } else if (next) {
         write_later(ep, next);
         if (ep->in_flight)
@@ -188,6 +278,7 @@ void endpoint_write(struct endpoint *ep, const uint8_t *bytes, size_t n)
         queue(ep, bytes, n);
         return;
     }
+    expect_acks(ep);
     sent = uv_try_write(&ep->uv.stream, &buf, 1);
     if (sent == UV_EAGAIN)
         sent = 0;
@@ -215,15 +306,18 @@ void endpoint_finish(struct endpoint *ep)
 
 int endpoint_unsent(const struct endpoint *ep)
 {
-    return ep->open && ep->is_tcp ? sock_unsent(descriptor(ep)) : 0;
+    return ep->open && ep->is_tcp ? sock_unsent(ep->watched.fd) : 0;
+}
+
+bool endpoint_is_reset(const struct endpoint *ep)
+{
+    return ep->error || was_reset(ep) || (ep->is_tcp && ep->write_error);
 }
 
 bool endpoint_is_gone(const struct endpoint *ep)
 {
-    /* no events asked for: poll(2) tells errors and hang-ups all the same */
-    struct pollfd p = {.fd = descriptor(ep)};
-
-    return ep->open && poll(&p, 1, 0) == 1;
+    return endpoint_is_reset(ep)
+           || (ep->write_error && ep->open && sock_unread(ep->watched.fd) == 0);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -240,7 +334,8 @@ void endpoint_close(struct endpoint *ep, bool reset)
     if (!ep->open)
         return;
     ep->open = false;
+    update_watch(ep);
     if (reset && ep->is_tcp)
-        (void)setsockopt(descriptor(ep), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+        (void)setsockopt(ep->watched.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
     uv_close(&ep->uv.handle, on_closed);
 }

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "net/reactor.h"
+
 struct endpoint;
 struct unsent;
 
@@ -32,26 +34,39 @@ struct endpoint {
         uv_pipe_t pipe;
     } uv;
     const struct endpoint_events *events;
-    uint8_t *buffer; /* what is read into: the thread's, shared by all its endpoints */
-    size_t buffer_size;
+    struct reactor *reactor; /* reads go to its `input`, which all endpoints of the thread share */
+    struct watched watched;
+    int64_t ack_limit; /* ms without an acknowledgment after which the peer is gone; 0: no limit */
+    int64_t silent_since; /* loop time: since then nothing was acknowledged that should have been */
 
     struct unsent *in_flight; /* what the kernel did not take at once; NULL: nothing */
     struct unsent *queued;    /* what came while that was in flight */
 
-    bool open;       /* the handle is initialised and not closing */
-    bool is_tcp;     /* knows resets */
-    bool reading;    /* as last asked for */
-    bool finish;     /* to be finished once everything is written */
-    bool finished;   /* our FIN is out */
-    bool ended;      /* the peer's FIN has come */
-    int write_error; /* a libuv error code: nothing can be written; there may be more to read */
-    int error;       /* likewise: the stream is of no more use */
+    bool open;         /* the handle is initialised and not closing */
+    bool is_tcp;       /* knows resets */
+    bool reading;      /* as last asked for */
+    bool unacked;      /* TCP: something written may not have been acknowledged */
+    bool finish;       /* to be finished once everything is written */
+    bool finished;     /* our FIN is out */
+    bool fin_received; /* the peer's FIN has come; there may be more to read before it */
+    bool ended;        /* the peer's FIN has been read */
+    int write_error;   /* a libuv error code: nothing can be written; there may be more to read */
+    int error;         /* likewise: the stream is of no more use */
 };
 
-/* Takes over a connected stream socket, whatever happens; a failure is found in ep->error. */
-void endpoint_open(struct endpoint *ep, uv_loop_t *loop, int fd, bool is_tcp,
-                   const struct endpoint_events *events, uint8_t *buffer, size_t buffer_size);
+/*
+ * Opens an endpoint on a connected stream socket and takes ownership of the socket; a failure is found
+ * in ep->error. keepalive_ms: as set with sock_tune(). A TCP peer that acknowledges nothing for
+ * sock_keepalive_limit() although it should is lost: ep->error is UV_ETIMEDOUT. (The kernel sends its
+ * keepalive probes only while nothing is outstanding.)
+ */
+void endpoint_open(struct endpoint *ep, struct reactor *reactor, int fd, bool is_tcp,
+                   int64_t keepalive_ms, const struct endpoint_events *events);
 
+/*
+ * Starts or stops reading. While an endpoint is not read, the socket is checked twice a second: a reset,
+ * a FIN, or the close of a Unix peer is found in write_error and fin_received, and reported by changed.
+ */
 void endpoint_want_read(struct endpoint *ep, bool want);
 
 /*
@@ -77,9 +92,12 @@ void endpoint_finish(struct endpoint *ep);
 int endpoint_unsent(const struct endpoint *ep);
 
 /*
- * The peer has reset the stream, or closed a Unix socket: to be asked while nothing is read, when no
- * event would tell.
+ * Returns true if the peer has reset the stream or is lost. A Unix peer that has closed in order cannot
+ * be written to either, but what it sent before is whole: it is not reset.
  */
+bool endpoint_is_reset(const struct endpoint *ep);
+
+/* Returns true if the peer has reset the stream, or has closed a Unix socket and left nothing to read. */
 bool endpoint_is_gone(const struct endpoint *ep);
 
 /* Closes, with a reset where the transport knows one. Idempotent; ends in the closed event. */

@@ -19,6 +19,7 @@ int reactor_init(struct reactor *r)
         uv_loop_close(&r->loop);
         return error;
     }
+    watch_init(&r->watch, &r->loop);
     r->sessions = session_cache_new();
     r->familiar = familiar_new();
     /* on page borders: copies to and from the kernel are faster */
@@ -43,6 +44,7 @@ void reactor_close(struct reactor *r)
 {
     resolver_close(r->resolver);
     r->resolver = NULL;
+    watch_close(&r->watch);
 }
 
 void reactor_free(struct reactor *r)
@@ -53,6 +55,7 @@ void reactor_free(struct reactor *r)
     (void)busy;
     session_cache_free(r->sessions);
     familiar_free(r->familiar);
+    watch_free(&r->watch);
     free(r->input);
     free(r->plaintext);
     free(r->records.bytes);

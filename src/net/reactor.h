@@ -11,10 +11,12 @@
 
 #include "engine/tls.h"
 #include "net/resolver.h"
+#include "net/watch.h"
 
 struct reactor {
     uv_loop_t loop;
     struct resolver *resolver;
+    struct watch watch;             /* of sockets that are not read */
     struct session_cache *sessions; /* of TLS, to be resumed */
     struct familiar *familiar;      /* certificates of its servers */
     uint8_t *input;                 /* TLS_TURN_SIZE: what is read from either side */

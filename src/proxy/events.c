@@ -165,8 +165,8 @@ void events_opened(const struct upstream *u, const struct addr *client, int64_t 
     log_end(&l);
 }
 
-void events_closed(const struct upstream *u, enum reason reason, const struct addr *client,
-                   uint64_t sent, uint64_t received, int64_t ms)
+void events_closed(const struct upstream *u, enum reason reason, const char *detail,
+                   const struct addr *client, const struct events_totals *totals)
 {
     struct log_line l;
 
@@ -174,9 +174,11 @@ void events_closed(const struct upstream *u, enum reason reason, const struct ad
     if (!l.wanted)
         return;
     add_client(&l, client);
-    log_add_number(&l, "sent", (int64_t)sent);
-    log_add_number(&l, "received", (int64_t)received);
-    log_add_number(&l, "ms", ms);
+    log_add_number(&l, "sent", (int64_t)totals->sent);
+    log_add_number(&l, "received", (int64_t)totals->received);
+    log_add_number(&l, "ms", totals->ms);
     log_add(&l, "reason", reason_name(reason));
+    if (reason_kind(reason) == REASON_KIND_END)
+        log_add(&l, "detail", detail);
     log_end(&l);
 }

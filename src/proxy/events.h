@@ -16,8 +16,14 @@ void events_failed(const struct upstream *u, enum reason reason, const char *det
 /* tunnel_open, and before it what enforce = report has let through; counts both. ms: since accept. */
 void events_opened(const struct upstream *u, const struct addr *client, int64_t ms);
 
-/* tunnel_close. */
-void events_closed(const struct upstream *u, enum reason reason, const struct addr *client,
-                   uint64_t sent, uint64_t received, int64_t ms);
+struct events_totals {
+    uint64_t sent; /* plaintext bytes to the server */
+    uint64_t received;
+    int64_t ms; /* since the client was accepted */
+};
+
+/* Logs tunnel_close. detail: more words about an ordinary end, or ""; other reasons have their own event. */
+void events_closed(const struct upstream *u, enum reason reason, const char *detail,
+                   const struct addr *client, const struct events_totals *totals);
 
 #endif

@@ -8,6 +8,15 @@
 /* Bytes of answers, to a server's key updates, that it may leave unread and still be read. */
 #define ANSWERS_MOST (16 * 1024)
 
+/* Without a byte to the client for so long after the server's reset, the rest is given up. */
+#define STUCK_MS 500
+
+/*
+ * Without a further byte for so long, first bytes that may be a ClientHello are sent: TLS clients do not
+ * pause there, and a protocol of that kind may wait for an answer.
+ */
+#define HELD_MS 2000
+
 /* Why a relay ended. */
 struct end {
     enum reason reason;
@@ -29,18 +38,43 @@ static uint64_t now(const struct relay *r)
 
 /*
  * Many servers (nginx among them) answer close_notify by closing TCP. The client gets its reset all
- * the same, for it may have waited for more; but nobody need be warned of it.
+ * the same, for it may have waited for more; but nobody need be warned of it. If the server had sent the
+ * last word, it is the ordinary end of a connection that is kept alive.
  */
-static bool is_unanswered(const struct relay *r)
+static enum relay_result cut(const struct relay *r, struct end *e)
 {
-    return r->client_finished && r->received == r->received_before_finish;
+    const char *loss = upstream_loss(r->upstream);
+
+    if (!r->client_finished || r->received != r->received_before_finish)
+        return end(e, RELAY_CUT, REASON_TRUNCATED, loss);
+    return end(e, RELAY_CUT, r->answered || r->sent == 0 ? REASON_OK : REASON_UNANSWERED,
+               *loss ? loss
+                     : "the server closed without close_notify after the client had finished");
+}
+
+static bool is_allowed(const struct upstream *u)
+{
+    return u->section->config->truncation == TRUNCATION_ALLOW && !u->wire.error
+           && tls_is_between_records(u->tls);
+}
+
+static void deliver(struct relay *r, size_t n)
+{
+    const struct upstream *u = r->upstream;
+
+    r->answered = true;
+    if (r->client->write_error)
+        return; /* nobody is there to take it */
+    r->received += n;
+    stats_add(&u->section->stats->received, n);
+    r->last_byte = now(r);
+    endpoint_write(r->client, u->reactor->plaintext, n);
 }
 
 /* Reads records and writes their plaintext to the client. */
 static enum relay_result relay_to_client(struct relay *r, struct end *e)
 {
     struct upstream *u = r->upstream;
-    uint8_t *plaintext = u->reactor->plaintext;
     enum tls_result result;
     enum reason reason;
     const char *detail;
@@ -49,23 +83,18 @@ static enum relay_result relay_to_client(struct relay *r, struct end *e)
     if (!u->fresh || r->server_finished)
         return RELAY_OPEN;
     u->fresh = false;
-    result = tls_read(u->tls, plaintext, TLS_PLAINTEXT_SIZE, &n);
+    result = tls_read(u->tls, u->reactor->plaintext, TLS_PLAINTEXT_SIZE, &n);
     upstream_flush(u);
-    if (n > 0) {
-        r->received += n;
-        stats_add(&u->section->stats->received, n);
-        r->last_byte = now(r);
-        endpoint_write(r->client, plaintext, n);
-    }
+    if (n > 0)
+        deliver(r, n);
     switch (result) {
     case TLS_OK:
     case TLS_MORE:
         return RELAY_OPEN;
     case TLS_TRUNCATED:
-        if (u->section->config->truncation == TRUNCATION_ALLOW && !u->wire.error)
-            break;
-        return end(e, RELAY_CUT, is_unanswered(r) ? REASON_UNANSWERED : REASON_TRUNCATED,
-                   u->wire.error ? "the server reset the connection" : "");
+        if (!is_allowed(u))
+            return cut(r, e);
+        break;
     case TLS_FINISHED:
         break;
     case TLS_FAILED:
@@ -78,46 +107,111 @@ static enum relay_result relay_to_client(struct relay *r, struct end *e)
     return RELAY_OPEN;
 }
 
-/* Writes the client's plaintext as records, and its end as close_notify. */
-static enum relay_result relay_to_server(struct relay *r, struct end *e)
+static enum relay_result send_plaintext(struct relay *r, struct end *e, const uint8_t *bytes,
+                                        size_t n)
 {
     struct upstream *u = r->upstream;
-    const uint8_t *bytes = r->client_bytes;
-    const char *detail;
     enum reason reason;
+    const char *detail;
 
-    r->client_bytes = NULL;
-    if (bytes && !u->wire.write_error) {
-        if (r->sent == 0 && tls_is_client_hello(bytes, r->client_count))
-            return end(e, RELAY_ABORTED, REASON_TLS_FROM_CLIENT, "");
-        if (tls_write(u->tls, bytes, r->client_count) != TLS_OK) {
-            reason = tls_failure(u->tls, &detail);
-            return end(e, RELAY_ABORTED, reason, detail);
-        }
-        r->sent += r->client_count;
-        stats_add(&u->section->stats->sent, r->client_count);
-        r->last_byte = now(r);
-        upstream_flush(u);
+    if (n == 0 || u->wire.write_error)
+        return RELAY_OPEN;
+    if (tls_write(u->tls, bytes, n) != TLS_OK) {
+        reason = tls_failure(u->tls, &detail);
+        return end(e, RELAY_ABORTED, reason, detail);
     }
-    if (r->client->ended && !r->client_finished) {
-        r->client_finished = true;
-        r->received_before_finish = r->received;
-        tls_finish(u->tls);
-        upstream_flush(u);
-    }
+    r->sent += n;
+    r->answered = false;
+    stats_add(&u->section->stats->sent, n);
+    r->last_byte = now(r);
+    upstream_flush(u);
     return RELAY_OPEN;
 }
 
-/* Checks the streams themselves. */
-static enum relay_result check_streams(const struct relay *r, struct end *e)
+/*
+ * Holds the client's first bytes for as long as they may be a ClientHello, so that nothing of one is
+ * sent. Returns CLIENTHELLO_PARTIAL if the bytes of this event are held now.
+ */
+static enum clienthello check_first_bytes(struct relay *r, const uint8_t *bytes, size_t n)
 {
-    const struct endpoint *wire = &r->upstream->wire;
+    uint8_t first[CLIENTHELLO_SIZE];
+    const size_t held = r->held_count, room = sizeof(first) - held, more = n < room ? n : room;
+    enum clienthello result;
 
+    memcpy(first, r->held, held);
+    memcpy(first + held, bytes, more);
+    result = clienthello_check(first, held + more);
+    r->checked = result == CLIENTHELLO_NO;
+    if (result == CLIENTHELLO_PARTIAL) {
+        memcpy(r->held, first, held + more);
+        r->held_count = held + more;
+        r->last_byte = now(r);
+    }
+    return result;
+}
+
+/* Sends what was held. */
+static enum relay_result release_held(struct relay *r, struct end *e)
+{
+    const size_t n = r->held_count;
+
+    r->checked = true;
+    r->held_count = 0;
+    return send_plaintext(r, e, r->held, n);
+}
+
+/* Writes what this event has brought from the client as records. */
+static enum relay_result take_client_bytes(struct relay *r, struct end *e)
+{
+    const uint8_t *bytes = r->client_bytes;
+    enum relay_result result;
+
+    r->client_bytes = NULL;
+    if (!bytes)
+        return RELAY_OPEN;
+    if (!r->checked)
+        switch (check_first_bytes(r, bytes, r->client_count)) {
+        case CLIENTHELLO_YES:
+            return end(e, RELAY_ABORTED, REASON_TLS_FROM_CLIENT, "");
+        case CLIENTHELLO_PARTIAL:
+            return RELAY_OPEN;
+        case CLIENTHELLO_NO:
+            break;
+        }
+    result = release_held(r, e);
+    return result == RELAY_OPEN ? send_plaintext(r, e, bytes, r->client_count) : result;
+}
+
+/* Writes the client's bytes as records, and its end as close_notify. */
+static enum relay_result relay_to_server(struct relay *r, struct end *e)
+{
+    enum relay_result result = take_client_bytes(r, e);
+
+    if (result != RELAY_OPEN || !r->client->ended || r->client_finished)
+        return result;
+    result = release_held(r, e);
+    r->client_finished = true;
+    r->received_before_finish = r->received;
+    tls_finish(r->upstream->tls);
+    upstream_flush(r->upstream);
+    return result;
+}
+
+static enum relay_result check_client(const struct relay *r, struct end *e)
+{
+    if (!endpoint_is_reset(r->client))
+        return RELAY_OPEN;
     /* no close_notify: to the server this must not look like a complete request */
-    if (r->client->error || r->client->write_error)
-        return end(e, RELAY_ABORTED, REASON_CLIENT_RESET, "");
+    return end(e, RELAY_ABORTED, REASON_CLIENT_RESET,
+               r->client->error == UV_ETIMEDOUT
+                   ? "the client no longer acknowledges anything (keepalive)"
+                   : "");
+}
+
+static enum relay_result check_upstream(const struct relay *r, struct end *e)
+{
     /* what the server sent before it went is still read; after its close_notify there is nothing */
-    if (wire->write_error && r->server_finished && !r->client_finished)
+    if (r->upstream->wire.write_error && r->server_finished && !r->client_finished)
         return end(e, RELAY_CUT, REASON_UPSTREAM_CLOSED, "");
     return RELAY_OPEN;
 }
@@ -136,27 +230,43 @@ static bool is_finished(const struct relay *r)
 {
     const struct endpoint *wire = &r->upstream->wire;
 
-    return r->client_finished && r->server_finished && endpoint_is_idle(r->client)
-           && (endpoint_is_idle(wire) || wire->write_error);
+    if (!r->client_finished || !endpoint_is_idle(r->client))
+        return false;
+    if (r->server_finished)
+        return endpoint_is_idle(wire) || wire->write_error;
+    /* a Unix client that has closed reads no answer: it is over when the server has what was sent */
+    return r->client->write_error && endpoint_is_idle(wire) && endpoint_unsent(wire) == 0;
 }
 
 static enum relay_result step(struct relay *r, struct end *e)
 {
-    const bool was_half_closed = relay_is_half_closed(r);
-    enum relay_result result = relay_to_client(r, e);
+    enum relay_result result = check_client(r, e);
 
+    if (result == RELAY_OPEN)
+        result = relay_to_client(r, e);
     if (result == RELAY_OPEN)
         result = relay_to_server(r, e);
     if (result == RELAY_OPEN)
-        result = check_streams(r, e);
+        result = check_client(r, e);
+    if (result == RELAY_OPEN)
+        result = check_upstream(r, e);
     if (result != RELAY_OPEN)
         return result;
     if (is_finished(r))
         return RELAY_FINISHED;
     update_interest(r);
-    if (relay_is_half_closed(r) && !was_half_closed)
+    if (relay_is_half_closed(r) && !r->was_half_closed)
         r->last_byte = now(r); /* the other side has all of its time */
+    r->was_half_closed = relay_is_half_closed(r);
     return RELAY_OPEN;
+}
+
+/* The server has reset, and what came before is not read because the client takes nothing. */
+static bool is_stuck(const struct relay *r)
+{
+    const struct endpoint *wire = &r->upstream->wire;
+
+    return wire->write_error && wire->write_error != UV_EPIPE && !r->server_finished;
 }
 
 void relay_init(struct relay *r, struct endpoint *client, struct upstream *upstream)
@@ -176,7 +286,26 @@ enum relay_result relay_step(struct relay *r, enum reason *reason, const char **
     return result;
 }
 
+int64_t relay_patience(const struct relay *r)
+{
+    if (is_stuck(r))
+        return STUCK_MS;
+    return r->held_count ? HELD_MS : 0;
+}
+
+enum relay_result relay_hurry(struct relay *r, enum reason *reason, const char **detail)
+{
+    struct end e = {REASON_OK, ""};
+    enum relay_result result = is_stuck(r) ? cut(r, &e) : release_held(r, &e);
+
+    if (result == RELAY_OPEN)
+        result = step(r, &e);
+    *reason = e.reason;
+    *detail = e.detail;
+    return result;
+}
+
 bool relay_is_half_closed(const struct relay *r)
 {
-    return r->client_finished || r->server_finished;
+    return r->client_finished || r->server_finished || r->client->fin_received;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/reason.h"
+#include "engine/clienthello.h"
 
 struct endpoint;
 struct upstream;
@@ -20,9 +21,14 @@ struct relay {
     struct upstream *upstream;
     const uint8_t *client_bytes; /* what this event has brought; NULL: nothing */
     size_t client_count;
+    uint8_t held[CLIENTHELLO_SIZE]; /* the client's first bytes, while they may be a ClientHello */
+    size_t held_count;
 
+    bool checked;                    /* the client's first bytes are no ClientHello */
+    bool answered;                   /* the server has sent something since the client did */
     bool client_finished;            /* its FIN has become close_notify */
     bool server_finished;            /* its close_notify has become FIN */
+    bool was_half_closed;            /* when relay_step() was called last */
     uint64_t sent;                   /* plaintext bytes to the server */
     uint64_t received;               /* and from it */
     uint64_t received_before_finish; /* when the client had finished */
@@ -46,7 +52,22 @@ void relay_init(struct relay *r, struct endpoint *client, struct upstream *upstr
  */
 enum relay_result relay_step(struct relay *r, enum reason *reason, const char **detail);
 
-/* Returns true if one of the two directions has ended in order. */
+/*
+ * Returns the time in milliseconds without a byte after which relay_hurry() must be called; 0: there is
+ * no such limit now.
+ */
+int64_t relay_patience(const struct relay *r);
+
+/*
+ * Ends what the relay waits for: the client's next bytes if the first may be a ClientHello, or a client
+ * that does not read although the server has reset. The result is relay_step()'s.
+ */
+enum relay_result relay_hurry(struct relay *r, enum reason *reason, const char **detail);
+
+/*
+ * Returns true if one of the two sides has finished sending in order. Of the client this is known even
+ * while the server does not take what the client has sent.
+ */
 bool relay_is_half_closed(const struct relay *r);
 
 #endif

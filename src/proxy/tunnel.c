@@ -8,9 +8,6 @@
 #include "proxy/relay.h"
 #include "proxy/upstream.h"
 
-/* How often to see whether a client still waits while its upstream is dialled and judged. */
-#define WAITING_POLL_MS 500
-
 /* How often to see whether the kernel has delivered the last bytes before a reset. */
 #define FAREWELL_POLL_MS 20
 /* ... and for how long. A reset throws away what the client's kernel has not taken by then. */
@@ -36,6 +33,7 @@ struct tunnel {
     int holds; /* the client's handle, the timer, the upstream */
 
     bool opened;      /* RELAY was reached */
+    int64_t armed;    /* RELAY: the limit that the timer was set for; 0: none */
     uint64_t started; /* loop time, as all times here */
     uint64_t farewell_until;
 };
@@ -66,11 +64,12 @@ static int64_t age(const struct tunnel *t)
 
 static void log_end_of(struct tunnel *t, const char *detail)
 {
+    const struct events_totals totals = {t->relay.sent, t->relay.received, age(t)};
+
     events_failed(&t->upstream, t->reason, detail, &t->client_addr);
     /* a refusal has said all; whatever else ends leaves its line here */
     if (t->opened || reason_kind(t->reason) == REASON_KIND_END)
-        events_closed(&t->upstream, t->reason, &t->client_addr, t->relay.sent, t->relay.received,
-                      age(t));
+        events_closed(&t->upstream, t->reason, detail, &t->client_addr, &totals);
 }
 
 static void close_all(struct tunnel *t, bool reset_client, bool reset_upstream)
@@ -148,63 +147,89 @@ static void end_refused(struct tunnel *t)
 /* Deadlines of RELAY: looked at when the timer fires, not moved with each byte. */
 
 static void arm_timer(struct tunnel *t);
+static void take_result(struct tunnel *t, enum relay_result result, enum reason reason,
+                        const char *detail);
 
-static void on_timer(uv_timer_t *timer)
-{
-    struct tunnel *t = timer->data;
-
-    if (t->state != STATE_RELAY)
-        return;
-    arm_timer(t);
-}
-
-/* Which limit holds now, and what its passing is called. 0: none. */
+/*
+ * Returns the time without a byte after which something must happen, in milliseconds, and the reason
+ * that the tunnel then ends with; REASON_NONE: it does not end, but relay_hurry() is called. 0: no limit.
+ */
 static int64_t quiet_limit(const struct tunnel *t, enum reason *reason)
 {
     const struct config_section *s = t->section->config;
+    const int64_t patience = relay_patience(&t->relay);
+    int64_t limit = s->idle_timeout;
 
     *reason = REASON_IDLE;
-    if (!relay_is_half_closed(&t->relay) || s->half_close_timeout == 0
-        || (s->idle_timeout && s->idle_timeout < s->half_close_timeout))
-        return s->idle_timeout;
-    *reason = REASON_HALF_CLOSE;
-    return s->half_close_timeout;
+    if (relay_is_half_closed(&t->relay) && s->half_close_timeout
+        && (limit == 0 || limit >= s->half_close_timeout)) {
+        *reason = REASON_HALF_CLOSE;
+        limit = s->half_close_timeout;
+    }
+    if (patience && (limit == 0 || limit > patience)) {
+        *reason = REASON_NONE;
+        limit = patience;
+    }
+    return limit;
 }
 
 static void end_overdue(struct tunnel *t, enum reason reason)
 {
+    const bool client_has_finished = t->relay.client_finished || t->client.fin_received;
+
     /* what still waits for the client would be lost behind a clean end; and where the client has
        finished, a clean end would pass off a server's half answer as a whole one */
-    if (endpoint_is_idle(&t->client) && (t->relay.server_finished || !t->relay.client_finished))
+    if (endpoint_is_idle(&t->client) && (t->relay.server_finished || !client_has_finished))
         end_in_order(t, reason);
     else
         end_with_resets(t, reason, "");
 }
 
+static void on_timer(uv_timer_t *timer)
+{
+    struct tunnel *t = timer->data;
+    enum relay_result result;
+    enum reason reason;
+    const char *detail;
+    int64_t quiet;
+
+    reactor_turn(t->reactor);
+    if (t->state != STATE_RELAY)
+        return;
+    t->armed = 0;
+    quiet = (int64_t)(uv_now(&t->reactor->loop) - t->relay.last_byte);
+    if (quiet < quiet_limit(t, &reason)) {
+        arm_timer(t);
+    } else if (reason == REASON_NONE) {
+        result = relay_hurry(&t->relay, &reason, &detail);
+        take_result(t, result, reason, detail);
+    } else {
+        end_overdue(t, reason);
+    }
+}
+
+/* Sets the timer if another limit holds now than when it was set. */
 static void arm_timer(struct tunnel *t)
 {
     const int64_t quiet = (int64_t)(uv_now(&t->reactor->loop) - t->relay.last_byte);
     enum reason reason;
     const int64_t limit = quiet_limit(t, &reason);
 
+    if (limit == t->armed)
+        return;
+    t->armed = limit;
     if (limit == 0)
         uv_timer_stop(&t->timer);
-    else if (quiet >= limit)
-        end_overdue(t, reason);
     else
-        uv_timer_start(&t->timer, on_timer, (uint64_t)(limit - quiet), 0);
+        uv_timer_start(&t->timer, on_timer, quiet < limit ? (uint64_t)(limit - quiet) : 0, 0);
 }
 
-static void relay(struct tunnel *t)
+static void take_result(struct tunnel *t, enum relay_result result, enum reason reason,
+                        const char *detail)
 {
-    const bool was_half_closed = relay_is_half_closed(&t->relay);
-    const char *detail;
-    enum reason reason;
-
-    switch (relay_step(&t->relay, &reason, &detail)) {
+    switch (result) {
     case RELAY_OPEN:
-        if (relay_is_half_closed(&t->relay) && !was_half_closed)
-            arm_timer(t);
+        arm_timer(t);
         return;
     case RELAY_FINISHED:
         end_in_order(t, REASON_OK);
@@ -216,6 +241,15 @@ static void relay(struct tunnel *t)
         end_with_resets(t, reason, detail);
         return;
     }
+}
+
+static void relay(struct tunnel *t)
+{
+    const char *detail;
+    enum reason reason;
+    const enum relay_result result = relay_step(&t->relay, &reason, &detail);
+
+    take_result(t, result, reason, detail);
 }
 
 /* The choke point: from here on bytes flow. Called in one place, for a trusted upstream only. */
@@ -240,17 +274,11 @@ static void enter_relay(struct tunnel *t)
     arm_timer(t);
 }
 
-/* A client that is gone need not wait for the upstream's deadlines. */
-static void on_waiting(uv_timer_t *timer)
-{
-    struct tunnel *t = timer->data;
-
-    if (endpoint_is_gone(&t->client))
-        end_with_resets(t, REASON_CLIENT_RESET, "");
-}
-
 static void tunnel_step(struct tunnel *t)
 {
+    /* a client that is gone need not wait for the upstream's deadlines */
+    if (t->state == STATE_UPSTREAM && endpoint_is_gone(&t->client))
+        end_with_resets(t, REASON_CLIENT_RESET, "");
     if (t->state == STATE_UPSTREAM && t->upstream.state == UPSTREAM_FAILED)
         end_refused(t);
     if (t->state == STATE_UPSTREAM && t->upstream.state == UPSTREAM_READY)
@@ -332,12 +360,11 @@ struct tunnel *tunnel_start(struct reactor *reactor, struct snapshot *snapshot,
     t->started = uv_now(&reactor->loop);
     (void)uv_timer_init(&reactor->loop, &t->timer); /* cannot fail */
     t->timer.data = t;
-    endpoint_open(&t->client, &reactor->loop, client->fd, client->is_tcp, &client_events,
-                  reactor->input, TLS_TURN_SIZE);
+    endpoint_open(&t->client, reactor, client->fd, client->is_tcp, section->config->keepalive,
+                  &client_events);
     upstream_start(&t->upstream, reactor, section, &upstream_events);
     t->upstream.for_client = true;
     relay_init(&t->relay, &t->client, &t->upstream);
-    uv_timer_start(&t->timer, on_waiting, WAITING_POLL_MS, WAITING_POLL_MS);
     t->holds = 3;
     return t;
 }

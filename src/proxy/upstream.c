@@ -120,7 +120,7 @@ static void keep_key(struct upstream *u)
 /* The stream has failed in the handshake. */
 static void fail_lost(struct upstream *u)
 {
-    fail(u, REASON_TLS, tls_loss(u->tls, true));
+    fail(u, REASON_TLS, u->wire.error == UV_ETIMEDOUT ? upstream_loss(u) : tls_loss(u->tls, true));
 }
 
 static void shake(struct upstream *u)
@@ -239,8 +239,8 @@ static void on_connected(struct dial_owner *owner, int fd, const struct addr *pe
 
     u->dial = NULL;
     u->peer = *peer;
-    endpoint_open(&u->wire, &r->loop, fd, peer->sa.sa_family != AF_UNIX, &wire_events, r->input,
-                  TLS_TURN_SIZE);
+    endpoint_open(&u->wire, r, fd, peer->sa.sa_family != AF_UNIX, u->section->config->keepalive,
+                  &wire_events);
     u->holds++;
     u->tls = tls_new(u->section->tls, u->section->config, u->section->trust, &r->records,
                      r->familiar, u->for_client ? r->sessions : NULL);
@@ -297,6 +297,23 @@ void upstream_close(struct upstream *u, bool reset)
     if (u->holds > 1)
         endpoint_close(&u->wire, reset);
     uv_close((uv_handle_t *)&u->deadline, on_timer_closed);
+}
+
+const char *upstream_loss(const struct upstream *u)
+{
+    const int error = u->wire.error ? u->wire.error : u->wire.write_error;
+
+    switch (error) {
+    case 0:
+        return "";
+    case UV_ECONNRESET:
+    case UV_EPIPE:
+        return "the server reset the connection";
+    case UV_ETIMEDOUT:
+        return "the server no longer acknowledges anything (keepalive)";
+    default:
+        return uv_strerror(error);
+    }
 }
 
 const char *upstream_name(const struct upstream *u, char out[UPSTREAM_NAME_SIZE])

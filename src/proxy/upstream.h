@@ -70,6 +70,9 @@ void upstream_flush(struct upstream *u);
 /* Ends it in any state. Idempotent. reset: not in order, let the server see that. */
 void upstream_close(struct upstream *u, bool reset);
 
+/* Returns in words how the connection broke, or "" if the server has not broken it. A literal. */
+const char *upstream_loss(const struct upstream *u);
+
 /* Where to, for logs: the address, or the host and port while there is none. */
 #define UPSTREAM_NAME_SIZE 320
 const char *upstream_name(const struct upstream *u, char out[UPSTREAM_NAME_SIZE]);

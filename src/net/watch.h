@@ -1,0 +1,50 @@
+/*
+ * Checks twice a second the sockets about which libuv reports nothing: those that are not read, and
+ * those that wait for acknowledgments. One poll(2) covers all of a thread. While nothing is watched,
+ * no timer runs.
+ */
+#ifndef NET_WATCH_H
+#define NET_WATCH_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/queue.h>
+#include <uv.h>
+
+/* Embedded by the owner of a socket. */
+struct watched {
+    TAILQ_ENTRY(watched) link;
+    bool on; /* in the list */
+    int fd;
+    /* Called on each tick. revents: as poll(2) returns them for POLLRDHUP. */
+    void (*tick)(struct watched *w, short revents);
+};
+
+struct watch {
+    uv_loop_t *loop;
+    uv_timer_t timer;
+    bool has_timer; /* from the first socket on */
+    TAILQ_HEAD(, watched) list;
+    size_t count;
+    size_t room; /* of the two arrays, which are filled anew on each tick */
+    struct pollfd *fds;
+    struct watched **members;
+};
+
+/* Initializes a watch on a loop. Cannot fail. */
+void watch_init(struct watch *watch, uv_loop_t *loop);
+
+/*
+ * Adds or removes a socket. Idempotent; may be called from within tick(). The owner must keep *w in
+ * memory until the loop's next turn after it was removed.
+ */
+void watch_set(struct watch *watch, struct watched *w, bool on);
+
+/* Closes the timer, if there is one yet: the loop must run until that is done. Idempotent. */
+void watch_close(struct watch *watch);
+
+/* Frees the memory; the loop must have ended. */
+void watch_free(struct watch *watch);
+
+#endif

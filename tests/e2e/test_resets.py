@@ -1,0 +1,339 @@
+"""A reset is a reset and an orderly close is an end: in both directions, in every state, whatever is being read."""
+
+import socket
+import time
+
+import pytest
+
+import servers
+from certs import NAME
+from clients import connect, ping, read_all, read_exactly, read_to_any_end, read_to_reset
+from config import to
+from tls import reset
+from waiting import wait_steady, wait_until
+
+ROUNDS = 25  # what depends on who is scheduled first shows in one of so many
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def listen(request, tmp_path):
+    return "127.0.0.1:0" if request.param == "tcp" else f"unix:{tmp_path}/sock"
+
+
+def greet_then_echo(conn):
+    conn.send(b"hello")
+    servers.echo(conn)
+
+
+def stall(conn):
+    """Reads nothing until it is told to."""
+    conn.go_on.wait()
+    servers.swallow(conn)
+
+
+def fill(client):
+    """Writes until nothing is taken any more; returns how much was."""
+    sent = 0
+    client.setblocking(False)
+
+    def more():
+        nonlocal sent
+        try:
+            while True:
+                sent += client.send(b"x" * 65536)
+        except BlockingIOError:
+            return sent
+    return wait_steady(more)
+
+
+def wait_unread(client, count):
+    """Waits until so much lies in the client's socket, and leaves it there."""
+    wait_until(lambda: len(client.recv(count, socket.MSG_PEEK)) == count, "bytes that the client does not read")
+
+
+# a client that resets
+
+@pytest.mark.threads
+def test_a_request_behind_which_the_client_resets_is_never_complete(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server)})
+    for _ in range(ROUNDS):
+        client = connect(daemon.address(NAME))
+        ping(client)
+        client.sendall(b"DELETE /a HTTP/1.1\r\n")
+        reset(client)
+    ends = [conn.end for conn in server.wait_done(ROUNDS)]
+    assert "close_notify" not in ends, ends
+    wait_until(lambda: len(daemon.events(event="tunnel_close")) == ROUNDS, "the end of every tunnel")
+    assert {line["reason"] for line in daemon.events(event="tunnel_close")} == {"client_reset"}
+
+
+def test_a_client_that_closes_with_unread_input_is_a_reset(listen, pinproxyd, tls_server):
+    """The kernel makes it one, on TCP and Unix sockets: the program did not take what it was sent."""
+    server = tls_server(greet_then_echo)
+    daemon = pinproxyd({NAME: to(server, listen=listen)})
+    for _ in range(ROUNDS):
+        client = connect(daemon.address(NAME))
+        wait_unread(client, 5)
+        client.sendall(b"DELETE /a HTTP/1.1\r\n")
+        client.close()
+    ends = [conn.end for conn in server.wait_done(ROUNDS)]
+    assert "close_notify" not in ends, ends
+    wait_until(lambda: len(daemon.events(event="tunnel_close")) == ROUNDS, "the end of every tunnel")
+    assert {line["reason"] for line in daemon.events(event="tunnel_close")} == {"client_reset"}
+
+
+def test_a_reset_behind_a_fin_is_a_reset(pinproxyd, tls_server):
+    server = tls_server(stall)
+    daemon = pinproxyd({NAME: to(server, half_close_timeout="off")})
+    client = connect(daemon.address(NAME))
+    daemon.wait_event(event="tunnel_open")
+    client.sendall(b"request")
+    client.shutdown(socket.SHUT_WR)
+    time.sleep(0.2)
+    reset(client)
+    assert daemon.wait_event(event="tunnel_close")["reason"] == "client_reset"
+    server.go_on.set()
+    server.wait_done()
+
+
+@pytest.mark.parametrize("amount", ["little", "all that fits"])
+def test_a_client_that_resets_while_the_server_does_not_read_is_noticed(amount, pinproxyd, tls_server):
+    server = tls_server(stall)
+    daemon = pinproxyd({NAME: to(server)})
+    client = connect(daemon.address(NAME))
+    server.wait_conns()
+    if amount == "little":
+        client.sendall(b"x")
+        daemon.wait_event(event="tunnel_open")
+    else:
+        fill(client)
+    reset(client)
+    assert daemon.wait_event(event="tunnel_close")["reason"] == "client_reset"
+    server.go_on.set()
+    assert server.wait_done()[0].end in ("truncated", "reset")
+
+
+def test_a_unix_client_that_resets_while_the_server_does_not_read_is_noticed(pinproxyd, tls_server, tmp_path):
+    def greet_then_stall(conn):
+        conn.send(b"hello")
+        stall(conn)
+    server = tls_server(greet_then_stall)
+    daemon = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")})
+    client = connect(daemon.address(NAME))
+    wait_unread(client, 5)
+    fill(client)
+    client.close()
+    assert daemon.wait_event(event="tunnel_close")["reason"] == "client_reset"
+    server.go_on.set()
+    assert server.wait_done()[0].end in ("truncated", "reset")
+
+
+def test_a_client_that_resets_after_it_has_finished_is_noticed(pinproxyd, tls_server):
+    server = tls_server(stall)
+    daemon = pinproxyd({NAME: to(server, half_close_timeout="off")})
+    client = connect(daemon.address(NAME))
+    client.sendall(b"request")
+    client.shutdown(socket.SHUT_WR)
+    daemon.wait_event(event="tunnel_open")
+    time.sleep(0.3)
+    reset(client)
+    assert daemon.wait_event(event="tunnel_close")["reason"] == "client_reset"
+
+
+@pytest.mark.parametrize("words", [b"", b"a request"])
+def test_a_client_that_resets_during_the_handshake_is_noticed(words, pinproxyd, tls_server, relay):
+    server = tls_server()
+    stalled = relay(server, first=20)
+    daemon = pinproxyd({NAME: to(stalled, handshake_timeout="1h")})
+    client = connect(daemon.address(NAME))
+    stalled.wait_conns()
+    client.sendall(words)
+    reset(client)
+    assert daemon.wait_event(event="tunnel_close")["reason"] == "client_reset"
+    assert server.wait_done()[0].end
+    server.saw_nothing(words or b"none")
+
+
+# a client that closes in order
+
+def test_what_a_client_sent_before_it_closed_is_delivered(listen, pinproxyd, tls_server, relay):
+    """Though the handshake is slow, and nobody is there for the answer."""
+    server = tls_server(servers.swallow)
+    slow = relay(server, first=200, pause=0.002)
+    daemon = pinproxyd({NAME: to(slow, listen=listen, handshake_timeout="1h")})
+    client = connect(daemon.address(NAME))
+    client.sendall(b"fire and forget")
+    client.close()
+    conn = server.wait_done()[0]
+    assert (bytes(conn.plaintext), conn.end) == (b"fire and forget", "close_notify")
+    assert daemon.wait_event(event="tunnel_close")["sent"] == "15"
+
+
+def test_a_unix_client_that_closed_is_served_by_a_server_that_answers(pinproxyd, tls_server, tmp_path):
+    """No answer that finds nobody there keeps the rest from the server."""
+    sent = b"".join(b"line %05d\n" % i for i in range(12_000))
+    server = tls_server(servers.echo)
+    daemon = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")})
+    for count in range(1, 6):
+        client = connect(daemon.address(NAME))
+        client.sendall(sent)
+        client.close()
+        conn = server.wait_done(count)[count - 1]
+        assert (conn.received, conn.end) == (len(sent), "close_notify")
+    wait_until(lambda: len(daemon.events(event="tunnel_close")) == 5, "the end of every tunnel")
+    assert {line["reason"] for line in daemon.events(event="tunnel_close")} == {"ok"}
+
+
+def test_a_unix_client_that_closed_does_not_listen_to_a_server_for_ever(pinproxyd, tls_server, tmp_path):
+    server = tls_server(servers.pour)
+    daemon = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")})
+    client = connect(daemon.address(NAME))
+    client.sendall(b"request")
+    client.close()
+    server.wait_done()
+    daemon.wait_event(event="tunnel_close")
+
+
+def test_a_unix_client_that_closed_waits_for_a_slow_server(pinproxyd, tls_server, tmp_path):
+    """What fits into no buffer any more is delivered when the server reads again."""
+    server = tls_server(stall)
+    daemon = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")})
+    client = connect(daemon.address(NAME))
+    sent = fill(client)
+    client.close()
+    time.sleep(1.5)
+    assert not daemon.events(event="tunnel_close")
+    server.go_on.set()
+    conn = server.wait_done()[0]
+    assert (conn.received, conn.end) == (sent, "close_notify")
+    assert daemon.wait_event(event="tunnel_close")["reason"] == "ok"
+
+
+def test_a_client_that_closed_waits_no_longer_than_half_close_timeout(pinproxyd, tls_server, tmp_path):
+    """Its end is known, though the server has not read up to it."""
+    server = tls_server(stall)
+    daemon = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock", half_close_timeout="1s")})
+    client = connect(daemon.address(NAME))
+    fill(client)
+    client.close()
+    assert daemon.wait_event(event="tunnel_close")["reason"] == "half_close"
+    server.go_on.set()
+    assert server.wait_done()[0].end != "close_notify"
+
+
+def test_a_unix_client_that_closed_with_nothing_sent_is_not_waited_for(pinproxyd, tls_server, relay, tmp_path):
+    server = tls_server()
+    stalled = relay(server, first=20)
+    daemon = pinproxyd({NAME: to(stalled, listen=f"unix:{tmp_path}/sock", handshake_timeout="1h")})
+    client = connect(daemon.address(NAME))
+    stalled.wait_conns()
+    client.close()
+    daemon.wait_event(event="tunnel_close")
+    assert server.wait_done()[0].end
+
+
+# a server that resets
+
+def send_then_reset(data):
+    def behave(conn):
+        conn.send(data)
+        conn.reset()
+    return behave
+
+
+@pytest.mark.parametrize("truncation", ["reset", "allow"])
+def test_a_server_that_resets_behind_data_resets_the_client(truncation, pinproxyd, tls_server):
+    daemon = pinproxyd({NAME: to(tls_server(send_then_reset(b"half an answ")), truncation=truncation)})
+    for _ in range(ROUNDS):
+        with connect(daemon.address(NAME)) as client:
+            assert b"half an answ".startswith(read_to_reset(client))
+    wait_until(lambda: len(daemon.events(event="tunnel_close")) == ROUNDS, "the end of every tunnel")
+    assert {line["reason"] for line in daemon.events(event="tunnel_close")} == {"truncated"}
+
+
+@pytest.mark.parametrize("truncation", ["reset", "allow"])
+def test_a_server_that_resets_while_the_client_does_not_read_is_noticed(truncation, pinproxyd, tls_server):
+    def pour_then_reset(conn):
+        conn.sock.settimeout(0.5)
+        try:
+            servers.pour(conn)
+        except TimeoutError:
+            reset(conn.sock)
+    daemon = pinproxyd({NAME: to(tls_server(pour_then_reset), truncation=truncation)})
+    with connect(daemon.address(NAME), receive_buffer=16384) as client:
+        assert daemon.wait_event(event="tunnel_close")["reason"] == "truncated"
+        read_to_reset(client)
+
+
+@pytest.mark.parametrize("left", [1, 5, 6, 8000])
+def test_a_record_that_is_cut_is_a_truncation_though_truncation_is_allowed(left, pinproxyd, tls_server):
+    """In its header, right behind it, or in its body."""
+    def cut_record(conn):
+        conn.send(b"whole")
+        conn.recv_exactly(4)
+        conn.tls.write(b"x" * 16000)
+        conn.sock.sendall(conn.outgoing.read()[:left])
+        conn.cut()
+    daemon = pinproxyd({NAME: to(tls_server(cut_record), truncation="allow")})
+    with connect(daemon.address(NAME)) as client:
+        assert read_exactly(client, 5) == b"whole"
+        client.sendall(b"more")
+        assert read_to_reset(client) == b""
+    daemon.wait_event(event="truncated", section=NAME)
+
+
+def test_a_fin_between_records_is_an_end_where_truncation_is_allowed(pinproxyd, tls_server):
+    """Also if the server has reset behind it what the client sent after that."""
+    def answer_and_close(conn):
+        conn.recv_exactly(1)
+        conn.send(b"a whole answer")
+        conn.sock.close()
+    server = tls_server(answer_and_close)
+    daemon = pinproxyd({NAME: to(server, truncation="allow")})
+    for _ in range(ROUNDS):
+        with connect(daemon.address(NAME)) as client:
+            client.sendall(b"?")
+            assert read_all(client) == b"a whole answer"
+    daemon.stop()
+    assert not daemon.events(event="truncated")
+
+
+def test_a_server_that_resets_in_the_handshake_is_said_to_have_reset(pinproxyd, raw_server, tls_server):
+    daemon = pinproxyd({NAME: to(raw_server(servers.reset_at_hello), pin=tls_server().cert.pin)})
+    with connect(daemon.address(NAME)) as client:
+        assert read_to_any_end(client) == (b"", True)
+    assert "reset the connection during the handshake" in daemon.wait_event(event="upstream_error")["detail"]
+
+
+# how an ordinary end reads
+
+def cut_at_end(conn):
+    """Answers, and closes TCP without close_notify upon the client's: nginx and many others."""
+    while data := conn.recv():
+        conn.send(data)
+    conn.cut()
+
+
+def test_the_end_of_a_connection_that_was_kept_alive_is_ok(pinproxyd, tls_server):
+    daemon = pinproxyd({NAME: to(tls_server(cut_at_end))})
+    with connect(daemon.address(NAME)) as client:
+        ping(client)
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_reset(client) == b""
+    closed = daemon.wait_event(event="tunnel_close")
+    assert closed["reason"] == "ok" and "without close_notify" in closed["detail"], closed
+    daemon.stop()
+    assert not daemon.events(event="truncated")
+
+
+def test_an_end_without_an_answer_says_so(pinproxyd, tls_server):
+    def hang_up_on_request(conn):
+        conn.recv_all()
+        conn.cut()
+    daemon = pinproxyd({NAME: to(tls_server(hang_up_on_request))})
+    with connect(daemon.address(NAME)) as client:
+        client.sendall(b"request")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_reset(client) == b""
+    assert daemon.wait_event(event="tunnel_close")["reason"] == "unanswered"
