@@ -103,6 +103,20 @@ const char *file_read(const char *path, enum file_origin origin, size_t max, cha
     return why;
 }
 
+bool file_open_standard(void)
+{
+    int fd;
+
+    for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        /* the lowest descriptor that is free, which is this one: open(2) */
+        if (open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR) != fd)
+            return false;
+    }
+    return true;
+}
+
 const char *file_resolve(struct arena *a, const char *dir, const char *path)
 {
     if (!dir || path[0] == '/')

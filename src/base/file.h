@@ -24,6 +24,14 @@ enum file_origin {
 const char *file_read(const char *path, enum file_origin origin, size_t max, char **data,
                       size_t *len);
 
+/*
+ * Opens /dev/null for each of the descriptors 0 to 2 that is closed, so that nothing that is opened
+ * later takes its place, and what is meant for standard error goes nowhere else. What is written to
+ * standard output still fails, so that no report is lost with an exit status of 0. To be called before
+ * anything is opened. Returns false with errno set.
+ */
+bool file_open_standard(void);
+
 /* A path as seen from a directory: itself when absolute, or when dir is NULL. In the arena. */
 const char *file_resolve(struct arena *a, const char *dir, const char *path);
 

@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "base/exitcode.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/print.h"
 #include "engine/tls.h"
@@ -95,6 +96,8 @@ int main(int argc, char **argv)
 {
     int status;
 
+    if (!file_open_standard())
+        return EXITCODE_FAILURE; /* there may be nowhere to say so */
     /* a peer that goes away is an error of write(2), not a death */
     signal(SIGPIPE, SIG_IGN);
     /* the commands say themselves what the daemon would log */

@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "base/exitcode.h"
+#include "base/file.h"
 #include "base/print.h"
 #include "base/trim.h"
 #include "config/options.h"
@@ -111,6 +112,8 @@ int main(int argc, char **argv)
 {
     int status;
 
+    if (!file_open_standard())
+        return EXITCODE_FAILURE; /* there may be nowhere to say so */
     trim_prepare();
     (void)blocks_install();
     status = run(argc, argv);
