@@ -24,7 +24,7 @@ static const char usage[] =
     "  --json          as JSON\n"
     "\n"
     "Exit status, as monitoring plugins have it: 0 ok, 1 warning, 2 critical (a refusal, or the\n"
-    "configuration), 3 unknown (could not connect). Of several, 2 comes before 3 before 1.\n";
+    "configuration), 3 unknown (could not connect, or may not read learned pins). Of several, 2 comes before 3 before 1.\n";
 
 static const struct option words[] = {
     {"live", no_argument, NULL, 'l'},
@@ -342,6 +342,14 @@ static bool choose_sections(struct check *check, char **names, int count)
     return true;
 }
 
+/* What the section has learned is for root and the daemon's user. */
+static void note_denied(const struct check *check, struct finding *f)
+{
+    note(f, LEVEL_UNKNOWN,
+         "unknown: %s/learned may not be read, run as root or as the daemon's user",
+         check->snapshot->config->global.state_dir);
+}
+
 static enum level examine(struct check *check)
 {
     enum level level = LEVEL_OK;
@@ -351,16 +359,22 @@ static enum level examine(struct check *check)
     check->probes = xcalloc(check->count, sizeof(*check->probes));
     for (i = 0; i < check->count; i++) {
         check->findings[i].messages = json_array();
-        check->probes[i].section = check->sections[i];
+        check->probes[i].section = section_is_denied(check->sections[i]) ? NULL
+                                                                         : check->sections[i];
     }
     if (check->live && probe_run(check->probes, check->count) != 0) {
         fputs("pinproxy check: no event loop\n", stderr);
         return LEVEL_UNKNOWN;
     }
     for (i = 0; i < check->count; i++) {
-        if (check->live)
+        const struct section *s = check->sections[i];
+
+        if (section_is_denied(s))
+            note_denied(check, &check->findings[i]);
+        else if (check->live)
             check_server(check, &check->probes[i], &check->findings[i]);
-        check_pins(check, check->sections[i], &check->findings[i]);
+        if (!section_is_denied(s))
+            check_pins(check, s, &check->findings[i]);
         level = worse(level, check->findings[i].level);
     }
     return level;
@@ -385,7 +399,7 @@ static int check_config(struct check *check, char **names, int count)
     struct problems problems = {0};
     enum level level;
 
-    check->snapshot = snapshot_load(check->path, NULL, &problems);
+    check->snapshot = snapshot_load_readable(check->path, &problems);
     problems_print(&problems, check->snapshot ? stdout : stderr);
     problems_free(&problems);
     if (!check->snapshot)

@@ -235,16 +235,22 @@ static int relay(struct snapshot *snapshot, const struct section *section)
 static int connect_section(const char *path, const char *name)
 {
     struct problems problems = {0};
-    struct snapshot *snapshot = snapshot_load(path, NULL, &problems);
+    struct snapshot *snapshot = snapshot_load_readable(path, &problems);
     const struct section *section = snapshot ? snapshot_find(snapshot, name) : NULL;
     int status;
 
-    if (section && section->trust->learned)
+    if (section && section_is_denied(section))
+        problems_add(&problems, section->config->where,
+                     "[%s]: %s/learned may not be read, run as root or as the daemon's user", name,
+                     snapshot->config->global.state_dir);
+    else if (section && section->trust->learned)
         snapshot_make_state(snapshot, LEARNEDDIR_OWNER, &problems);
     problems_print(&problems, stderr);
     problems_free(&problems);
-    if (!snapshot)
+    if (!snapshot || (section && section_is_denied(section))) {
+        snapshot_release(snapshot);
         return EXITCODE_CONFIG;
+    }
     if (section)
         status = relay(snapshot, section);
     else

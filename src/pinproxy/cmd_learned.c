@@ -1,8 +1,10 @@
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/units.h"
 #include "config/config.h"
@@ -10,6 +12,9 @@
 #include "engine/learned.h"
 #include "pinproxy/command.h"
 #include "pinproxy/report.h"
+
+/* The learned pins may not be read; as monitoring plugins have it. */
+#define EXITCODE_UNKNOWN 3
 
 #define DEFAULT_CONFIG PINPROXY_SYSCONFDIR "/pinproxy/pinproxyd.conf"
 
@@ -27,7 +32,7 @@ static const char usage[] =
     "  --json     as JSON\n"
     "\n"
     "A running daemon goes by the change from its next connection on. Exit status: 0 done, 1 nothing\n"
-    "to do or it failed, 2 usage, 78 configuration.\n";
+    "to do or it failed, 2 usage, 3 list may not read them, 78 configuration.\n";
 
 static const struct option words[] = {
     {"json", no_argument, NULL, 'j'},
@@ -143,26 +148,6 @@ static int accept_key(struct learned *learned, const char *section, const uint8_
     return EXITCODE_FAILURE;
 }
 
-/* The store that a configuration names; NULL after saying what is wrong. */
-static struct learned *open_store(const char *path, int *status)
-{
-    struct problems problems = {0};
-    struct config *config = config_load(path, FILE_ARGUMENT, &problems);
-    struct learned *learned = NULL;
-    char *why = NULL;
-
-    problems_print(&problems, stderr);
-    if (problems.count == 0)
-        learned = learned_open(config->global.state_dir, false, LEARNEDDIR_OWNER, &why);
-    if (why)
-        fprintf(stderr, "%s\n", why);
-    *status = EXITCODE_CONFIG;
-    free(why);
-    problems_free(&problems);
-    config_free(config);
-    return learned;
-}
-
 /* What is to be done. */
 struct order {
     const char *path; /* of the configuration */
@@ -172,20 +157,58 @@ struct order {
     bool json;
 };
 
-static int act(const struct order *o)
+/* Nothing can be said or done. */
+static int denied(const char *dir, bool list)
 {
-    int status;
-    struct learned *learned = open_store(o->path, &status);
+    fprintf(stderr,
+            "pinproxy learned: unknown: %s/learned may not be read, run as root or as the daemon's "
+            "user\n",
+            dir);
+    return list ? EXITCODE_UNKNOWN : EXITCODE_FAILURE;
+}
 
-    if (!learned)
-        return status;
+static int act(struct learned *learned, const struct order *o)
+{
+    const char *dir = learned_dir(learned);
+
     if (strcmp(o->action, "list") == 0)
-        status = list(learned, o->json);
-    else if (strcmp(o->action, "forget") == 0)
-        status = forget(learned, o->section);
-    else
-        status = accept_key(learned, o->section, o->digest);
-    learned_release(learned);
+        return list(learned, o->json);
+    if (access(dir, F_OK) != 0 && errno == ENOENT) {
+        fprintf(
+            stderr,
+            "pinproxy learned: no key of [%s] has been learned: the directory %s (state_dir) is "
+            "not there yet\n",
+            o->section, dir);
+        return EXITCODE_FAILURE;
+    }
+    return strcmp(o->action, "forget") == 0 ? forget(learned, o->section)
+                                            : accept_key(learned, o->section, o->digest);
+}
+
+/* Opens the store that the configuration names, and acts on it. */
+static int carry_out(const struct order *o)
+{
+    struct problems problems = {0};
+    struct config *config = config_load(o->path, FILE_ARGUMENT, &problems);
+    const char *dir = config->global.state_dir;
+    int status = EXITCODE_CONFIG;
+    struct learned *learned;
+    char *why = NULL;
+
+    problems_print(&problems, stderr);
+    if (problems.count == 0 && learneddir_is_denied(dir)) {
+        status = denied(dir, strcmp(o->action, "list") == 0);
+    } else if (problems.count == 0) {
+        learned = learned_open(dir, false, LEARNEDDIR_OWNER, &why);
+        if (learned)
+            status = act(learned, o);
+        else
+            fprintf(stderr, "%s\n", why);
+        learned_release(learned);
+        free(why);
+    }
+    problems_free(&problems);
+    config_free(config);
     return status;
 }
 
@@ -224,7 +247,7 @@ static int run(int argc, char **argv)
             return command_option(&command_learned, c);
     }
     why = read_words(&order, argv + optind, argc - optind);
-    return why ? command_misused(&command_learned, "%s", why) : act(&order);
+    return why ? command_misused(&command_learned, "%s", why) : carry_out(&order);
 }
 
 const struct command command_learned = {.name = "learned", .usage = usage, .run = run};

@@ -85,6 +85,8 @@ static void start_more(struct probe_run *run)
     while (run->open < AT_ONCE && run->next < run->count) {
         struct probe *p = &run->probes[run->next++];
 
+        if (!p->section)
+            continue;
         p->run = run;
         p->reason = REASON_NONE;
         run->open++;

@@ -10,7 +10,7 @@
 #include "proxy/upstream.h"
 
 struct probe {
-    const struct section *section; /* set by the caller; all else by probe_run() */
+    const struct section *section; /* set by the caller, NULL for none; all else by probe_run() */
 
     enum reason reason; /* REASON_OK: trusted */
     char *detail;       /* "": none */

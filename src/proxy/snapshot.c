@@ -48,12 +48,19 @@ static void add_complaint(struct problems *problems, char *why)
     free(why);
 }
 
+/* What a snapshot is for. */
+enum use {
+    USE_SERVE,   /* all of it is needed */
+    USE_READ,    /* what this process may not read is left out */
+    USE_OBSERVE, /* to look at a server; nobody is trusted */
+};
+
 /*
  * The store of learned pins, if a section wants it: the old snapshot's while the directory stays, so
  * that what was learned meanwhile is in both.
  */
 static struct learned *open_learned(const struct config *config, const struct snapshot *old,
-                                    struct problems *problems)
+                                    enum use use, struct problems *problems)
 {
     const char *dir = config->global.state_dir;
     struct learned *learned;
@@ -63,7 +70,7 @@ static struct learned *open_learned(const struct config *config, const struct sn
     for (i = 0; i < config->count; i++)
         if (config_learns(config->sections[i]))
             break;
-    if (i == config->count)
+    if (i == config->count || use == USE_OBSERVE || (use == USE_READ && learneddir_is_denied(dir)))
         return NULL;
     learned = learned_open(dir, false, LEARNEDDIR_OWNER, &why);
     if (!learned) {
@@ -75,7 +82,7 @@ static struct learned *open_learned(const struct config *config, const struct sn
     return learned;
 }
 
-static struct snapshot *build(struct config *config, const struct snapshot *old, bool observe,
+static struct snapshot *build(struct config *config, const struct snapshot *old, enum use use,
                               struct problems *problems)
 {
     struct snapshot *s = xcalloc(1, sizeof(*s));
@@ -86,15 +93,16 @@ static struct snapshot *build(struct config *config, const struct snapshot *old,
     atomic_init(&s->refs, 1);
     s->config = config;
     s->contexts = tlsctx_set_new();
-    s->learned = observe ? NULL : open_learned(config, old, problems);
+    s->learned = open_learned(config, old, use, problems);
     s->sections = xcalloc(config->count, sizeof(*s->sections));
     for (i = 0; i < config->count; i++) {
         struct section *section = &s->sections[s->count++];
 
         section->config = config->sections[i];
         section->stats = find_stats(old, section->config->name);
-        section->trust = observe ? policy_observe(section->config)
-                                 : policy_new(section->config, anchors, s->learned, problems);
+        section->trust = use == USE_OBSERVE
+                             ? policy_observe(section->config)
+                             : policy_new(section->config, anchors, s->learned, problems);
         section->tls = tlsctx_get(s->contexts, &section->config->tls, problems);
     }
     anchors_free(anchors);
@@ -107,19 +115,19 @@ static struct snapshot *build(struct config *config, const struct snapshot *old,
 struct snapshot *snapshot_new(struct config *config, const struct snapshot *old,
                               struct problems *problems)
 {
-    return build(config, old, false, problems);
+    return build(config, old, USE_SERVE, problems);
 }
 
 struct snapshot *snapshot_observer(struct config *config, struct problems *problems)
 {
-    return build(config, NULL, true, problems);
+    return build(config, NULL, USE_OBSERVE, problems);
 }
 
-struct snapshot *snapshot_load(const char *path, const struct snapshot *old,
-                               struct problems *problems)
+static struct snapshot *load(const char *path, const struct snapshot *old, enum use use,
+                             struct problems *problems)
 {
     const enum file_origin origin = old ? FILE_CONFIGURED : FILE_ARGUMENT;
-    struct snapshot *s = snapshot_new(config_load(path, origin, problems), old, problems);
+    struct snapshot *s = build(config_load(path, origin, problems), old, use, problems);
 
     /* with a fault in the files it was built only to find the rest of the problems */
     if (s && problems->count) {
@@ -127,6 +135,22 @@ struct snapshot *snapshot_load(const char *path, const struct snapshot *old,
         return NULL;
     }
     return s;
+}
+
+struct snapshot *snapshot_load(const char *path, const struct snapshot *old,
+                               struct problems *problems)
+{
+    return load(path, old, USE_SERVE, problems);
+}
+
+struct snapshot *snapshot_load_readable(const char *path, struct problems *problems)
+{
+    return load(path, NULL, USE_READ, problems);
+}
+
+bool section_is_denied(const struct section *s)
+{
+    return config_learns(s->config) && !s->trust->learned;
 }
 
 struct section *snapshot_find(const struct snapshot *s, const char *name)

@@ -43,6 +43,18 @@ struct snapshot *snapshot_new(struct config *config, const struct snapshot *old,
 struct snapshot *snapshot_load(const char *path, const struct snapshot *old,
                                struct problems *problems);
 
+/*
+ * As snapshot_load() at a start, for a user who need not be the daemon's: if the learned pins may not
+ * be read, that is no problem, and the sections that learn are without them (section_is_denied()).
+ */
+struct snapshot *snapshot_load_readable(const char *path, struct problems *problems);
+
+/*
+ * Returns whether a section learns pins and this process may not read them. What it then trusts is
+ * unknown.
+ */
+bool section_is_denied(const struct section *s);
+
 /* As snapshot_new() with one section that trusts nobody: to look at a server. */
 struct snapshot *snapshot_observer(struct config *config, struct problems *problems);
 

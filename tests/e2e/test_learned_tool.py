@@ -123,6 +123,15 @@ def test_nothing_to_do_without_a_file(action, file, state):
     assert not state.file.exists()
 
 
+@pytest.mark.parametrize("action", ["forget", "accept"])
+def test_missing_directory_is_named_with_its_option(action, file, state):
+    """"No such file or directory" does not say of what."""
+    run = learned(file, action, *([NAME, OTHER] if action == "accept" else [NAME]))
+    assert run.returncode == NOTHING
+    assert str(state.directory) in run.err and "state_dir" in run.err and f"[{NAME}]" in run.err
+    assert not state.directory.exists()
+
+
 def test_forget_nothing(file, state):
     state.write(FULL)
     run = learned(file, "forget", "nowhere.test")
