@@ -145,13 +145,16 @@ static const char *refuse_der(X509_STORE *store, const unsigned char *der, size_
 
 /* Revocation lists. */
 
-/* OpenSSL would pass over a list that does not tell all that the CA has revoked. */
+/* OpenSSL passes over a list that does not tell all that the CA has revoked (RFC 5280 section 5.2). */
 static bool is_partial(const X509_CRL *crl)
 {
-    ISSUING_DIST_POINT *point = X509_CRL_get_ext_d2i(crl, NID_issuing_distribution_point, NULL,
+    int critical = 0;
+    ISSUING_DIST_POINT *point = X509_CRL_get_ext_d2i(crl, NID_issuing_distribution_point, &critical,
                                                      NULL);
     const bool partial = X509_CRL_get_ext_by_NID(crl, NID_delta_crl, -1) >= 0
-                         || (point && (point->indirectCRL > 0 || point->onlysomereasons));
+                         || (point ? point->indirectCRL > 0 || point->onlyattr > 0
+                                         || point->onlysomereasons
+                                   : critical != -1);
 
     ISSUING_DIST_POINT_free(point);
     return partial;
@@ -164,12 +167,12 @@ static const char *add_crl(X509_STORE *store, const unsigned char *der, size_t l
     const char *why = NULL;
 
     if (!crl || p != der + len)
-        why = "holds no revocation list, or a damaged one: PEM or DER is expected";
+        why = "no revocation list, or a damaged one: PEM or DER is expected";
     else if (signature_is_weak(X509_CRL_get_signature_nid(crl)))
-        why = "holds a revocation list signed with SHA-1 or MD5, which can be forged";
+        why = "a revocation list signed with SHA-1 or MD5, which can be forged";
     else if (is_partial(crl))
-        why = "holds a delta list, an indirect list or one for some reasons only, which would have "
-              "no effect: name the CA's complete list";
+        why = "a delta list, an indirect list or one for some reasons only, which would have no "
+              "effect: name the CA's complete list";
     else if (X509_STORE_add_crl(store, crl) != 1)
         why = openssl_reason("cannot be loaded");
     X509_CRL_free(crl);

@@ -53,6 +53,7 @@ static bool set_params(X509_STORE_CTX *ctx, const struct chain_request *r, bool 
     X509_VERIFY_PARAM_set_time(param, (time_t)r->now);
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT
                                                | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    /* not X509_V_FLAG_X509_STRICT: it stops no forgery, and refuses ordinary private CAs */
     if (r->check_crls)
         X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
     /*
@@ -209,7 +210,7 @@ static int check_further(const struct chain_request *r, STACK_OF(X509) *chain, i
     return check_name_constraints(chain, r->name);
 }
 
-static bool verify(const struct chain_request *r, bool partial, struct chain_result *result)
+static bool verify_chain(const struct chain_request *r, bool partial, struct chain_result *result)
 {
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     const bool name_matches = certname_matches(r->leaf, r->name);
@@ -256,8 +257,8 @@ static bool is_without_root(int error)
  */
 bool chain_verify(const struct chain_request *r, struct chain_result *result)
 {
-    return verify(r, r->anchors != NULL, result)
-           || (r->allow_partial && is_without_root(result->error) && verify(r, true, result));
+    return verify_chain(r, r->anchors != NULL, result)
+           || (r->allow_partial && is_without_root(result->error) && verify_chain(r, true, result));
 }
 
 void chain_free(struct chain_result *result)

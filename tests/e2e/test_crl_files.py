@@ -201,7 +201,8 @@ def test_forged_list_is_no_list(pinproxyd, tls_server, ca, tmp_path):
     x509.DeltaCRLIndicator(1),
     x509.IssuingDistributionPoint(None, None, False, False, None, True, False),
     x509.IssuingDistributionPoint(None, None, False, False, frozenset([x509.ReasonFlags.key_compromise]), False, False),
-], ids=["delta", "indirect", "some_reasons"])
+    x509.IssuingDistributionPoint(None, None, False, False, None, False, True),
+], ids=["delta", "indirect", "some_reasons", "attribute_certificates"])
 def test_list_that_would_have_no_effect_is_an_error(extension, tls_server, ca, tmp_path):
     """Beside a complete one, which would be taken for all that is revoked."""
     server = tls_server(cert=ca.issue())

@@ -89,6 +89,18 @@ def test_what_is_no_regular_file_is_an_error(option, kind, pinproxyd, tls_server
     daemon.stop()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_configuration_that_has_become_something_else_fails_a_reload(kind, pinproxyd, tls_server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server)})
+    daemon.file.unlink()
+    KINDS[kind](daemon.file)
+    assert str(daemon.file) in daemon.reload(ok=False)["detail"]
+    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    daemon.stop()
+
+
 @pytest.mark.parametrize("option", ["include", "pin", "ca_file"])
 def test_file_that_is_too_large_is_an_error(option, tls_server, ca, tmp_path):
     server, path, file = tls_server(cert=ca.issue()), tmp_path / "large", tmp_path / "a.conf"
