@@ -268,10 +268,13 @@ static void read_entries(struct loader *l, const char *path, const struct inifil
 
 static void read_file(struct loader *l, const char *path, enum file_origin origin)
 {
+    struct config_texts *files = &l->config->files;
     struct arena *arena = &l->config->arena;
     struct inifile file = {0};
 
     path = arena_strdup(arena, path);
+    files->items = arena_grow(arena, files->items, files->count, sizeof(*files->items));
+    files->items[files->count++].text = path;
     inifile_read(path, origin, arena, &file, l->problems);
     read_entries(l, path, &file);
 }

@@ -135,7 +135,8 @@ struct config_global {
 
 struct config {
     struct arena arena;
-    const char *path; /* of the file that was loaded */
+    const char *path;          /* of the file that was loaded */
+    struct config_texts files; /* it, and those that it includes */
     struct config_global global;
     struct config_section **sections; /* by name */
     size_t count;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/safepath.h"
 
@@ -39,6 +40,21 @@ char *learneddir_check(const char *dir, uid_t user)
     return text;
 }
 
+/* Checks that a directory that is not there can be made: its parents are never. */
+static char *check_parent(const char *dir)
+{
+    struct arena arena = {0};
+    const char *parent = file_directory(&arena, dir);
+    struct stat st;
+    char *why = NULL;
+
+    /* systemd makes StateDirectory= before the daemon starts */
+    if (strcmp(parent, PINPROXY_LOCALSTATEDIR "/lib/pinproxy") != 0 && stat(parent, &st) != 0)
+        why = xasprintf("%s: %s: %s: make that directory first", dir, parent, strerror(errno));
+    arena_free(&arena);
+    return why;
+}
+
 char *learneddir_open(const char *dir, bool create, uid_t user)
 {
     struct stat st;
@@ -47,7 +63,8 @@ char *learneddir_open(const char *dir, bool create, uid_t user)
         return xasprintf("%s: %s: make this directory, for the daemon to write to", dir,
                          strerror(errno));
     if (stat(dir, &st) != 0)
-        return errno == ENOENT && !create ? NULL : xasprintf("%s: %s", dir, strerror(errno));
+        return errno == ENOENT && !create ? check_parent(dir)
+                                          : xasprintf("%s: %s", dir, strerror(errno));
     if (!S_ISDIR(st.st_mode))
         return xasprintf("%s: is not a directory", dir);
     if (access(dir, X_OK) != 0)

@@ -17,7 +17,7 @@ char *learneddir_check(const char *dir, uid_t user);
 
 /*
  * Checks the directory in this way, and that it is one that can be searched. With create it is made if
- * it is missing (not its parents), else it may be missing. Returns as learneddir_check() does.
+ * it is missing (not its parents); else it may be missing, but not its parent. Returns as learneddir_check() does.
  */
 char *learneddir_open(const char *dir, bool create, uid_t user);
 

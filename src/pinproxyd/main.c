@@ -14,6 +14,7 @@
 #include "engine/blocks.h"
 #include "engine/tls.h"
 #include "pinproxyd/daemon.h"
+#include "pinproxyd/preflight.h"
 #include "pinproxyd/warnings.h"
 
 #define DEFAULT_CONFIG PINPROXY_SYSCONFDIR "/pinproxy/pinproxyd.conf"
@@ -60,6 +61,7 @@ static int test_config(const char *path)
     if (!snapshot)
         return EXITCODE_CONFIG;
     warnings_print(snapshot, stderr);
+    preflight_print(snapshot, stderr);
     print_line(stdout, "%s: ok, %zu section%s", path, snapshot->count,
                snapshot->count == 1 ? "" : "s");
     snapshot_release(snapshot);

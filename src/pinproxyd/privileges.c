@@ -18,6 +18,13 @@ static void warn_of_root(void)
     log_end(&l);
 }
 
+bool privileges_is(const char *user)
+{
+    const struct passwd *pw = getpwuid(geteuid());
+
+    return pw && strcmp(pw->pw_name, user) == 0;
+}
+
 const char *privileges_drop(const char *user, const char *group)
 {
     const struct passwd *pw;
@@ -33,10 +40,8 @@ const char *privileges_drop(const char *user, const char *group)
     }
     if (!user)
         return "a group without a user: give both";
-    if (geteuid() != 0) {
-        pw = getpwuid(geteuid());
-        return pw && strcmp(pw->pw_name, user) == 0 ? NULL : "only root can become another user";
-    }
+    if (geteuid() != 0)
+        return privileges_is(user) ? NULL : "only root can become another user";
     pw = getpwnam(user);
     if (!pw)
         return "there is no such user";

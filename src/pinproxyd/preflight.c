@@ -1,0 +1,192 @@
+#include "pinproxyd/preflight.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/print.h"
+#include "pinproxyd/privileges.h"
+
+#define INSTALLED_CONFIG PINPROXY_SYSCONFDIR "/pinproxy/pinproxyd.conf"
+#define INSTALLED_STATE PINPROXY_LOCALSTATEDIR "/lib/pinproxy"
+
+/* nobody: a user without files, as that of DynamicUser= is. */
+#define NOBODY 65534
+
+struct preflight {
+    const struct config *config;
+    const char *who;    /* "user U", "pinproxyd.service" */
+    const char *remedy; /* what to do where that user cannot read a file */
+    struct arena arena;
+    const char **files;
+    size_t count;
+};
+
+static void add_file(struct preflight *p, const char *path)
+{
+    if (!path || strcmp(path, "-") == 0)
+        return;
+    p->files = arena_grow(&p->arena, p->files, p->count, sizeof(*p->files));
+    p->files[p->count++] = path;
+}
+
+static void add_texts(struct preflight *p, const struct config_texts *texts)
+{
+    size_t i;
+
+    for (i = 0; i < texts->count; i++)
+        add_file(p, texts->items[i].text);
+}
+
+static void add_pins(struct preflight *p, const struct pin_list *pins)
+{
+    size_t i;
+
+    for (i = 0; i < pins->count; i++)
+        add_file(p, pins->items[i].file);
+}
+
+static int compare_files(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Every file that a load reads, once. */
+static void list_files(struct preflight *p)
+{
+    size_t i, n = 0;
+
+    add_texts(p, &p->config->files);
+    for (i = 0; i < p->config->count; i++) {
+        const struct config_section *s = p->config->sections[i];
+
+        add_pins(p, &s->pins);
+        add_pins(p, &s->revoked);
+        add_texts(p, &s->ca_file);
+        add_texts(p, &s->ca_dir);
+        add_texts(p, &s->crl_file);
+    }
+    qsort(p->files, p->count, sizeof(*p->files), compare_files);
+    for (i = 0; i < p->count; i++)
+        if (n == 0 || strcmp(p->files[n - 1], p->files[i]) != 0)
+            p->files[n++] = p->files[i];
+    p->count = n;
+}
+
+/* As the user in question. */
+static void check_files(const struct preflight *p, FILE *to)
+{
+    size_t i;
+    int fd;
+
+    for (i = 0; i < p->count; i++) {
+        fd = open(p->files[i], O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        if (fd < 0)
+            print_line(to, "warning: %s: %s cannot read it (%s): %s", p->files[i], p->who,
+                       strerror(errno), p->remedy);
+        else
+            close(fd);
+    }
+}
+
+static bool learns(const struct config *c)
+{
+    size_t i;
+
+    for (i = 0; i < c->count; i++)
+        if (config_learns(c->sections[i]))
+            return true;
+    return false;
+}
+
+/* As the user in question. */
+static void check_state(struct preflight *p, FILE *to)
+{
+    const char *dir = p->config->global.state_dir;
+
+    if (!learns(p->config))
+        return;
+    if (faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0)
+        return;
+    if (errno != ENOENT)
+        print_line(to,
+                   "warning: %s: %s cannot write to it (%s): make it that user's, with mode 0700",
+                   dir, p->who, strerror(errno));
+    else if (faccessat(AT_FDCWD, file_directory(&p->arena, dir), W_OK | X_OK, AT_EACCESS) != 0)
+        print_line(to,
+                   "warning: %s: %s cannot make this directory (%s): make it, that user's, with "
+                   "mode 0700",
+                   dir, p->who, strerror(errno));
+}
+
+/* The unit has a state directory of its own, and the rest of the file system is read-only to it. */
+static void check_unit_state(const struct preflight *p, FILE *to)
+{
+    const char *dir = p->config->global.state_dir;
+
+    if (learns(p->config) && strcmp(dir, INSTALLED_STATE) != 0)
+        print_line(to,
+                   "warning: %s: %s can write to %s alone: name a directory there, or add "
+                   "ReadWritePaths= to the unit",
+                   dir, p->who, INSTALLED_STATE);
+}
+
+/* Becomes nobody, in a process that ends soon. */
+static bool become_nobody(void)
+{
+    return setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0
+           && setresuid(NOBODY, NOBODY, NOBODY) == 0;
+}
+
+/* Checks in a child that has become the user: what the kernel says is right, whatever grants it. */
+static void check_as_other(struct preflight *p, bool unit, FILE *to)
+{
+    const struct config_global *g = &p->config->global;
+    pid_t child;
+
+    fflush(NULL);
+    child = fork();
+    if (child == 0) {
+        if (unit ? become_nobody() : !privileges_drop(g->user, g->group)) {
+            check_files(p, to);
+            if (!unit)
+                check_state(p, to);
+            fflush(to);
+        }
+        _exit(0);
+    }
+    if (child > 0)
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+            ;
+    if (unit)
+        check_unit_state(p, to);
+}
+
+void preflight_print(const struct snapshot *s, FILE *to)
+{
+    struct preflight p = {.config = s->config};
+    const struct config_global *g = &s->config->global;
+    const bool unit = !g->user && strcmp(s->config->path, INSTALLED_CONFIG) == 0;
+
+    if (geteuid() == 0 && (g->user || unit)) {
+        p.who = unit ? "pinproxyd.service, which runs as a user of its own (DynamicUser=yes),"
+                     : arena_printf(&p.arena, "the daemon's user %s", g->user);
+        p.remedy = unit
+                       ? "a start of the unit would fail: let everyone read it, or give the unit a "
+                         "User= that can"
+                       : "a reload would fail: let that user read it";
+        list_files(&p);
+        check_as_other(&p, unit, to);
+    } else {
+        p.who = "this user";
+        check_state(&p, to);
+        if (g->user && !privileges_is(g->user))
+            print_line(to, "warning: user = %s: only root can start as another user", g->user);
+    }
+    arena_free(&p.arena);
+}

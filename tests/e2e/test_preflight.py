@@ -1,0 +1,114 @@
+"""pinproxyd -t says what a start by the daemon's own user would find: what is certain is an error, the rest a warning."""
+
+import os
+
+import pytest
+
+import certs
+from certs import NAME
+from config import ini
+from daemon import PINPROXYD, _run, run_pinproxyd
+from namespaces import in_mount_namespace
+from servers import closed_port
+
+root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+PIN = f"sha256//{'A' * 42}8="
+
+
+def open_up(directory):
+    """Lets everyone search it and what leads to it."""
+    for path in [directory, *directory.parents]:
+        if os.stat(path).st_uid == os.geteuid() and os.stat(path).st_mode & 0o111 != 0o111:
+            path.chmod(os.stat(path).st_mode | 0o111)
+
+
+def check(directory, sections, **options):
+    path = directory / "pinproxyd.conf"
+    path.write_text(ini({"global": options, **sections}))
+    path.chmod(0o644)
+    return run_pinproxyd("-t", "-c", path)
+
+
+def tofu(**options):
+    return {NAME: {"listen": "127.0.0.1:0", "verify": "tofu", **options}}
+
+
+def test_a_state_dir_without_a_parent_is_an_error(tmp_path):
+    run = check(tmp_path, tofu(), state_dir=tmp_path / "none" / "state")
+    assert run.returncode == 78
+    assert str(tmp_path / "none") in run.err
+
+
+def test_a_state_dir_that_is_a_file_is_an_error(tmp_path):
+    (tmp_path / "state").write_text("")
+    run = check(tmp_path, tofu(), state_dir=tmp_path / "state")
+    assert run.returncode == 78
+    run = check(tmp_path, tofu(), state_dir=tmp_path / "state" / "below")
+    assert run.returncode == 78
+
+
+def test_a_state_dir_that_nothing_is_learned_into_may_be_missing(tmp_path):
+    run = check(tmp_path, {NAME: {"listen": "127.0.0.1:0", "pin": PIN}}, state_dir=tmp_path / "none" / "state")
+    assert run.returncode == 0 and run.err == ""
+
+
+def test_a_state_dir_that_can_be_made_is_said_nothing_of(tmp_path):
+    run = check(tmp_path, tofu(), state_dir=tmp_path / "state")
+    assert run.returncode == 0 and run.err == ""
+    assert not (tmp_path / "state").exists()
+
+
+@root
+def test_a_state_dir_that_the_user_cannot_make_is_a_warning(tmp_path):
+    open_up(tmp_path)
+    run = check(tmp_path, tofu(), state_dir=tmp_path / "state", user="nobody")
+    assert run.returncode == 0
+    assert "warning" in run.err and str(tmp_path / "state") in run.err and "nobody" in run.err
+    assert run_pinproxyd("-c", tmp_path / "pinproxyd.conf").returncode == 78
+
+
+@root
+def test_a_state_dir_that_the_user_cannot_write_to_is_a_warning(tmp_path):
+    open_up(tmp_path)
+    (tmp_path / "state").mkdir(mode=0o755)
+    run = check(tmp_path, tofu(), state_dir=tmp_path / "state", user="nobody")
+    assert run.returncode == 0
+    assert "warning" in run.err and str(tmp_path / "state") in run.err
+
+
+@root
+def test_files_that_the_user_cannot_read_are_warnings(tmp_path):
+    """One for each, also of included files and what they name: a reload reads them again."""
+    open_up(tmp_path)
+    cert, ca = certs.self_signed(tmp_path), certs.CA(tmp_path)
+    more, pinned, anchors = tmp_path / "more.conf", tmp_path / "pinned.pem", tmp_path / "anchors.pem"
+    more.write_text(ini({"more.test": {"pin": f"key:{pinned}", "verify": "pin+pki", "ca_file": anchors}}))
+    pinned.write_bytes(cert.pem)
+    anchors.write_bytes(ca.cert.pem)
+    for path in (more, pinned, anchors):
+        path.chmod(0o600)
+    run = check(tmp_path, {NAME: {"listen": "127.0.0.1:0", "pin": PIN, "revoked": f"key:{pinned}"}}, user="nobody",
+                include=more)
+    assert run.returncode == 0
+    lines = run.err.splitlines()
+    assert len(lines) == 3 and all("warning" in line and "nobody" in line for line in lines), run.err
+    for path in (more, pinned, anchors):
+        assert str(path) in run.err
+        path.chmod(0o644)
+    assert run_pinproxyd("-t", "-c", tmp_path / "pinproxyd.conf").err == ""
+
+
+@root
+def test_the_installed_configuration_is_read_as_the_unit_would(tmp_path):
+    """Its user owns no file. The configuration of anybody else says nothing of who will run it."""
+    open_up(tmp_path)
+    etc = tmp_path / "etc" / "pinproxy"
+    etc.mkdir(parents=True)
+    text = ini({"global": {"state_dir": "/srv/state"}, NAME: {"listen": f"127.0.0.1:{closed_port()}", "pin": PIN}})
+    for mode, warned in ((0o600, True), (0o644, False)):
+        (etc / "pinproxyd.conf").write_text(text)
+        (etc / "pinproxyd.conf").chmod(mode)
+        run = _run(in_mount_namespace('mount --bind "$0" /etc && exec "$1" -t', tmp_path / "etc", PINPROXYD))
+        assert run.returncode == 0, run.err
+        assert ("DynamicUser" in run.err) == warned, run.err
+        assert run_pinproxyd("-t", "-c", etc / "pinproxyd.conf").err == ""
