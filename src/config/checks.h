@@ -18,9 +18,6 @@ void config_check_tls(const struct config_section *s, struct problems *problems)
 void config_check_privileges(const struct config *c, struct source where,
                              struct problems *problems);
 
-/* No two listeners on one address, and none that other machines reach unless that is allowed. */
-void config_check_listeners(const struct config *c, struct problems *problems);
-
 /*
  * A section's trust holds together: nothing is given that would count for nothing. lines: of the
  * keys that the section gives itself, by their index in options[]; 0: not given. pins_known: no pin

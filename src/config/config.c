@@ -12,6 +12,7 @@
 #include "config/checks.h"
 #include "config/foreign.h"
 #include "config/inifile.h"
+#include "config/listen.h"
 #include "config/options.h"
 
 /* A section while it is read: what was given in it, so that the rest can be inherited. */
@@ -396,7 +397,7 @@ static void finish(struct loader *l)
         qsort(l->config->sections, l->config->count, sizeof(struct config_section *),
               compare_names);
     config_check_twice(l->config, l->problems);
-    config_check_listeners(l->config, l->problems);
+    listen_check(l->config, l->problems);
     config_check_privileges(l->config, given_at(&l->global, "group"), l->problems);
     check_not_empty(l);
 }

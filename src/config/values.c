@@ -1,6 +1,5 @@
 #include "config/values.h"
 
-#include <ctype.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "base/strbuf.h"
 #include "base/units.h"
 #include "config/foreign.h"
+#include "config/listen.h"
 
 static const char not_yet[] = "not supported yet";
 
@@ -242,96 +242,19 @@ const char *value_target(const struct value_context *ctx, const struct value_ran
     return NULL;
 }
 
-/* ",mode=0660", ",user=U", ",group=G" behind a Unix socket's path. */
-static const char *read_listen_attribute(const struct value_context *ctx,
-                                         struct config_listen *listen, const char *word)
-{
-    char *end;
-
-    if (strncmp(word, "mode=", 5) == 0) {
-        long mode = strtol(word + 5, &end, 8);
-
-        if (!isdigit((unsigned char)word[5]) || *end || mode > 0777)
-            return "expected mode= and an octal number such as 0660";
-        listen->mode = (int)mode;
-    } else if (strncmp(word, "user=", 5) == 0) {
-        if (!getpwnam(word + 5))
-            return "expected user= and a user of this system";
-        listen->user = arena_strdup(ctx->arena, word + 5);
-    } else if (strncmp(word, "group=", 6) == 0) {
-        if (!getgrnam(word + 6))
-            return "expected group= and a group of this system";
-        listen->group = arena_strdup(ctx->arena, word + 6);
-    } else {
-        return "expected unix:PATH[,mode=0660][,user=U][,group=G]";
-    }
-    return NULL;
-}
-
-static const char *read_unix_listen(const struct value_context *ctx, struct config_listen *listen,
-                                    const char *value)
-{
-    char *text = arena_strdup(ctx->arena, value), *word;
-    const char *path, *why = NULL;
-
-    word = strchr(text, ',');
-    if (word)
-        *word++ = '\0';
-    if (!*text)
-        return "expected unix:PATH";
-    path = file_resolve(ctx->arena, ctx->dir, text);
-    if (!addr_from_unix(&listen->addr, path))
-        return "expected a shorter path: the kernel takes at most 107 bytes (unix(7))";
-    while (!why && word) {
-        char *next = strchr(word, ',');
-
-        if (next)
-            *next++ = '\0';
-        why = read_listen_attribute(ctx, listen, word);
-        word = next;
-    }
-    return why;
-}
-
-static const char *read_tcp_listen(struct config_listen *listen, const char *value)
-{
-    char host[HOSTNAME_MAX + 2];
-    uint16_t port = 0;
-    size_t n = strlen(value);
-
-    /* port 0 asks the kernel to choose; addr_split() is for ports that can be dialled */
-    if (n > 2 && strcmp(value + n - 2, ":0") == 0 && (value[0] == '[') == (value[n - 3] == ']')
-        && n < sizeof(host)) {
-        size_t skip = value[0] == '[' ? 1 : 0;
-
-        memcpy(host, value + skip, n - 2 - 2 * skip);
-        host[n - 2 - 2 * skip] = '\0';
-    } else if (addr_split(value, host, sizeof(host), &port) || port == 0) {
-        return "expected ADDR:PORT, [IPV6]:PORT or unix:PATH, such as 127.0.0.1:8443";
-    }
-    if (!addr_from_ip(&listen->addr, host, port))
-        return strcmp(host, "*") == 0 ? "expected an IP address before the port: 0.0.0.0 is every "
-                                        "address of IPv4, [::] of IPv6"
-                                      : "expected an IP address before the port, such as "
-                                        "127.0.0.1:8443 or [::1]:8443";
-    return NULL;
-}
-
 const char *value_listen(const struct value_context *ctx, const struct value_range *range,
                          void *field, const char *value)
 {
     struct config_listens *list = field;
-    struct config_listen listen = {.where = ctx->where, .mode = -1};
+    struct config_listen listen = {.where = ctx->where, .text = arena_strdup(ctx->arena, value)};
     const char *why;
 
     (void)range;
     if (strncmp(value, "systemd:", 8) == 0)
         return not_yet;
-    why = strncmp(value, "unix:", 5) == 0 ? read_unix_listen(ctx, &listen, value + 5)
-                                          : read_tcp_listen(&listen, value);
+    why = listen_parse(value, ctx->dir, ctx->arena, &listen);
     if (why)
         return why;
-    listen.text = arena_strdup(ctx->arena, value);
     list->items = arena_grow(ctx->arena, list->items, list->count, sizeof(listen));
     list->items[list->count++] = listen;
     return NULL;

@@ -200,7 +200,7 @@ static void plaintext_from_other_machines_must_be_asked_for(void **state)
     refuse("[a.example]\npin = " A "\nlisten = 0.0.0.0:1\n", 3, "remote_clients");
     refuse("[a.example]\npin = " A "\nlisten = [::]:1\n", 3, "remote_clients");
     refuse("[a.example]\npin = " A "\nlisten = 192.0.2.1:1\n", 3, "remote_clients");
-    refuse("[a.example]\npin = " A "\nlisten = [::ffff:192.0.2.1]:1\n", 3, "remote_clients");
+    refuse("[a.example]\npin = " A "\nlisten = [2001:db8::1]:1\n", 3, "remote_clients");
     config_free(take("[a.example]\npin = " A "\nlisten = 0.0.0.0:1\n"
                      "[global]\nremote_clients = yes\n"));
     config_free(take("[a.example]\npin = " A "\nlisten = [::1]:1\n  127.1.2.3:1\n  unix:x\n"));
@@ -213,8 +213,62 @@ static void one_address_is_listened_on_once(void **state)
     refuse("[a.example]\npin = " A "\nlisten = [::1]:1\n[b.example]\npin = " A
            "\nlisten = [0:0:0:0:0:0:0:1]:1\n",
            6, "x.conf:3 already");
+    refuse("[a.example]\npin = " A "\nlisten = [::1]:1\n  [::1%lo]:1\n", 4, "already");
     refuse("[a.example]\npin = " A "\nlisten = unix:/x\n  unix:/x,mode=0600\n", 4, "already");
     config_free(take("[a.example]\npin = " A "\nlisten = 127.0.0.1:0\n  127.0.0.1:0\n"));
+}
+
+static void one_file_is_listened_on_once_by_whatever_path(void **state)
+{
+    const char *target = temp_text("dir/file", ""), *link = temp_path("dir-link");
+    char text[1024];
+    static const char *const again[] = {"/dir/sock", "/dir-link/sock", "//dir//sock", "/dir/./sock",
+                                        "/dir/../dir-link/sock"};
+    size_t i;
+
+    (void)state;
+    assert_non_null(target);
+    assert_int_equal(symlink("dir", link), 0);
+    for (i = 0; i < COUNT(again); i++) {
+        snprintf(text, sizeof(text),
+                 "[a.example]\npin = " A "\nlisten = unix:%s/dir/sock\n  unix:%s%s\n", temp_dir(),
+                 temp_dir(), again[i]);
+        refuse(text, 4, "already");
+    }
+    /* where systemd has not made the directory yet */
+    refuse("[a.example]\npin = " A "\nlisten = unix:/missing/sock\n  unix:/missing/.//sock\n", 4,
+           "already");
+    config_free(take("[a.example]\npin = " A
+                     "\nlisten = unix:/missing/sock\n  unix:/missing/sock2\n"
+                     "  unix:/missing/more/sock\n"));
+}
+
+static void an_address_and_all_addresses_are_not_both_listened_on(void **state)
+{
+    static const char head[] = "[global]\nremote_clients = yes\n[a.example]\npin = " A
+                               "\nlisten = ";
+    char text[512];
+
+    (void)state;
+    snprintf(text, sizeof(text), "%s127.0.0.1:1\n  0.0.0.0:1\n", head);
+    refuse(text, 5, "0.0.0.0:1 at");
+    snprintf(text, sizeof(text), "%s0.0.0.0:1\n  127.0.0.1:2\n  192.0.2.1:1\n", head);
+    refuse(text, 7, "x.conf:5");
+    snprintf(text, sizeof(text), "%s[::]:1\n[b.example]\npin = " A "\nlisten = [::1]:1\n", head);
+    refuse(text, 8, "[::]:1 at");
+    snprintf(text, sizeof(text), "%s[::]:1\n  0.0.0.0:1\n  127.0.0.1:2\n [::1]:3\n 0.0.0.0:4\n",
+             head);
+    config_free(take(text));
+}
+
+static void what_can_never_be_bound_is_an_error(void **state)
+{
+    (void)state;
+    refuse("[a.example]\npin = " A "\nlisten = [::ffff:127.0.0.1]:1\n", 3, "127.0.0.1:1");
+    refuse("[a.example]\npin = " A "\nlisten = [fe80::1]:1\n", 3, "interface");
+    refuse("[a.example]\npin = " A "\nlisten = unix:@x\n", 3, "abstract");
+    refuse("[a.example]\npin = " A "\nlisten = unix:@x,mode=0600\n", 3, "abstract");
+    config_free(take("[a.example]\npin = " A "\nlisten = unix:./@x\n"));
 }
 
 static void tls_versions_must_leave_one(void **state)
@@ -404,6 +458,9 @@ int main(void)
         cmocka_unit_test(every_option_that_is_not_built_is_refused_in_its_line),
         cmocka_unit_test(plaintext_from_other_machines_must_be_asked_for),
         cmocka_unit_test(one_address_is_listened_on_once),
+        cmocka_unit_test(one_file_is_listened_on_once_by_whatever_path),
+        cmocka_unit_test(an_address_and_all_addresses_are_not_both_listened_on),
+        cmocka_unit_test(what_can_never_be_bound_is_an_error),
         cmocka_unit_test(tls_versions_must_leave_one),
         cmocka_unit_test(all_faults_are_found_at_once),
         cmocka_unit_test(included_files_are_read_in_order),

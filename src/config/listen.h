@@ -1,0 +1,23 @@
+/* Where clients connect: how it is written, and what cannot be listened on together. */
+#ifndef CONFIG_LISTEN_H
+#define CONFIG_LISTEN_H
+
+#include "config/config.h"
+#include "config/problems.h"
+
+/*
+ * Parses ADDR:PORT, [IPV6]:PORT or unix:PATH[,mode=0660][,user=U][,group=G] into the address, mode,
+ * user and group of *listen. A relative path starts at dir (NULL: the working directory). Texts are
+ * in arena. Returns NULL, or what is wrong or expected.
+ */
+const char *listen_parse(const char *value, const char *dir, struct arena *arena,
+                         struct config_listen *listen);
+
+/*
+ * Checks all listeners of a configuration together: no two on one address or file, however it is
+ * written, none beside a wildcard that covers it, and none that other machines can reach unless
+ * that is allowed. Adds to problems.
+ */
+void listen_check(const struct config *c, struct problems *problems);
+
+#endif
