@@ -26,10 +26,30 @@ void config_check_twice(const struct config *c, struct problems *problems)
                          c->sections[i - 1]->where.file, c->sections[i - 1]->where.line);
 }
 
-void config_check_tls(const struct config_section *s, struct problems *problems)
+/* A list of suites is for one version of TLS: excluded: a section does without that one, this or [defaults]. */
+static void check_suites(const struct config_text *list, const char *key, const char *why,
+                         bool is_inherited, bool excluded_here, bool excluded_there,
+                         struct problems *problems)
 {
-    if (s->tls.max != CONFIG_TLS_ANY && s->tls.max < s->tls.min)
+    if (list->text && excluded_here && (!is_inherited || excluded_there))
+        problems_add(problems, list->where,
+                     "%s = %s: it has no effect, for %s: remove one of the two", key, list->text,
+                     why);
+}
+
+void config_check_tls(const struct config_section *s, const struct config_section *defaults,
+                      struct problems *problems)
+{
+    if (s->tls.max != CONFIG_TLS_ANY && s->tls.max < s->tls.min) {
         problems_add(problems, s->where, "[%s] has a tls_max below its tls_min", s->name);
+        return;
+    }
+    check_suites(&s->tls.ciphers, "ciphers", "tls_min = 1.3 leaves out TLS 1.2",
+                 s->tls.ciphers.text == defaults->tls.ciphers.text, s->tls.min == CONFIG_TLS_1_3,
+                 defaults->tls.min == CONFIG_TLS_1_3, problems);
+    check_suites(&s->tls.ciphersuites, "ciphersuites", "tls_max = 1.2 leaves out TLS 1.3",
+                 s->tls.ciphersuites.text == defaults->tls.ciphersuites.text,
+                 s->tls.max == CONFIG_TLS_1_2, defaults->tls.max == CONFIG_TLS_1_2, problems);
 }
 
 void config_check_privileges(const struct config *c, struct source where, struct problems *problems)

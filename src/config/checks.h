@@ -11,8 +11,12 @@ void config_check_name(const struct config_section *s, struct problems *problems
 /* Checks that no two sections, which are sorted by name, have the same one. */
 void config_check_twice(const struct config *c, struct problems *problems);
 
-/* Checks that the TLS versions of a section leave one. */
-void config_check_tls(const struct config_section *s, struct problems *problems);
+/*
+ * Checks that the TLS versions of a section leave one, and that its suites are for one of them. Suites that
+ * come from [defaults] may be for a version that this section does not have.
+ */
+void config_check_tls(const struct config_section *s, const struct config_section *defaults,
+                      struct problems *problems);
 
 /* Checks user and group. where: the line that sets group. */
 void config_check_privileges(const struct config *c, struct source where,

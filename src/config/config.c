@@ -390,7 +390,7 @@ static void finish(struct loader *l)
             config_check_name(d->section, l->problems);
         config_complete(d->section, arena);
         config_check_trust(d->section, d->line, !was_wrong(l, d, "pin"), l->problems);
-        config_check_tls(d->section, l->problems);
+        config_check_tls(d->section, l->defaults.target, l->problems);
     }
     /* for config_find(); a merge sort in glibc, so what comes first in the files stays first */
     if (l->config->count)

@@ -11,6 +11,7 @@
 #include "base/strbuf.h"
 #include "engine/libctx.h"
 #include "engine/tls.h"
+#include "engine/tlsoffer.h"
 
 /*
  * No anonymous, PSK or SRP suites, none without forward secrecy, 112 bits at least. None of finite-field
@@ -27,7 +28,7 @@
  */
 static const char *const groups_default[] = {
     "?*X25519MLKEM768:?SecP256r1MLKEM768:?SecP384r1MLKEM1024/?*X25519:?P-256/?P-384:?P-521",
-    "X25519:P-256:P-384:P-521",
+    "X25519:P-256:P-384:P-521", "P-256:P-384:P-521", /* FIPS */
 };
 
 /* The largest group of finite-field Diffie-Hellman, in bits, where an administrator permits any. */
@@ -229,7 +230,12 @@ static SSL_CTX *make(const struct config_tls_settings *s, struct problems *probl
     SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_max_cert_list(ctx, CERTIFICATES_MOST);
     tls_install(ctx);
-    if (!apply(ctx, s, problems)) {
+    if (!apply(ctx, s, problems) || !tlsoffer_check(ctx, s, problems)) {
+        if (problems->count == 0)
+            problems_add(problems, (struct source){.file = "openssl"},
+                         "the settings of a TLS context are not taken: %s",
+                         ERR_reason_error_string(ERR_peek_last_error()));
+        ERR_clear_error();
         SSL_CTX_free(ctx);
         return NULL;
     }

@@ -186,6 +186,13 @@ ERRORS = {
     "ciphers_unknown": (PINNED + ">>ciphers = NO-SUCH-CIPHER\n", "ciphers"),
     "ciphersuites_unknown": (PINNED + ">>ciphersuites = TLS_NO_SUCH\n", "ciphersuites"),
     "groups_unknown": (PINNED + ">>groups = no-such-curve\n", "groups"),
+    "sigalgs_never_offered": (PINNED + ">>sigalgs = RSA+SHA1\n", "RSA+SHA1"),
+    "ciphers_one_unknown": (PINNED + ">>ciphers = ECDHE+AESGCM:NO-SUCH\n", "NO-SUCH"),
+    "ciphersuites_without_tls13": (PINNED + ">>ciphersuites = TLS_AES_128_GCM_SHA256\ntls_max = 1.2\n", "tls_max"),
+    "ciphers_without_tls12": (PINNED + ">>ciphers = ECDHE+AESGCM\ntls_min = 1.3\n", "tls_min"),
+    "ciphers_in_defaults_without_tls12": (
+        "[defaults]\n>>ciphers = ECDHE+AESGCM\ntls_min = 1.3\n" + PINNED, "tls_min"),
+    "groups_never_offered": (PINNED + ">>groups = secp224r1\ntls_min = 1.3\n", "secp224r1"),
     "sigalgs_unknown": (PINNED + ">>sigalgs = no-such-thing\n", "sigalgs"),
     "truncation_unknown": (PINNED + ">>truncation = maybe\n", "allow"),
 

@@ -95,6 +95,13 @@ def test_cipher_of_tls_1_3(pinproxyd, tls_server):
     assert opened["cipher"] == "TLS_AES_128_GCM_SHA256"
 
 
+def test_ciphers_of_the_defaults_may_be_for_another_version(pinproxyd, tls_server):
+    """A section that does without TLS 1.2 has no use for them; in the section itself they are an error."""
+    server = tls_server()
+    daemon = pinproxyd({"defaults": {"ciphers": "ECDHE+AESGCM"}, NAME: to(server, tls_min="1.3")})
+    assert "1.3" in through(daemon)["tls"]
+
+
 def test_group_the_server_does_not_have(pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, key=certs.rsa_key()))
     server.context.set_ecdh_curve("prime256v1")

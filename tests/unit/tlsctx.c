@@ -253,6 +253,99 @@ static void a_context_is_strict(void **state)
     tlsctx_set_free(set);
 }
 
+/* One row: some settings, and the name that stands in the error, or NULL where they work. */
+struct offer_row {
+    const char *ciphers, *ciphersuites, *groups, *sigalgs;
+    int min, max;
+    const char *part;
+};
+
+static void check_offer(const struct offer_row *r)
+{
+    struct tlsctx_set *set = tlsctx_set_new();
+    struct problems problems = {0};
+    const struct config_tls_settings s = {
+        .min = r->min ? r->min : CONFIG_TLS_1_2,
+        .max = r->max,
+        .ciphers = {r->ciphers, {"x.conf", 1}},
+        .ciphersuites = {r->ciphersuites, {"x.conf", 2}},
+        .groups = {r->groups, {"x.conf", 3}},
+        .sigalgs = {r->sigalgs, {"x.conf", 4}},
+    };
+    SSL_CTX *ctx = tlsctx_get(set, &s, &problems);
+
+    if (r->part && ctx)
+        fail_msg("taken, which should be refused for %s", r->part);
+    if (!r->part && !ctx)
+        fail_msg("%s", problems.items[0].text);
+    assert_int_equal(problems.count, r->part ? 1 : 0);
+    if (r->part)
+        assert_contains(problems.items[0].text, r->part);
+    problems_free(&problems);
+    tlsctx_set_free(set);
+}
+
+/* OpenSSL takes them, and then no connection could be made; or it passes over a name without a word. */
+static void what_is_named_and_never_offered_is_refused(void **state)
+{
+    static const struct offer_row rows[] = {
+        {.sigalgs = "RSA+SHA1", .part = "'RSA+SHA1' is never offered"},
+        {.sigalgs = "RSA+SHA256:RSA+SHA1", .part = "'RSA+SHA1' is never offered"},
+        {.sigalgs = "ECDSA+SHA1:ECDSA+SHA256", .part = "'ECDSA+SHA1' is never offered"},
+        {.sigalgs = "RSA+SHA256", .min = CONFIG_TLS_1_3, .part = "no server of TLS 1.3"},
+        {.ciphers = "ECDHE+AESGCM:NONSENSE", .part = "'NONSENSE' is not known"},
+        {.ciphers = "ECDHE+AESGCM NONSENSE", .part = "'NONSENSE' is not known"},
+        {.ciphers = "ECDHE+AESGCM:TLS_AES_128_GCM_SHA256", .part = "'TLS_AES_128_GCM_SHA256'"},
+        {.ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256",
+         .sigalgs = "RSA-PSS+SHA256",
+         .part = "ciphers = ECDHE-ECDSA-AES128-GCM-SHA256: none"},
+        {.ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256",
+         .sigalgs = "RSA-PSS+SHA256",
+         .max = CONFIG_TLS_1_2,
+         .part = "no connection could ever be made"},
+        {.ciphersuites = "TLS_AES_128_GCM_SHA256:TLS_NONSENSE", .part = "'TLS_NONSENSE'"},
+        {.ciphersuites = "TLS_AES_128_GCM_SHA256:ECDHE-RSA-AES128-GCM-SHA256",
+         .part = "'ECDHE-RSA-AES128-GCM-SHA256'"},
+        {.groups = "secp192r1:X25519", .part = "'secp192r1'"},
+        {.groups = "secp224r1", .min = CONFIG_TLS_1_3, .part = "'secp224r1'"},
+        {.groups = "secp224r1", .part = "no connection could ever be made"},
+        {.groups = "ffdhe2048:X25519", .max = CONFIG_TLS_1_2, .part = "'ffdhe2048'"},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++)
+        check_offer(&rows[i]);
+}
+
+static void what_works_is_taken(void **state)
+{
+    static const struct offer_row rows[] = {
+        {0},
+        {.min = CONFIG_TLS_1_3},
+        {.max = CONFIG_TLS_1_2},
+        {.ciphers = "HIGH:!aNULL:!kRSA:!PSK:!SRP:!DSS:-SHA:+AES256"},
+        {.ciphers = "ECDHE+AESGCM,ECDHE+CHACHA20"},
+        {.ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256", .max = CONFIG_TLS_1_2},
+        {.ciphers = "DHE-RSA-AES256-GCM-SHA384:ECDHE+AESGCM"},
+        {.ciphersuites = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"},
+        {.ciphersuites = "TLS_AES_256_GCM_SHA384", .min = CONFIG_TLS_1_3},
+        {.groups = "secp224r1:X25519"},
+        {.groups = "secp224r1", .max = CONFIG_TLS_1_2},
+        {.groups = "P-256:P-384:P-521:X25519:X448"},
+        {.groups = "ffdhe2048"},
+        {.sigalgs = "RSA+SHA256", .max = CONFIG_TLS_1_2},
+        {.sigalgs = "RSA+SHA256"},
+        {.sigalgs = "ed25519:ed448:ECDSA+SHA256:RSA-PSS+SHA512"},
+        {.sigalgs = "ECDSA+SHA384", .min = CONFIG_TLS_1_3},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++)
+        check_offer(&rows[i]);
+}
+
 static const char *finite_field(const char *ciphers, const char *groups)
 {
     struct tlsctx_set *set = tlsctx_set_new();
@@ -323,6 +416,8 @@ int main(void)
         cmocka_unit_test(versions_are_bounded_as_asked),
         cmocka_unit_test(the_security_level_stands_under_any_list),
         cmocka_unit_test(a_context_is_strict),
+        cmocka_unit_test(what_is_named_and_never_offered_is_refused),
+        cmocka_unit_test(what_works_is_taken),
         cmocka_unit_test(finite_field_diffie_hellman_is_found_where_it_is_offered),
     };
 
