@@ -333,6 +333,11 @@ static void report_dropped(uint64_t count, struct strbuf *out)
     strbuf_free(&l.values);
 }
 
+void log_open(void)
+{
+    logwriter_open();
+}
+
 int log_start(void)
 {
     return logwriter_start(report_dropped);

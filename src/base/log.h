@@ -49,9 +49,12 @@ struct log_line {
 /* Until the first call: text, level info. Under systemd, lines carry the journal's <priority>. */
 void log_setup(enum log_level level, enum log_format format);
 
+/* Opens what log_start() writes to. See logwriter_open(). */
+void log_open(void);
+
 /*
  * From now on no call stalls when nobody reads the log: lines that cannot be written in time are
- * dropped, and `log_dropped` reports how many. Returns 0, or an errno. See logwriter_start().
+ * dropped, and `log_dropped` reports how many. Returns 0, or an errno if there is no thread for it.
  */
 int log_start(void);
 

@@ -45,7 +45,8 @@ static struct {
 } writer = {.lock = PTHREAD_MUTEX_INITIALIZER,
             .work = PTHREAD_COND_INITIALIZER,
             .idle = PTHREAD_COND_INITIALIZER,
-            .fd = STDERR_FILENO};
+            .fd = STDERR_FILENO,
+            .chunk = FILE_CHUNK};
 
 static ssize_t write_some(const char *bytes, size_t n)
 {
@@ -192,14 +193,10 @@ static void *run(void *arg)
     return NULL;
 }
 
-static void open_output(void)
+void logwriter_open(void)
 {
     struct stat st;
 
-    writer.fd = STDERR_FILENO;
-    writer.never_blocks = false;
-    writer.is_socket = false;
-    writer.chunk = FILE_CHUNK;
     if (fstat(STDERR_FILENO, &st) != 0)
         return;
     if (S_ISSOCK(st.st_mode)) {
@@ -220,6 +217,8 @@ static void close_output(void)
         close(writer.fd);
     writer.fd = STDERR_FILENO;
     writer.never_blocks = false;
+    writer.is_socket = false;
+    writer.chunk = FILE_CHUNK;
 }
 
 int logwriter_start(logwriter_report *report)
@@ -233,7 +232,6 @@ int logwriter_start(logwriter_report *report)
     writer.torn = false;
     writer.dropped = 0;
     writer.lost = 0;
-    open_output();
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     error = pthread_create(&writer.thread, NULL, run, NULL);

@@ -24,10 +24,14 @@
 typedef void logwriter_report(uint64_t count, struct strbuf *out);
 
 /*
- * Starts the thread. To be called before root's rights are given up: a pipe is opened again, through
- * /proc/self/fd, so that O_NONBLOCK is set on an open file description of our own (open(2)); the one
- * that we were started with may be shared with other programs. Returns 0, or an errno.
+ * Opens a pipe that is standard error again, through /proc/self/fd, to set O_NONBLOCK on an open file
+ * description of our own: the one that we were started with may be shared with other programs
+ * (open(2)). To be called before root's rights are given up, for the pipe may be root's. If this
+ * cannot be done, all lines are left to the thread.
  */
+void logwriter_open(void);
+
+/* Starts the thread. Returns 0, or an errno. Before it, there may be a logwriter_open(). */
 int logwriter_start(logwriter_report *report);
 
 /* Writes, queues or drops a line. `line` ends in a newline, and is copied. */
@@ -38,7 +42,7 @@ bool logwriter_flush(int ms);
 
 /*
  * Ends the thread. If the thread is stuck in write(2), it is left for the end of the process, and
- * further lines are dropped. Otherwise, further lines are written as before logwriter_start().
+ * further lines are dropped. Otherwise, further lines are written as before logwriter_open().
  */
 void logwriter_stop(void);
 

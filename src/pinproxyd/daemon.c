@@ -333,7 +333,8 @@ static bool start_workers(struct daemon *d)
     const long wanted = d->snapshot->config->global.workers;
     const size_t count = (size_t)(wanted ? wanted : limits_cpus());
 
-    if (pool_start(&d->pool, count, &d->wake))
+    errno = log_start();
+    if (errno == 0 && pool_start(&d->pool, count, &d->wake))
         return true;
     fprintf(stderr, "pinproxyd: only %zu of %zu workers could be started: %s\n", d->pool.count,
             count, strerror(errno));
@@ -461,13 +462,11 @@ int daemon_run(const char *path, struct snapshot *snapshot)
     struct daemon d = {.path = path, .snapshot = snapshot};
     int status;
 
+    /* a write that fails is an error of write(2), not a death */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     apply_log_settings(&snapshot->config->global);
-    status = log_start();
-    if (status != 0) {
-        fprintf(stderr, "pinproxyd: no thread for the log: %s\n", strerror(status));
-        return EXITCODE_FAILURE;
-    }
+    log_open();
     (void)limits_raise_files();
     if (reactor_init(&d.reactor) != 0) {
         fprintf(stderr, "pinproxyd: no event loop: %s\n", strerror(errno));

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import resource
 import select
 import signal
 import socket
@@ -85,7 +86,7 @@ def launch(tmp_path):
         file = tmp_path / f"{len(processes)}.conf"
         file.write_text(ini(settings))
         process = subprocess.Popen(WRAPPER + [PINPROXYD, "-c", str(file)], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.DEVNULL, stderr=stderr, env=environment(options.get("env")))
+                                   stdout=subprocess.DEVNULL, stderr=stderr, env=environment(), **options)
         processes.append(process)
         return process
 
@@ -182,6 +183,22 @@ def test_a_file_has_every_line_when_the_daemon_has_ended(launch, tls_server, tmp
     assert process.wait(DEADLINE) == 0
     events = [event["event"] for event in read()]
     assert events[-1] == "stop" and events.count("listen") == SECTIONS + 1
+
+
+def test_a_log_that_has_grown_too_large_stops_nothing(launch, tls_server, tmp_path):
+    """RLIMIT_FSIZE, whose signal kills."""
+    port = closed_port()
+    with open(tmp_path / "log", "wb") as file:
+        process = launch({NAME: to(tls_server(), listen=f"127.0.0.1:{port}")}, file,
+                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
+    wait_until(lambda: "event=start" in (tmp_path / "log").read_text(), "the start")
+    for _ in range(30):
+        assert talk(f"127.0.0.1:{port}", b"hello") == b"hello"
+    process.send_signal(signal.SIGUSR1)
+    assert talk(f"127.0.0.1:{port}", b"hello") == b"hello"
+    process.terminate()
+    assert process.wait(DEADLINE) == 0
+    assert (tmp_path / "log").stat().st_size == 4096
 
 
 def test_a_service_manager_that_does_not_read_stops_nothing(pinproxyd, tls_server, tmp_path):

@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <pty.h>
 #include <signal.h>
-#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,13 +120,15 @@ static void stop(void)
     restore();
 }
 
-static void a_reader_that_stalls_stops_nobody_and_misses_what_is_counted(int out, int in)
+static void a_reader_that_stalls_stops_nobody(int out, int in, bool open)
 {
     struct seen s = {.last = -1};
     const int flags = fcntl(out, F_GETFL);
     int reports;
 
     redirect(out);
+    if (open)
+        logwriter_open();
     assert_int_equal(logwriter_start(report), 0);
     assert_int_equal(fcntl(out, F_GETFL), flags); /* others may share it */
     write_numbers(0, MANY);
@@ -148,7 +150,16 @@ static void a_pipe_that_nobody_reads_stops_nobody(void **state)
 
     (void)state;
     assert_int_equal(pipe(fds), 0);
-    a_reader_that_stalls_stops_nobody_and_misses_what_is_counted(fds[1], fds[0]);
+    a_reader_that_stalls_stops_nobody(fds[1], fds[0], true);
+}
+
+static void a_pipe_that_cannot_be_opened_again_stops_nobody(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    a_reader_that_stalls_stops_nobody(fds[1], fds[0], false);
 }
 
 static void a_socket_that_nobody_reads_stops_nobody(void **state)
@@ -157,7 +168,7 @@ static void a_socket_that_nobody_reads_stops_nobody(void **state)
 
     (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-    a_reader_that_stalls_stops_nobody_and_misses_what_is_counted(fds[1], fds[0]);
+    a_reader_that_stalls_stops_nobody(fds[1], fds[0], true);
 }
 
 static void a_terminal_that_is_stopped_stops_nobody(void **state)
@@ -166,7 +177,7 @@ static void a_terminal_that_is_stopped_stops_nobody(void **state)
 
     (void)state;
     assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
-    a_reader_that_stalls_stops_nobody_and_misses_what_is_counted(slave, master);
+    a_reader_that_stalls_stops_nobody(slave, master, true);
 }
 
 static void a_line_is_in_the_pipe_before_the_call_returns(void **state)
@@ -178,6 +189,7 @@ static void a_line_is_in_the_pipe_before_the_call_returns(void **state)
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
     redirect(fds[1]);
+    logwriter_open();
     assert_int_equal(logwriter_start(report), 0);
     for (int i = 0; i < 100; i++) {
         write_numbers(i, i + 1);
@@ -206,6 +218,7 @@ static void a_file_gets_every_line_in_order(void **state)
 
     (void)state;
     redirect(fd);
+    logwriter_open();
     assert_int_equal(logwriter_start(report), 0);
     for (int i = 0; i < 1000; i++) {
         write_numbers(i * 10, i * 10 + 10);
@@ -231,6 +244,7 @@ static void a_full_disk_is_reported_when_there_is_room_again(void **state)
     (void)state;
     signal(SIGXFSZ, SIG_IGN);
     redirect(fd);
+    logwriter_open();
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     assert_int_equal(logwriter_start(report), 0);
     write_numbers(0, 15);
@@ -262,6 +276,7 @@ static void a_reader_that_has_gone_does_no_harm(void **state)
     signal(SIGPIPE, SIG_IGN);
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     redirect(fds[1]);
+    logwriter_open();
     assert_int_equal(logwriter_start(report), 0);
     write_numbers(0, 1);
     close(fds[0]);
@@ -282,6 +297,7 @@ static void the_end_waits_no_longer_than_it_is_told(void **state)
     if (pid == 0) {
         alarm(60);
         dup2(fds[1], STDERR_FILENO);
+        logwriter_open();
         if (logwriter_start(report) != 0)
             _exit(1);
         write_numbers(0, MANY);
@@ -319,6 +335,7 @@ static void threads_do_not_mix_their_lines(void **state)
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     in = fdopen(fds[0], "r");
     redirect(fds[1]);
+    logwriter_open();
     assert_int_equal(logwriter_start(report), 0);
     for (size_t i = 0; i < COUNT(threads); i++)
         assert_int_equal(pthread_create(&threads[i], NULL, write_share, NULL), 0);
@@ -342,6 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pipe_that_nobody_reads_stops_nobody),
+        cmocka_unit_test(a_pipe_that_cannot_be_opened_again_stops_nobody),
         cmocka_unit_test(a_socket_that_nobody_reads_stops_nobody),
         cmocka_unit_test(a_terminal_that_is_stopped_stops_nobody),
         cmocka_unit_test(a_line_is_in_the_pipe_before_the_call_returns),
