@@ -94,13 +94,12 @@ static bool is_of_ca(const struct config_section *s, const struct pin *pin, cons
 
     if (pin->role != PIN_SERVER)
         return false;
-    for (i = 1; p && i < p->chain_count; i++) {
-        const struct cert_info *ca = &p->chain[i];
+    for (i = 0; p && i < p->chain_count; i++) {
+        const struct cert_info *c = &p->chain[i];
 
-        if (ca->is_ca
-            && memcmp(pin->digest, pin->kind == PIN_KEY ? ca->key : ca->cert, CERT_DIGEST_SIZE)
-                   == 0)
-            return true;
+        if (memcmp(pin->digest, pin->kind == PIN_KEY ? c->key : c->cert, CERT_DIGEST_SIZE) == 0
+            && (i == 0 || c->is_ca))
+            return i > 0;
     }
     return pin_issued_by(&s->pins, pin) != NULL;
 }
@@ -121,6 +120,18 @@ static bool check_choice(const struct config_section *s, const struct pin *pin, 
             "of whatever certificate is sent with that key; issuer-cert:FILE binds them too",
             pin_label(pin));
     return !of_ca;
+}
+
+/* A host may announce the key of its CA as well (RFC 7469), which is no server's key here. */
+static bool check_learned(const struct config_section *s, const struct learned_key *k,
+                          struct finding *f)
+{
+    char text[PIN_KEY_TEXT_SIZE];
+    struct pin pin = {.role = PIN_SERVER, .kind = PIN_KEY, .text = text};
+
+    memcpy(pin.digest, k->digest, CERT_DIGEST_SIZE);
+    pin_format_key(k->digest, text);
+    return check_choice(s, &pin, f);
 }
 
 /* What the configuration alone tells of a section's pins. */
@@ -153,9 +164,9 @@ static void check_pins(const struct check *check, const struct section *section,
         return;
     n = policy_learned_keys(section->trust, learned);
     for (i = 0; i < n; i++)
-        live += !learned[i].until || learned[i].until > now;
+        live += (!learned[i].until || learned[i].until > now) && check_learned(s, &learned[i], f);
     if (live == 0)
-        note(f, LEVEL_CRITICAL, "every pin has ended: every server is refused");
+        note(f, LEVEL_CRITICAL, "no pin is left that a server can match: every server is refused");
     else if (live == 1)
         note(f, LEVEL_WARNING,
              "only one pin: with a second, of the next key, its renewal is no outage");

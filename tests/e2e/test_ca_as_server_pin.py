@@ -9,7 +9,7 @@ from certs import NAME, OTHER
 from clients import talk
 from config import ini, to
 from daemon import run_pinproxy, run_pinproxyd
-from learned import passes
+from learned import Announcer, passes, state
 from refusal import assert_refused
 
 OK, WARNING, CRITICAL = 0, 1, 2
@@ -122,6 +122,26 @@ def test_check_live_counts_no_ca_as_a_backup(kind, check, tls_server, inner):
     assert run.returncode == WARNING, run.out
     assert "backup" not in run.out and "only one pin" in run.out
     assert f"{pin}: this is the {kind} of a CA" in run.out
+
+
+def test_check_live_counts_no_announced_ca_as_a_backup(check, state, pinproxyd, tls_server, inner):
+    server = tls_server(Announcer(), cert=inner.issue())
+    server.behave.announce(server.cert.pin, inner.cert.pin)
+    config = state.config({NAME: to(server, pins_url="/pins")})
+    daemon = pinproxyd(config)
+    daemon.wait_event(event="learned", pin=inner.cert.pin)
+    daemon.stop()
+    run = check(config, "--live")
+    assert run.returncode == WARNING, run.out
+    assert "only one pin" in run.out and f"{inner.cert.pin}: this is the key of a CA" in run.out
+
+
+def test_check_live_of_a_server_that_is_its_own_ca(check, tls_server, tmp_path):
+    """And that sends its certificate twice."""
+    cert = certs.self_signed(tmp_path, ca=True)
+    cert.chain = [cert.cert]
+    run = check({NAME: to(tls_server(cert=cert), pin=[cert.pin, OTHER])}, "--live")
+    assert run.returncode == OK, run.out
 
 
 def test_check_live_says_that_the_pin_is_of_a_ca(check, tls_server, inner):
