@@ -191,3 +191,14 @@ bool policy_trace_pin(const struct policy *p, const struct pin *pin, struct lear
         *via = found->via;
     return found != NULL;
 }
+
+uint64_t policy_learned_generation(const struct policy *p)
+{
+    struct learned_key keys[LEARNED_KEYS_MOST];
+
+    if (!p->learned)
+        return 0;
+    /* looks at the file first */
+    (void)learned_find(p->learned, p->section->name, p->place, keys);
+    return learned_generation(p->learned);
+}

@@ -72,4 +72,7 @@ size_t policy_stale_keys(const struct policy *p, struct learned_key out[LEARNED_
  */
 bool policy_trace_pin(const struct policy *p, const struct pin *pin, struct learned_via *via);
 
+/* A number that changes whenever those keys may have changed; 0 where the section learns nothing. */
+uint64_t policy_learned_generation(const struct policy *p);
+
 #endif

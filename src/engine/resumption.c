@@ -86,9 +86,15 @@ void resumption_opened(struct resumption *r, SSL *ssl, const struct trust_verdic
     resumption_keep(r, ssl, verdict);
 }
 
-void resumption_clear(struct resumption *r)
+void resumption_give_up(struct resumption *r)
 {
+    r->sessions = NULL;
     while (r->ticket_count)
         SSL_SESSION_free(r->tickets[--r->ticket_count]);
+}
+
+void resumption_clear(struct resumption *r)
+{
+    resumption_give_up(r);
     session_clear(&r->offered);
 }

@@ -45,6 +45,9 @@ void resumption_keep(struct resumption *r, struct ssl_st *ssl, const struct trus
 void resumption_opened(struct resumption *r, struct ssl_st *ssl,
                        const struct trust_verdict *verdict);
 
+/* Keeps no session of this connection, neither those that have come nor those to come. */
+void resumption_give_up(struct resumption *r);
+
 void resumption_clear(struct resumption *r);
 
 #endif

@@ -24,6 +24,8 @@ struct tls {
     struct familiar *familiar; /* the certificates that are shared */
     struct resumption resumption;
     struct trust_verdict verdict;
+    uint64_t learned;   /* the generation of the learned keys that the verdict is by */
+    bool trust_changed; /* tls_set_policy() has brought another trust */
     int64_t now;
 
     struct wire wire;
@@ -58,6 +60,7 @@ static void judge(struct tls *t, X509 *leaf, STACK_OF(X509) *sent, bool complete
         evidence.staple_len = (size_t)len;
     }
     trust_verdict_free(&t->verdict);
+    t->learned = policy_learned_generation(t->policy);
     trust_judge(t->policy, &evidence, t->now, &t->verdict);
 }
 
@@ -68,6 +71,13 @@ static void judge(struct tls *t, X509 *leaf, STACK_OF(X509) *sent, bool complete
 static bool awaits_proof(const struct trust_verdict *v)
 {
     return v->reason == REASON_FIRST_USE || v->reason == REASON_TOFU_CHANGED;
+}
+
+/* Checks that the verdict was reached by the policy and the learned keys of now, and is final. */
+static bool verdict_is_current(const struct tls *t)
+{
+    return presented_length(&t->verdict) > 0 && !awaits_proof(&t->verdict)
+           && policy_learned_generation(t->policy) == t->learned;
 }
 
 /* A verdict of no that lets the handshake continue to its end. */
@@ -204,6 +214,20 @@ void tls_free(struct tls *t)
     free(t);
 }
 
+void tls_set_policy(struct tls *t, const struct policy *policy)
+{
+    assert(!t->open);
+    if (t->failed)
+        return;
+    if (memcmp(policy->fingerprint, t->policy->fingerprint, POLICY_FINGERPRINT_SIZE) != 0) {
+        t->trust_changed = true;
+        resumption_give_up(&t->resumption);
+    }
+    t->policy = t->resumption.policy = policy;
+    /* it points into the old one, and counts for nothing any more */
+    trust_verdict_free(&t->verdict);
+}
+
 void tls_put_records(struct tls *t, const uint8_t *bytes, size_t n)
 {
     assert(t->wire.in_len == 0); /* whatever is left would be lost */
@@ -271,12 +295,22 @@ static enum tls_result wait_for_key(struct tls *t)
     return TLS_FIRST_USE;
 }
 
+/* A context keeps to its versions; but the policy may be a later one's. */
+static bool version_is_permitted(const struct tls *t)
+{
+    const struct config_tls_settings *s = &t->policy->section->tls;
+
+    return SSL_version(t->ssl) == TLS1_2_VERSION ? s->min != CONFIG_TLS_1_3
+                                                 : s->max != CONFIG_TLS_1_2;
+}
+
 /*
  * The one place that opens the plaintext gates. The handshake is over, so the server has proved
  * that it holds the key of the certificate that was judged; all of the following must hold as well,
  * whatever the callback returned, and whether it ran at all (it does not for resumed sessions nor
- * for anonymous suites). Where a verdict is wanted on more than the callback saw, or on a resumed
- * session, it is asked for here, by today's policy and today's date.
+ * for anonymous suites). Where a verdict is wanted on more than the callback saw, on a resumed
+ * session, or where the policy or the learned keys have changed since the callback, it is asked for
+ * here, by today's policy and today's date.
  */
 static enum tls_result conclude(struct tls *t)
 {
@@ -287,7 +321,7 @@ static enum tls_result conclude(struct tls *t)
         return fail(t, REASON_TLS, "the server presented no certificate");
     if (reused && !t->resumption.offered.tls)
         return fail(t, REASON_TLS, "a session was resumed that was never offered");
-    if (reused || policy_wants_staple(t->policy) || awaits_proof(&t->verdict))
+    if (reused || policy_wants_staple(t->policy) || !verdict_is_current(t))
         judge(t, peer, SSL_get_peer_cert_chain(t->ssl), true);
     if (presented_length(&t->verdict) == 0 || !presented_starts_with(&t->verdict, peer))
         return fail(t, REASON_TLS, "the certificate that was judged is not the server's");
@@ -295,6 +329,13 @@ static enum tls_result conclude(struct tls *t)
         return wait_for_key(t);
     if (!t->verdict.trusted)
         return fail(t, t->verdict.reason, t->verdict.detail);
+    if (!version_is_permitted(t))
+        return fail(t, REASON_TLS,
+                    "the TLS version is one that tls_min or tls_max no longer permits");
+    if (reused && t->trust_changed)
+        return fail(t, REASON_TLS, "a session was resumed that was made under another trust");
+    if (t->open)
+        return TLS_OK;
     t->open = true;
     flood_opened(&t->flood);
     if (!reused)

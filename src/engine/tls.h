@@ -57,6 +57,14 @@ struct tls *tls_new(struct ssl_ctx_st *ctx, const struct config_section *section
 void tls_free(struct tls *t);
 
 /*
+ * Replaces the policy of a connection that is not open, which must outlive it from now on: the server
+ * is judged by it alone, in the midst of the handshake and after it. The section must be of the same
+ * name. Where it is another trust than before, no session is kept, nor is one accepted that the server
+ * resumes.
+ */
+void tls_set_policy(struct tls *t, const struct policy *policy);
+
+/*
  * Gives the engine bytes from the wire. They are not copied and must stay until the engine has
  * used them up: until tls_handshake() or tls_read() has said TLS_MORE.
  */
@@ -73,6 +81,8 @@ size_t tls_take_records(struct tls *t, const uint8_t **bytes);
  * Goes on with the handshake. now: seconds since the epoch, for dates in certificates and pins.
  * After TLS_FIRST_USE it is to be called again once the key has been kept (learned.h): the server is
  * then judged anew. What the engine was given and has not used it has copied by then.
+ * On an open connection it judges the server again if the learned keys have changed since, and shuts
+ * the gates if it is not trusted any more.
  */
 enum tls_result tls_handshake(struct tls *t, int64_t now);
 

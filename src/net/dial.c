@@ -460,6 +460,11 @@ struct dial *dial_start(uv_loop_t *loop, struct resolver *resolver,
     return d;
 }
 
+void dial_set_section(struct dial *d, const struct config_section *section)
+{
+    d->section = section;
+}
+
 void dial_cancel(struct dial *d)
 {
     if (d)

@@ -40,6 +40,12 @@ void dial_set_spare(int64_t attempts);
 struct dial *dial_start(uv_loop_t *loop, struct resolver *resolver,
                         const struct config_section *section, struct dial_owner *owner);
 
+/*
+ * The section has been replaced by one with the same places to dial, which must live as the old one had
+ * to; the dial uses the old one no more.
+ */
+void dial_set_section(struct dial *d, const struct config_section *section);
+
 /* Neither callback will be called. d may be NULL; once a callback has run, it must not be used. */
 void dial_cancel(struct dial *d);
 

@@ -61,6 +61,12 @@ void stats_ended(struct stats *s, enum reason reason)
     pthread_mutex_unlock(&s->lock);
 }
 
+void stats_move(struct stats *from, struct stats *to)
+{
+    stats_add(&to->open, 1);
+    atomic_fetch_sub_explicit(&from->open, 1, memory_order_relaxed);
+}
+
 void stats_last(struct stats *s, char pin[STATS_TEXT_SIZE], enum reason *failure, int64_t *at)
 {
     pthread_mutex_lock(&s->lock);

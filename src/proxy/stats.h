@@ -54,6 +54,9 @@ void stats_opened(struct stats *s, const char *pin, struct x509_st *server);
 /* A tunnel has ended, whether it had opened or not. */
 void stats_ended(struct stats *s, enum reason reason);
 
+/* A tunnel that from counts as open is counted by to from now on. They may be the same. */
+void stats_move(struct stats *from, struct stats *to);
+
 /* For a report: the pin, and the failure, that were the last. */
 void stats_last(struct stats *s, char pin[STATS_TEXT_SIZE], enum reason *failure, int64_t *at);
 

@@ -20,7 +20,6 @@ struct tunnel {
     void *owner;
     struct reactor *reactor;
     struct snapshot *snapshot;
-    struct snapshot *latest; /* UPSTREAM: a later one, to put up with the server; NULL: none */
     const struct section *section;
     enum state state;
     enum reason reason;
@@ -48,7 +47,6 @@ static void release(struct tunnel *t)
         return;
     t->events->freed(t, t->owner);
     snapshot_release(t->snapshot);
-    snapshot_release(t->latest);
     free(t);
 }
 
@@ -255,22 +253,12 @@ static void relay(struct tunnel *t)
 /* The choke point: from here on bytes flow. Called in one place, for a trusted upstream only. */
 static void enter_relay(struct tunnel *t)
 {
-    const struct upstream *u = &t->upstream;
-    char detail[TRUST_DETAIL_SIZE];
-    enum reason reason = REASON_OK;
-
     if (t->events->opening)
         t->events->opening(t, t->owner);
-    if (t->latest)
-        reason = snapshot_recheck(t->latest, t->section, tls_verdict(u->tls), detail);
-    if (reason != REASON_OK) {
-        end_with_resets(t, reason, detail);
-        return;
-    }
     t->state = STATE_RELAY;
     t->opened = true;
     t->relay.last_byte = uv_now(&t->reactor->loop);
-    events_opened(u, &t->client_addr, age(t));
+    events_opened(&t->upstream, &t->client_addr, age(t));
     arm_timer(t);
 }
 
@@ -369,16 +357,30 @@ struct tunnel *tunnel_start(struct reactor *reactor, struct snapshot *snapshot,
     return t;
 }
 
+static void take_over(struct tunnel *t, struct snapshot *now)
+{
+    struct snapshot *before = t->snapshot;
+    const struct section *section = snapshot_find(now, t->section->config->name);
+
+    if (!section) {
+        end_with_resets(t, REASON_PIN_REMOVED, "a reload has removed the section");
+        return;
+    }
+    upstream_set_section(&t->upstream, section);
+    /* not the same if the section was away for one reload */
+    stats_move(t->section->stats, section->stats);
+    t->section = section;
+    t->snapshot = snapshot_hold(now);
+    snapshot_release(before);
+}
+
 void tunnel_reload(struct tunnel *t, struct snapshot *now)
 {
     char detail[TRUST_DETAIL_SIZE];
     enum reason reason;
 
-    if (t->state == STATE_UPSTREAM) {
-        /* enter_relay() will look */
-        snapshot_release(t->latest);
-        t->latest = snapshot_hold(now);
-    }
+    if (t->state == STATE_UPSTREAM)
+        take_over(t, now);
     if (t->state != STATE_RELAY)
         return;
     reason = snapshot_recheck(now, t->section, tls_verdict(t->upstream.tls), detail);

@@ -4,7 +4,7 @@
  *     UPSTREAM -> RELAY -> (FAREWELL ->) CLOSING -> freed
  *         \__________________/
  *
- * UPSTREAM  the upstream is dialled and judged; the client is not read
+ * UPSTREAM  the upstream is dialled and judged, by the latest configuration; the client is not read
  * RELAY     both are read, each while the other has nothing waiting to be written
  * FAREWELL  the stream broke off: the client gets what was authenticated, then a reset
  * CLOSING   the handles are going
@@ -49,9 +49,10 @@ struct tunnel *tunnel_start(struct reactor *reactor, struct snapshot *snapshot,
                             const struct tunnel_events *events, void *owner);
 
 /*
- * A configuration has taken the place of the one that the tunnel began under, which stays the one it
- * is judged by; but a server that is revoked in the new one is let go, as is one whose pin is gone
- * where on_pin_removed = close. That goes for a handshake under way as well.
+ * Applies a configuration that has replaced the tunnel's own. A tunnel that is not open yet takes it
+ * over, with a reference: its server is judged by it alone. If its section is no longer there, nobody is
+ * trusted, and it is ended. A tunnel that is open keeps its own, and is ended if its server is revoked
+ * now, or if its pin is gone where on_pin_removed = close.
  */
 void tunnel_reload(struct tunnel *t, struct snapshot *now);
 

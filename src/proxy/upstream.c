@@ -266,6 +266,14 @@ static void on_no_memory(uv_timer_t *timer)
     fail(timer->data, REASON_MEMORY, "");
 }
 
+static void start_dial(struct upstream *u)
+{
+    u->dial = dial_start(&u->reactor->loop, u->reactor->resolver, u->section->config,
+                         &u->dial_owner);
+    if (!u->dial)
+        uv_timer_start(&u->deadline, on_no_memory, 0, 0);
+}
+
 void upstream_start(struct upstream *u, struct reactor *reactor, const struct section *section,
                     const struct upstream_events *events)
 {
@@ -279,11 +287,28 @@ void upstream_start(struct upstream *u, struct reactor *reactor, const struct se
     (void)uv_timer_init(&reactor->loop, &u->deadline); /* cannot fail */
     u->deadline.data = u;
     u->holds = 1;
-    u->dial = dial_start(&reactor->loop, reactor->resolver, section->config, &u->dial_owner);
-    if (u->dial)
-        arm_deadline(u, section->config->connect_timeout);
-    else
-        uv_timer_start(&u->deadline, on_no_memory, 0, 0);
+    arm_deadline(u, section->config->connect_timeout);
+    start_dial(u);
+}
+
+void upstream_set_section(struct upstream *u, const struct section *section)
+{
+    const bool same = memcmp(u->section->trust->fingerprint, section->trust->fingerprint,
+                             POLICY_FINGERPRINT_SIZE)
+                      == 0;
+
+    u->section = section;
+    u->kept = false;
+    if (u->tls)
+        tls_set_policy(u->tls, section->trust);
+    if (!u->dial)
+        return;
+    if (same) {
+        dial_set_section(u->dial, section->config);
+        return;
+    }
+    dial_cancel(u->dial);
+    start_dial(u);
 }
 
 void upstream_close(struct upstream *u, bool reset)

@@ -64,6 +64,14 @@ struct upstream {
 void upstream_start(struct upstream *u, struct reactor *reactor, const struct section *section,
                     const struct upstream_events *events);
 
+/*
+ * Goes on under another configuration's section of the same name, which must outlive it from now on.
+ * For a connection that is not READY: its server is judged by the new section alone. What it has begun
+ * with stays (address, TLS settings), unless it is still dialling and something has changed: then it
+ * dials anew. Deadlines stay.
+ */
+void upstream_set_section(struct upstream *u, const struct section *section);
+
 /* Sends what the engine has written: to be called after every use of u->tls. */
 void upstream_flush(struct upstream *u);
 

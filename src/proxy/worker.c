@@ -184,6 +184,7 @@ static void *run(void *arg)
 {
     struct worker *w = arg;
 
+    (void)pthread_setname_np(pthread_self(), "worker"); /* as ps(1) and top(1) show it */
     blocks_keep();
     /* returns when the last handle has closed: after worker_stop() */
     uv_run(&w->reactor.loop, UV_RUN_DEFAULT);

@@ -123,6 +123,11 @@ def relay(stack):
 
 
 @pytest.fixture
+def gate(stack):
+    return lambda target, first=0: stack.add(servers.Gate(target, first))
+
+
+@pytest.fixture
 def manager(tmp_path, stack):
     """A service manager, for env={"NOTIFY_SOCKET": manager.path}."""
     return stack.add(Manager(tmp_path / "notify"))

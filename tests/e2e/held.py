@@ -23,8 +23,9 @@ def state(pid, tid):
 
 
 def workers(daemon):
-    """The threads beside the main one: of a daemon that has looked up no name these are the workers."""
-    return [tid for tid in map(int, os.listdir(f"/proc/{daemon.pid}/task")) if tid != daemon.pid]
+    """Its worker threads."""
+    tasks = Path(f"/proc/{daemon.pid}/task")
+    return [int(task.name) for task in tasks.iterdir() if (task / "comm").read_text() == "worker\n"]
 
 
 def _trace(request, tid):
@@ -46,7 +47,8 @@ def _release(tid):
 
 @contextlib.contextmanager
 def held(daemon, tids):
-    """While these threads sleep, they do not wake up."""
+    """These threads are asleep, and do not wake up meanwhile."""
+    assert tids
     taken = []
     try:
         for tid in tids:

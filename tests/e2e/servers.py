@@ -301,6 +301,55 @@ class Relay(RawServer):
             pass
 
 
+class Gate(RawServer):
+    """Before a server: of its answers `first` bytes pass, and the rest when the gate is opened.
+
+    A negative `first` leaves that many bytes of its first flight behind.
+    """
+
+    def __init__(self, target, first=0):
+        self.target, self.first, self.cert = target, first, target.cert
+        super().__init__(self._relay)
+
+    def open(self):
+        self.go_on.set()
+
+    def shut(self):
+        self.go_on.clear()
+
+    def wait_held(self, count):
+        """So many connections have sent their ClientHello and wait."""
+        wait_until(lambda: sum(len(conn.wire) > 0 for conn in self.conns) >= count, f"{count} handshakes under way")
+
+    def _relay(self, conn):
+        out = socket.create_connection((self.target.host, self.target.port), DEADLINE)
+        back = threading.Thread(target=self._answers, args=(out, conn.sock), daemon=True)
+        back.start()
+        try:
+            while data := conn.recv():
+                out.sendall(data)
+        finally:
+            try:
+                out.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+            back.join(DEADLINE)
+            out.close()
+
+    def _answers(self, out, sock):
+        left = self.first
+        try:
+            while data := out.recv(65536):
+                sock.sendall(data[:left])
+                data, left = data[left:], max(0, left - len(data[:left]))
+                if data:
+                    self.go_on.wait(DEADLINE)
+                    sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
 class FullBacklog:
     """A port whose listener takes no more: a SYN to it is never answered."""
 
