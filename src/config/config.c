@@ -46,22 +46,19 @@ struct loader {
     const char *dir;
 };
 
-static const char *const reserved[] = {"global", "defaults", "proxy"};
-
 static struct draft *start_host(struct loader *l, const struct inifile_entry *head)
 {
     struct config *c = l->config;
     struct config_section *s = arena_alloc(&c->arena, sizeof(*s));
     const char *why;
     struct draft *d;
-    size_t i;
 
-    for (i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
-        if (strcasecmp(head->section, reserved[i]) == 0) {
-            problems_add(l->problems, head->where, "unknown section [%s]: write [%s]",
-                         head->section, reserved[i]);
-            return NULL;
-        }
+    if (config_is_reserved(head->section)) {
+        problems_add(
+            l->problems, head->where,
+            "unknown section [%s]: [global], [defaults] and [proxy] are written in lower case",
+            head->section);
+        return NULL;
     }
     why = foreign_host(head->section);
     if (why) {

@@ -12,8 +12,7 @@
 
 #define FILE_MAX_SIZE ((size_t)16 * 1024 * 1024)
 
-/* What inih's buffers hold without cutting: MAX_SECTION and MAX_NAME of its ini.c, less the NUL. */
-#define SECTION_MOST 49
+/* MAX_NAME of inih's ini.c, less the NUL. */
 #define KEY_MOST 49
 
 /* The reader of one file: hands lines to inih and remembers which one it is at. */
@@ -91,11 +90,11 @@ static bool read_section_head(struct reader *r, const char *s, size_t n)
         problems_add(r->problems, r->where, "a section needs a name: [NAME]");
         return false;
     }
-    if (n > SECTION_MOST) {
+    if (n > INIFILE_SECTION_MAX) {
         problems_add(r->problems, r->where,
                      "section name too long: %zu bytes where %d fit: choose a short name and say "
                      "'host = %.*s' in it",
-                     n, SECTION_MOST, (int)n, s);
+                     n, INIFILE_SECTION_MAX, (int)n, s);
         return false;
     }
     r->section = arena_strndup(r->arena, s, n);

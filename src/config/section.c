@@ -1,8 +1,15 @@
 /* What a section says of itself: the parts of config.h that need no file and no option table. */
 #include <string.h>
+#include <strings.h>
 
 #include "base/hostname.h"
 #include "config/config.h"
+
+bool config_is_reserved(const char *name)
+{
+    return strcasecmp(name, "global") == 0 || strcasecmp(name, "defaults") == 0
+           || strcasecmp(name, "proxy") == 0;
+}
 
 const char *config_bare_name(struct arena *arena, const char *name)
 {

@@ -1,10 +1,13 @@
+#include <ctype.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hostname.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "config/inifile.h"
 #include "config/options.h"
 #include "config/pin.h"
 #include "pinproxy/command.h"
@@ -38,6 +41,24 @@ static const struct option words[] = {
     {NULL, 0, NULL, 0},
 };
 
+/*
+ * The section's head. A host whose name does not fit into it, or means something else there, gets a
+ * name made of its beginning and a number that differs from that of other hosts (FNV-1a).
+ */
+static void print_head(const char *host)
+{
+    uint32_t number = 2166136261U;
+    const char *p;
+
+    if (strlen(host) <= INIFILE_SECTION_MAX && !config_is_reserved(host)) {
+        printf("[%s]\n", host);
+        return;
+    }
+    for (p = host; *p; p++)
+        number = (number ^ (uint32_t)tolower((unsigned char)*p)) * 16777619U;
+    printf("[%.40s-%08" PRIx32 "]\nhost = %s\n", host, number, host);
+}
+
 static void print_section(const struct probe *p, const char *sni)
 {
     const struct config_section *s = p->section->config;
@@ -45,11 +66,7 @@ static void print_section(const struct probe *p, const char *sni)
 
     pin_format_key(p->chain[0].key, pin);
     units_format_date((int64_t)time(NULL), today);
-    /* a name that does not fit into a head goes into the section */
-    if (strlen(s->host) < 50)
-        printf("[%s]\n", s->host);
-    else
-        printf("[upstream]\nhost = %s\n", s->host);
+    print_head(s->host);
     printf("listen = 127.0.0.1:%d   ; any free port\n",
            s->port == 443 ? 8443 : 8000 + (int)(s->port % 1000));
     if (s->port != 443)

@@ -9,7 +9,8 @@ import certs
 import servers
 from certs import NAME
 from clients import talk
-from daemon import run_pinproxy, run_pinproxyd
+from daemon import PINPROXY, _run, run_pinproxy, run_pinproxyd
+from namespaces import in_mount_namespace
 from servers import closed_port
 
 
@@ -124,3 +125,46 @@ def test_options_of_later_versions_are_not_ignored(option):
     run = run_pinproxy("fetch", NAME, *option)
     assert run.returncode == 2
     assert option[0] in run.err
+
+
+def fetch_ini(tmp_path, port, *names):
+    """The sections of hosts that /etc/hosts has for the time being."""
+    (tmp_path / "hosts").write_text("".join(f"127.0.0.1 {name}\n" for name in names))
+    found = []
+    for name in names:
+        run = _run(in_mount_namespace('mount --bind "$0" /etc/hosts && exec "$@"', tmp_path / "hosts", PINPROXY, "fetch",
+                                      f"{name}:{port}", "--ini"))
+        assert run.returncode == 0, run.err
+        found.append(run.out)
+    return found
+
+
+def test_ini_of_hosts_with_long_names_are_sections_of_their_own(tls_server, tmp_path):
+    long = ["a" * 45 + "." + "b" * 45 + "." + end for end in ("one.test", "two.test")]
+    names = [*long, "c" * 44 + ".test", "c" * 45 + ".test"]
+    sections = fetch_ini(tmp_path, tls_server().port, *names)
+    listen = (f"listen = unix:{number}" for number in range(9))
+    (tmp_path / "pasted.conf").write_text("\n".join(re.sub("listen = .*", next(listen), text) for text in sections))
+    run = run_pinproxyd("-t", "-c", tmp_path / "pasted.conf")
+    assert run.returncode == 0, run.err
+    heads = [text.splitlines()[0] for text in sections]
+    assert len(set(heads)) == len(names) and heads[2] == f"[{names[2]}]"
+    for name, text in zip(names, sections):
+        assert f"[{name}]\n" in text or f"\nhost = {name}\n" in text
+
+
+@pytest.mark.parametrize("name", ["global", "defaults", "proxy", "Proxy"])
+def test_ini_of_a_host_that_is_called_as_a_section_of_another_kind(name, tls_server, tmp_path):
+    (text,) = fetch_ini(tmp_path, tls_server().port, name)
+    (tmp_path / "pasted.conf").write_text(text)
+    run = run_pinproxyd("-t", "-c", tmp_path / "pasted.conf")
+    assert run.returncode == 0, run.err
+    assert f"\nhost = {name}\n" in text
+
+
+@pytest.mark.parametrize("url", ["https://server.test/", "https://server.test:443", "server.test/path"])
+def test_a_url_is_told_apart_from_a_host(url):
+    for command in (["fetch", url], ["connect", url, "--pin", f"sha256//{'A' * 42}8="]):
+        run = run_pinproxy(*command)
+        assert run.returncode == 2
+        assert "host's name alone" in run.err, run.err
