@@ -1,0 +1,61 @@
+"""TCP urgent data, and that of Unix sockets, travels in line: no byte is lost, and none changes its place."""
+
+import socket
+
+import pytest
+
+from certs import NAME
+from clients import connect, open_tunnel, read_exactly
+from config import to
+from tls import TlsConn
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def listen(request, tmp_path):
+    return "127.0.0.1:0" if request.param == "tcp" else f"unix:{tmp_path}/sock"
+
+
+def send_urgent(client, byte):
+    try:
+        client.send(byte, socket.MSG_OOB)
+    except OSError as error:
+        pytest.skip(f"the kernel has no urgent data on this socket: {error}")
+
+
+def test_urgent_bytes_from_the_client_arrive_in_line(listen, pinproxyd, tls_server):
+    daemon = pinproxyd({NAME: to(tls_server(), listen=listen)})
+    with open_tunnel(daemon.address(NAME)) as client:
+        for i in range(20):
+            byte = bytes([65 + i])
+            client.sendall(b"before")
+            send_urgent(client, byte)
+            client.sendall(b"after")
+            assert read_exactly(client, 12) == b"before" + byte + b"after"
+
+
+def test_an_urgent_byte_that_waited_for_the_handshake_arrives_in_line(listen, pinproxyd, tls_server, relay):
+    slow = relay(tls_server(), first=200, pause=0.0005)
+    daemon = pinproxyd({NAME: to(slow, listen=listen)})
+    with connect(daemon.address(NAME)) as client:
+        send_urgent(client, b"A")
+        client.sendall(b"between")
+        send_urgent(client, b"B")
+        client.sendall(b"after")
+        assert read_exactly(client, 14) == b"AbetweenBafter"
+
+
+def test_urgent_bytes_from_the_server_arrive_in_line(pinproxyd, tls_server):
+    """A server, or whoever is on the way, that marks a byte of a record as urgent does not break the stream."""
+    def urgent(conn: TlsConn):
+        while data := conn.recv():
+            conn.tls.write(data)
+            record = conn.outgoing.read()
+            conn.sock.sendall(record[:9])
+            conn.sock.send(record[9:10], socket.MSG_OOB)
+            conn.sock.sendall(record[10:])
+        conn.close_notify()
+    daemon = pinproxyd({NAME: to(tls_server(urgent))})
+    with connect(daemon.address(NAME)) as client:
+        for _ in range(20):
+            client.sendall(b"ping")
+            assert read_exactly(client, 4) == b"ping"
