@@ -1,0 +1,139 @@
+"""A peer that vanishes is found whatever is on its way to it; one that is there and does not read is not gone."""
+
+import socket
+import time
+
+import pytest
+
+import servers
+from certs import NAME
+from clients import connect, open_tunnel, read_exactly, read_to_reset
+from config import to
+from networks import Network
+from waiting import wait_steady
+
+KEEPALIVE = "1s"  # a probe after one second and four more, one apart, and one for the last: six
+LIMIT = 6
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def network(stack):
+    return stack.add(Network())
+
+
+@pytest.fixture(params=["far", "near"])
+def end(request):
+    return request.param
+
+
+def stall(conn):
+    conn.go_on.wait()
+    servers.swallow(conn)
+
+
+def fill(client):
+    """Writes until nothing is taken any more."""
+    sent = 0
+    client.setblocking(False)
+
+    def more():
+        nonlocal sent
+        try:
+            while True:
+                sent += client.send(b"x" * 65536)
+        except BlockingIOError:
+            return sent
+    wait_steady(more)
+    client.settimeout(60)
+    return sent
+
+
+def far_server(network, tls_server, behave):
+    with network.there():
+        return tls_server(behave, host=network.far)
+
+
+@pytest.mark.parametrize("outstanding", ["nothing", "data", "window probes"])
+def test_a_server_that_vanishes_is_found(outstanding, end, network, pinproxyd, tls_server):
+    server = far_server(network, tls_server, stall if outstanding == "window probes" else servers.echo)
+    daemon = pinproxyd({NAME: to(server, keepalive=KEEPALIVE, half_close_timeout="off")})
+    with connect(daemon.address(NAME)) as client:
+        daemon.wait_event(event="tunnel_open")
+        if outstanding == "window probes":
+            fill(client)
+        network.pull(end)
+        if outstanding == "data":
+            client.sendall(b"anybody there?")
+        assert read_to_reset(client) == b""
+    closed = daemon.wait_event(event="tunnel_close")
+    assert closed["reason"] == "truncated"
+
+
+@pytest.mark.parametrize("outstanding", ["nothing", "data", "window probes"])
+def test_a_client_that_vanishes_is_found(outstanding, end, network, pinproxyd, tls_server):
+    def answer(conn):
+        conn.recv_exactly(1)
+        if outstanding == "window probes":
+            servers.pour(conn)
+        conn.send(b"!")
+        conn.go_on.wait(2)
+        if outstanding == "data":
+            conn.send(b"still there?")
+        conn.recv_all()
+    server = tls_server(answer)
+    daemon = pinproxyd({"global": {"remote_clients": "yes"},
+                        NAME: to(server, listen=f"{network.near}:0", keepalive=KEEPALIVE)})
+    with network.there():
+        client = connect(daemon.address(NAME), receive_buffer=16384)
+    with client:
+        client.sendall(b"?")
+        if outstanding == "window probes":
+            wait_steady(lambda: server.conns and server.conns[0].sent)
+        else:
+            assert read_exactly(client, 1) == b"!"
+        network.pull(end)
+        server.go_on.set()
+        closed = daemon.wait_event(event="tunnel_close")
+        assert closed["reason"] == "client_reset", closed
+        assert server.wait_done()[0].end != "close_notify"
+
+
+def test_a_peer_that_is_there_and_does_not_read_is_not_gone(pinproxyd, tls_server):
+    """Neither a server nor a client, for several times as long as it takes to find one that is gone."""
+    swallower, pourer = tls_server(stall), tls_server(servers.pour)
+    daemon = pinproxyd({"server.test": to(swallower, keepalive=KEEPALIVE),
+                        "client.test": to(pourer, keepalive=KEEPALIVE)})
+    with connect(daemon.address("server.test")) as writer, \
+            connect(daemon.address("client.test"), receive_buffer=16384) as reader:
+        sent = fill(writer)
+        wait_steady(lambda: pourer.conns and pourer.conns[0].sent)
+        end = time.monotonic() + 3 * LIMIT
+        while time.monotonic() < end:
+            assert not daemon.events(event="tunnel_close")
+            time.sleep(0.5)
+        swallower.go_on.set()
+        writer.shutdown(socket.SHUT_WR)
+        assert int(writer.recv(100)) == sent
+        read_exactly(reader, 1 << 20)
+
+
+def test_an_idle_peer_that_is_there_is_not_gone(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd({NAME: to(server, keepalive=KEEPALIVE)})
+    with open_tunnel(daemon.address(NAME)) as client:
+        time.sleep(2 * LIMIT)
+        client.sendall(b"ping")
+        assert read_exactly(client, 4) == b"ping"
+
+
+def test_keepalive_off_is_off(network, pinproxyd, tls_server):
+    server = far_server(network, tls_server, servers.echo)
+    daemon = pinproxyd({NAME: to(server, keepalive="off")})
+    with open_tunnel(daemon.address(NAME)) as client:
+        network.pull("far")
+        client.sendall(b"anybody there?")
+        time.sleep(2 * LIMIT)
+        assert not daemon.events(event="tunnel_close")
+
