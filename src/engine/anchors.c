@@ -296,7 +296,8 @@ static void load_ca_dir(struct loading *l, const struct config_text *dir)
     const int count = load_links(l, &ca_dirs, dir->text, dir->where, is_certificate_link);
 
     if (count < 0)
-        problems_add(l->problems, dir->where, "ca_dir = %s: %s", dir->text, strerror(errno));
+        problems_add(l->problems, dir->where, "ca_dir = %s: %s%s", dir->text, strerror(errno),
+                     errno == ENOTDIR ? ": name a file with ca_file" : "");
     else if (count == 0)
         problems_add(
             l->problems, dir->where,

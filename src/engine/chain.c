@@ -261,6 +261,13 @@ bool chain_verify(const struct chain_request *r, struct chain_result *result)
            || (r->allow_partial && is_without_root(result->error) && verify_chain(r, true, result));
 }
 
+bool chain_is_partial(const struct chain_result *result)
+{
+    X509 *last = sk_X509_value(result->chain, sk_X509_num(result->chain) - 1);
+
+    return last && X509_self_signed(last, 0) != 1;
+}
+
 void chain_free(struct chain_result *result)
 {
     sk_X509_pop_free(result->chain, X509_free);

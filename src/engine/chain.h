@@ -39,6 +39,9 @@ struct chain_result {
 /* Builds and verifies. True, with a chain to be freed by chain_free(); or false, error set. */
 bool chain_verify(const struct chain_request *request, struct chain_result *result);
 
+/* Returns whether a verified chain ends at a CA that is no root. */
+bool chain_is_partial(const struct chain_result *result);
+
 void chain_free(struct chain_result *result);
 
 /* Whether a key is as strong as the rules want it: RSA of 2048 bits, others of 112 bits of strength. */

@@ -287,13 +287,17 @@ static bool issuer_holds(struct trial *t)
  * issuer. */
 static bool issuer_and_pki_hold(struct trial *t)
 {
+    static const char partial[] =
+        "the chain ends at a CA of ca_file that is no root, and the pinned issuer is not in it: if it "
+        "is above that CA, add it to ca_file";
     struct issuers found;
     struct chain_result r;
     bool ok;
 
     issuers_find(&found, &t->section->pins, t->now, t->leaf, t->evidence->sent);
     if (verify(t, NULL, &r))
-        ok = match_issuer(t, r.chain) ? chain_holds(t, r.chain) : refuse_pins(t, "");
+        ok = match_issuer(t, r.chain) ? chain_holds(t, r.chain)
+                                      : refuse_pins(t, chain_is_partial(&r) ? partial : "");
     else
         ok = found.named && !t->over ? refuse_chain(t, &r) : refuse_pins(t, "");
     chain_free(&r);

@@ -319,6 +319,14 @@ def test_ca_dir_without_hashes_is_an_error_that_says_how_to_make_them(tls_server
     assert run_pinproxyd("-t", "-c", file).returncode == 0
 
 
+def test_ca_dir_that_is_a_file_is_an_error_that_says_so(tls_server, ca, tmp_path):
+    file = tmp_path / "a.conf"
+    file.write_text(ini({NAME: to(tls_server(cert=ca.issue()), verify="pki", ca_dir=ca.cert.pem_file())}))
+    run = run_pinproxyd("-t", "-c", file)
+    assert run.returncode == 78
+    assert "ca_file" in run.err
+
+
 def test_revocation_lists_of_a_ca_dir_count_beside_a_crl_file(pinproxyd, tls_server, ca, tmp_path):
     server, where = tls_server(cert=ca.issue()), tmp_path / "anchors"
     where.mkdir()

@@ -173,6 +173,14 @@ def test_intermediate_beside_its_root_hides_nothing_above_it(pinproxyd, tls_serv
     passes(pinproxyd({NAME: to(server, verify="pin+pki", pin=f"issuer-cert:{ca.cert.pem_file()}", **options)}))
 
 
+def test_pinned_issuer_above_an_intermediate_that_is_an_anchor(pinproxyd, tls_server, ca, outer, tmp_path):
+    """It is not in the chain, and the log says what to do."""
+    server = tls_server(cert=below(outer, tmp_path, [outer.cert.cert]))
+    section = to(server, verify="pin+pki", pin=f"issuer-cert:{ca.cert.pem_file()}", ca_file=outer.cert.pem_file())
+    event = assert_refused(pinproxyd({NAME: section}), server, "pin_mismatch")
+    assert "add it to ca_file" in event["detail"]
+
+
 def test_intermediate_is_no_anchor_where_revocation_lists_are_asked(pinproxyd, tls_server, ca, outer, tmp_path):
     """They are to cover the whole chain."""
     server = tls_server(cert=outer.issue())
