@@ -33,6 +33,7 @@ struct tls {
 
     bool heard;  /* the server has said something */
     bool failed; /* for good */
+    bool shaken; /* the handshake is over, and nothing has gone wrong with TLS since */
     bool open;   /* the plaintext gates; set in conclude() only */
     struct flood flood;
     const char *excess; /* what of the handshake is too much, a literal; or NULL */
@@ -251,8 +252,22 @@ static enum tls_result fail(struct tls *t, enum reason reason, const char *detai
 {
     t->failed = true;
     t->open = false;
+    t->shaken = false;
     t->reason = reason;
     t->detail = detail ? detail : "";
+    return TLS_FAILED;
+}
+
+/*
+ * The verdict is no, and the handshake is over. close_notify may still be sent, but not on a connection that
+ * was open: what the server got then must not look complete.
+ */
+static enum tls_result refuse(struct tls *t)
+{
+    const bool was_open = t->open;
+
+    (void)fail(t, t->verdict.reason, t->verdict.detail);
+    t->shaken = !was_open;
     return TLS_FAILED;
 }
 
@@ -317,6 +332,7 @@ static enum tls_result conclude(struct tls *t)
     X509 *peer = SSL_get0_peer_certificate(t->ssl);
     const bool reused = SSL_session_reused(t->ssl);
 
+    t->shaken = true;
     if (!peer)
         return fail(t, REASON_TLS, "the server presented no certificate");
     if (reused && !t->resumption.offered.tls)
@@ -328,7 +344,7 @@ static enum tls_result conclude(struct tls *t)
     if (t->verdict.reason == REASON_FIRST_USE)
         return wait_for_key(t);
     if (!t->verdict.trusted)
-        return fail(t, t->verdict.reason, t->verdict.detail);
+        return refuse(t);
     if (!version_is_permitted(t))
         return fail(t, REASON_TLS,
                     "the TLS version is one that tls_min or tls_max no longer permits");
@@ -444,7 +460,7 @@ enum tls_result tls_write(struct tls *t, const uint8_t *bytes, size_t n)
 void tls_finish(struct tls *t)
 {
     /* SSL_shutdown() in a handshake, or after a fatal error, only poisons the error queue */
-    if (!t->open)
+    if (!t->shaken)
         return;
     ERR_clear_error();
     (void)SSL_shutdown(t->ssl); /* 0: sent, the peer's is still to come */

@@ -98,7 +98,10 @@ bool tls_is_between_records(const struct tls *t);
 /* Takes all of the plaintext, at most TLS_TURN_SIZE. */
 enum tls_result tls_write(struct tls *t, const uint8_t *bytes, size_t n);
 
-/* Says close_notify: no more plaintext will be written. Reading goes on. */
+/*
+ * Sends close_notify: no more plaintext will be written. Reading continues. It does nothing before the end
+ * of the handshake and after an error; a server that was refused after the handshake gets it.
+ */
 void tls_finish(struct tls *t);
 
 /* Why it failed: a reason, and a detail for people that may quote the peer (not escaped). */

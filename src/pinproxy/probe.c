@@ -57,17 +57,12 @@ static void on_step(struct upstream *u)
 
     if (u->state == UPSTREAM_DIAL || u->state == UPSTREAM_SHAKE)
         return;
-    if (u->state == UPSTREAM_READY && p->reason == REASON_OK)
-        return; /* it is being closed */
     p->reason = u->state == UPSTREAM_READY ? REASON_OK : u->reason;
     p->detail = xstrdup(u->detail ? u->detail : "");
     upstream_name(u, p->upstream);
-    if (u->tls) {
+    if (u->tls)
         note_server(p);
-        tls_finish(u->tls);
-        upstream_flush(&p->connection);
-    }
-    upstream_close(&p->connection, false);
+    upstream_end(&p->connection);
 }
 
 static void on_closed(struct upstream *u)

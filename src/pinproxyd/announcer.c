@@ -113,7 +113,7 @@ static void drop(struct job *j)
 static void finish(struct job *j, uint64_t next_ms)
 {
     j->over = true;
-    upstream_close(&j->upstream, false);
+    upstream_end(&j->upstream);
     if (j->wanted)
         uv_timer_start(&j->timer, ask, next_ms, 0);
 }

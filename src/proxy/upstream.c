@@ -7,6 +7,9 @@
 
 #include "base/units.h"
 
+/* How long upstream_end() waits for the server's end. */
+#define ENDING_MS 1000
+
 /* Starts a change to the learned pins, about the key that the server has shown. */
 static struct keep *start_keep(struct upstream *u, enum keep_kind kind, struct keep_owner *owner)
 {
@@ -184,6 +187,8 @@ static void on_read(struct endpoint *ep, const uint8_t *bytes, size_t n)
 {
     struct upstream *u = from_wire(ep);
 
+    if (u->state == UPSTREAM_ENDING)
+        return;
     tls_put_records(u->tls, bytes, n);
     u->fresh = true;
     step(u);
@@ -193,6 +198,11 @@ static void on_changed(struct endpoint *ep)
 {
     struct upstream *u = from_wire(ep);
 
+    if (u->state == UPSTREAM_ENDING) {
+        if (ep->ended || ep->error || ep->write_error)
+            upstream_close(u, false);
+        return;
+    }
     if (u->state == UPSTREAM_SHAKE && ep->error) {
         fail_lost(u);
         return;
@@ -309,6 +319,31 @@ void upstream_set_section(struct upstream *u, const struct section *section)
     }
     dial_cancel(u->dial);
     start_dial(u);
+}
+
+static void on_ended(uv_timer_t *timer)
+{
+    upstream_close(timer->data, false);
+}
+
+void upstream_end(struct upstream *u)
+{
+    if (is_closing(u) || u->state == UPSTREAM_ENDING)
+        return;
+    if (!u->tls) {
+        upstream_close(u, false);
+        return;
+    }
+    u->state = UPSTREAM_ENDING;
+    tls_finish(u->tls);
+    upstream_flush(u);
+    endpoint_finish(&u->wire);
+    if (u->wire.ended || u->wire.error || u->wire.write_error) {
+        upstream_close(u, false);
+        return;
+    }
+    endpoint_want_read(&u->wire, true);
+    uv_timer_start(&u->deadline, on_ended, ENDING_MS, 0);
 }
 
 void upstream_close(struct upstream *u, bool reset)

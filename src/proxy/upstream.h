@@ -27,6 +27,7 @@ enum upstream_state {
     UPSTREAM_KEEP,   /* the key of a first use is being kept; within the same deadline */
     UPSTREAM_READY,  /* trusted: plaintext may flow. Set in one place */
     UPSTREAM_FAILED, /* reason and detail say why */
+    UPSTREAM_ENDING, /* upstream_end() was called: no more step() */
 };
 
 struct upstream;
@@ -75,7 +76,14 @@ void upstream_set_section(struct upstream *u, const struct section *section);
 /* Sends what the engine has written: to be called after every use of u->tls. */
 void upstream_flush(struct upstream *u);
 
-/* Ends it in any state. Idempotent. reset: not in order, let the server see that. */
+/*
+ * Ends it in order: sends close_notify and a FIN, and reads until the server ends as well, for a second at
+ * most, so that what it has still sent (tickets of TLS 1.3) does not make the close a reset. Then it closes,
+ * as upstream_close() does. What is read is discarded. Plaintext must not be waiting to be written.
+ */
+void upstream_end(struct upstream *u);
+
+/* Ends it in any state, at once. Idempotent. reset: not in order, let the server see that. */
 void upstream_close(struct upstream *u, bool reset);
 
 /* Returns in words how the connection broke, or "" if the server has not broken it. A literal. */

@@ -1,0 +1,81 @@
+"""How the tool ends its connections: each that is not in order is an error in the server's log."""
+
+import ssl
+import time
+
+import pytest
+
+import certs
+from certs import NAME
+from config import ini, to
+from daemon import run_pinproxy
+
+V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+VERSIONS = pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
+
+
+def listen_late(conn):
+    """Tickets have been sent with the handshake: whoever closes without reading them sends a reset."""
+    time.sleep(0.3)
+    conn.recv_all()
+    conn.close_notify()
+    conn.drain_raw()  # a reset that comes late is noted as well
+
+
+@pytest.fixture
+def server(tls_server, tmp_path):
+    def start(version):
+        return tls_server(listen_late, cert=certs.self_signed(tmp_path), minimum=version, maximum=version)
+    return start
+
+
+def ended_in_order(server):
+    conn, = server.wait_done()
+    assert conn.error is None
+    assert conn.end == "close_notify"
+
+
+@VERSIONS
+def test_fetch(version, server):
+    server = server(version)
+    assert run_pinproxy("fetch", server.address).returncode == 0
+    ended_in_order(server)
+
+
+@VERSIONS
+@pytest.mark.parametrize("options", [{}, {"verify": "tofu", "pin": None}], ids=["pin", "first-use"])
+def test_check(options, version, server, tmp_path):
+    server = server(version)
+    path = tmp_path / "check.conf"
+    path.write_text("[global]\nstate_dir = state\n" + ini({NAME: to(server, **options)}))
+    assert run_pinproxy("check", "--live", "-c", path).returncode in (0, 1)
+    ended_in_order(server)
+
+
+@VERSIONS
+def test_connect(version, server):
+    server = server(version)
+    run = run_pinproxy("connect", server.address, "--pin", server.cert.pin, input=b"")
+    assert run.returncode == 0, run.err
+    ended_in_order(server)
+
+
+@VERSIONS
+def test_a_refusal_reaches_the_server_as_an_alert(version, server, tmp_path):
+    server = server(version)
+    path = tmp_path / "check.conf"
+    path.write_text(ini({NAME: to(server, pin=certs.self_signed(tmp_path).pin)}))
+    assert run_pinproxy("check", "--live", "-c", path).returncode == 2
+    conn, = server.wait_done()
+    assert "alert" in str(conn.error).lower()
+    assert conn.end is None
+
+
+@VERSIONS
+def test_a_server_that_does_not_end_is_not_waited_for_long(version, tls_server):
+    def stay(conn):
+        conn.go_on.wait()
+    server = tls_server(stay, minimum=version, maximum=version)
+    begun = time.monotonic()
+    assert run_pinproxy("fetch", server.address).returncode == 0
+    assert time.monotonic() - begun < 10
