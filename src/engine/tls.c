@@ -350,8 +350,6 @@ static enum tls_result conclude(struct tls *t)
                     "the TLS version is one that tls_min or tls_max no longer permits");
     if (reused && t->trust_changed)
         return fail(t, REASON_TLS, "a session was resumed that was made under another trust");
-    if (t->open)
-        return TLS_OK;
     t->open = true;
     flood_opened(&t->flood);
     if (!reused)

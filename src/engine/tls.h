@@ -81,8 +81,6 @@ size_t tls_take_records(struct tls *t, const uint8_t **bytes);
  * Goes on with the handshake. now: seconds since the epoch, for dates in certificates and pins.
  * After TLS_FIRST_USE it is to be called again once the key has been kept (learned.h): the server is
  * then judged anew. What the engine was given and has not used it has copied by then.
- * On an open connection it judges the server again if the learned keys have changed since, and shuts
- * the gates if it is not trusted any more.
  */
 enum tls_result tls_handshake(struct tls *t, int64_t now);
 

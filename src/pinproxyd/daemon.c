@@ -1,5 +1,6 @@
 #include "pinproxyd/daemon.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -16,8 +17,6 @@
 #include "base/notify.h"
 #include "base/sock.h"
 #include "base/trim.h"
-#include "net/reactor.h"
-#include "pinproxyd/announcer.h"
 #include "pinproxyd/limits.h"
 #include "pinproxyd/listener.h"
 #include "pinproxyd/privileges.h"
@@ -32,17 +31,13 @@
 /* How long accepting pauses when descriptors ran out, unless a tunnel ends before: with jitter. */
 #define SHORTAGE_MS 100
 
-/* How long the end waits for what cannot be called back: a learned pin on its way to a disk. */
-#define END_MS 1000
-
 enum state { STARTING, RUNNING, DRAINING, STOPPING };
 
 struct daemon {
     const char *path;
     enum state state;
-    struct reactor reactor;
+    uv_loop_t loop;
     struct snapshot *snapshot;
-    struct announcer *announcer;
     uint64_t reloading;          /* the order that not every worker has applied yet; 0: none */
     uint64_t learned_generation; /* of the learned pins that tunnels were last held to */
     int64_t warned_on;           /* the day, since the epoch */
@@ -224,7 +219,7 @@ static void reload(struct daemon *d)
         reload_log_restart(&before->config->global, &next.snapshot->config->global);
         d->snapshot = next.snapshot;
         apply_log_settings(&d->snapshot->config->global);
-        listener_set_commit(next.listeners, &d->reactor.loop, &listener_events, d);
+        listener_set_commit(next.listeners, &d->loop, &listener_events, d);
         d->listeners = next.listeners;
         listener_set_retire(listeners, d->listeners);
         snapshot_release(before);
@@ -233,7 +228,6 @@ static void reload(struct daemon *d)
         update_full(d);
         update_accepting(d);
         d->reloading = tell_snapshot(d);
-        announcer_update(d->announcer, d->snapshot);
     }
     if (!d->reloading)
         say_ready(d);
@@ -254,7 +248,7 @@ static void stop(struct daemon *d)
         return;
     d->state = STOPPING;
     pool_kill(&d->pool);
-    uv_stop(&d->reactor.loop);
+    uv_stop(&d->loop);
 }
 
 static void on_drained(uv_timer_t *timer)
@@ -294,10 +288,8 @@ static void on_wake(uv_async_t *wake)
 /* The file of learned pins is the truth: what people and other processes do to it counts. */
 static void watch_learned(struct daemon *d)
 {
-    if (!reload_learned_changed(d->snapshot->learned, &d->learned_generation))
-        return;
-    (void)tell_snapshot(d);
-    announcer_wake(d->announcer);
+    if (reload_learned_changed(d->snapshot->learned, &d->learned_generation))
+        (void)tell_snapshot(d);
 }
 
 static void on_tick(uv_timer_t *tick)
@@ -347,15 +339,15 @@ static void open_handles(struct daemon *d)
     uv_timer_t *const timers[] = {&d->tick, &d->resume, &d->drain};
     size_t i;
 
-    uv_async_init(&d->reactor.loop, &d->wake, on_wake);
+    uv_async_init(&d->loop, &d->wake, on_wake);
     d->wake.data = d;
     for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
-        uv_timer_init(&d->reactor.loop, timers[i]);
+        uv_timer_init(&d->loop, timers[i]);
         timers[i]->data = d;
     }
     uv_timer_start(&d->tick, on_tick, TICK_MS, TICK_MS);
     for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        uv_signal_init(&d->reactor.loop, &d->signals[i]);
+        uv_signal_init(&d->loop, &d->signals[i]);
         d->signals[i].data = d;
         uv_signal_start(&d->signals[i], on_signal, numbers[i]);
     }
@@ -400,37 +392,25 @@ static void serve(struct daemon *d)
 {
     set_most(d);
     d->state = RUNNING;
-    listener_set_commit(d->listeners, &d->reactor.loop, &listener_events, d);
+    listener_set_commit(d->listeners, &d->loop, &listener_events, d);
     update_accepting(d);
     log_state(d, "start");
     warn(d);
-    announcer_update(d->announcer, d->snapshot);
+    (void)tell_snapshot(d);
     say_ready(d);
-    uv_run(&d->reactor.loop, UV_RUN_DEFAULT);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
 }
 
-static void on_overdue(uv_timer_t *timer)
+/* Closes everything on the main loop, which has nothing that takes its time. */
+static void close_loop(struct daemon *d)
 {
-    uv_stop(timer->loop);
-}
+    int busy;
 
-/* Closes everything on the main loop. False when a write to the learned pins hangs. */
-static bool run_out(struct daemon *d)
-{
-    uv_timer_t limit;
-    bool clean;
-
-    announcer_close(d->announcer);
-    reactor_close(&d->reactor);
-    uv_walk(&d->reactor.loop, close_handle, NULL);
-    uv_timer_init(&d->reactor.loop, &limit);
-    uv_timer_start(&limit, on_overdue, END_MS, 0);
-    uv_unref((uv_handle_t *)&limit);
-    uv_run(&d->reactor.loop, UV_RUN_DEFAULT);
-    clean = !uv_loop_alive(&d->reactor.loop);
-    uv_close((uv_handle_t *)&limit, NULL);
-    uv_run(&d->reactor.loop, UV_RUN_NOWAIT);
-    return clean;
+    uv_walk(&d->loop, close_handle, NULL);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+    busy = uv_loop_close(&d->loop);
+    assert(busy == 0); /* a handle that was forgotten is found here */
+    (void)busy;
 }
 
 static void end(struct daemon *d, int status)
@@ -449,9 +429,7 @@ static void end(struct daemon *d, int status)
     /* a write that hangs in the kernel cannot be called back: leave it all to the kernel */
     if (!clean)
         _exit(status);
-    if (!run_out(d))
-        _exit(status);
-    reactor_free(&d->reactor); /* a handle that was forgotten is found there */
+    close_loop(d);
     snapshot_release(d->snapshot);
     pool_free(&d->pool);
     log_stop();
@@ -460,7 +438,7 @@ static void end(struct daemon *d, int status)
 int daemon_run(const char *path, struct snapshot *snapshot)
 {
     struct daemon d = {.path = path, .snapshot = snapshot};
-    int status;
+    int status, error;
 
     /* a write that fails is an error of write(2), not a death */
     signal(SIGPIPE, SIG_IGN);
@@ -468,11 +446,11 @@ int daemon_run(const char *path, struct snapshot *snapshot)
     apply_log_settings(&snapshot->config->global);
     log_open();
     (void)limits_raise_files();
-    if (reactor_init(&d.reactor) != 0) {
-        fprintf(stderr, "pinproxyd: no event loop: %s\n", strerror(errno));
+    error = uv_loop_init(&d.loop);
+    if (error) {
+        fprintf(stderr, "pinproxyd: no event loop: %s\n", uv_strerror(error));
         return EXITCODE_FAILURE;
     }
-    d.announcer = announcer_new(&d.reactor);
     status = bind_listeners(&d);
     if (status == 0)
         status = make_state(&d);

@@ -21,7 +21,7 @@ bool pool_start(struct pool *p, size_t count, uv_async_t *wake)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (p->count < count) {
-        p->workers[p->count] = worker_start(&p->shared);
+        p->workers[p->count] = worker_start(&p->shared, p->count == 0);
         if (!p->workers[p->count])
             break;
         p->count++;

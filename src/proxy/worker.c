@@ -11,6 +11,7 @@
 #include "base/sock.h"
 #include "engine/blocks.h"
 #include "net/reactor.h"
+#include "proxy/announcer.h"
 
 struct letter {
     struct snapshot *snapshot;
@@ -34,8 +35,9 @@ struct worker {
     LIST_HEAD(, member) members;
     _Atomic uint64_t load;
 
-    struct snapshot *current; /* that was applied last; NULL: there was no order yet */
-    _Atomic uint64_t ordered; /* generations of the last order, and of the last one applied */
+    struct announcer *announcer; /* NULL: another worker has it */
+    struct snapshot *current;    /* that was applied last; NULL: there was no order yet */
+    _Atomic uint64_t ordered;    /* generations of the last order, and of the last one applied */
     _Atomic uint64_t applied;
 
     pthread_mutex_t lock; /* the mailbox */
@@ -122,6 +124,8 @@ static void apply(struct worker *w, struct snapshot *latest, uint64_t generation
         tunnel_reload(m->tunnel, latest);
     }
     session_sweep(w->reactor.sessions, stays, latest);
+    if (w->announcer)
+        announcer_update(w->announcer, latest);
     atomic_store(&w->applied, generation);
     (void)uv_async_send(w->pool->wake);
 }
@@ -176,6 +180,8 @@ static void on_bell(uv_async_t *bell)
         }
     if (stop && !uv_is_closing((uv_handle_t *)bell)) {
         uv_close((uv_handle_t *)bell, NULL);
+        announcer_close(w->announcer);
+        w->announcer = NULL;
         reactor_close(&w->reactor);
     }
 }
@@ -192,7 +198,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-struct worker *worker_start(struct worker_pool *pool)
+struct worker *worker_start(struct worker_pool *pool, bool announces)
 {
     struct worker *w = calloc(1, sizeof(*w));
     int error;
@@ -211,9 +217,11 @@ struct worker *worker_start(struct worker_pool *pool)
     w->bell.data = w;
     if (error)
         goto fail_reactor;
+    w->announcer = announces ? announcer_new(&w->reactor) : NULL;
     error = pthread_create(&w->thread, NULL, run, w);
     if (error == 0)
         return w;
+    announcer_close(w->announcer);
     uv_close((uv_handle_t *)&w->bell, NULL);
 fail_reactor:
     reactor_close(&w->reactor);

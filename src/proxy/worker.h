@@ -22,8 +22,11 @@ struct worker_pool {
     uv_async_t *wake;         /* on the loop of whoever hands out clients and orders */
 };
 
-/* Starts the thread. NULL with errno when it cannot be. */
-struct worker *worker_start(struct worker_pool *pool);
+/*
+ * Starts the thread. announces: it also asks hosts for the pins that they announce (announcer.h).
+ * Returns NULL with errno when it cannot be.
+ */
+struct worker *worker_start(struct worker_pool *pool, bool announces);
 
 /*
  * Hands over a client and a reference to its section's snapshot. Counted in the pool at once. False

@@ -1,4 +1,4 @@
-#include "pinproxyd/announcer.h"
+#include "proxy/announcer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -366,12 +366,32 @@ static struct job *add(struct announcer *a, const struct section *s, uint64_t de
     return j;
 }
 
+static void wake(struct announcer *a)
+{
+    struct job *j;
+
+    LIST_FOREACH (j, &a->jobs, link)
+        if (j->wanted && j->unknown)
+            uv_timer_start(&j->timer, ask, 0, 0);
+}
+
+/* What is under way was begun with a configuration that is no longer in service. */
+static void ask_again(struct job *j)
+{
+    if (j->asking && !j->over && !j->keep)
+        finish(j, STAGGER_MS);
+}
+
 void announcer_update(struct announcer *a, struct snapshot *snapshot)
 {
     struct job *j, *next;
     uint64_t delay = 0;
     size_t i;
 
+    if (snapshot == a->snapshot) {
+        wake(a);
+        return;
+    }
     snapshot_release(a->snapshot);
     a->snapshot = snapshot_hold(snapshot);
     LIST_FOREACH (j, &a->jobs, link)
@@ -383,7 +403,9 @@ void announcer_update(struct announcer *a, struct snapshot *snapshot)
             continue;
         keep_remove_stale(&a->reactor->loop, s);
         j = find(a, s);
-        if (!j)
+        if (j)
+            ask_again(j);
+        else
             j = add(a, s, STAGGER_MS * delay++);
         j->seen = true;
     }
@@ -392,15 +414,7 @@ void announcer_update(struct announcer *a, struct snapshot *snapshot)
         if (!j->seen)
             drop(j);
     }
-}
-
-void announcer_wake(struct announcer *a)
-{
-    struct job *j;
-
-    LIST_FOREACH (j, &a->jobs, link)
-        if (j->wanted && j->unknown)
-            uv_timer_start(&j->timer, ask, 0, 0);
+    wake(a);
 }
 
 void announcer_close(struct announcer *a)

@@ -1,0 +1,44 @@
+"""pins_url: where and when the daemon asks."""
+
+import signal
+import time
+
+import certs
+from certs import NAME
+from clients import connect
+from config import to
+from held import held, workers
+from learned import Announcer, state
+from waiting import wait_until
+
+def test_main_loop_asks_no_host(pinproxyd, tls_server):
+    """A host that takes its time must not hold up accepting: the workers are busy, so nobody asks; and who comes is
+    accepted."""
+    server = tls_server()
+    daemon = pinproxyd({"other.test": to(server)})
+    with held(daemon, workers(daemon)):
+        daemon.write({"other.test": to(server), NAME: to(server, pins_url="/pins")})
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_event(event="listen", section=NAME)
+        before = daemon.fds()
+        time.sleep(0.5)
+        assert not server.conns
+        with connect(daemon.address(NAME)):
+            wait_until(lambda: daemon.fds() == before + 1, "the client to be accepted")
+    server.wait_conns(1)
+
+
+def test_host_is_asked_again_when_a_reload_overtakes_the_asking(pinproxyd, tls_server, gate, state, tmp_path):
+    """What was begun under the old configuration is not finished under it."""
+    announcer = Announcer()
+    server = tls_server(announcer)
+    spare = certs.self_signed(tmp_path)
+    announcer.announce(server.cert.pin, spare.pin)
+    way = gate(server)
+    daemon = pinproxyd(state.config({NAME: to(way, pins_url="/pins")}))
+    way.wait_held(1)
+    daemon.reload(state.config({NAME: to(way, pins_url="/pins", idle_timeout="1h")}))
+    way.wait_held(2)
+    way.open()
+    daemon.wait_event(event="learned", section=NAME, pin=spare.pin)
+    assert len(announcer.requests) == 1
