@@ -428,25 +428,35 @@ void trust_judge(const struct policy *policy, const struct trust_evidence *evide
     verdict->detail = NULL;
 }
 
-/* Whether the policy still has the pin that a server was accepted on. */
-static bool still_pinned(const struct policy *p, const struct pin *pin)
+/*
+ * Whether the policy still has the pin that a server was accepted on. Fills in the second from which it
+ * is no longer accepted, or 0 if there is none.
+ */
+static bool still_pinned(const struct policy *p, const struct pin *pin, int64_t *until)
 {
     struct learned_key keys[LEARNED_KEYS_MOST];
     size_t count = policy_learned_keys(p, keys), i;
 
-    for (i = 0; i < p->section->pins.count; i++)
-        if (pin_equal(&p->section->pins.items[i], pin))
-            return true;
-    for (i = 0; i < count && pin->role == PIN_SERVER && pin->kind == PIN_KEY; i++)
-        if (memcmp(keys[i].digest, pin->digest, CERT_DIGEST_SIZE) == 0)
-            return true;
+    for (i = 0; i < p->section->pins.count; i++) {
+        if (!pin_equal(&p->section->pins.items[i], pin))
+            continue;
+        *until = p->section->pins.items[i].until;
+        return true;
+    }
+    for (i = 0; i < count && pin->role == PIN_SERVER && pin->kind == PIN_KEY; i++) {
+        if (memcmp(keys[i].digest, pin->digest, CERT_DIGEST_SIZE) != 0)
+            continue;
+        *until = keys[i].until;
+        return true;
+    }
     return false;
 }
 
 enum reason trust_recheck(const struct policy *policy, const struct trust_verdict *verdict,
-                          char detail[TRUST_DETAIL_SIZE])
+                          int64_t since, int64_t now, char detail[TRUST_DETAIL_SIZE])
 {
-    char key[PIN_KEY_TEXT_SIZE];
+    char key[PIN_KEY_TEXT_SIZE], day[UNITS_DATE_SIZE];
+    int64_t until;
     size_t i;
 
     for (i = 0; i < verdict->key_count; i++) {
@@ -456,11 +466,17 @@ enum reason trust_recheck(const struct policy *policy, const struct trust_verdic
         snprintf(detail, TRUST_DETAIL_SIZE, "%s has been revoked", key);
         return REASON_REVOKED;
     }
-    if (!verdict->pin || policy->section->on_pin_removed == PIN_REMOVED_KEEP
-        || still_pinned(policy, verdict->pin))
+    if (!verdict->pin || policy->section->on_pin_removed == PIN_REMOVED_KEEP)
         return REASON_OK;
-    snprintf(detail, TRUST_DETAIL_SIZE, "pin %s was taken away", pin_label(verdict->pin));
-    return REASON_PIN_REMOVED;
+    if (!still_pinned(policy, verdict->pin, &until)) {
+        snprintf(detail, TRUST_DETAIL_SIZE, "pin %s was taken away", pin_label(verdict->pin));
+        return REASON_PIN_REMOVED;
+    }
+    if (until <= since || until > now)
+        return REASON_OK;
+    units_format_date(until, day);
+    snprintf(detail, TRUST_DETAIL_SIZE, "pin %s has until=%s", pin_label(verdict->pin), day);
+    return REASON_EXPIRED_PINS;
 }
 
 void trust_verdict_free(struct trust_verdict *v)

@@ -65,12 +65,14 @@ void trust_judge(const struct policy *policy, const struct trust_evidence *evide
                  struct trust_verdict *verdict);
 
 /*
- * Whether a server that was trusted under an earlier policy may stay under this one: not if its key,
- * or one of its verified chain, is revoked now; nor, where on_pin_removed = close, if the pin that it
- * was accepted on is gone. REASON_OK, or why not, with a detail.
+ * Checks whether a server that was trusted under an earlier policy may stay under this one: not if its
+ * key, or one of its verified chain, is revoked now; nor, where on_pin_removed = close, if the pin that
+ * it was accepted on is gone, or if the last day of that pin came after since and by now. A date in
+ * the past that a reload brings closes nothing. since is when the server was judged or checked last,
+ * both are in seconds since the epoch. Returns REASON_OK, or why not with a detail.
  */
 enum reason trust_recheck(const struct policy *policy, const struct trust_verdict *verdict,
-                          char detail[TRUST_DETAIL_SIZE]);
+                          int64_t since, int64_t now, char detail[TRUST_DETAIL_SIZE]);
 
 void trust_verdict_free(struct trust_verdict *v);
 

@@ -300,8 +300,10 @@ static void on_tick(uv_timer_t *tick)
     notify_retry();
     trim_tick(&d->trim, pool_memory(&d->pool));
     watch_learned(d);
-    if (d->state == RUNNING && (int64_t)time(NULL) / DAY != d->warned_on)
+    if (d->state == RUNNING && (int64_t)time(NULL) / DAY != d->warned_on) {
         warn(d);
+        (void)tell_snapshot(d); /* pins end with a day (UTC), and some close their tunnels */
+    }
 }
 
 static void on_signal(uv_signal_t *handle, int number)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/anchors.h"
 #include "engine/tlsctx.h"
@@ -174,12 +175,13 @@ void snapshot_make_state(const struct snapshot *s, uid_t user, struct problems *
 }
 
 enum reason snapshot_recheck(const struct snapshot *s, const struct section *before,
-                             const struct trust_verdict *verdict, char detail[TRUST_DETAIL_SIZE])
+                             const struct trust_verdict *verdict, int64_t since,
+                             char detail[TRUST_DETAIL_SIZE])
 {
     const struct section *section = snapshot_find(s, before->config->name);
 
     if (section)
-        return trust_recheck(section->trust, verdict, detail);
+        return trust_recheck(section->trust, verdict, since, (int64_t)time(NULL), detail);
     snprintf(detail, TRUST_DETAIL_SIZE, "the section was taken away");
     return verdict->pin && before->config->on_pin_removed == PIN_REMOVED_CLOSE ? REASON_PIN_REMOVED
                                                                                : REASON_OK;

@@ -70,10 +70,11 @@ void snapshot_release(struct snapshot *s);
 /*
  * Whether this snapshot puts up with a server that was trusted under a section of an earlier one:
  * trust_recheck() by the section of that name. A section that has gone has no pins: its own
- * on_pin_removed decides then. REASON_OK, or why not, with a detail.
+ * on_pin_removed decides then. since is as trust_recheck() has it. REASON_OK, or why not, with a detail.
  */
 enum reason snapshot_recheck(const struct snapshot *s, const struct section *before,
-                             const struct trust_verdict *verdict, char detail[TRUST_DETAIL_SIZE]);
+                             const struct trust_verdict *verdict, int64_t since,
+                             char detail[TRUST_DETAIL_SIZE]);
 
 /* NULL when there is no such section. */
 struct section *snapshot_find(const struct snapshot *s, const char *name);

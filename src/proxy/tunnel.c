@@ -1,6 +1,7 @@
 #include "proxy/tunnel.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/sock.h"
 #include "net/endpoint.h"
@@ -35,6 +36,7 @@ struct tunnel {
     int64_t armed;    /* RELAY: the limit that the timer was set for; 0: none */
     uint64_t started; /* loop time, as all times here */
     uint64_t farewell_until;
+    int64_t checked; /* when the server was judged or checked last, at the latest (epoch) */
 };
 
 static void tunnel_step(struct tunnel *t);
@@ -346,6 +348,7 @@ struct tunnel *tunnel_start(struct reactor *reactor, struct snapshot *snapshot,
     t->reason = REASON_NONE;
     t->client_addr = client->addr;
     t->started = uv_now(&reactor->loop);
+    t->checked = (int64_t)time(NULL);
     (void)uv_timer_init(&reactor->loop, &t->timer); /* cannot fail */
     t->timer.data = t;
     endpoint_open(&t->client, reactor, client->fd, client->is_tcp, section->config->keepalive,
@@ -383,7 +386,8 @@ void tunnel_reload(struct tunnel *t, struct snapshot *now)
         take_over(t, now);
     if (t->state != STATE_RELAY)
         return;
-    reason = snapshot_recheck(now, t->section, tls_verdict(t->upstream.tls), detail);
+    reason = snapshot_recheck(now, t->section, tls_verdict(t->upstream.tls), t->checked, detail);
+    t->checked = (int64_t)time(NULL);
     if (reason != REASON_OK)
         end_with_resets(t, reason, detail);
 }

@@ -325,16 +325,21 @@ static void announced_keys_count_only_where_they_are_asked_for(void **state)
     learned_release(l);
 }
 
-static enum reason recheck(const struct trust_verdict *v, const char *keys)
+static enum reason recheck_at(const struct trust_verdict *v, int64_t now, const char *keys)
 {
     char detail[TRUST_DETAIL_SIZE];
     enum reason reason;
     struct bench b;
 
     open_bench(&b, NULL, "%s", keys);
-    reason = trust_recheck(b.policy, v, detail);
+    reason = trust_recheck(b.policy, v, NOW, now, detail);
     close_bench(&b);
     return reason;
+}
+
+static enum reason recheck(const struct trust_verdict *v, const char *keys)
+{
+    return recheck_at(v, NOW, keys);
 }
 
 static const char *keys(const char *format, const char *a, const char *b)
@@ -378,6 +383,52 @@ static void a_later_policy_takes_trust_away(void **state)
     assert_int_equal(recheck(&b.verdict, keys("pin = %s\nrevoked = %s", mine, certs_key_pin(&sub))),
                      REASON_REVOKED);
     close_bench(&b);
+}
+
+static void a_pin_that_has_ended_takes_trust_away(void **state)
+{
+    struct learned_via via = {.known = true, .role = PIN_SERVER, .kind = PIN_KEY};
+    struct learned *l = new_store("ended");
+    uint8_t digest[1][CERT_DIGEST_SIZE];
+    char detail[TRUST_DETAIL_SIZE], day[UNITS_DATE_SIZE], *why = NULL;
+    struct bench b;
+    const char *close;
+
+    (void)state;
+    units_format_date(NOW + DAY, day);
+    open_bench(&b, NULL, "pin = %s until=%s", certs_key_pin(&twin), day);
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_OK);
+    close = keys("pin = %s until=%s\non_pin_removed = close", certs_key_pin(&twin), day);
+    assert_int_equal(recheck_at(&b.verdict, NOW, close), REASON_OK);
+    assert_int_equal(recheck_at(&b.verdict, NOW + DAY, close), REASON_EXPIRED_PINS);
+    /* it is the policy of now that says when; and one that keeps, keeps */
+    assert_int_equal(
+        recheck_at(&b.verdict, NOW + DAY,
+                   keys("pin = %s\n%s", certs_key_pin(&twin), "on_pin_removed = close")),
+        REASON_OK);
+    assert_int_equal(
+        recheck_at(&b.verdict, NOW + DAY, keys("pin = %s until=%s", certs_key_pin(&twin), day)),
+        REASON_OK);
+    close_bench(&b);
+    /* a learned one, which ends with the pin that it goes back to */
+    assert_true(cert_key_digest(twin.x509, digest[0]));
+    assert_true(cert_key_digest(leaf.x509, via.digest));
+    assert_int_equal(learned_announce(l, "api.example.com", "api.example.com:443",
+                                      (const uint8_t(*)[CERT_DIGEST_SIZE])digest, 1, &via,
+                                      NOW + 9 * DAY, NOW, &why),
+                     LEARNED_DONE);
+    open_bench(&b, l, "pin = %s until=%s\npins_url = /pins\non_pin_removed = close",
+               certs_key_pin(&leaf), day);
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_OK);
+    assert_int_equal(trust_recheck(b.policy, &b.verdict, NOW, NOW, detail), REASON_OK);
+    assert_int_equal(trust_recheck(b.policy, &b.verdict, NOW, NOW + DAY, detail),
+                     REASON_EXPIRED_PINS);
+    /* once: what stays open after that day was let stay */
+    assert_int_equal(trust_recheck(b.policy, &b.verdict, NOW + DAY, NOW + 2 * DAY, detail),
+                     REASON_OK);
+    assert_contains(detail, certs_key_pin(&twin));
+    close_bench(&b);
+    learned_release(l);
 }
 
 /* What shapes trust has another fingerprint; what does not, the same. */
@@ -457,6 +508,7 @@ int main(void)
         cmocka_unit_test(a_first_use_is_held_to_all_but_the_pin),
         cmocka_unit_test(announced_keys_count_only_where_they_are_asked_for),
         cmocka_unit_test(a_later_policy_takes_trust_away),
+        cmocka_unit_test(a_pin_that_has_ended_takes_trust_away),
         cmocka_unit_test(fingerprints_tell_policies_apart),
     };
 
