@@ -1,18 +1,42 @@
 #include "config/problems.h"
 
+#include <search.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/strbuf.h"
 
+static int compare_texts(const void *a, const void *b)
+{
+    const struct problem *x = a, *y = b;
+    const int files = strcmp(x->file, y->file);
+
+    if (files != 0)
+        return files;
+    return x->line != y->line ? x->line < y->line ? -1 : 1 : strcmp(x->text, y->text);
+}
+
+/* The tree has copies of its own, for the list moves when it grows. */
+static void append(struct problems *p, const struct problem *problem)
+{
+    struct problem *copy = arena_alloc(&p->arena, sizeof(*copy));
+
+    copy->file = arena_strdup(&p->arena, problem->file);
+    copy->line = problem->line;
+    copy->text = arena_strdup(&p->arena, problem->text);
+    copy->order = p->count;
+    (void)tsearch(copy, &p->known, compare_texts);
+    p->items = arena_grow(&p->arena, p->items, p->count, sizeof(*p->items));
+    p->items[p->count++] = *copy;
+}
+
 void problems_add(struct problems *p, struct source where, const char *format, ...)
 {
     struct strbuf safe = {0};
-    struct problem *problem;
+    struct problem problem;
     char *text;
     va_list ap;
-    size_t i;
 
     va_start(ap, format);
     if (vasprintf(&text, format, ap) < 0)
@@ -22,20 +46,10 @@ void problems_add(struct problems *p, struct source where, const char *format, .
     strbuf_add_safe(&safe, text, strlen(text), 2048);
     free(text);
 
+    problem = (struct problem){.file = where.file, .line = where.line, .text = strbuf_text(&safe)};
     /* a value inherited by many sections is wrong once */
-    for (i = 0; i < p->count; i++) {
-        if (p->items[i].line == where.line && strcmp(p->items[i].file, where.file) == 0
-            && strcmp(p->items[i].text, strbuf_text(&safe)) == 0) {
-            strbuf_free(&safe);
-            return;
-        }
-    }
-    p->items = arena_grow(&p->arena, p->items, p->count, sizeof(*p->items));
-    problem = &p->items[p->count];
-    problem->file = arena_strdup(&p->arena, where.file);
-    problem->line = where.line;
-    problem->order = p->count++;
-    problem->text = arena_strdup(&p->arena, strbuf_text(&safe));
+    if (!tfind(&problem, &p->known, compare_texts))
+        append(p, &problem);
     strbuf_free(&safe);
 }
 
@@ -74,8 +88,15 @@ void problems_print(struct problems *p, FILE *to)
     }
 }
 
+static void keep(void *item)
+{
+    (void)item; /* it is in the arena */
+}
+
 void problems_free(struct problems *p)
 {
+    tdestroy(p->known, keep);
+    p->known = NULL;
     arena_free(&p->arena);
     p->items = NULL;
     p->count = 0;

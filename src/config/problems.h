@@ -29,6 +29,7 @@ struct problems {
     struct arena arena;
     struct problem *items;
     size_t count;
+    void *known; /* tsearch(3): the same ones, to say none of them twice */
 };
 
 /* line 0: the whole file. */

@@ -68,12 +68,31 @@ static void quoted_bytes_cannot_forge_a_line(void **state)
     problems_free(&p);
 }
 
+/* As many as a file of junk makes, each known from the others. */
+static void many_problems_are_each_said_once(void **state)
+{
+    struct problems p = {0};
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 60000; i++)
+        problems_add(&p, (struct source){.file = "x.conf", .line = i / 3}, "%s", i % 3 ? "a" : "b");
+    assert_int_equal(p.count, 40000);
+    assert_int_equal(p.items[1].line, 0);
+    assert_string_equal(p.items[1].text, "a");
+    problems_free(&p);
+    problems_add(&p, (struct source){.file = "x.conf", .line = 1}, "a");
+    assert_int_equal(p.count, 1);
+    problems_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(problems_are_printed_by_file_and_line),
         cmocka_unit_test(a_problem_that_many_sections_inherit_is_said_once),
         cmocka_unit_test(quoted_bytes_cannot_forge_a_line),
+        cmocka_unit_test(many_problems_are_each_said_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
