@@ -1,8 +1,6 @@
 #include "config/config.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -11,6 +9,7 @@
 #include "base/hostname.h"
 #include "config/checks.h"
 #include "config/foreign.h"
+#include "config/include.h"
 #include "config/inifile.h"
 #include "config/listen.h"
 #include "config/options.h"
@@ -41,8 +40,8 @@ struct loader {
     struct draft *hosts; /* in the order of config->sections */
     struct current current;
     struct config_texts includes;
-    const struct config_text *unmatched; /* a pattern that no file matches, or NULL */
-    bool included;                       /* reading an included file */
+    struct config_text unmatched; /* a pattern that no file matches, if there is one */
+    bool included;                /* reading an included file */
     const char *dir;
 };
 
@@ -120,7 +119,7 @@ static const char *add_include(struct loader *l, const struct inifile_entry *e)
         return "an included file cannot include another";
     l->includes.items = arena_grow(arena, l->includes.items, l->includes.count,
                                    sizeof(*l->includes.items));
-    l->includes.items[l->includes.count].text = file_resolve(arena, l->dir, e->value);
+    l->includes.items[l->includes.count].text = arena_strdup(arena, e->value);
     l->includes.items[l->includes.count].where = e->where;
     l->includes.count++;
     return NULL;
@@ -277,33 +276,24 @@ static void read_file(struct loader *l, const char *path, enum file_origin origi
     read_entries(l, path, &file);
 }
 
-/* A directory that is not there matches nothing; one that cannot be read is an error. */
-static int on_glob_error(const char *path, int error)
-{
-    (void)path;
-    return error != ENOENT && error != ENOTDIR;
-}
-
 static void read_includes(struct loader *l)
 {
+    struct arena *arena = &l->config->arena;
+    const char *dir = file_directory(arena, l->config->path), *why;
     size_t i, j;
 
     l->included = true;
     for (i = 0; i < l->includes.count; i++) {
         const struct config_text *include = &l->includes.items[i];
-        glob_t found;
-        int failed = glob(include->text, 0, on_glob_error, &found);
+        struct include_files found = {0};
 
-        if (failed == GLOB_NOMATCH && !strpbrk(include->text, "*?["))
-            problems_add(l->problems, include->where, "%s: no such file", include->text);
-        else if (failed && failed != GLOB_NOMATCH)
-            problems_add(l->problems, include->where, "%s: the directory cannot be read",
-                         include->text);
-        if (failed == GLOB_NOMATCH)
-            l->unmatched = include;
-        for (j = 0; !failed && j < found.gl_pathc; j++)
-            read_file(l, found.gl_pathv[j], FILE_CONFIGURED);
-        globfree(&found);
+        why = include_find(arena, dir, include->text, &found);
+        if (why)
+            problems_add(l->problems, include->where, "%s", why);
+        else if (found.count == 0)
+            l->unmatched = *include;
+        for (j = 0; j < found.count; j++)
+            read_file(l, found.paths[j], FILE_CONFIGURED);
     }
 }
 
@@ -349,11 +339,11 @@ static void check_not_empty(struct loader *l)
 
     if (l->config->count > 0 || l->problems->count > 0)
         return;
-    if (l->unmatched)
-        problems_add(l->problems, l->unmatched->where,
-                     "there is no host section: no file matches %s; write one, such as 'pinproxy "
+    if (l->unmatched.text)
+        problems_add(l->problems, l->unmatched.where,
+                     "there is no host section: no file matches '%s'; write one, such as 'pinproxy "
                      "fetch HOST --ini' prints, into a file of such a name or into this one",
-                     l->unmatched->text);
+                     l->unmatched.text);
     else
         problems_add(l->problems, where,
                      "there is no host section: write one, such as 'pinproxy fetch HOST --ini' "

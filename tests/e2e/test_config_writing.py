@@ -206,3 +206,13 @@ def test_pins_as_other_programs_write_them(value, fill, tmp_path):
     text = fill(value.replace("{digest}", digest).replace(
         "{colons}", ":".join(hexes[i:i + 2] for i in range(0, 64, 2))))
     refused(path, HEAD + f">>pin = {text}\n", PINS[value])
+
+
+def test_a_directory_of_the_configuration_is_no_pattern(fill, tmp_path):
+    """Or the files that it includes would not be found, and none of their hosts served."""
+    directory = tmp_path / "d[a]*?"
+    (directory / "conf.d").mkdir(parents=True)
+    (directory / "conf.d" / "a.conf").write_text(fill("[a.test]\npin = {good}\n"))
+    (directory / "pinproxyd.conf").write_text("[global]\ninclude = conf.d/*.conf\n")
+    run = run_pinproxyd("-t", "-c", directory / "pinproxyd.conf")
+    assert run.returncode == 0 and "1 section" in run.out, run.err

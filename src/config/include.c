@@ -1,0 +1,57 @@
+#include "config/include.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+/* A directory that is not there matches nothing; one that cannot be read is an error. */
+static int on_glob_error(const char *path, int error)
+{
+    (void)path;
+    return error != ENOENT && error != ENOTDIR;
+}
+
+/* A directory as a part of a pattern that matches itself alone. */
+static const char *escape(struct arena *arena, const char *dir)
+{
+    char *out = arena_alloc(arena, 2 * strlen(dir) + 1), *p = out;
+
+    for (; *dir; dir++) {
+        if (strchr("*?[\\", *dir))
+            *p++ = '\\';
+        *p++ = *dir;
+    }
+    return out;
+}
+
+const char *include_find(struct arena *arena, const char *dir, const char *value,
+                         struct include_files *files)
+{
+    const char *path = file_resolve(arena, dir, value);
+    struct include_files found = {0};
+    int failed = 0;
+    glob_t g;
+    size_t i;
+
+    if (!strpbrk(value, "*?[")) {
+        if (access(path, F_OK) != 0)
+            return arena_printf(arena, "%s: no such file", path);
+        found.paths = arena_grow(arena, NULL, 0, sizeof(*found.paths));
+        found.paths[found.count++] = path;
+        *files = found;
+        return NULL;
+    }
+    failed = glob(file_resolve(arena, escape(arena, dir), value), 0, on_glob_error, &g);
+    for (i = 0; failed == 0 && i < g.gl_pathc; i++) {
+        found.paths = arena_grow(arena, found.paths, found.count, sizeof(*found.paths));
+        found.paths[found.count++] = arena_strdup(arena, g.gl_pathv[i]);
+    }
+    globfree(&g);
+    if (failed && failed != GLOB_NOMATCH)
+        return arena_printf(arena, "%s: the directory cannot be read", path);
+    *files = found;
+    return NULL;
+}
