@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -149,6 +150,8 @@ def test_daemon_reads_its_configuration_from_a_pipe_once(tls_server, tmp_path):
     os.close(write)
     with subprocess.Popen([PINPROXYD, "-c", "/dev/stdin"], stdin=read, stderr=subprocess.PIPE, text=True) as process:
         os.close(read)
+        alarm = threading.Timer(2 * DEADLINE, process.kill)
+        alarm.start()
         try:
             lines = iter(process.stderr.readline, "")
             assert any("event=start" in line for line in lines)
@@ -158,6 +161,7 @@ def test_daemon_reads_its_configuration_from_a_pipe_once(tls_server, tmp_path):
             process.terminate()
             assert process.wait(DEADLINE) == 0
         finally:
+            alarm.cancel()
             process.kill()
 
 
