@@ -185,11 +185,16 @@ int sock_unread(int fd)
     return ioctl(fd, SIOCINQ, &n) == 0 ? n : 0;
 }
 
-void sock_close_reset(int fd)
+void sock_reset_on_close(int fd)
 {
     const struct linger now = {.l_onoff = 1, .l_linger = 0};
 
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
+void sock_close_reset(int fd)
+{
+    sock_reset_on_close(fd);
     close(fd);
 }
 

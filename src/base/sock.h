@@ -63,6 +63,9 @@ int sock_unsent(int fd);
 /* Returns the bytes that can be read at once; 0 if the kernel cannot tell. */
 int sock_unread(int fd);
 
+/* Makes a later close(2), or the end of the process, a reset (TCP). Data that is unsent then is lost. */
+void sock_reset_on_close(int fd);
+
 /* close(2) so that the peer sees a reset (TCP); a plain close otherwise. */
 void sock_close_reset(int fd);
 

@@ -329,13 +329,11 @@ static void on_closed(uv_handle_t *handle)
 
 void endpoint_close(struct endpoint *ep, bool reset)
 {
-    const struct linger now = {.l_onoff = 1, .l_linger = 0};
-
     if (!ep->open)
         return;
     ep->open = false;
     update_watch(ep);
     if (reset && ep->is_tcp)
-        (void)setsockopt(ep->watched.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+        sock_reset_on_close(ep->watched.fd);
     uv_close(&ep->uv.handle, on_closed);
 }

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/sock.h"
 #include "engine/presented.h"
 #include "pinproxy/command.h"
 #include "pinproxy/oneoff.h"
@@ -43,6 +45,7 @@ static const struct option words[] = {
  */
 struct stdio {
     struct reactor reactor;
+    struct watched watched; /* standard input, if that is a socket */
     uv_async_t failed;      /* one of the two could not be read or written */
     struct tunnel *tunnel;  /* NULL: it has ended */
     int ours;               /* our end of the pair */
@@ -87,13 +90,25 @@ static enum pump_result pump(int from, int to)
     }
 }
 
+static bool is_socket(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
 static void *pump_input(void *arg)
 {
     struct stdio *s = arg;
+    const enum pump_result result = pump(STDIN_FILENO, s->ours);
+    int error = result == PUMP_READ_FAILED ? errno : 0;
 
-    if (pump(STDIN_FILENO, s->ours) == PUMP_READ_FAILED) {
+    /* a reset behind a FIN */
+    if (result == PUMP_EOF && is_socket(STDIN_FILENO))
+        error = sock_take_error(STDIN_FILENO);
+    if (error) {
         /* half of the input must not look like all of it */
-        atomic_store(&s->input_error, errno);
+        atomic_store(&s->input_error, error);
         (void)uv_async_send(&s->failed);
     } else {
         shutdown(s->ours, SHUT_WR);
@@ -119,6 +134,45 @@ static void on_failed(uv_async_t *failed)
 
     if (s->tunnel)
         tunnel_kill(s->tunnel, REASON_CLIENT_RESET);
+}
+
+/* While the server does not read, nor does the thread: a reset is noticed here. */
+static void on_tick(struct watched *w, short revents)
+{
+    struct stdio *s = (struct stdio *)((char *)w - offsetof(struct stdio, watched));
+
+    if (!(revents & POLLERR))
+        return;
+    atomic_store(&s->input_error, ECONNRESET);
+    on_failed(&s->failed);
+}
+
+static void watch_input(struct stdio *s)
+{
+    s->watched.fd = STDIN_FILENO;
+    s->watched.tick = on_tick;
+    if (is_socket(STDIN_FILENO))
+        watch_set(&s->reactor.watch, &s->watched, true);
+}
+
+/* How long to wait until the peer has what was written: a reset would discard it. */
+#define OUTPUT_WAIT_MS 5000
+#define OUTPUT_POLL_MS 20
+
+/*
+ * Resets the output if it is a TCP socket, as under inetd(8): the peer must not take a part for the whole.
+ * Other outputs cannot be reset: there only the exit status tells.
+ */
+static void reset_output(void)
+{
+    struct sock_acks acks;
+    int left;
+
+    if (!sock_acks(STDOUT_FILENO, &acks))
+        return;
+    for (left = OUTPUT_WAIT_MS; left > 0 && sock_unsent(STDOUT_FILENO) > 0; left -= OUTPUT_POLL_MS)
+        usleep(OUTPUT_POLL_MS * 1000);
+    sock_reset_on_close(STDOUT_FILENO);
 }
 
 static bool stdio_failed(struct stdio *s)
@@ -199,7 +253,10 @@ static int finish_relay(struct stdio *s, pthread_t input, pthread_t output)
     reactor_free(&s->reactor);
     report_stdio("standard input", atomic_load(&s->input_error));
     report_stdio("standard output", atomic_load(&s->output_error));
-    return s->reason == REASON_OK && stdio_failed(s) ? EXITCODE_FAILURE : report_status(s->reason);
+    if (s->reason == REASON_OK && !stdio_failed(s))
+        return EXITCODE_OK;
+    reset_output();
+    return s->reason == REASON_OK ? EXITCODE_FAILURE : report_status(s->reason);
 }
 
 static int relay(struct snapshot *snapshot, const struct section *section)
@@ -221,7 +278,9 @@ static int relay(struct snapshot *snapshot, const struct section *section)
     client.fd = pair[1];
     stats_add(&section->stats->open, 1);
     s.tunnel = tunnel_start(&s.reactor, snapshot_hold(snapshot), section, &client, &events, &s);
-    if (!s.tunnel)
+    if (s.tunnel)
+        watch_input(&s);
+    else
         reactor_close(&s.reactor);
     if (pthread_create(&output, NULL, pump_output, &s) != 0
         || pthread_create(&input, NULL, pump_input, &s) != 0) {

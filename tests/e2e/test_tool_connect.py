@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 
@@ -10,9 +11,11 @@ import pytest
 import certs
 import servers
 from certs import NAME, day
+from clients import ping, read_all, read_exactly, read_to_any_end
 from config import ini, to
 from daemon import PINPROXY, environment, run_pinproxy
 from servers import closed_port
+from tls import reset
 from waiting import DEADLINE
 
 ACCEPTED, NETWORK, USAGE, TRUST, CONFIG = 0, 1, 2, 3, 78
@@ -189,6 +192,77 @@ def test_input_that_breaks_off_resets_the_server(tls_server):
         process.stdout.close()
         process.stderr.close()
     assert server.wait_done()[0].end == "reset"
+
+
+@pytest.fixture
+def on_a_socket():
+    """Starts `connect` on a TCP socket, as inetd does: (the peer's socket, the process)."""
+    processes = []
+
+    def start(server, **options):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            peer = socket.create_connection(listener.getsockname(), DEADLINE)
+            sock, _ = listener.accept()
+        with sock:
+            processes.append(subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin],
+                                              stdin=sock, stdout=sock, stderr=subprocess.DEVNULL, env=environment()))
+        return peer, processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("behave", [servers.send_then_cut(b"half an answ"), servers.send_then_reset(b"half an answ")],
+                         ids=["cut", "reset"])
+def test_a_socket_is_reset_behind_half_an_answer(behave, on_a_socket, tls_server):
+    peer, process = on_a_socket(tls_server(behave))
+    with peer:
+        assert read_exactly(peer, 12) == b"half an answ"
+        try:
+            peer.sendall(b"go")
+        except ConnectionResetError:
+            pass
+        else:
+            assert read_to_any_end(peer) == (b"", True)
+    assert process.wait(DEADLINE) == NETWORK
+
+
+def test_a_socket_ends_behind_a_whole_answer(on_a_socket, tls_server):
+    peer, process = on_a_socket(tls_server())
+    with peer:
+        peer.sendall(b"all of it")
+        peer.shutdown(socket.SHUT_WR)
+        assert read_all(peer) == b"all of it"
+    assert process.wait(DEADLINE) == ACCEPTED
+
+
+def test_a_socket_that_is_reset_resets_the_server(on_a_socket, tls_server):
+    server = tls_server()
+    for _ in range(5):
+        peer, process = on_a_socket(server)
+        ping(peer)
+        peer.sendall(b"DELETE /a HTTP/1.1\r\n")
+        reset(peer)
+        assert process.wait(DEADLINE) == NETWORK
+    assert "close_notify" not in [conn.end for conn in server.wait_done(5)]
+
+
+def test_a_socket_that_is_reset_while_the_server_does_not_read_is_noticed(on_a_socket, tls_server):
+    def stall(conn):
+        conn.go_on.wait()
+        conn.recv_all()
+    server = tls_server(stall)
+    peer, process = on_a_socket(server)
+    peer.settimeout(1)
+    with pytest.raises(TimeoutError):
+        while True:
+            peer.sendall(b"x" * 65536)
+    reset(peer)
+    assert process.wait(DEADLINE) == NETWORK
+    server.go_on.set()
+    assert server.wait_done()[0].end in ("truncated", "reset")
 
 
 def test_interactive(tls_server):
