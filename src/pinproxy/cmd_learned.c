@@ -142,7 +142,10 @@ static int accept_key(struct learned *learned, const char *section, const uint8_
             pin, section, other);
         break;
     case LEARNED_NONE:
-        fprintf(stderr, "pinproxy learned: no key of [%s] has been refused\n", section);
+        fprintf(stderr,
+                "pinproxy learned: no key of [%s] has been refused: the daemon notes one when it "
+                "refuses it\n",
+                section);
         break;
     }
     return EXITCODE_FAILURE;

@@ -36,7 +36,7 @@ struct tunnel {
     int64_t armed;    /* RELAY: the limit that the timer was set for; 0: none */
     uint64_t started; /* loop time, as all times here */
     uint64_t farewell_until;
-    int64_t checked; /* when the server was judged or checked last, at the latest (epoch) */
+    int64_t checked; /* seconds since the epoch; by then its pin had not ended */
 };
 
 static void tunnel_step(struct tunnel *t);

@@ -1,6 +1,8 @@
 /* base/file: small files read whole. */
 #include "base/file.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,9 +154,45 @@ static void relative_paths_start_at_the_directory(void **state)
     arena_free(&a);
 }
 
+/* A leftover of a crash, of whatever kind, is in the way of nobody and is not written to. */
+static void a_file_is_replaced_whole(void **state)
+{
+    static const char before[] = "before", after[] = "after, and longer";
+    const char *victim = temp_text("victim", "kept");
+    struct stat identity = {0}, st;
+    char *data;
+    size_t len;
+    int dir = open(temp_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    (void)state;
+    assert_true(dir >= 0);
+    (void)temp_text("state", before);
+    assert_int_equal(symlink(victim, temp_path("state.new")), 0);
+    assert_true(file_replace(dir, "state", after, strlen(after), &identity));
+    assert_null(file_read(temp_path("state"), FILE_CONFIGURED, 99, &data, &len));
+    assert_string_equal(data, after);
+    free(data);
+    assert_null(file_read(victim, FILE_CONFIGURED, 99, &data, &len));
+    assert_string_equal(data, "kept");
+    free(data);
+    assert_int_equal(lstat(temp_path("state"), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(st.st_ino, identity.st_ino);
+    assert_int_equal(lstat(temp_path("state.new"), &st), -1);
+    /* what cannot be renamed leaves the old one, and nothing beside it */
+    assert_int_equal(mkdir(temp_path("taken"), 0700), 0);
+    memset(&identity, 0, sizeof(identity));
+    assert_false(file_replace(dir, "taken", after, strlen(after), &identity));
+    assert_int_equal(errno, EISDIR);
+    assert_int_equal(identity.st_ino, 0);
+    assert_int_equal(lstat(temp_path("taken.new"), &st), -1);
+    close(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_is_replaced_whole),
         cmocka_unit_test(a_file_comes_whole_and_terminated),
         cmocka_unit_test(a_file_that_is_too_large_is_not_cut),
         cmocka_unit_test(what_is_no_readable_file_is_said),
