@@ -52,6 +52,29 @@ void config_check_tls(const struct config_section *s, const struct config_sectio
                  s->tls.max == CONFIG_TLS_1_2, defaults->tls.max == CONFIG_TLS_1_2, problems);
 }
 
+/* Whether a section's connections can have addresses of this family. */
+static bool allows_family(const struct config_section *s, int family)
+{
+    const bool wanted = s->family == FAMILY_ANY
+                        || (s->family == FAMILY_IPV4) == (family == AF_INET);
+
+    return wanted && (s->bind.len == 0 || s->bind.sa.sa_family == family);
+}
+
+void config_check_family(const struct config_section *s, struct problems *problems)
+{
+    struct addr a;
+
+    if (!allows_family(s, AF_INET) && !allows_family(s, AF_INET6))
+        problems_add(problems, s->where,
+                     "[%s] has a 'bind' of another family than its 'family': no address is left",
+                     s->name);
+    else if (s->address.count == 0 && addr_from_ip(&a, s->host, 0)
+             && !allows_family(s, a.sa.sa_family))
+        problems_add(problems, s->where,
+                     "[%s] is an address of another family than its 'family' or 'bind'", s->name);
+}
+
 void config_check_privileges(const struct config *c, struct source where, struct problems *problems)
 {
     if (c->global.group && !c->global.user)

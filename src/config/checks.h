@@ -18,6 +18,9 @@ void config_check_twice(const struct config *c, struct problems *problems);
 void config_check_tls(const struct config_section *s, const struct config_section *defaults,
                       struct problems *problems);
 
+/* Checks that the addresses of a section can have the family of `bind` and that of `family`. */
+void config_check_family(const struct config_section *s, struct problems *problems);
+
 /* Checks user and group. where: the line that sets group. */
 void config_check_privileges(const struct config *c, struct source where,
                              struct problems *problems);

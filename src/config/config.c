@@ -171,6 +171,13 @@ static void continue_key(struct loader *l, struct draft *d, struct inifile_entry
     e->key = l->current.key;
 }
 
+static bool is_quoted(const char *value)
+{
+    const size_t n = strlen(value);
+
+    return n > 1 && (value[0] == '"' || value[0] == '\'') && value[n - 1] == value[0];
+}
+
 /* What is wrong with how a value is written, whichever option it is of; or NULL. */
 static const char *check_writing(struct arena *arena, const struct option_row *o,
                                  const struct inifile_entry *e)
@@ -183,11 +190,15 @@ static const char *check_writing(struct arena *arena, const struct option_row *o
                                 "%s = %s: a '#' starts a comment at the beginning of a line only: "
                                 "write a ';' in its place",
                                 o->name, e->value);
+    if (is_quoted(e->value))
+        return arena_printf(arena, "%s = %s: values are written without quotes", o->name, e->value);
     if (e->comment && o->in_comment && o->in_comment(e->comment))
-        return arena_printf(arena,
-                            "%s = %s: the rest of the line is a comment, and '%s' in it would be "
-                            "lost: write further values on indented lines below",
-                            o->name, e->value, e->comment);
+        return arena_printf(
+            arena,
+            "%s = %s: the rest of the line is a comment, and '%s' in it would be "
+            "lost: write what belongs to the value before the ';', and further values on "
+            "indented lines below",
+            o->name, e->value, e->comment);
     return NULL;
 }
 
@@ -377,6 +388,7 @@ static void finish(struct loader *l)
             config_check_name(d->section, l->problems);
         config_complete(d->section, arena);
         config_check_trust(d->section, d->line, !was_wrong(l, d, "pin"), l->problems);
+        config_check_family(d->section, l->problems);
         config_check_tls(d->section, l->defaults.target, l->problems);
     }
     /* for config_find(); a merge sort in glibc, so what comes first in the files stays first */

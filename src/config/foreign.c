@@ -156,17 +156,17 @@ static const struct {
     {"log_level", " err crit alert emerg ", "write 'log_level = error'"},
 };
 
-/* Compares two keys without regard to case, and to '-' and '_'. */
+/* Compares a key, up to a blank in it, without regard to case, and to '-' and '_'. */
 static bool is_same_key(const char *a, const char *b)
 {
-    for (; *a && *b; a++, b++) {
+    for (; *a && *a != ' ' && *b; a++, b++) {
         const int x = *a == '-' ? '_' : tolower((unsigned char)*a);
         const int y = *b == '-' ? '_' : tolower((unsigned char)*b);
 
         if (x != y)
             return false;
     }
-    return *a == *b;
+    return (*a == '\0' || *a == ' ') && *b == '\0';
 }
 
 const char *foreign_key(const char *key)
@@ -258,6 +258,19 @@ const char *foreign_pin(const char *value)
         || strcasestr(text, ".cer") || strcasestr(text, ".der") || strcasestr(text, ".pub"))
         return "expected cert:FILE for a certificate, key:FILE for its key";
     return NULL;
+}
+
+bool foreign_comment(const char *comment, const char *words)
+{
+    size_t n;
+
+    comment += strspn(comment, "; \t");
+    for (; *words; words += n + strspn(words + n, " ")) {
+        n = strcspn(words, " ");
+        if (strncasecmp(comment, words, n) == 0)
+            return true;
+    }
+    return false;
 }
 
 const char *foreign_host(const char *text)

@@ -2,11 +2,13 @@
  * Words of other programs: what users of stunnel, ssh, curl, nginx and HAProxy write out of habit,
  * and what pinproxy wants in its place. Nothing here is accepted; it only makes messages helpful.
  *
- * Every function returns a phrase that follows "...: " and says what to write, or NULL if it does
+ * A function that returns text returns a phrase that follows "...: " and says what to write, or NULL if it does
  * not know the word. The phrase is a constant.
  */
 #ifndef CONFIG_FOREIGN_H
 #define CONFIG_FOREIGN_H
+
+#include <stdbool.h>
 
 /* Looks up a key that is no option. Case, '-' and '_' make no difference. */
 const char *foreign_key(const char *key);
@@ -16,6 +18,12 @@ const char *foreign_value(const char *key, const char *value);
 
 /* Looks at a value of `pin` or `revoked` that has none of their forms. */
 const char *foreign_pin(const char *value);
+
+/*
+ * Returns whether a comment, from its ';' on, begins with one of some words, which are separated by
+ * blanks. A ';' separates values elsewhere, and what follows it would be lost here.
+ */
+bool foreign_comment(const char *comment, const char *words);
 
 /* Looks at a text that stands where a host name belongs. */
 const char *foreign_host(const char *text);

@@ -80,7 +80,10 @@ static bool read_section_head(struct reader *r, const char *s, size_t n)
     rest_len = n - (size_t)(rest - s);
     trim(&rest, &rest_len);
     if (rest_len && *rest != ';' && *rest != '#') {
-        problems_add(r->problems, r->where, "nothing may follow ']' but a comment");
+        problems_add(r->problems, r->where,
+                     s[1] == '[' ? "an IPv6 address is written with one pair of brackets, and the "
+                                   "port as 'port = N'"
+                                 : "nothing may follow ']' but a comment");
         return false;
     }
     n = (size_t)(close - s) - 1;

@@ -61,6 +61,9 @@ const struct option_row options[] = {
      .parse = value_bool, GLOBAL(remote_clients),
      .help = "allow listeners for plaintext on addresses other than loopback"},
 
+    {.name = "watch", .scope = OPTION_GLOBAL, .flags = OPTION_LATER, .value = "no",
+     .help = "reload when the configuration or a file that it names has changed"},
+
     {.name = "host", .scope = OPTION_HOST,
      .parse = value_host, SECTION(host),
      .help = "host name or IP address; default: the section's name"},
@@ -89,10 +92,12 @@ const struct option_row options[] = {
      .help = "protocol in which to ask for TLS"},
 
     {.name = "listen", .scope = OPTION_HOST, .flags = OPTION_LIST,
-     .parse = value_listen, SECTION(listen),
+     .parse = value_listen, SECTION(listen), .in_comment = value_listen_in_comment,
      .help = "ADDR:PORT, [IPV6]:PORT or unix:PATH[,mode=0660][,user=U][,group=G]"},
     {.name = "client", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "raw",
      .help = "what clients speak other than raw bytes"},
+    {.name = "set_header", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_LATER,
+     .help = "header fields of every HTTP request"},
     {.name = "http_hosts", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_LATER,
      .help = "further names that an HTTP client may ask for"},
     {.name = "allow_user", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_LATER,
@@ -115,10 +120,10 @@ const struct option_row options[] = {
      .parse = value_revoked, SECTION(revoked), .merge = value_merge_pins, .in_comment = pin_in_comment,
      .help = "keys never to accept, besides those of [defaults]: sha256//BASE64 or key:FILE"},
     {.name = "also_check", .scope = OPTION_SECTION, .flags = OPTION_LIST,
-     .parse = value_also_check, SECTION(also_check),
+     .parse = value_also_check, SECTION(also_check), .in_comment = value_also_check_in_comment,
      .help = "name, dates: hold a pinned certificate to these too"},
     {.name = "enforce", .scope = OPTION_SECTION, .value = "yes",
-     .parse = value_enforce, SECTION(enforce),
+     .parse = value_enforce, SECTION(enforce), .in_comment = value_enforce_in_comment,
      .help = "yes, or report [until=DATE]: with pin+pki, a pin mismatch is logged and let through"},
     {.name = "on_pin_removed", .scope = OPTION_SECTION, .value = "keep",
      .parse = value_choice, SECTION(on_pin_removed), .range = {.words = pin_removed_words},
@@ -141,6 +146,13 @@ const struct option_row options[] = {
     {.name = "verify_name", .scope = OPTION_SECTION,
      .parse = value_verify_name, SECTION(verify_name),
      .help = "name that the certificate must carry; default: the host"},
+
+    {.name = "pins_from", .scope = OPTION_SECTION, .flags = OPTION_LATER,
+     .help = "a signed list of further pins"},
+    {.name = "pins_key", .scope = OPTION_SECTION, .flags = OPTION_LATER,
+     .help = "the public key that signs it"},
+    {.name = "raw_key", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "no",
+     .help = "accept a bare public key in place of a certificate"},
 
     {.name = "sni", .scope = OPTION_SECTION,
      .parse = value_sni, SECTION(sni),
@@ -177,6 +189,9 @@ const struct option_row options[] = {
     {.name = "client_key", .scope = OPTION_SECTION, .flags = OPTION_LATER,
      .help = "its private key"},
 
+    {.name = "client_key_password", .scope = OPTION_SECTION, .flags = OPTION_LATER,
+     .help = "file with its password"},
+
     {.name = "greeting_timeout", .scope = OPTION_SECTION, .flags = OPTION_LATER,
      .help = "until a SOCKS or HTTP client has said what it wants"},
     {.name = "connect_timeout", .scope = OPTION_SECTION, .value = "10s",
@@ -188,12 +203,14 @@ const struct option_row options[] = {
     {.name = "idle_timeout", .scope = OPTION_SECTION, .value = "off",
      .parse = value_duration, SECTION(idle_timeout),
      .help = "without a byte either way"},
+    {.name = "max_lifetime", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "off",
+     .help = "of a tunnel, from its opening on"},
     {.name = "half_close_timeout", .scope = OPTION_SECTION, .value = "30s",
      .parse = value_duration, SECTION(half_close_timeout),
      .help = "without a byte after one side has finished sending"},
     {.name = "dns_ttl", .scope = OPTION_SECTION, .value = "30s",
      .parse = value_delay, SECTION(dns_ttl),
-     .help = "how long a resolved address is used before it is looked up again; 0: never"},
+     .help = "how long a resolved address is used; 0: each connection looks it up"},
     {.name = "keepalive", .scope = OPTION_SECTION, .value = "60s",
      .parse = value_duration, SECTION(keepalive),
      .help = "silence after which TCP keepalive probes start, on both sides; off: no probes"},
@@ -247,7 +264,7 @@ static size_t smallest(size_t a, size_t b, size_t c)
     return c < a ? c : a;
 }
 
-/* Levenshtein's distance between two short words. */
+/* Levenshtein's distance between a word, in any case, and a short one in lower case. */
 static size_t distance(const char *a, const char *b)
 {
     size_t row[64], n = strlen(b), i, j;
@@ -263,7 +280,8 @@ static size_t distance(const char *a, const char *b)
         for (j = 1; j <= n; j++) {
             size_t above = row[j];
 
-            row[j] = smallest(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
+            row[j] = smallest(above + 1, row[j - 1] + 1,
+                              diagonal + (tolower((unsigned char)a[i - 1]) != b[j - 1]));
             diagonal = above;
         }
     }

@@ -427,7 +427,7 @@ static const char *read_value(struct reading *r, const char *value)
 
 bool pin_in_comment(const char *comment)
 {
-    return has_pin_behind(comment, ";");
+    return has_pin_behind(comment, ";") || foreign_comment(comment, "until= name=");
 }
 
 static const char *parse(const char *value, const char *dir, struct arena *arena,

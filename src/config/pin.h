@@ -52,8 +52,9 @@ const char *pin_parse_revoked(const char *value, const char *dir, struct arena *
                               struct pin_list *list);
 
 /*
- * Checks whether a comment, from its ';' on, begins as a pin does, or continues so behind another
- * ';'. Behind a value of `pin` or `revoked` it was meant as a list, and a pin would be lost with it.
+ * Checks whether a comment, from its ';' on, begins as a pin or as what follows one does, or continues
+ * so behind another ';'. Behind a value of `pin` or `revoked` it was meant as a part of the value, and
+ * a pin or its end would be lost with it.
  */
 bool pin_in_comment(const char *comment);
 

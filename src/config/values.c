@@ -65,7 +65,7 @@ const char *value_workers(const struct value_context *ctx, const struct value_ra
 {
     (void)ctx;
     (void)range;
-    if (strcmp(value, "auto") == 0) {
+    if (strcasecmp(value, "auto") == 0) {
         *(long *)field = 0;
         return NULL;
     }
@@ -210,7 +210,7 @@ const char *value_via(const struct value_context *ctx, const struct value_range 
     (void)ctx;
     (void)range;
     (void)field;
-    if (strcmp(value, "tcp") == 0)
+    if (strcasecmp(value, "tcp") == 0)
         return NULL;
     for (i = 0; i < sizeof(later) / sizeof(later[0]); i++)
         if (strncasecmp(value, later[i], strlen(later[i])) == 0)
@@ -368,6 +368,22 @@ const char *value_url_path(const struct value_context *ctx, const struct value_r
         return "expected a path on the host that begins with a slash, such as /pins";
     *(const char **)field = arena_strdup(ctx->arena, value);
     return NULL;
+}
+
+bool value_also_check_in_comment(const char *comment)
+{
+    comment += strspn(comment, "; \t");
+    return strcasecmp(comment, "name") == 0 || strcasecmp(comment, "dates") == 0;
+}
+
+bool value_enforce_in_comment(const char *comment)
+{
+    return foreign_comment(comment, "until=");
+}
+
+bool value_listen_in_comment(const char *comment)
+{
+    return foreign_comment(comment, "mode= user= group=");
 }
 
 const char *value_enforce(const struct value_context *ctx, const struct value_range *range,

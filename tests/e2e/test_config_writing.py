@@ -7,7 +7,7 @@ from certs import NAME
 from clients import REFUSED, knock, talk
 from config import to
 from daemon import run_pinproxyd
-from test_config_errors import HEAD, PINNED, assert_error, fill, write_marked  # noqa: F401
+from test_config_errors import DIGEST, HEAD, HEX, PINNED, assert_error, fill, write_marked  # noqa: F401
 
 LISTS = ("pin", "revoked", "ca_file", "ca_dir", "crl_file", "also_check", "address", "alpn")
 
@@ -49,6 +49,17 @@ def test_a_list_whose_values_follow_is_no_error(fill, tmp_path):
 def test_a_pin_in_a_comment_is_an_error(option, line, fill, tmp_path):
     pin = "" if option == "pin" else "pin = {cert_pin}\n"
     refused(tmp_path / "pinproxyd.conf", fill(f"[server.test]\n{pin}>>{option} = {line}\n"), "comment")
+
+
+@pytest.mark.parametrize("line", ["pin = {other} ; until=2027-06-30", "pin = {other} ;name=next", "also_check = name ; dates",
+                                  "listen = unix:x ; mode=0600", "pin = \"{other}\"", "ca_file = '{cert}'"])
+def test_a_part_of_a_value_in_a_comment_or_in_quotes_is_an_error(line, fill, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", fill(PINNED + f">>{line}\n"))
+
+
+def test_a_report_whose_end_is_a_comment_is_an_error(fill, tmp_path):
+    text = PINNED + "verify = pin+pki\n>>enforce = report ; until=2027-06-30\n"
+    refused(tmp_path / "pinproxyd.conf", fill(text), "comment")
 
 
 def test_revoked_of_a_section_adds_to_that_of_defaults(pinproxyd, tls_server, tmp_path):
@@ -192,7 +203,7 @@ def test_a_section_that_is_no_host_name(name, word, fill, tmp_path):
 
 PINS = {
     "sha256/{digest}": "sha256//BASE64", "sha256:{digest}": "sha256//BASE64", "{digest}": "sha256//BASE64",
-    'pin-sha256="{digest}"': "sha256//BASE64", '"sha256//{digest}"': "sha256//BASE64", "{cert_hex}": "cert:sha256:HEX",
+    'pin-sha256="{digest}"': "sha256//BASE64", '"sha256//{digest}"': "without quotes", "{cert_hex}": "cert:sha256:HEX",
     "sha256:{cert_hex}": "cert:sha256:HEX", "SHA256 Fingerprint={colons}": "cert:sha256:HEX",
     "sha256 Fingerprint={colons}": "cert:sha256:HEX", "{good} {other}": "one pin a line",
     "{good}, {other}": "one pin a line", "{cert}": "cert:FILE",
@@ -202,9 +213,8 @@ PINS = {
 @pytest.mark.parametrize("value", PINS)
 def test_pins_as_other_programs_write_them(value, fill, tmp_path):
     path = tmp_path / "pinproxyd.conf"
-    digest, hexes = fill("{good}").removeprefix("sha256//"), fill("{cert_hex}").replace(":", "").upper()
-    text = fill(value.replace("{digest}", digest).replace(
-        "{colons}", ":".join(hexes[i:i + 2] for i in range(0, 64, 2))))
+    colons = ":".join(HEX[i:i + 2] for i in range(0, 64, 2)).upper()
+    text = fill(value.replace("{digest}", DIGEST).replace("{colons}", colons))
     refused(path, HEAD + f">>pin = {text}\n", PINS[value])
 
 

@@ -63,6 +63,38 @@ static void what_a_comment_would_hide_is_an_error(void **state)
 }
 
 /* Other programs know it as a comment: here it would be part of a name or a pattern. */
+static void what_a_comment_would_take_from_a_value_is_an_error(void **state)
+{
+    (void)state;
+    refuse("[a.example]\npin = " A " ; until=2027-06-30\n", 2, "would be lost");
+    refuse("[a.example]\npin = " A " ;name=x\n", 2, "would be lost");
+    refuse("[a.example]\npin = " A "\nverify = pin+pki\nenforce = report ; until=2027-06-30\n", 4,
+           "would be lost");
+    refuse("[a.example]\npin = " A "\nalso_check = name ; dates\n", 3, "would be lost");
+    refuse("[a.example]\npin = " A "\nlisten = unix:x ; mode=0600\n", 3, "would be lost");
+    config_free(take("[a.example]\npin = " A " ; good until 2027\nalso_check = name ; no dates\n"
+                     "listen = unix:x ; mode 0600 is the umask's\n"));
+}
+
+static void quotes_are_no_part_of_a_value(void **state)
+{
+    (void)state;
+    refuse("[a.example]\npin = \"" A "\"\n", 2, "without quotes");
+    refuse("[a.example]\npin = " A "\nca_file = 'ca.pem'\n", 3, "without quotes");
+    refuse("[global]\ninclude = \"conf.d/*.conf\"\n[a.example]\npin = " A "\n", 2,
+           "without quotes");
+}
+
+static void addresses_of_no_family_are_an_error(void **state)
+{
+    (void)state;
+    refuse("[a.example]\npin = " A "\nbind = ::1\nfamily = ipv4\n", 1, "no address is left");
+    refuse("[::1]\npin = " A "\nfamily = ipv4\n", 1, "another family");
+    refuse("[127.0.0.1]\npin = " A "\nbind = ::1\n", 1, "another family");
+    config_free(take("[::1]\npin = " A "\nfamily = ipv6\nbind = ::1\n"
+                     "[a]\nhost = ::1\npin = " A "\naddress = 127.0.0.1\nfamily = ipv4\n"));
+}
+
 static void a_hash_behind_a_value_is_an_error(void **state)
 {
     (void)state;
@@ -165,6 +197,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_without_a_value_is_an_error_in_its_line),
         cmocka_unit_test(what_a_comment_would_hide_is_an_error),
+        cmocka_unit_test(what_a_comment_would_take_from_a_value_is_an_error),
+        cmocka_unit_test(quotes_are_no_part_of_a_value),
+        cmocka_unit_test(addresses_of_no_family_are_an_error),
         cmocka_unit_test(a_hash_behind_a_value_is_an_error),
         cmocka_unit_test(revoked_adds_to_that_of_defaults),
         cmocka_unit_test(an_indented_option_is_an_error_and_read_all_the_same),
