@@ -162,6 +162,7 @@ static void *run(void *arg)
     uint64_t lost, dropped;
 
     (void)arg;
+    (void)pthread_setname_np(pthread_self(), "log");
     pthread_mutex_lock(&writer.lock);
     for (;;) {
         while (writer.queue.len == 0 && !writer.busy && !writer.stopping)

@@ -4,7 +4,9 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
+#include <time.h>
 
 /* The part of the maximum that a class and the worse ones may take together. */
 static const double part[LOOKUP_CLASSES] = {
@@ -50,16 +52,27 @@ static struct lookup *take_next(void)
     return NULL;
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static void *run(void *arg)
 {
     struct lookup *l = arg;
 
+    (void)pthread_setname_np(pthread_self(), "lookup");
     while (l) {
         const struct addrinfo hints = {.ai_family = l->family, .ai_socktype = SOCK_STREAM};
         const enum lookup_class class = l->class;
+        const int64_t start = now_ms();
         struct addrinfo *list = NULL;
         int error = getaddrinfo(l->host, NULL, &hints, &list);
 
+        l->class = error || now_ms() - start > LOOKUP_SLOW_MS ? LOOKUP_SLOW : LOOKUP_PROMPT;
         l->done(l, error, error ? NULL : list);
         pthread_mutex_lock(&lookups.lock);
         lookups.running[class]--;

@@ -17,6 +17,9 @@
 /* Descriptors of a look-up: a socket to the name server, and one to sort its answers by. */
 #define LOOKUP_FILES 2
 
+/* A look-up that takes longer, in milliseconds, is slow. */
+#define LOOKUP_SLOW_MS 1000
+
 /* What is known of a name, the best first. */
 enum lookup_class {
     LOOKUP_PROMPT, /* was answered promptly last time */
@@ -26,11 +29,11 @@ enum lookup_class {
 
 #define LOOKUP_CLASSES 3
 
-/* Embedded by whoever looks up. The first four are set before lookup_start(). */
+/* Embedded by whoever looks up, who sets the first four before the first lookup_start(). */
 struct lookup {
-    const char *host; /* stays in place until done() */
-    int family;       /* AF_UNSPEC, AF_INET or AF_INET6 */
-    enum lookup_class class;
+    const char *host;        /* stays in place until done() */
+    int family;              /* AF_UNSPEC, AF_INET or AF_INET6 */
+    enum lookup_class class; /* LOOKUP_NEW; later, this module sets it */
     /*
      * Called once, from a thread of this module: with zero and a list, which the callee frees with
      * freeaddrinfo(3), or with an error as in getaddrinfo(3) and NULL. The look-up may be freed or

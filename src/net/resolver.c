@@ -13,7 +13,7 @@
 /* How long the last good answer is used after a failure before the name is looked up again. */
 #define RETRY_MS 2000
 
-/* How long a new answer is waited for when there is an old one. An answer that takes longer is slow. */
+/* How long a new answer is waited for when there is an old one. */
 #define LATE_MS 1000
 
 #define BUCKETS 1024
@@ -212,7 +212,6 @@ static void end_lookup(struct resolver_entry *e, const char *error, const struct
         e->resolved_at = now;
     e->failed_at = error ? now : 0;
     e->error = e->count ? NULL : error; /* the last good answer stays */
-    e->lookup.class = error || is_late(e, now) ? LOOKUP_SLOW : LOOKUP_PROMPT;
     e->looking = false;
     while ((q = TAILQ_FIRST(&e->requests))) {
         answer_waiting(e, q);

@@ -1,5 +1,6 @@
 """Names that are slow, fail or get no answer: whoever does not need them is served, and so is who knew them."""
 
+import subprocess
 import threading
 import time
 
@@ -8,8 +9,10 @@ import pytest
 from certs import NAME
 from clients import talk
 from config import to
+from daemon import PINPROXY, WRAPPER
 from nameserver import NameServer
-from waiting import wait_until
+from namespaces import in_mount_namespace
+from waiting import DEADLINE, wait_until
 
 
 def tries(daemon, section):
@@ -146,6 +149,17 @@ def test_a_stop_does_not_wait_for_names(pinproxyd, tls_server, stack):
     assert daemon.events(event="stop")
     for client in lost:
         client.join()
+
+
+def test_the_tool_ends_in_time_when_the_name_server_is_silent(stack, tmp_path):
+    dns = stack.add(NameServer({}))
+    dns.mode = "silent"
+    resolv = tmp_path / "resolv.conf"
+    resolv.write_text(f"nameserver {dns.address}\noptions timeout:30 attempts:5\n")
+    script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+    command = in_mount_namespace(script, resolv, *WRAPPER, PINPROXY, "fetch", "--timeout", "1s", "silent.test")
+    tool = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
+    assert tool.returncode == 1 and "timeout" in tool.stderr
 
 
 def test_names_come_and_go_with_reloads(pinproxyd, tls_server, stack):
