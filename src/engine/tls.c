@@ -29,7 +29,6 @@ struct tls {
     int64_t now;
 
     struct wire wire;
-    uint8_t *in_copy; /* our copy of its input, while the key of a first use is being kept */
 
     bool heard;  /* the server has said something */
     bool failed; /* for good */
@@ -210,7 +209,6 @@ void tls_free(struct tls *t)
     SSL_free(t->ssl);
     resumption_clear(&t->resumption);
     trust_verdict_free(&t->verdict);
-    free(t->in_copy);
     free(t->words);
     free(t);
 }
@@ -299,15 +297,7 @@ static enum tls_result fail_openssl(struct tls *t)
  */
 static enum tls_result wait_for_key(struct tls *t)
 {
-    uint8_t *copy = malloc(t->wire.in_len + 1);
-
-    if (!copy)
-        return fail(t, REASON_MEMORY, "");
-    if (t->wire.in_len)
-        memcpy(copy, t->wire.in, t->wire.in_len);
-    free(t->in_copy);
-    t->wire.in = t->in_copy = copy;
-    return TLS_FIRST_USE;
+    return wire_copy_input(&t->wire) ? TLS_FIRST_USE : fail(t, REASON_MEMORY, "");
 }
 
 /* A context keeps to its versions; but the policy may be a later one's. */

@@ -2,6 +2,7 @@
 
 #include <openssl/bio.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int bio_read(BIO *bio, char *out, size_t size, size_t *n)
@@ -101,8 +102,23 @@ size_t wire_take(struct wire *w, const uint8_t **bytes)
     return n;
 }
 
+bool wire_copy_input(struct wire *w)
+{
+    uint8_t *copy = malloc(w->in_len + 1);
+
+    if (!copy)
+        return false;
+    if (w->in_len)
+        memcpy(copy, w->in, w->in_len);
+    free(w->in_copy);
+    w->in = w->in_copy = copy;
+    return true;
+}
+
 void wire_leave(struct wire *w)
 {
+    free(w->in_copy);
+    w->in_copy = NULL;
     if (w->scratch->writer == w)
         w->scratch->writer = NULL;
 }

@@ -33,9 +33,10 @@ struct wire {
     struct wire_scratch *scratch;
     const uint8_t *in; /* the caller's records that OpenSSL has not read yet */
     size_t in_len;
-    bool ended;      /* no more records will come */
-    bool overflowed; /* the scratch was full: more was written in one turn than is sane */
-    bool cut;        /* nothing more is read, whatever there is: set by the owner */
+    uint8_t *in_copy; /* the wire's own copy of them, after wire_copy_input() */
+    bool ended;       /* no more records will come */
+    bool overflowed;  /* the scratch was full: more was written in one turn than is sane */
+    bool cut;         /* nothing more is read, whatever there is: set by the owner */
 };
 
 struct bio_st; /* OpenSSL's BIO */
@@ -46,7 +47,13 @@ struct bio_st *wire_bio(struct wire *w);
 /* How many bytes were written and wait at *bytes, which are then the caller's: see tls_take_records(). */
 size_t wire_take(struct wire *w, const uint8_t **bytes);
 
-/* Gives up the scratch: before the wire's memory is freed, for the next one may get its address. */
+/*
+ * Copies the input that OpenSSL has not read yet, so that the caller's records may go. The wire frees the
+ * copy. False when memory is short.
+ */
+bool wire_copy_input(struct wire *w);
+
+/* Gives up the scratch, and frees the copy: before the wire's memory is freed, for the next one may get its address. */
 void wire_leave(struct wire *w);
 
 #endif
