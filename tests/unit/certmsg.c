@@ -74,8 +74,12 @@ static EVP_PKEY *ec_key(const char *curve, const char *form, const char *encodin
 /* A certificate that shows this key, and is signed by another. */
 static struct cert showing(EVP_PKEY *key)
 {
+    static EVP_PKEY *keys[64]; /* as all that certs.h makes, they live until the program ends */
+    static size_t count;
     static struct cert ca;
 
+    assert_true(key && count < COUNT(keys));
+    keys[count++] = key;
     if (!ca.x509)
         ca = certs_ca("CA");
     return certs_make(&(struct cert_order){.cn = "a", .key = key, .issuer = &ca});
