@@ -452,6 +452,31 @@ static void look_ups_are_bounded(void **state)
     }
 }
 
+/* As where there are few descriptors. */
+static void fewer_look_ups_run_when_told_so(void **state)
+{
+    struct asker a[8] = {{0}};
+    char host[32];
+    size_t i;
+
+    (void)state;
+    lookup_set_max(4);
+    names_hold();
+    for (i = 0; i < COUNT(a); i++) {
+        snprintf(host, sizeof(host), "h%zu.example", i);
+        names_set(host, "192.0.2.1");
+        assert_false(ask(&a[i], host, AF_UNSPEC, AGE));
+    }
+    wait_for_asked(3);
+    usleep(20000);
+    assert_int_equal(names_running(), 3);
+    names_release();
+    run();
+    for (i = 0; i < COUNT(a); i++)
+        assert_got(&a[i], 1, "192.0.2.1");
+    lookup_set_max(LOOKUPS_MAX);
+}
+
 /* Names that hang take neither all room from new ones, nor from those that were answered promptly. */
 static void slow_names_leave_room_for_others(void **state)
 {
@@ -733,6 +758,7 @@ int main(void)
         TEST(one_who_is_answered_cannot_cancel_the_next),
         TEST(asking_again_in_an_answer_never_ends),
         TEST(look_ups_are_bounded),
+        TEST(fewer_look_ups_run_when_told_so),
         TEST(slow_names_leave_room_for_others),
         TEST(what_one_loop_has_learned_serves_another),
         TEST(two_loops_share_one_look_up),
