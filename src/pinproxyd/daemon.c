@@ -218,6 +218,8 @@ static void reload(struct daemon *d)
     if (reload_prepare(&next, d->path, before, d->listeners)) {
         reload_log_restart(&before->config->global, &next.snapshot->config->global);
         d->snapshot = next.snapshot;
+        /* first: no client may reach a worker with it before the worker knows of it */
+        d->reloading = tell_snapshot(d);
         apply_log_settings(&d->snapshot->config->global);
         listener_set_commit(next.listeners, &d->loop, &listener_events, d);
         d->listeners = next.listeners;
@@ -227,7 +229,6 @@ static void reload(struct daemon *d)
         set_most(d);
         update_full(d);
         update_accepting(d);
-        d->reloading = tell_snapshot(d);
     }
     if (!d->reloading)
         say_ready(d);
@@ -393,12 +394,12 @@ static int make_state(const struct daemon *d)
 static void serve(struct daemon *d)
 {
     set_most(d);
+    (void)tell_snapshot(d);
     d->state = RUNNING;
     listener_set_commit(d->listeners, &d->loop, &listener_events, d);
     update_accepting(d);
     log_state(d, "start");
     warn(d);
-    (void)tell_snapshot(d);
     say_ready(d);
     uv_run(&d->loop, UV_RUN_DEFAULT);
 }

@@ -29,8 +29,9 @@ struct worker_pool {
 struct worker *worker_start(struct worker_pool *pool, bool announces);
 
 /*
- * Hands over a client and a reference to its section's snapshot. Counted in the pool at once. False
- * when memory is short: then both are still the caller's.
+ * Hands over a client and a reference to its section's snapshot, which must not be a later one than that
+ * of the last worker_reload(). Counted in the pool at once. False when memory is short: then both are
+ * still the caller's.
  */
 bool worker_take(struct worker *w, struct snapshot *snapshot, const struct section *section,
                  const struct tunnel_client *client);
