@@ -309,6 +309,13 @@ int endpoint_unsent(const struct endpoint *ep)
     return ep->open && ep->is_tcp ? sock_unsent(ep->watched.fd) : 0;
 }
 
+size_t endpoint_backlog(const struct endpoint *ep)
+{
+    if (!ep->open)
+        return 0;
+    return uv_stream_get_write_queue_size(&ep->uv.stream) + (size_t)sock_unsent(ep->watched.fd);
+}
+
 bool endpoint_is_reset(const struct endpoint *ep)
 {
     return ep->error || was_reset(ep) || (ep->is_tcp && ep->write_error);

@@ -91,6 +91,9 @@ void endpoint_finish(struct endpoint *ep);
 /* Bytes that the kernel holds and the peer has not acknowledged. */
 int endpoint_unsent(const struct endpoint *ep);
 
+/* Returns the bytes in flight that the peer has not taken, here and in the kernel. */
+size_t endpoint_backlog(const struct endpoint *ep);
+
 /*
  * Returns true if the peer has reset the stream or is lost. A Unix peer that has closed in order cannot
  * be written to either, but what it sent before is whole: it is not reset.

@@ -8,8 +8,8 @@
 /* Bytes of answers, to a server's key updates, that it may leave unread and still be read. */
 #define ANSWERS_MOST (16 * 1024)
 
-/* Without a byte to the client for so long after the server's reset, the rest is given up. */
-#define STUCK_MS 500
+/* If the client takes nothing for so long after the server's reset, the rest is given up. */
+#define STUCK_MS 400
 
 /*
  * Without a further byte for so long, first bytes that may be a ClientHello are sent: TLS clients do not
@@ -210,10 +210,12 @@ static enum relay_result check_client(const struct relay *r, struct end *e)
 
 static enum relay_result check_upstream(const struct relay *r, struct end *e)
 {
-    /* what the server sent before it went is still read; after its close_notify there is nothing */
-    if (r->upstream->wire.write_error && r->server_finished && !r->client_finished)
-        return end(e, RELAY_CUT, REASON_UPSTREAM_CLOSED, "");
-    return RELAY_OPEN;
+    if (!r->upstream->wire.write_error || !r->server_finished || r->client_finished)
+        return RELAY_OPEN;
+    /* the server takes nothing more; what it sent before its close_notify is the client's all the same */
+    if (!endpoint_is_idle(r->client) || endpoint_unsent(r->client) > 0)
+        return RELAY_OPEN;
+    return end(e, RELAY_CUT, REASON_UPSTREAM_CLOSED, "");
 }
 
 static void update_interest(struct relay *r)
@@ -238,6 +240,37 @@ static bool is_finished(const struct relay *r)
     return r->client->write_error && endpoint_is_idle(wire) && endpoint_unsent(wire) == 0;
 }
 
+/*
+ * The server has reset. What came before is still read as fast as the client takes it, which is noticed
+ * even if it takes less than a turn; a client that takes nothing is not waited for.
+ */
+static bool is_stuck(const struct relay *r)
+{
+    const struct endpoint *wire = &r->upstream->wire;
+
+    return wire->write_error && wire->write_error != UV_EPIPE && !r->server_finished;
+}
+
+static void note_stuck(struct relay *r)
+{
+    if (!is_stuck(r) || r->stuck)
+        return;
+    r->stuck = true;
+    r->backlog = endpoint_backlog(r->client);
+    r->last_byte = now(r);
+}
+
+static enum relay_result hurry_client(struct relay *r, struct end *e)
+{
+    const size_t backlog = endpoint_backlog(r->client);
+
+    if (backlog >= r->backlog)
+        return cut(r, e);
+    r->backlog = backlog;
+    r->last_byte = now(r);
+    return RELAY_OPEN;
+}
+
 static enum relay_result step(struct relay *r, struct end *e)
 {
     enum relay_result result = check_client(r, e);
@@ -255,18 +288,11 @@ static enum relay_result step(struct relay *r, struct end *e)
     if (is_finished(r))
         return RELAY_FINISHED;
     update_interest(r);
+    note_stuck(r);
     if (relay_is_half_closed(r) && !r->was_half_closed)
         r->last_byte = now(r); /* the other side has all of its time */
     r->was_half_closed = relay_is_half_closed(r);
     return RELAY_OPEN;
-}
-
-/* The server has reset, and what came before is not read because the client takes nothing. */
-static bool is_stuck(const struct relay *r)
-{
-    const struct endpoint *wire = &r->upstream->wire;
-
-    return wire->write_error && wire->write_error != UV_EPIPE && !r->server_finished;
 }
 
 void relay_init(struct relay *r, struct endpoint *client, struct upstream *upstream)
@@ -296,7 +322,7 @@ int64_t relay_patience(const struct relay *r)
 enum relay_result relay_hurry(struct relay *r, enum reason *reason, const char **detail)
 {
     struct end e = {REASON_OK, ""};
-    enum relay_result result = is_stuck(r) ? cut(r, &e) : release_held(r, &e);
+    enum relay_result result = is_stuck(r) ? hurry_client(r, &e) : release_held(r, &e);
 
     if (result == RELAY_OPEN)
         result = step(r, &e);

@@ -1,6 +1,8 @@
 """A reset is a reset and an orderly close is an end: in both directions, in every state, whatever is being read."""
 
+import fcntl
 import socket
+import termios
 import time
 
 import pytest
@@ -264,6 +266,56 @@ def test_a_server_that_resets_while_the_client_does_not_read_is_noticed(truncati
     with connect(daemon.address(NAME), receive_buffer=16384) as client:
         assert daemon.wait_event(event="tunnel_close")["reason"] == "truncated"
         read_to_reset(client)
+
+
+def close_then_reset(data):
+    """Ends in order, and does not take what the client may still send."""
+    def behave(conn):
+        conn.send(data)
+        conn.close_notify()
+        time.sleep(0.2)
+        conn.reset()
+    return behave
+
+
+@pytest.mark.slow
+def test_a_slow_client_gets_all_that_came_before_close_notify(pinproxyd, tls_server):
+    """Though the server has reset behind it, long before the client takes the last of it."""
+    data, rest = bytes(range(256)) * 2000, 60_000
+
+    def end_then_reset(conn):
+        conn.send(data)
+        conn.close_notify()
+        conn.go_on.wait()
+        conn.reset()
+    server = tls_server(end_then_reset)
+    daemon = pinproxyd({NAME: to(server)})
+    with connect(daemon.address(NAME), receive_buffer=16384) as client:
+        assert read_exactly(client, len(data) - rest) == data[:-rest]
+        time.sleep(0.5)
+        server.go_on.set()
+        time.sleep(7)
+        assert read_all(client) == data[-rest:]
+
+
+def test_a_server_that_resets_behind_its_end_ends_the_tunnel(listen, pinproxyd, tls_server):
+    daemon = pinproxyd({NAME: to(tls_server(close_then_reset(b"a whole answer")), listen=listen)})
+    with connect(daemon.address(NAME)) as client:
+        assert read_all(client) == b"a whole answer"
+        assert daemon.wait_event(event="tunnel_close")["reason"] == "upstream_closed"
+
+
+def test_a_client_that_takes_it_slowly_gets_what_came_before_a_reset(pinproxyd, tls_server):
+    data = bytes(range(256)) * 8000
+
+    def deliver_then_reset(conn):
+        conn.send(data)
+        wait_until(lambda: fcntl.ioctl(conn.sock, termios.TIOCOUTQ, b"\0" * 4) == b"\0" * 4, "all acknowledged")
+        conn.reset()
+    daemon = pinproxyd({NAME: to(tls_server(deliver_then_reset))})
+    with connect(daemon.address(NAME), receive_buffer=16384) as client:
+        assert read_to_reset(client, pause=0.01) == data
+    daemon.wait_event(event="truncated", section=NAME)
 
 
 @pytest.mark.parametrize("left", [1, 5, 6, 8000])
