@@ -1461,6 +1461,80 @@ static void a_connection_tells_its_cipher_and_its_pin(void **state)
     wire_free(w);
 }
 
+/* A policy of another configuration for the same section. Both are to be freed. */
+static struct policy *other_policy(const char *keys, struct config **config)
+{
+    struct problems problems = {0};
+    struct policy *policy;
+    char text[1024];
+
+    snprintf(text, sizeof(text), "[api.example.com]\n%s\n", keys);
+    *config = config_parse("y.conf", text, strlen(text), &problems);
+    assert_int_equal(problems.count, 0);
+    policy = policy_new((*config)->sections[0], stores, NULL, &problems);
+    assert_non_null(policy);
+    return policy;
+}
+
+/*
+ * A handshake in which so many bytes are read under one policy, and the rest under that of these keys.
+ * False: it was over before.
+ */
+static bool replace_policy(int version, size_t at, const char *keys, enum reason reason)
+{
+    struct channel *w = wire_new(&(struct scene){.version = version, .chunk = 1}, NULL);
+    struct config *config;
+    struct policy *policy = other_policy(keys, &config);
+    uint8_t byte;
+    bool in_time;
+
+    turn(w);
+    while (at-- && !w->open && BIO_read(w->from_server, &byte, 1) == 1)
+        put(w, &byte, 1);
+    in_time = !w->open;
+    if (in_time) {
+        tls_set_policy(w->tls, policy);
+        /* the old one is no longer looked at */
+        policy_free(w->policy);
+        w->policy = NULL;
+        pump(w);
+        assert_int_equal(w->open, reason == REASON_OK);
+        if (reason != REASON_OK) {
+            expect_failure(w, reason, "");
+            expect_shut(w);
+        } else {
+            assert_int_equal(w->result, TLS_MORE);
+            assert_ptr_equal(tls_verdict(w->tls)->pin, &config->sections[0]->pins.items[1]);
+        }
+    }
+    wire_free(w);
+    policy_free(policy);
+    config_free(config);
+    return in_time;
+}
+
+static void a_policy_that_is_replaced_at_any_byte_judges_alone(void **state)
+{
+    char keys[512];
+    size_t v, at;
+
+    (void)state;
+    for (v = 0; v < COUNT(versions); v++) {
+        snprintf(keys, sizeof(keys), "pin = %s", certs_key_pin(&other));
+        for (at = 0; replace_policy(versions[v], at, keys, REASON_PIN_MISMATCH); at += 11)
+            ;
+        assert_true(at > 500); /* a certificate has come in between */
+        snprintf(keys, sizeof(keys), "pin = %s\nrevoked = %s", certs_key_pin(&pinned),
+                 certs_key_pin(&pinned));
+        for (at = 5; replace_policy(versions[v], at, keys, REASON_REVOKED); at += 37)
+            ;
+        snprintf(keys, sizeof(keys), "pin = %s\n    %s", certs_key_pin(&other),
+                 certs_key_pin(&pinned));
+        for (at = 0; replace_policy(versions[v], at, keys, REASON_OK); at += 11)
+            ;
+    }
+}
+
 static void a_first_use_opens_nothing_until_the_key_is_kept(void **state)
 {
     static const char data[] = "sent right behind the handshake";
@@ -1829,6 +1903,7 @@ int main(void)
         cmocka_unit_test(connections_that_share_a_scratch_never_mix),
         cmocka_unit_test(the_section_decides_what_is_offered),
         cmocka_unit_test(a_connection_tells_its_cipher_and_its_pin),
+        cmocka_unit_test(a_policy_that_is_replaced_at_any_byte_judges_alone),
         cmocka_unit_test(a_first_use_opens_nothing_until_the_key_is_kept),
         cmocka_unit_test(a_changed_key_is_told_of_only_when_it_is_proved),
         cmocka_unit_test(a_first_use_that_another_has_won_is_refused),
