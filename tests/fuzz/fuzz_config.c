@@ -31,7 +31,8 @@ static void check_pins(const struct config_section *s)
     static const uint8_t zero[CERT_DIGEST_SIZE];
     size_t i, j;
 
-    need((s->verify == VERIFY_PKI) == (s->pins.count == 0));
+    need(s->pins.count == 0 || s->verify != VERIFY_PKI);
+    need(s->pins.count > 0 || (s->verify != VERIFY_PIN && s->verify != VERIFY_PIN_PKI));
     for (i = 0; i < s->pins.count; i++) {
         const struct pin *pin = &s->pins.items[i];
 
@@ -42,8 +43,11 @@ static void check_pins(const struct config_section *s)
             need(pin->kind != s->pins.items[j].kind
                  || memcmp(pin->digest, s->pins.items[j].digest, CERT_DIGEST_SIZE) != 0);
     }
-    for (i = 0; i < s->revoked.count; i++)
+    for (i = 0; i < s->revoked.count; i++) {
         need(s->revoked.items[i].kind == PIN_KEY && s->revoked.items[i].until == 0);
+        for (j = 0; j < i; j++)
+            need(!pin_equal(&s->revoked.items[i], &s->revoked.items[j]));
+    }
 }
 
 static void check_section(const struct config *c, size_t index)
@@ -52,13 +56,14 @@ static void check_section(const struct config *c, size_t index)
     size_t i;
 
     need(s->name && *s->name && config_find(c, s->name) == index);
+    need(index == 0 || hostname_compare(c->sections[index - 1]->name, s->name) < 0);
     need(hostname_check(s->host) == NULL && hostname_check(s->verify_name) == NULL);
     need(s->host[strlen(s->host) - 1] != '.' && s->verify_name[strlen(s->verify_name) - 1] != '.');
     need(!s->sni || (hostname_check(s->sni) == NULL && !hostname_is_ip(s->sni)));
     need(s->port >= 1 && s->port <= 65535);
     need(s->bind.len == 0 || s->bind.sa.sa_family == AF_INET || s->bind.sa.sa_family == AF_INET6);
     need(s->family >= FAMILY_ANY && s->family <= FAMILY_IPV6);
-    need(s->verify >= VERIFY_PIN && s->verify <= VERIFY_PKI);
+    need(s->verify >= VERIFY_PIN && s->verify <= VERIFY_TOFU_PKI);
     need(s->tls.min >= CONFIG_TLS_1_2 && s->tls.min <= CONFIG_TLS_1_3);
     need(s->tls.max == CONFIG_TLS_ANY
          || (s->tls.max >= s->tls.min && s->tls.max <= CONFIG_TLS_1_3));
@@ -68,6 +73,8 @@ static void check_section(const struct config *c, size_t index)
     need_duration(s->keepalive);
     need_duration(s->connect_timeout);
     need_duration(s->handshake_timeout);
+    need(s->connect_timeout > 0 && s->handshake_timeout > 0);
+    need(!strchr(s->verify_name, '%'));
     need_duration(s->idle_timeout);
     need_duration(s->half_close_timeout);
     need_duration(s->dns_ttl);
@@ -101,6 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(exact);
     need(config != NULL);
     need(config->global.workers >= 0 && config->global.workers <= 256);
+    need(config->count > 0 || problems.count > 0);
     problems_print(&problems, nowhere);
     for (i = 0; i < config->count && problems.count == 0; i++)
         check_section(config, i);
