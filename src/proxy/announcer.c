@@ -231,11 +231,12 @@ static void send_request(struct job *j)
     const struct config_section *s = u->section->config;
     struct strbuf text = {0};
 
+    /* an IPv6 zone is this machine's alone: RFC 6874 section 1 */
     strbuf_addf(&text, "GET %s HTTP/1.1\r\nHost: ", s->pins_url);
-    if (s->port == 443)
-        strbuf_addf(&text, strchr(s->host, ':') ? "[%s]" : "%s", s->host);
-    else
-        strbuf_add(&text, u->section->trust->place);
+    strbuf_addf(&text, strchr(s->host, ':') ? "[%.*s]" : "%.*s", (int)strcspn(s->host, "%"),
+                s->host);
+    if (s->port != 443)
+        strbuf_addf(&text, ":%ld", s->port);
     strbuf_add(&text, "\r\nUser-Agent: pinproxyd/" PACKAGE_VERSION
                       "\r\nAccept: */*\r\nConnection: close\r\n\r\n");
     (void)tls_write(u->tls, (const uint8_t *)text.data, text.len);

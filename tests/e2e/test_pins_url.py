@@ -73,8 +73,9 @@ def test_other_keys_are_still_refused(state, pinproxyd, announcer, backup, tmp_p
 
 @pytest.mark.parametrize("options, host", [
     ({}, NAME), ({"port": 8443}, f"{NAME}:8443"), ({"host": "real.test"}, "real.test"),
-    ({"host": "::1"}, "[::1]"), ({"host": "::1", "port": 80}, "[::1]:80"),
-], ids=["443", "port", "host", "ipv6", "ipv6_port"])
+    ({"host": "::1"}, "[::1]"), ({"host": "::1", "port": 80}, "[::1]:80"), ({"host": "::1%lo"}, "[::1]"),
+    ({"host": "::1%lo", "port": 80}, "[::1]:80"),
+], ids=["443", "port", "host", "ipv6", "ipv6_port", "zone", "zone_port"])
 def test_request(options, host, state, pinproxyd, announcer, backup):
     daemon = pinproxyd(state.config({NAME: asks(announcer, pins_url="/.well-known/pins?a=1&b=%20", **options)}))
     wait_learned(daemon, backup.pin)

@@ -321,6 +321,7 @@ static void what_is_right_is_refused(void **state)
     l = store();
     assert_int_equal(count_keys(l), LEARNED_KEYS_MOST + 1);
     assert_int_equal(learned_find(l, "s", "H:3", found), 1);
+    assert_int_equal(learned_find(l, "S.", "h:3", found), 1);
     learned_release(l);
     strbuf_free(&keys);
 }
