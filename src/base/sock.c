@@ -149,20 +149,21 @@ void sock_share_port(int fd, bool share)
 
 void sock_seal_port(uint16_t port)
 {
-    /* a bind(2) without SO_REUSEPORT resets the memory; it fails where a wildcard listener has the
-       family, and then the other one does */
     static const int families[] = {AF_INET, AF_INET6};
     struct addr a;
     size_t i;
     int fd;
 
+    /* where the kernel remembers a wildcard, a bind(2) of the same family changes nothing, and one of
+       the other family does */
     for (i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
         a = unassigned(families[i], port);
         fd = sock_open(families[i]);
         if (fd < 0)
             continue;
+        sock_share_port(fd, true);
         set(fd, IPPROTO_IP, IP_FREEBIND, 1);
-        if (a.sa.sa_family == AF_INET6) {
+        if (families[i] == AF_INET6) {
             set(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
             set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
         }

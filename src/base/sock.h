@@ -30,9 +30,11 @@ bool sock_is_local(const struct addr *a);
 void sock_share_port(int fd, bool share);
 
 /*
- * Makes the kernel forget that sockets on this port have shared it. It remembers the last bind(2)
- * with SO_REUSEPORT for the port, and would let another process of this user bind without a look
- * at the sockets that are there, although they no longer have the option.
+ * Keeps other processes of this user off a port that sockets of this process share. The kernel
+ * remembers the address of the last bind(2) with SO_REUSEPORT, and lets such a process bind that
+ * address, and all addresses after a wildcard, without a look at the sockets that are there,
+ * although these no longer have the option. This makes it remember an address that nobody uses. To
+ * be called while every socket of this process on the port shares it.
  */
 void sock_seal_port(uint16_t port);
 /* Delivers urgent data in line (socket(7), SO_OOBINLINE). An accepted Unix socket does not inherit it. */

@@ -235,8 +235,6 @@ char *acceptor_open(struct acceptor *a, const struct acceptor_options *options)
         if (listen(a->fd, SOMAXCONN) != 0)
             why = xstrdup(strerror(errno));
     }
-    if (options->share_port)
-        sock_share_port(a->fd, false);
     if (why)
         acceptor_close(a);
     return why;

@@ -33,7 +33,7 @@ struct acceptor_options {
     const char *section;               /* its name, for messages */
     int64_t keepalive; /* milliseconds, for the accepted sockets, which inherit it (tcp(7)) */
     uid_t user;        /* the daemon's, now or once it has given up root */
-    bool share_port; /* beside another socket of the daemon's: sock_share_port() was called on it */
+    bool share_port;   /* beside another socket that shares it; sock_share_port() ends that */
 };
 
 /*

@@ -120,52 +120,65 @@ static bool is_tcp(const struct listener *l)
 }
 
 /* True when the kernel lets only one of them be bound, unless they share the port. */
-static bool overlaps(const struct listener *l, const struct addr *addr)
+static bool overlaps(const struct listener_set *set, const struct addr *addr)
 {
-    return is_tcp(l)
-           && (addr_covers(&l->acceptor.addr, addr) || addr_covers(addr, &l->acceptor.addr));
-}
-
-/* Lets an address be bound beside the listeners that have it already, or no longer. False: none has. */
-static bool share_port(const struct listener_set *set, const struct addr *addr, bool share)
-{
-    bool any = false;
     size_t i;
 
     for (i = 0; set && i < set->count; i++) {
-        if (!overlaps(set->items[i].listener, addr))
-            continue;
-        sock_share_port(set->items[i].listener->acceptor.fd, share);
-        any = true;
+        const struct listener *l = set->items[i].listener;
+
+        if (is_tcp(l)
+            && (addr_covers(&l->acceptor.addr, addr) || addr_covers(addr, &l->acceptor.addr)))
+            return true;
     }
-    return any;
+    return false;
 }
 
-static char *open_listener(struct listener *l, const struct listener_set *old,
-                           const struct snapshot *snapshot, const struct config_section *s,
-                           const struct config_listen *config)
+static void share_port(const struct listener_set *set, uint16_t port, bool share)
 {
-    struct acceptor_options options = {.place = config,
-                                       .section = s->name,
-                                       .keepalive = s->keepalive,
-                                       .user = daemon_user(snapshot)};
+    size_t i;
+
+    for (i = 0; i < set->count; i++) {
+        const struct listener *l = set->items[i].listener;
+
+        if (is_tcp(l) && addr_port(&l->acceptor.addr) == port)
+            sock_share_port(l->acceptor.fd, share);
+    }
+}
+
+/* set: what is prepared so far. */
+static char *open_listener(struct listener *l, const struct listener_set *set,
+                           const struct listener_set *old, const struct section *section,
+                           const struct config_listen *config, uid_t user)
+{
+    const struct acceptor_options options = {.place = config,
+                                             .section = section->config->name,
+                                             .keepalive = section->config->keepalive,
+                                             .user = user,
+                                             .share_port = overlaps(old, &config->addr)};
+    const uint16_t port = addr_port(&config->addr);
     char *why;
 
-    options.share_port = share_port(old, &config->addr, true);
+    if (!options.share_port)
+        return acceptor_open(&l->acceptor, &options);
+    share_port(old, port, true);
+    share_port(set, port, true);
     why = acceptor_open(&l->acceptor, &options);
-    if (options.share_port) {
-        share_port(old, &config->addr, false);
-        sock_seal_port(addr_port(&config->addr));
-    }
+    sock_seal_port(port);
+    if (!why)
+        sock_share_port(l->acceptor.fd, false);
+    share_port(set, port, false);
+    share_port(old, port, false);
     return why;
 }
 
 /* A listener of the old set that stays, or a new one. NULL with *why, which the caller frees. */
-static struct listener *take_or_open(struct listener_set *old, const struct snapshot *snapshot,
-                                     const struct config_section *s, size_t index, char **why)
+static struct listener *take_or_open(const struct listener_set *set, struct listener_set *old,
+                                     const struct section *section, size_t index, uid_t user,
+                                     char **why)
 {
-    const struct config_listen *config = &s->listen.items[index];
-    char *key = make_key(s, index);
+    const struct config_listen *config = &section->config->listen.items[index];
+    char *key = make_key(section->config, index);
     struct listener *l = find(old, key);
 
     if (l && acceptor_is_in_place(&l->acceptor)) {
@@ -175,7 +188,7 @@ static struct listener *take_or_open(struct listener_set *old, const struct snap
     }
     l = xcalloc(1, sizeof(*l));
     l->key = key;
-    *why = open_listener(l, old, snapshot, s, config);
+    *why = open_listener(l, set, old, section, config, user);
     if (!*why)
         return l;
     destroy(l);
@@ -216,6 +229,7 @@ struct listener_set *listener_set_prepare(const struct snapshot *snapshot, struc
 {
     struct listener_set *set = xcalloc(1, sizeof(*set));
     const size_t before = problems->count;
+    const uid_t user = daemon_user(snapshot);
     size_t i, j;
 
     for (i = 0; i < snapshot->count; i++) {
@@ -224,7 +238,7 @@ struct listener_set *listener_set_prepare(const struct snapshot *snapshot, struc
 
         for (j = 0; j < list->count; j++) {
             char *why;
-            struct listener *l = take_or_open(old, snapshot, section->config, j, &why);
+            struct listener *l = take_or_open(set, old, section, j, user, &why);
 
             if (l)
                 add(set, l, section, &list->items[j]);

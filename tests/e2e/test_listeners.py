@@ -341,6 +341,20 @@ def test_a_reload_to_all_addresses_and_back_refuses_nobody(one, all, pinproxyd, 
         assert not can_be_shared(f"{host}:{port}")
 
 
+def test_a_reload_to_all_addresses_of_both_families(pinproxyd, tls_server):
+    server, port = tls_server(), closed_port()
+    pairs = [("127.0.0.1", "[::1]"), ("0.0.0.0", "[::]"), ("127.0.0.1", "[::]"), ("0.0.0.0", "[::]")]
+    sections = [{"global": {"remote_clients": "yes"}, NAME: to(server, listen=[f"{host}:{port}" for host in pair])}
+                for pair in pairs]
+    daemon = pinproxyd(sections[0])
+    for section in sections[1:]:
+        daemon.reload(section)
+        for host in ("127.0.0.1", "[::1]"):
+            assert talk(f"{host}:{port}", b"hello") == b"hello"
+        for host in ("127.0.0.1", "[::1]", "0.0.0.0", "[::]"):
+            assert not can_be_shared(f"{host}:{port}"), host
+
+
 def test_after_a_reload_to_one_address_the_others_are_closed(pinproxyd, tls_server):
     server, port = tls_server(), closed_port()
     everywhere = {"global": {"remote_clients": "yes"}, NAME: to(server, listen=f"0.0.0.0:{port}")}
