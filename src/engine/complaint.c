@@ -116,7 +116,8 @@ const char *complaint_loss(bool is_reset, bool heard)
 {
 #define CLOSED "the server closed the connection during the handshake"
 #define RESET "the server reset the connection during the handshake"
-#define HINT " without a word: services such as PostgreSQL before 17, SMTP or LDAP want STARTTLS"
+#define HINT                                                                                       \
+    ", before it sent anything: services such as PostgreSQL before 17, SMTP or LDAP want STARTTLS"
     if (heard)
         return is_reset ? RESET : CLOSED;
     return is_reset ? RESET HINT : CLOSED HINT;
