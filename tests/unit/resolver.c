@@ -584,9 +584,11 @@ static void a_known_address_is_used_when_the_name_server_is_silent(void **state)
         usleep(1000);
     assert_int_equal(names_asked(), 3);
     /* what it brings in the end serves the next */
-    while (!ask(&late, "a.example", AF_UNSPEC, AGE))
-        uv_run(&other.loop, UV_RUN_DEFAULT);
-    assert_string_equal(late.text, "192.0.2.2");
+    while (strcmp(late.text, "192.0.2.2") != 0) {
+        usleep(1000);
+        if (!ask(&late, "a.example", AF_UNSPEC, AGE))
+            uv_run(&other.loop, UV_RUN_DEFAULT);
+    }
 }
 
 static void an_answer_within_a_second_is_waited_for(void **state)
