@@ -6,74 +6,34 @@
 #include <string.h>
 
 #include "base/strbuf.h"
+#include "entries.h"
 #include "help.h"
-
-struct result {
-    struct arena arena;
-    struct inifile file;
-    struct problems problems;
-};
-
-static void parse(struct result *r, const char *text, size_t n)
-{
-    char *copy = malloc(n ? n : 1); /* of the exact size: one byte too far is seen */
-
-    assert_non_null(copy);
-    memcpy(copy, text, n);
-    memset(r, 0, sizeof(*r));
-    inifile_parse("x.conf", copy, n, &r->arena, &r->file, &r->problems);
-    free(copy);
-}
-
-static void done(struct result *r)
-{
-    arena_free(&r->arena);
-    problems_free(&r->problems);
-}
-
-/* "1[s] 2k=v 3k+=v": each entry with its line, a '+' for one that goes on. */
-static char *outline(const struct inifile *f)
-{
-    struct strbuf out = {0};
-    size_t i;
-
-    for (i = 0; i < f->count; i++) {
-        const struct inifile_entry *e = &f->entries[i];
-
-        strbuf_addf(&out, "%s%u", i ? " " : "", e->where.line);
-        if (e->key)
-            strbuf_addf(&out, "%s%s=%s", e->key, e->continued ? "+" : "", e->value);
-        else
-            strbuf_addf(&out, "[%s]", e->section);
-    }
-    return strbuf_detach(&out);
-}
 
 static void expect(const char *text, const char *want)
 {
-    struct result r;
+    struct entries r;
     char *got;
 
-    parse(&r, text, strlen(text));
+    entries_parse(&r, text, strlen(text));
     if (r.problems.count)
         fail_msg("%s:%u: %s", text, r.problems.items[0].line, r.problems.items[0].text);
-    got = outline(&r.file);
+    got = entries_outline(&r.file);
     assert_string_equal(got, want);
     free(got);
-    done(&r);
+    entries_done(&r);
 }
 
 static void refuse_bytes(const char *text, size_t n, unsigned line, const char *part)
 {
-    struct result r;
+    struct entries r;
 
-    parse(&r, text, n);
+    entries_parse(&r, text, n);
     if (r.problems.count == 0)
         fail_msg("taken: %s", text);
     assert_int_equal(r.problems.items[0].line, line);
     assert_string_equal(r.problems.items[0].file, "x.conf");
     assert_contains(r.problems.items[0].text, part);
-    done(&r);
+    entries_done(&r);
 }
 
 static void refuse(const char *text, unsigned line, const char *part)
@@ -115,15 +75,15 @@ static void comments_are_not_values(void **state)
 /* Only a semicolon with a space before it starts a comment. */
 static void a_value_that_starts_with_a_semicolon_is_not_dropped(void **state)
 {
-    struct result r;
+    struct entries r;
 
     (void)state;
-    parse(&r, "[a]\nk =;v\n", 10);
+    entries_parse(&r, "[a]\nk =;v\n", 10);
     if (r.problems.count == 0) {
         assert_int_equal(r.file.count, 2);
         assert_string_equal(r.file.entries[1].value, ";v");
     }
-    done(&r);
+    entries_done(&r);
 }
 
 static void indented_lines_go_on_with_the_key(void **state)
@@ -141,7 +101,7 @@ static void indented_lines_go_on_with_the_key(void **state)
 static void what_is_indented_by_mistake_is_told(void **state)
 {
     static const char text[] = "[a]\n\tk = v\n  w\n\t[b] ; c\nl = 1\n  [c]\n\t m = 2\n";
-    struct result r;
+    struct entries r;
     char *got;
     size_t i;
 
@@ -149,14 +109,14 @@ static void what_is_indented_by_mistake_is_told(void **state)
     refuse("[a]\n  k = v\n", 2, "an option begins at the beginning of its line");
     refuse("[a]\nk = v\n\t[b]\n", 3, "a [section] begins at the beginning of its line");
     refuse("[a]\nk = v\n  [b]#\n", 3, "a [section] begins at the beginning of its line");
-    parse(&r, text, strlen(text));
+    entries_parse(&r, text, strlen(text));
     assert_int_equal(r.problems.count, 4);
     for (i = 0; i < r.problems.count; i++)
         assert_contains(r.problems.items[i].text, "begins at the beginning");
-    got = outline(&r.file);
+    got = entries_outline(&r.file);
     assert_string_equal(got, "1[a] 2k=v 3k+=w 4[b] 5l=1 6[c] 7m=2");
     free(got);
-    done(&r);
+    entries_done(&r);
 }
 
 /* What a list written on one line would lose. */
@@ -165,11 +125,11 @@ static void a_comment_comes_with_its_value(void **state)
     static const char *const want[] = {NULL, "; c ; d", NULL, "; e", ";", NULL, "; f"};
     static const char text[] = "[a] ; h\nk = v ; c ; d\nl = v;w\nk = v\t; e  \n"
                                "  w ;\nk = v\nk = \t; f\n";
-    struct result r;
+    struct entries r;
     size_t i;
 
     (void)state;
-    parse(&r, text, strlen(text));
+    entries_parse(&r, text, strlen(text));
     assert_int_equal(r.problems.count, 0);
     assert_int_equal(r.file.count, COUNT(want));
     for (i = 0; i < COUNT(want); i++) {
@@ -178,7 +138,7 @@ static void a_comment_comes_with_its_value(void **state)
         else
             assert_null(r.file.entries[i].comment);
     }
-    done(&r);
+    entries_done(&r);
 }
 
 static void what_is_no_line_is_an_error(void **state)
@@ -200,37 +160,37 @@ static void what_is_no_line_is_an_error(void **state)
 
 static void a_semicolon_inside_of_a_head_is_an_error(void **state)
 {
-    struct result r;
+    struct entries r;
     static const char text[] = "[a ;b]\nk = v\nnonsense\n";
 
     (void)state;
     refuse("\n[a ;b]\nk = v\n", 2, "");
     /* and it is told even when it is not the only fault */
-    parse(&r, text, strlen(text));
+    entries_parse(&r, text, strlen(text));
     assert_int_equal(r.problems.count, 2);
-    done(&r);
+    entries_done(&r);
 }
 
 /* A bad head takes the keys below it with it: they belong to no other section. */
 static void keys_below_a_bad_head_are_nobodys(void **state)
 {
     static const char text[] = "[a]\nk = 1\n[b\nk = 2\n  3\nl = 4\n[c]\nm = 5\n";
-    struct result r;
+    struct entries r;
     char *got;
 
     (void)state;
-    parse(&r, text, strlen(text));
+    entries_parse(&r, text, strlen(text));
     assert_int_equal(r.problems.count, 1);
     assert_int_equal(r.problems.items[0].line, 3);
-    got = outline(&r.file);
+    got = entries_outline(&r.file);
     assert_string_equal(got, "1[a] 2k=1 7[c] 8m=5");
     free(got);
-    done(&r);
+    entries_done(&r);
 
     /* one fault is told once, also in the first section */
-    parse(&r, "[a\nk = 1\n", 9);
+    entries_parse(&r, "[a\nk = 1\n", 9);
     assert_int_equal(r.problems.count, 1);
-    done(&r);
+    entries_done(&r);
 }
 
 static void a_nul_byte_is_an_error(void **state)
@@ -261,7 +221,7 @@ static void a_carriage_return_ends_no_line(void **state)
 static void try_line(const char *start, size_t n, const char *end, bool fits)
 {
     struct strbuf text = {0};
-    struct result r;
+    struct entries r;
     size_t value = n - strlen(start);
 
     strbuf_add(&text, "[a]\nz = 1\n");
@@ -269,7 +229,7 @@ static void try_line(const char *start, size_t n, const char *end, bool fits)
     while (text.len < 10 + n)
         strbuf_add(&text, "x");
     strbuf_add(&text, end);
-    parse(&r, text.data, text.len);
+    entries_parse(&r, text.data, text.len);
     if (fits) {
         assert_int_equal(r.problems.count, 0);
         assert_int_equal(r.file.count, 3);
@@ -282,7 +242,7 @@ static void try_line(const char *start, size_t n, const char *end, bool fits)
         assert_contains(r.problems.items[0].text, "fit");
         assert_int_equal(r.file.count, 2);
     }
-    done(&r);
+    entries_done(&r);
     strbuf_free(&text);
 }
 
@@ -311,11 +271,11 @@ static void a_section_name_is_whole_up_to_49_bytes_and_an_error_beyond(void **st
     (void)state;
     for (n = 45; n < 54; n++) {
         char name[64] = {0}, text[128];
-        struct result r;
+        struct entries r;
 
         memset(name, 'n', n);
         snprintf(text, sizeof(text), "[%s]\nk = v\n", name);
-        parse(&r, text, strlen(text));
+        entries_parse(&r, text, strlen(text));
         if (n <= 49) {
             assert_int_equal(r.problems.count, 0);
             assert_string_equal(r.file.entries[1].section, name);
@@ -325,7 +285,7 @@ static void a_section_name_is_whole_up_to_49_bytes_and_an_error_beyond(void **st
             assert_contains(r.problems.items[0].text, "host = n");
             assert_int_equal(r.file.count, 0);
         }
-        done(&r);
+        entries_done(&r);
     }
 }
 
@@ -336,11 +296,11 @@ static void a_key_is_whole_up_to_49_bytes_and_an_error_beyond(void **state)
     (void)state;
     for (n = 45; n < 54; n++) {
         char key[64] = {0}, text[128];
-        struct result r;
+        struct entries r;
 
         memset(key, 'k', n);
         snprintf(text, sizeof(text), "[a]\n%s = v\n  w\n", key);
-        parse(&r, text, strlen(text));
+        entries_parse(&r, text, strlen(text));
         if (n <= 49) {
             assert_int_equal(r.problems.count, 0);
             assert_string_equal(r.file.entries[1].key, key);
@@ -349,189 +309,13 @@ static void a_key_is_whole_up_to_49_bytes_and_an_error_beyond(void **state)
             assert_true(r.problems.count > 0);
             assert_int_equal(r.problems.items[0].line, 2);
         }
-        done(&r);
+        entries_done(&r);
     }
-}
-
-/*
- * The reference: the syntax of pinproxyd.conf(5), read without inih. Writes the outline of the
- * entries before the first faulty line, and returns that line, or 0.
- */
-
-static const char *const spaces = " \t\r\v\f";
-
-static void strip(char **s)
-{
-    size_t n;
-
-    *s += strspn(*s, spaces);
-    for (n = strlen(*s); n && strchr(spaces, (*s)[n - 1]); n--)
-        (*s)[n - 1] = '\0';
-}
-
-static void strip_comment(char *s)
-{
-    char *p;
-
-    for (p = s; *p; p++)
-        if (*p == ';' && p > s && strchr(spaces, p[-1]))
-            break;
-    *p = '\0';
-}
-
-/* "[a]", perhaps with a comment. None of the tokens below is an IPv6 address. */
-static bool is_reference_head(const char *s)
-{
-    const char *end = *s == '[' ? strchr(s, ']') : NULL;
-
-    return end && strchr(";#", end[1 + strspn(end + 1, spaces)]);
-}
-
-static bool reference_line(char *line, unsigned number, char *key, struct strbuf *out)
-{
-    const bool indented = *line && strchr(spaces, *line);
-    char *s = line, *end;
-
-    strip(&s);
-    if (strchr(s, '\r'))
-        return false;
-    if (!*s || *s == ';' || *s == '#')
-        return *s ? strlen(line) <= 199 : true;
-    if (strlen(line) > 199)
-        return false;
-    if (indented && (*key ? is_reference_head(s) : *s != '['))
-        return false;
-    if (indented && *key) {
-        strip_comment(s);
-        strip(&s);
-        strbuf_addf(out, " %u%s+=%s", number, key, s);
-        return true;
-    }
-    if (*s == '[') {
-        end = strchr(s, ']');
-        if (!end)
-            return false;
-        *end++ = '\0';
-        s++;
-        if (strstr(s, " ;") || strstr(s, "\t;")) {
-            *key = '\1'; /* see a_semicolon_inside_of_a_head_is_an_error */
-            return false;
-        }
-        strip(&s);
-        strip(&end);
-        if (!*s || strlen(s) > 49 || (*end && *end != ';' && *end != '#'))
-            return false;
-        *key = '\0';
-        strbuf_addf(out, " %u[%s]", number, s);
-        return true;
-    }
-    end = strpbrk(s, "=:");
-    if (!end || out->len == 0)
-        return false;
-    *end++ = '\0';
-    if (strstr(s, " ;") || strstr(s, "\t;"))
-        return false;
-    strip(&s);
-    if (!*s || strlen(s) > 49)
-        return false;
-    strcpy(key, s);
-    strip_comment(end);
-    strip(&end);
-    strbuf_addf(out, " %u%s=%s", number, key, end);
-    return true;
-}
-
-#define UNSETTLED (~0U)
-
-static unsigned reference(const char *text, size_t n, struct strbuf *out)
-{
-    char key[64] = "";
-    unsigned number = 0;
-
-    if (n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
-        text += 3;
-        n -= 3;
-    }
-    while (n) {
-        const char *newline = memchr(text, '\n', n);
-        size_t len = newline ? (size_t)(newline - text) : n;
-        char *line = xstrndup(text, len);
-        bool ok = !memchr(line, 0, len) && reference_line(line, ++number, key, out);
-
-        free(line);
-        if (!ok)
-            return *key == '\1' ? UNSETTLED : number;
-        text += len + (newline ? 1 : 0);
-        n -= len + (newline ? 1 : 0);
-    }
-    return 0;
-}
-
-static void random_files_are_read_as_the_manual_says(void **state)
-{
-    static const char *const tokens[] = {
-        "\n",          "\n",
-        "\n",          "\n ",
-        "\r\n",        "\n\t",
-        " ",           "\t",
-        "[a]",         "\n[b]\n",
-        "[",           "]",
-        "k",           "key",
-        " = ",         "= ",
-        ":",           "= v",
-        "v",           "w x",
-        " ;",          " ; c",
-        ";",           "#",
-        "\n#",         "\n;",
-        "\nk = v\n",   "\nl: 1 2 ; c\n  3\n",
-        "\n[c] ; c\n", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-    };
-    uint32_t seed = 20270115;
-    int round, clean = 0;
-
-    (void)state;
-    for (round = 0; round < 60000; round++) {
-        struct strbuf text = {0}, want = {0};
-        unsigned count = 1 + random_next(&seed) % 24, fault, i;
-        struct result r;
-        char *got;
-
-        strbuf_add(&text, random_next(&seed) % 8 ? "[s]\n" : "");
-        while (count--)
-            strbuf_add(&text, tokens[random_next(&seed) % COUNT(tokens)]);
-        if (strstr(strbuf_text(&text), "=;") || strstr(strbuf_text(&text), ":;")) {
-            strbuf_free(&text); /* see a_value_that_starts_with_a_semicolon_is_not_dropped */
-            continue;
-        }
-        fault = reference(strbuf_text(&text), text.len, &want);
-        parse(&r, strbuf_text(&text), text.len);
-        if (fault == 0) {
-            clean++;
-            got = outline(&r.file);
-            if (r.problems.count || strcmp(got, want.len ? want.data + 1 : "") != 0)
-                fail_msg("\n---\n%s\n---\nwant%s\ngot  %s\n%s", strbuf_text(&text),
-                         strbuf_text(&want), got, r.problems.count ? r.problems.items[0].text : "");
-            free(got);
-        } else if (fault != UNSETTLED) {
-            unsigned first = ~0U;
-
-            for (i = 0; i < r.problems.count; i++)
-                if (r.problems.items[i].line < first)
-                    first = r.problems.items[i].line;
-            if (first != fault)
-                fail_msg("\n---\n%s\n---\nfault in line %u, reported %u", strbuf_text(&text), fault,
-                         first);
-        }
-        done(&r);
-        strbuf_free(&text);
-        strbuf_free(&want);
-    }
-    assert_true(clean > 1000); /* or it would have compared nothing */
 }
 
 static void files_that_cannot_be_read_are_said(void **state)
 {
-    struct result r = {0};
+    struct entries r = {0};
 
     (void)state;
     inifile_read(temp_path("none.conf"), FILE_CONFIGURED, &r.arena, &r.file, &r.problems);
@@ -539,14 +323,14 @@ static void files_that_cannot_be_read_are_said(void **state)
     assert_string_equal(r.problems.items[0].file, temp_path("none.conf"));
     assert_int_equal(r.problems.items[0].line, 0);
     assert_contains(r.problems.items[0].text, "No such file");
-    done(&r);
+    entries_done(&r);
 
     memset(&r, 0, sizeof(r));
     inifile_read(temp_text("x.conf", "[a]\nk = v\n"), FILE_CONFIGURED, &r.arena, &r.file,
                  &r.problems);
     assert_int_equal(r.problems.count, 0);
     assert_int_equal(r.file.count, 2);
-    done(&r);
+    entries_done(&r);
 }
 
 int main(void)
@@ -566,7 +350,6 @@ int main(void)
         cmocka_unit_test(a_line_is_whole_up_to_199_bytes_and_an_error_beyond),
         cmocka_unit_test(a_section_name_is_whole_up_to_49_bytes_and_an_error_beyond),
         cmocka_unit_test(a_key_is_whole_up_to_49_bytes_and_an_error_beyond),
-        cmocka_unit_test(random_files_are_read_as_the_manual_says),
         cmocka_unit_test(files_that_cannot_be_read_are_said),
     };
 
