@@ -208,6 +208,9 @@ static void on_ended(struct tunnel *t, enum reason reason, const char *detail, v
     bool have_presented = false;
     char name[UPSTREAM_NAME_SIZE], *pki = NULL;
 
+    /* whether the output is whole nobody else can tell: a cut is a failure here, fault or not */
+    if (reason == REASON_OK && tunnel_is_cut(t))
+        reason = REASON_TRUNCATED;
     s->reason = reason;
     if (reason == REASON_OK || (reason == REASON_CLIENT_RESET && stdio_failed(s)))
         return;

@@ -33,6 +33,7 @@ struct tunnel {
     int holds; /* the client's handle, the timer, the upstream */
 
     bool opened;      /* RELAY was reached */
+    bool cut;         /* the server's stream broke off */
     int64_t armed;    /* RELAY: the limit that the timer was set for; 0: none */
     uint64_t started; /* loop time, as all times here */
     uint64_t farewell_until;
@@ -110,6 +111,7 @@ static void on_farewell(uv_timer_t *timer)
 /* The stream broke off: give the client what was authenticated, then a reset. */
 static void start_farewell(struct tunnel *t, enum reason reason, const char *detail)
 {
+    t->cut = true;
     note_end(t, reason, detail);
     t->state = STATE_FAREWELL;
     t->farewell_until = uv_now(&t->reactor->loop) + FAREWELL_MS;
@@ -395,6 +397,11 @@ void tunnel_reload(struct tunnel *t, struct snapshot *now)
 void tunnel_kill(struct tunnel *t, enum reason reason)
 {
     end_with_resets(t, reason, "");
+}
+
+bool tunnel_is_cut(const struct tunnel *t)
+{
+    return t->cut;
 }
 
 const struct upstream *tunnel_upstream(const struct tunnel *t)

@@ -59,6 +59,12 @@ void tunnel_reload(struct tunnel *t, struct snapshot *now);
 /* Ends a tunnel at once, with resets on both sides. Idempotent. */
 void tunnel_kill(struct tunnel *t, enum reason reason);
 
+/*
+ * Returns true if the server's stream broke off, so that the client gets a reset: for use within ended().
+ * The reason may be REASON_OK all the same, where the log has no fault to report.
+ */
+bool tunnel_is_cut(const struct tunnel *t);
+
 /* The upstream's side, to be looked at within ended(). */
 const struct upstream *tunnel_upstream(const struct tunnel *t);
 

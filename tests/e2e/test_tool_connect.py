@@ -319,6 +319,21 @@ def test_truncated_answer(tls_server):
     assert run.stdout == b"half an answer"
 
 
+def test_truncated_answer_to_nothing(tls_server):
+    """Also if the end of the input came between the half and the cut, and nothing came since."""
+    def answer_then_cut(conn):
+        conn.send(b"half an answer")
+        conn.recv_all()
+        conn.cut()
+    server = tls_server(answer_then_cut)
+    process = subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), bufsize=0)
+    assert process.stdout.read(14) == b"half an answer"
+    _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == NETWORK
+    assert b"without close_notify" in err
+
+
 @pytest.mark.parametrize("behave", [servers.garbage, servers.hang_up, servers.reset_at_hello])
 def test_no_tls_server(behave, raw_server, tmp_path):
     server = raw_server(behave)
