@@ -46,6 +46,8 @@ static const struct option words[] = {
 struct stdio {
     struct reactor reactor;
     struct watched watched; /* standard input, if that is a socket */
+    pthread_mutex_t lock;   /* of failed: the thread of the input may outlive the loop */
+    bool loop_is_closed;
     uv_async_t failed;      /* one of the two could not be read or written */
     struct tunnel *tunnel;  /* NULL: it has ended */
     int ours;               /* our end of the pair */
@@ -74,7 +76,7 @@ enum pump_result { PUMP_EOF, PUMP_READ_FAILED, PUMP_WRITE_FAILED };
 /* Copies until the end of the one or a failure of either, which is left in errno. */
 static enum pump_result pump(int from, int to)
 {
-    char bytes[TLS_TURN_SIZE]; /* on the stack: the thread may be cancelled */
+    char bytes[TLS_TURN_SIZE];
     ssize_t n;
 
     for (;;) {
@@ -97,6 +99,15 @@ static bool is_socket(int fd)
     return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
+static void report_failure(struct stdio *s, atomic_int *error, int value)
+{
+    atomic_store(error, value);
+    pthread_mutex_lock(&s->lock);
+    if (!s->loop_is_closed)
+        (void)uv_async_send(&s->failed);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void *pump_input(void *arg)
 {
     struct stdio *s = arg;
@@ -106,13 +117,11 @@ static void *pump_input(void *arg)
     /* a reset behind a FIN */
     if (result == PUMP_EOF && is_socket(STDIN_FILENO))
         error = sock_take_error(STDIN_FILENO);
-    if (error) {
+    if (error)
         /* half of the input must not look like all of it */
-        atomic_store(&s->input_error, error);
-        (void)uv_async_send(&s->failed);
-    } else {
+        report_failure(s, &s->input_error, error);
+    else
         shutdown(s->ours, SHUT_WR);
-    }
     return NULL;
 }
 
@@ -120,10 +129,8 @@ static void *pump_output(void *arg)
 {
     struct stdio *s = arg;
 
-    if (pump(s->ours, STDOUT_FILENO) == PUMP_WRITE_FAILED) {
-        atomic_store(&s->output_error, errno);
-        (void)uv_async_send(&s->failed);
-    }
+    if (pump(s->ours, STDOUT_FILENO) == PUMP_WRITE_FAILED)
+        report_failure(s, &s->output_error, errno);
     return NULL;
 }
 
@@ -243,14 +250,15 @@ static void report_stdio(const char *name, int error)
         fprintf(stderr, "pinproxy connect: %s: %s\n", name, strerror(error));
 }
 
-/* Waits for the threads, and for the loop's last handle. Returns the exit status. */
+/* Waits for the output, and for the loop's last handle. Returns the exit status. */
 static int finish_relay(struct stdio *s, pthread_t input, pthread_t output)
 {
-    /* the output ends with the tunnel; the input may wait for a person for ever */
+    /* the output ends with the tunnel; the input may wait for a person for ever, and ends with the process */
     pthread_join(output, NULL);
-    (void)pthread_cancel(input);
-    pthread_join(input, NULL);
-    close(s->ours);
+    pthread_detach(input);
+    pthread_mutex_lock(&s->lock);
+    s->loop_is_closed = true;
+    pthread_mutex_unlock(&s->lock);
     uv_close((uv_handle_t *)&s->failed, NULL);
     uv_run(&s->reactor.loop, UV_RUN_DEFAULT);
     reactor_free(&s->reactor);
@@ -264,7 +272,7 @@ static int finish_relay(struct stdio *s, pthread_t input, pthread_t output)
 
 static int relay(struct snapshot *snapshot, const struct section *section)
 {
-    struct stdio s = {.reason = REASON_MEMORY};
+    static struct stdio s = {.lock = PTHREAD_MUTEX_INITIALIZER, .reason = REASON_MEMORY};
     struct tunnel_client client = {.is_tcp = false};
     pthread_t input, output;
     int pair[2];
