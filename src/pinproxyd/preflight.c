@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -81,10 +82,14 @@ static void list_files(struct preflight *p)
 /* As the user in question. */
 static void check_files(const struct preflight *p, FILE *to)
 {
+    struct stat st;
     size_t i;
     int fd;
 
     for (i = 0; i < p->count; i++) {
+        /* a pipe that was given as -c */
+        if (stat(p->files[i], &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+            continue;
         fd = open(p->files[i], O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         if (fd < 0)
             print_line(to, "warning: %s: %s cannot read it (%s): %s", p->files[i], p->who,

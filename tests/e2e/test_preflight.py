@@ -112,3 +112,10 @@ def test_the_installed_configuration_is_read_as_the_unit_would(tmp_path):
         assert run.returncode == 0, run.err
         assert ("DynamicUser" in run.err) == warned, run.err
         assert run_pinproxyd("-t", "-c", etc / "pinproxyd.conf").err == ""
+
+
+@root
+def test_a_pipe_is_nothing_to_warn_of(tmp_path):
+    text = ini({"global": {"user": "nobody"}, NAME: {"listen": "127.0.0.1:0", "pin": PIN}})
+    run = _run([PINPROXYD, "-t", "-c", "/dev/stdin"], input=text.encode())
+    assert run.returncode == 0 and run.err == "", run.err
