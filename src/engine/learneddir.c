@@ -11,10 +11,30 @@
 #include "base/mem.h"
 #include "base/safepath.h"
 
+/*
+ * Checks the last component of a path by one look at it: another process of ours may rename or remove the
+ * file at any time.
+ */
+static char *check_last(const char *path, uid_t user)
+{
+    struct stat st;
+
+    if (lstat(path, &st) != 0)
+        return NULL;
+    if (S_ISLNK(st.st_mode))
+        return safepath_check(path, user);
+    if (!safepath_is_trusted(st.st_uid, user))
+        return xasprintf("it belongs to another user (uid %u)", (unsigned)st.st_uid);
+    /* nor in a directory with the sticky bit: others could make the file before this process does */
+    if (st.st_mode & (S_IWGRP | S_IWOTH))
+        return xasprintf("other users can write to it (mode %04o)", (unsigned)st.st_mode & 07777);
+    return NULL;
+}
+
 char *learneddir_check(const char *dir, uid_t user)
 {
     static const char *const names[] = {"", "/learned", "/learned.lock", "/learned.new"};
-    char *why = NULL, *path, *text;
+    char *why, *path = NULL, *text;
     struct stat st;
     size_t i;
 
@@ -22,20 +42,20 @@ char *learneddir_check(const char *dir, uid_t user)
         return NULL;
     if (user == LEARNEDDIR_OWNER)
         user = st.st_uid;
-    /* the sticky bit would let others make the file before this process does */
-    if (st.st_mode & (S_IWGRP | S_IWOTH))
+    why = safepath_check(dir, user);
+    if (!why && (st.st_mode & (S_IWGRP | S_IWOTH))) /* where a link leads to as well */
         why = xasprintf("other users can write to it (mode %04o)", (unsigned)st.st_mode & 07777);
     for (i = 0; !why && i < sizeof(names) / sizeof(names[0]); i++) {
-        path = xasprintf("%s%s", dir, names[i]);
-        if (lstat(path, &st) == 0)
-            why = safepath_check(path, user);
         free(path);
+        path = xasprintf("%s%s", dir, names[i]);
+        why = check_last(path, user);
     }
-    if (!why)
-        return NULL;
-    text = xasprintf("%s%s: %s: it must belong to root or to the user that the daemon runs as, and "
-                     "nobody else may write to it (chown, chmod go-w)",
-                     dir, i > 0 ? names[i - 1] : "", why);
+    text = why ? xasprintf(
+               "%s: %s: it must belong to root or to the user that the daemon runs as, and "
+               "nobody else may write to it (chown, chmod go-w)",
+               path ? path : dir, why)
+               : NULL;
+    free(path);
     free(why);
     return text;
 }

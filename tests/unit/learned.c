@@ -1278,6 +1278,33 @@ static void others_may_read_the_file(void **state)
 
 /* Editors. */
 
+static void *keep_and_forget(void *stop)
+{
+    struct learned *l = store();
+
+    while (!atomic_load((atomic_bool *)stop)) {
+        (void)keep(l, "a", "h:1", A);
+        (void)forget(l, "a");
+    }
+    learned_release(l);
+    return NULL;
+}
+
+/* Its temporary file comes and goes. */
+static void opening_fails_while_the_file_is_being_changed(void **state)
+{
+    atomic_bool stop = false;
+    pthread_t thread;
+    int i;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, keep_and_forget, &stop), 0);
+    for (i = 0; i < 2000; i++)
+        learned_release(store());
+    atomic_store(&stop, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 static void an_edit_is_not_seen(void **state)
 {
     struct learned_key found[LEARNED_KEYS_MOST];
@@ -1403,6 +1430,7 @@ int main(void)
         TEST(a_directory_that_cannot_be_written_is_not_told),
         TEST(what_stands_in_place_of_the_new_file_is_written_to),
         TEST(others_may_read_the_file),
+        TEST(opening_fails_while_the_file_is_being_changed),
         TEST(an_edit_is_not_seen),
         TEST(a_damaged_file_is_written_over_or_forgets_keys),
     };
