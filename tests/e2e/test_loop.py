@@ -25,8 +25,6 @@ def refuses(daemon, listener, section=NAME, owner=NAME):
     assert len(ends) == 1, ends
 
 
-@pytest.mark.valgrind
-@pytest.mark.threads
 @pytest.mark.parametrize("listen, address", [
     ("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "0.0.0.0"), ("127.0.0.1", "[::ffff:127.0.0.1]"),
     ("127.0.0.1", "[::ffff:0.0.0.0]"), ("127.0.0.1", "localhost"), ("127.0.0.7", "127.0.0.7"),
@@ -70,6 +68,8 @@ def test_nor_through_a_source_address(pinproxyd, tls_server):
     refuses(pinproxyd({NAME: section}), f"127.0.0.3:{port}")
 
 
+@pytest.mark.valgrind
+@pytest.mark.threads
 def test_two_sections_do_not_lead_to_each_other(pinproxyd, tls_server):
     one, two, server = closed_port(), closed_port(), tls_server()
     daemon = pinproxyd({NAME: to(server, listen=f"127.0.0.1:{one}", address=f"127.0.0.1:{two}"),
