@@ -35,7 +35,6 @@ struct job {
     uv_timer_t timer; /* when to ask, and then the answer's deadline */
     int holds;        /* the timer, the upstream */
     bool wanted;      /* not closing */
-    bool seen;        /* by announcer_update() */
 
     struct snapshot *snapshot; /* a reference, while asking */
     struct upstream upstream;
@@ -340,18 +339,7 @@ static void ask(uv_timer_t *timer)
     upstream_start(&j->upstream, j->announcer->reactor, section, &upstream_events);
 }
 
-static struct job *find(struct announcer *a, const struct section *s)
-{
-    struct job *j;
-
-    LIST_FOREACH (j, &a->jobs, link)
-        if (j->wanted && strcmp(j->name, s->config->name) == 0
-            && memcmp(j->fingerprint, s->trust->fingerprint, sizeof(j->fingerprint)) == 0)
-            return j;
-    return NULL;
-}
-
-static struct job *add(struct announcer *a, const struct section *s, uint64_t delay_ms)
+static void add(struct announcer *a, const struct section *s, uint64_t delay_ms)
 {
     struct job *j = xcalloc(1, sizeof(*j));
 
@@ -364,7 +352,6 @@ static struct job *add(struct announcer *a, const struct section *s, uint64_t de
     j->timer.data = j;
     uv_timer_start(&j->timer, ask, delay_ms, 0);
     LIST_INSERT_HEAD(&a->jobs, j, link);
-    return j;
 }
 
 static void wake(struct announcer *a)
@@ -383,10 +370,18 @@ static void ask_again(struct job *j)
         finish(j, STAGGER_MS);
 }
 
+/* Whether a job is for this section (NULL: none), under the same trust. */
+static bool is_for(const struct job *j, const struct section *s)
+{
+    return s && s->config->pins_url
+           && memcmp(j->fingerprint, s->trust->fingerprint, sizeof(j->fingerprint)) == 0;
+}
+
 void announcer_update(struct announcer *a, struct snapshot *snapshot)
 {
     struct job *j, *next;
     uint64_t delay = 0;
+    bool *has_job;
     size_t i;
 
     if (snapshot == a->snapshot) {
@@ -395,26 +390,30 @@ void announcer_update(struct announcer *a, struct snapshot *snapshot)
     }
     snapshot_release(a->snapshot);
     a->snapshot = snapshot_hold(snapshot);
-    LIST_FOREACH (j, &a->jobs, link)
-        j->seen = false;
+    has_job = xcalloc(snapshot->count, sizeof(*has_job));
+    for (j = LIST_FIRST(&a->jobs); j; j = next) {
+        const struct section *s = snapshot_find(snapshot, j->name);
+
+        next = LIST_NEXT(j, link);
+        if (!j->wanted)
+            continue;
+        if (is_for(j, s)) {
+            has_job[s - snapshot->sections] = true;
+            ask_again(j);
+        } else {
+            drop(j);
+        }
+    }
     for (i = 0; i < snapshot->count; i++) {
         const struct section *s = &snapshot->sections[i];
 
         if (!s->config->pins_url)
             continue;
         keep_remove_stale(&a->reactor->loop, s);
-        j = find(a, s);
-        if (j)
-            ask_again(j);
-        else
-            j = add(a, s, STAGGER_MS * delay++);
-        j->seen = true;
+        if (!has_job[i])
+            add(a, s, STAGGER_MS * delay++);
     }
-    for (j = LIST_FIRST(&a->jobs); j; j = next) {
-        next = LIST_NEXT(j, link);
-        if (!j->seen)
-            drop(j);
-    }
+    free(has_job);
     wake(a);
 }
 
