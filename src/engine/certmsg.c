@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define HANDSHAKE_CERTIFICATE 11
+#define HANDSHAKE_CERTIFICATE_REQUEST 13
 
 #define STRINGIFY(x) #x
 #define NUMBER(x) STRINGIFY(x)
@@ -125,6 +126,8 @@ const char *certmsg_check(const uint8_t *message, size_t n, bool is_tls13)
     const char *why;
     int count = 0;
 
+    if (n > CERTMSG_REQUEST_MAX && message[0] == HANDSHAKE_CERTIFICATE_REQUEST)
+        return "the server's request for a client certificate is longer than 16 KiB";
     if (n == 0 || message[0] != HANDSHAKE_CERTIFICATE)
         return NULL;
     /* what is cut wrongly OpenSSL refuses without parsing what comes after it */

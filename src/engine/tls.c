@@ -134,8 +134,7 @@ static void stop(struct tls *t, const char *why)
 
 /*
  * Checks what the peer has sent, before OpenSSL does, and counts it. A callback cannot stop OpenSSL. So a
- * list of certificates that it must not parse is made unreadable: its length becomes one that the message
- * does not have. Should OpenSSL ever hand out a copy, that is without effect, but not the refusal.
+ * message that it must not parse is made unreadable: the lengths in it become some that it does not have. Should OpenSSL ever hand out a copy, that is without effect, but not the refusal.
  */
 static void message_callback(int sent, int version, int type, const void *bytes, size_t n, SSL *ssl,
                              void *arg)

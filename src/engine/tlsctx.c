@@ -222,6 +222,10 @@ static SSL_CTX *make(const struct config_tls_settings *s, struct problems *probl
                                    | SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION
                                  | (s->resume ? 0 : SSL_OP_NO_TICKET));
+#ifdef SSL_OP_NO_RX_CERTIFICATE_COMPRESSION
+    /* RFC 8879: certmsg.c checks the Certificate message as it is sent, and OpenSSL hides another */
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RX_CERTIFICATE_COMPRESSION);
+#endif
     /* sessions are ours to keep: session.h */
     SSL_CTX_set_session_cache_mode(
         ctx, s->resume ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL : SSL_SESS_CACHE_OFF);

@@ -360,8 +360,9 @@ static bool tofu_holds(struct trial *t)
     if (!matches && t->over)
         return refuse_pins(t, "");
     kept = matches ? NULL : tofu_kept_key(keys, policy_learned_keys(t->policy, keys));
+    /* a changed key is noted when it is proved: one that costs too much, or may never be accepted, is not */
     if (kept)
-        return refuse_changed(t, kept);
+        return key_is_strong(t) && refuse_changed(t, kept);
     if (!matches && t->section->pins.count > 0)
         return refuse_pins(t, "");
     if (!key_is_strong(t)

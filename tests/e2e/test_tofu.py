@@ -447,6 +447,17 @@ def test_weak_key_is_not_kept(state, pinproxyd, tls_server, tmp_path):
     assert state.keys() == [] and not daemon.events(event="learned")
 
 
+def test_changed_key_that_is_weak_is_not_noted_as_one_to_accept(state, pinproxyd, tls_server, tmp_path):
+    """No command could make it accepted; and a key may be weak because its signatures cost too much."""
+    state.write(f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n")
+    before = state.file.stat()
+    server = tls_server(cert=certs.self_signed(tmp_path, key=WEAK_KEY))
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    assert_refused(daemon, server, "refused", "weak")
+    daemon.stop()
+    assert state.file.stat() == before
+
+
 def test_revoked_key_is_not_kept(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, revoked=server.cert.pin)}))

@@ -239,6 +239,20 @@ static void other_messages_pass(void **state)
     assert_null(check());
 }
 
+/* Of a request only the length is limited, to what real servers send. */
+static void a_request_for_a_client_certificate_is_bounded(void **state)
+{
+    (void)state;
+    memset(message, 0, sizeof(message));
+    message[0] = 13;
+    length = CERTMSG_REQUEST_MAX;
+    assert_null(check());
+    length++;
+    assert_contains(check(), "longer than 16 KiB");
+    length = 1;
+    assert_null(check());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +264,7 @@ int main(void)
         cmocka_unit_test(what_is_not_der_is_refused),
         cmocka_unit_test(no_message_is_read_beyond_its_end),
         cmocka_unit_test(other_messages_pass),
+        cmocka_unit_test(a_request_for_a_client_certificate_is_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

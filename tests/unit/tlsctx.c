@@ -232,6 +232,9 @@ static void a_context_is_strict(void **state)
     options = SSL_CTX_get_options(ctx);
     assert_true(options & SSL_OP_NO_RENEGOTIATION);
     assert_true(options & SSL_OP_NO_COMPRESSION);
+#ifdef SSL_OP_NO_RX_CERTIFICATE_COMPRESSION
+    assert_true(options & SSL_OP_NO_RX_CERTIFICATE_COMPRESSION);
+#endif
     assert_false(options & SSL_OP_IGNORE_UNEXPECTED_EOF);
     assert_false(options & SSL_OP_LEGACY_SERVER_CONNECT);
     assert_false(options & SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION);
