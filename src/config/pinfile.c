@@ -220,40 +220,51 @@ const char *pinfile_read(const char *path, enum file_origin origin, struct pinfi
     return why;
 }
 
-/* The index of a certificate that issued certs[i], or that certs[i] issued; or count. */
-static size_t find_relative(X509 **certs, size_t count, size_t i, bool issuer)
+/* A certificate of a file, where the file is searched for a chain. */
+struct candidate {
+    X509 *cert; /* NULL: no certificate, or one that cannot be read */
+    bool is_self_signed;
+};
+
+/* The index of a certificate that issued all[i], or that all[i] issued; or count. */
+static size_t find_relative(const struct candidate *all, size_t count, size_t i, bool issuer)
 {
     size_t k;
 
-    for (k = 0; k < count; k++)
-        if (k != i && certs[i] && certs[k]
-            && cert_was_issued_by(certs[issuer ? i : k], certs[issuer ? k : i]))
+    for (k = 0; k < count; k++) {
+        const struct candidate *cert = &all[issuer ? i : k], *ca = &all[issuer ? k : i];
+
+        /* asked once for each certificate: a file may have many of one name, and a signature takes long */
+        if (cert != ca && cert->cert && ca->cert && !cert->is_self_signed
+            && cert_was_issued_by(cert->cert, ca->cert))
             break;
+    }
     return k;
 }
 
 size_t pinfile_find_chain(const struct pinfile *f, size_t *issuer)
 {
-    X509 **certs = xcalloc(f->count + 1, sizeof(X509 *));
+    struct candidate *all = xcalloc(f->count + 1, sizeof(*all));
     size_t found = f->count, i, k;
 
     for (i = 0; i < f->count; i++) {
         const unsigned char *p = f->items[i].der;
 
-        certs[i] = p ? d2i_X509(NULL, &p, (long)f->items[i].der_len) : NULL;
+        all[i].cert = p ? d2i_X509(NULL, &p, (long)f->items[i].der_len) : NULL;
+        all[i].is_self_signed = all[i].cert && X509_self_signed(all[i].cert, 1) == 1;
     }
     for (i = 0; i < f->count; i++) {
-        k = find_relative(certs, f->count, i, true);
+        k = find_relative(all, f->count, i, true);
         if (k == f->count)
             continue;
         found = i;
         *issuer = k;
-        if (find_relative(certs, f->count, i, false) == f->count)
+        if (find_relative(all, f->count, i, false) == f->count)
             break;
     }
     for (i = 0; i < f->count; i++)
-        X509_free(certs[i]);
-    free(certs);
+        X509_free(all[i].cert);
+    free(all);
     ERR_clear_error();
     return found;
 }

@@ -359,3 +359,14 @@ def test_no_system_store_is_an_error(tls_server, ca, tmp_path):
     file.write_text(ini({NAME: to(server, verify="pki")}))
     env["SSL_CERT_DIR"] += "/hashed"
     assert run_pinproxyd("-t", "-c", file, env=env).returncode == 0
+
+
+def test_a_file_of_many_renewals_does_not_hold_up_a_load(tmp_path):
+    """Certificates of one name and key, each signed by itself: none of them issued another."""
+    key = certs.ec_key()
+    path = tmp_path / "renewals.pem"
+    path.write_bytes(b"".join(certs.self_signed(tmp_path, key=key).pem for _ in range(1000)))
+    conf = tmp_path / "x.conf"
+    conf.write_text(ini({NAME: {"listen": "127.0.0.1:0", "pin": f"cert:{path}"}}))
+    done = run_pinproxyd("-t", "-c", conf)
+    assert done.returncode == 0, done.err
