@@ -119,6 +119,49 @@ static int check_carrier(X509 *carrier, NAME_CONSTRAINTS *constraints)
     return error;
 }
 
+/* Whether a DNS name in constraints can match: a host name, a suffix of one that begins with a dot, or all. */
+static bool is_dns_constraint(const ASN1_STRING *base)
+{
+    const char *text = (const char *)ASN1_STRING_get0_data(base);
+    size_t n = (size_t)ASN1_STRING_length(base);
+    char name[HOSTNAME_MAX + 2];
+
+    if (n > 0 && text[0] == '.') {
+        text++;
+        n--;
+    }
+    if (n >= sizeof(name) || memchr(text, '\0', n))
+        return false;
+    memcpy(name, text, n);
+    name[n] = '\0';
+    return n == 0 || hostname_check(name) == NULL;
+}
+
+/*
+ * Whether all of a CA's constraints have an effect. The library passes over an excluded *.example.com or an
+ * address without a mask, as it matches nothing, and takes an empty list of what is permitted for none.
+ */
+static bool are_effective(const NAME_CONSTRAINTS *constraints)
+{
+    const int permitted = sk_GENERAL_SUBTREE_num(constraints->permittedSubtrees);
+    const int excluded = sk_GENERAL_SUBTREE_num(constraints->excludedSubtrees);
+    int i;
+
+    /* -1: no such list; RFC 5280 wants one of them, and neither empty */
+    if (permitted == 0 || excluded == 0 || permitted + excluded < 0)
+        return false;
+    for (i = 0; i < excluded; i++) {
+        const GENERAL_NAME *base = sk_GENERAL_SUBTREE_value(constraints->excludedSubtrees, i)->base;
+
+        if (base->type == GEN_DNS && !is_dns_constraint(base->d.dNSName))
+            return false;
+        if (base->type == GEN_IPADD && ASN1_STRING_length(base->d.iPAddress) != 8
+            && ASN1_STRING_length(base->d.iPAddress) != 32)
+            return false;
+    }
+    return true;
+}
+
 /* Whether a CA's constraints allow a name: X509_V_OK, or not. */
 static int check_constraints(NAME_CONSTRAINTS *constraints, const char *name)
 {
@@ -163,9 +206,9 @@ static int check_name_constraints(STACK_OF(X509) *chain, const char *name)
         NAME_CONSTRAINTS *constraints = X509_get_ext_d2i(sk_X509_value(chain, i),
                                                          NID_name_constraints, &critical, NULL);
 
-        if (constraints)
+        if (constraints && are_effective(constraints))
             error = check_constraints(constraints, name);
-        else if (critical != -1) /* they are there, and cannot be read */
+        else if (constraints || critical != -1) /* they are there, and cannot be read */
             error = X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX;
         NAME_CONSTRAINTS_free(constraints);
     }

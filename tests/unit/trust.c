@@ -575,6 +575,20 @@ static void a_name_that_a_ca_may_not_issue_is_refused(void **state)
         {"permitted;IP:2001:db8::/ffff:ffff::", "IP:2001:db8::7", "2001:db8::7", REASON_OK},
         {"excluded;IP:2001:db8::/ffff:ffff::", "IP:2001:db8::7", "2001:db8::7", REASON_PKI},
         {"permitted;email:example.com", "DNS:bar.example.com", "bar.example.com", REASON_OK},
+        {"excluded;DNS:.bar.example.com", "DNS:*.bar.example.com", "a.bar.example.com", REASON_PKI},
+        {"permitted;DNS:.example.com", "DNS:bar.example.com", "bar.example.com", REASON_OK},
+        {"excluded;DNS:.", "DNS:bar.example.com", "bar.example.com", REASON_PKI},
+        {"permitted;DNS:bar.example.com.", "DNS:bar.example.com", "bar.example.com", REASON_PKI},
+        /* what matches nothing excludes nothing: then the CA did not mean what it wrote */
+        {"excluded;DNS:*.example.com", "DNS:bar.example.com", "bar.example.com", REASON_PKI},
+        {"excluded;DNS:bar.example.com/", "DNS:bar.example.com", "bar.example.com", REASON_PKI},
+        {"excluded;DNS:..example.com", "DNS:bar.example.com", "bar.example.com", REASON_PKI},
+        {"DER:3000", "DNS:bar.example.com", "bar.example.com", REASON_PKI},
+        {"DER:3002a000", "DNS:bar.example.com", "bar.example.com", REASON_PKI},
+        {"DER:3002a100", "DNS:bar.example.com", "bar.example.com", REASON_PKI},
+        {"DER:300aa10830068704c0000201", "IP:192.0.2.1", "192.0.2.1", REASON_PKI},
+        {"DER:300ea10c300a8708c0000201ffffffff", "IP:192.0.2.1", "192.0.2.1", REASON_PKI},
+        {"DER:300ea10c300a8708c0000202ffffffff", "IP:192.0.2.1", "192.0.2.1", REASON_OK},
     };
     size_t i, above;
 
