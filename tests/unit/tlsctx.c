@@ -43,8 +43,8 @@ static void what_openssl_does_not_know_is_told_with_its_line(void **state)
     s.groups = (struct config_text){"P-257", {"x.conf", 5}};
     refuse(&s, 5, "groups = P-257");
     s = plain;
-    s.sigalgs = (struct config_text){"rsa+sha256", {"x.conf", 6}};
-    refuse(&s, 6, "sigalgs = rsa+sha256");
+    s.sigalgs = (struct config_text){"RSA+SHA257", {"x.conf", 6}};
+    refuse(&s, 6, "sigalgs = RSA+SHA257");
 }
 
 /* So that an administrator mends them all in one go. */
@@ -55,7 +55,7 @@ static void all_that_is_wrong_is_told_at_once(void **state)
         .ciphers = {"NONSENSE", {"x.conf", 3}},
         .ciphersuites = {"TLS_NONSENSE", {"x.conf", 4}},
         .groups = {"P-257", {"x.conf", 5}},
-        .sigalgs = {"rsa+sha256", {"y.conf", 6}},
+        .sigalgs = {"RSA+SHA257", {"y.conf", 6}},
     };
     struct tlsctx_set *set = tlsctx_set_new();
     struct problems problems = {0};
