@@ -280,12 +280,18 @@ static bool take_token(struct slot *s, double now)
     return true;
 }
 
+/* What a peer or a client can cause at will. The errors of a reload are as many as they are. */
+static bool is_rationed(const struct log_line *l)
+{
+    return l->level <= LOG_LEVEL_WARNING && strcmp(l->event, "reload_failed") != 0;
+}
+
 void log_end(struct log_line *l)
 {
     if (!l->wanted)
         return;
     pthread_mutex_lock(&logger.lock);
-    if (l->level <= LOG_LEVEL_WARNING) {
+    if (is_rationed(l)) {
         const double burst = strcmp(l->event, "limit") == 0 ? BURST_LIMIT : BURST;
         const double now = monotonic_seconds();
         struct slot *s = find_slot(repeat_key(l), burst, now);

@@ -7,19 +7,35 @@
 #include "base/log.h"
 #include "engine/learned.h"
 
-static void log_problems(const struct problems *problems)
+/* More errors than this are a file of another kind: nobody reads them all. */
+#define ERRORS_MAX 1000
+
+static void log_failure(const char *detail)
 {
     struct log_line l;
+
+    log_begin(&l, LOG_LEVEL_ERROR, "reload_failed", NULL);
+    log_add(&l, "detail", detail);
+    log_end(&l);
+}
+
+static void log_problems(const struct problems *problems)
+{
     size_t i;
 
-    for (i = 0; i < problems->count; i++) {
+    for (i = 0; i < problems->count && i < ERRORS_MAX; i++) {
         struct strbuf text = {0};
 
-        log_begin(&l, LOG_LEVEL_ERROR, "reload_failed", NULL);
         problem_add_text(&problems->items[i], &text);
-        log_add(&l, "detail", strbuf_text(&text));
+        log_failure(strbuf_text(&text));
         strbuf_free(&text);
-        log_end(&l);
+    }
+    if (i < problems->count) {
+        char *more = xasprintf("%zu errors more: 'pinproxyd -t' prints all of them",
+                               problems->count - i);
+
+        log_failure(more);
+        free(more);
     }
 }
 

@@ -110,6 +110,19 @@ def test_a_reload_to_no_section_changes_nothing(text, pinproxyd, tls_server):
     assert talk(daemon.address(NAME), b"hello") == b"hello"
 
 
+@pytest.mark.parametrize("errors", [40, 1500])
+def test_a_reload_logs_every_error(errors, pinproxyd, tls_server):
+    daemon = pinproxyd({NAME: to(tls_server())})
+    text = "[a.test]\n" + "".join(f"wrong{i} = 1\n" for i in range(errors))
+    last = "has no pin" if errors < 1000 else f"{errors + 1 - 1000} errors more"
+    for _ in range(2):
+        mark = daemon.mark()
+        daemon.reload(text, ok=False)
+        daemon.wait_event(since=mark, event="reload_failed", detail=lambda detail: last in detail)
+        wrong = daemon.events(since=mark, event="reload_failed", detail=lambda detail: "unknown key 'wrong" in detail)
+        assert len(wrong) == min(errors, 1000)
+
+
 def test_a_hash_behind_a_value_is_no_comment(fill, tmp_path):
     path = tmp_path / "pinproxyd.conf"
     (tmp_path / "conf.d").mkdir()
