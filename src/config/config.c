@@ -184,6 +184,11 @@ static const char *check_writing(struct arena *arena, const struct option_row *o
 {
     const char *hash;
 
+    if (*e->value == ';')
+        return arena_printf(arena,
+                            "%s =%s: a ';' right behind the '=' starts no comment: put a blank "
+                            "before it",
+                            o->name, e->value);
     for (hash = e->value; (hash = strchr(hash, '#')); hash++)
         if (hash == e->value || isspace((unsigned char)hash[-1]))
             return arena_printf(arena,
@@ -290,7 +295,7 @@ static void read_file(struct loader *l, const char *path, enum file_origin origi
 static void read_includes(struct loader *l)
 {
     struct arena *arena = &l->config->arena;
-    const char *dir = file_directory(arena, l->config->path), *why;
+    const char *why;
     size_t i, j;
 
     l->included = true;
@@ -298,7 +303,7 @@ static void read_includes(struct loader *l)
         const struct config_text *include = &l->includes.items[i];
         struct include_files found = {0};
 
-        why = include_find(arena, dir, include->text, &found);
+        why = include_find(arena, l->config->path, include->text, &found);
         if (why)
             problems_add(l->problems, include->where, "%s", why);
         else if (found.count == 0)

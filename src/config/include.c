@@ -2,10 +2,14 @@
 
 #include <errno.h>
 #include <glob.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
+
+static const char includes_itself[] = "%s: the file includes itself: name other files";
 
 /* A directory that is not there matches nothing; one that cannot be read is an error. */
 static int on_glob_error(const char *path, int error)
@@ -27,10 +31,17 @@ static const char *escape(struct arena *arena, const char *dir)
     return out;
 }
 
-const char *include_find(struct arena *arena, const char *dir, const char *value,
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+const char *include_find(struct arena *arena, const char *from, const char *value,
                          struct include_files *files)
 {
-    const char *path = file_resolve(arena, dir, value);
+    const char *dir = file_directory(arena, from), *path = file_resolve(arena, dir, value);
     struct include_files found = {0};
     int failed = 0;
     glob_t g;
@@ -39,6 +50,8 @@ const char *include_find(struct arena *arena, const char *dir, const char *value
     if (!strpbrk(value, "*?[")) {
         if (access(path, F_OK) != 0)
             return arena_printf(arena, "%s: no such file", path);
+        if (is_same_file(path, from))
+            return arena_printf(arena, includes_itself, path);
         found.paths = arena_grow(arena, NULL, 0, sizeof(*found.paths));
         found.paths[found.count++] = path;
         *files = found;
@@ -50,8 +63,17 @@ const char *include_find(struct arena *arena, const char *dir, const char *value
         found.paths[found.count++] = arena_strdup(arena, g.gl_pathv[i]);
     }
     globfree(&g);
+    for (i = 0; i < found.count; i++)
+        if (is_same_file(found.paths[i], from))
+            return arena_printf(arena, includes_itself, found.paths[i]);
     if (failed && failed != GLOB_NOMATCH)
         return arena_printf(arena, "%s: the directory cannot be read", path);
+    if (found.count == 0 && strpbrk(value, " \t,"))
+        return arena_printf(
+            arena,
+            "%s: no file matches: write one pattern a line, without blanks and commas, and "
+            "further ones on indented lines below",
+            path);
     *files = found;
     return NULL;
 }

@@ -16,6 +16,7 @@
 static const char *read_listen_attribute(struct arena *arena, struct config_listen *listen,
                                          const char *word)
 {
+    static const char twice[] = "expected mode=, user= and group= once each";
     char *end;
 
     if (strncmp(word, "mode=", 5) == 0) {
@@ -23,14 +24,20 @@ static const char *read_listen_attribute(struct arena *arena, struct config_list
 
         if (!isdigit((unsigned char)word[5]) || *end || mode > 0777)
             return "expected mode= and an octal number such as 0660";
+        if (listen->mode >= 0)
+            return twice;
         listen->mode = (int)mode;
     } else if (strncmp(word, "user=", 5) == 0) {
         if (!getpwnam(word + 5))
             return "expected user= and a user of this system";
+        if (listen->user)
+            return twice;
         listen->user = arena_strdup(arena, word + 5);
     } else if (strncmp(word, "group=", 6) == 0) {
         if (!getgrnam(word + 6))
             return "expected group= and a group of this system";
+        if (listen->group)
+            return twice;
         listen->group = arena_strdup(arena, word + 6);
     } else {
         return "expected unix:PATH[,mode=0660][,user=U][,group=G]";

@@ -407,6 +407,8 @@ const char *value_enforce(const struct value_context *ctx, const struct value_ra
         return hint;
     if (*rest && units_date(rest + 6, &enforce.until))
         return expected(ctx, units_date(rest + 6, &enforce.until));
+    if (*rest && enforce.until <= 0) /* 0 stands for no end */
+        return "until= lies before the computer's time began";
     *(struct config_enforce *)field = enforce;
     return NULL;
 }

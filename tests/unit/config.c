@@ -363,6 +363,28 @@ static void faults_of_included_files_carry_their_names(void **state)
     config_free(c);
 }
 
+static void a_file_that_includes_itself_is_told(void **state)
+{
+    static const char *const values[] = {"*.conf", "./self.conf", "../self/s*.conf"};
+    char text[128];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(values); i++) {
+        struct config *c;
+        char *said;
+
+        snprintf(text, sizeof(text), "[global]\ninclude = %s\n[a.example]\npin = " A "\n",
+                 values[i]);
+        said = load(temp_text("self/self.conf", text), &c);
+        assert_contains(said, "self.conf:2: ");
+        assert_contains(said, "includes itself");
+        assert_null(strstr(said, "twice"));
+        free(said);
+        config_free(c);
+    }
+}
+
 static void an_included_file_includes_nothing(void **state)
 {
     const char *main = temp_text("main3.conf", "[global]\ninclude = c3.conf\n");
@@ -465,6 +487,7 @@ int main(void)
         cmocka_unit_test(all_faults_are_found_at_once),
         cmocka_unit_test(included_files_are_read_in_order),
         cmocka_unit_test(faults_of_included_files_carry_their_names),
+        cmocka_unit_test(a_file_that_includes_itself_is_told),
         cmocka_unit_test(an_included_file_includes_nothing),
         cmocka_unit_test(a_file_that_is_not_there_is_said),
         cmocka_unit_test(sections_are_found_by_name_alone),

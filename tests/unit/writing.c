@@ -192,6 +192,54 @@ static void a_group_without_a_user_is_an_error(void **state)
     refuse("[a.example]\npin = " A "\n[global]\ngroup = root\n", 4, "'user'");
 }
 
+static void a_semicolon_right_behind_the_equals_sign_is_an_error(void **state)
+{
+    (void)state;
+    refuse("[a.example]\npin = " A "\nalpn =;h2\n", 3, "starts no comment");
+    refuse("[a.example]\npin = " A "\nalpn =; h2\n", 3, "starts no comment");
+    refuse("[global]\ninclude =;conf.d/*.conf\n[a.example]\npin = " A "\n", 2, "starts no comment");
+}
+
+/* One that names no file is fine, so that it would take files away without a word. */
+static void two_patterns_of_one_include_are_an_error(void **state)
+{
+    static const char *const lists[] = {"none/*.conf nor/*.conf", "none/*.conf, nor/*.conf",
+                                        "none/*.conf,nor/*.conf", "none/*.conf\tnor/*.conf"};
+    char text[128];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(lists); i++) {
+        snprintf(text, sizeof(text), "[global]\ninclude = %s\n[a.example]\npin = " A "\n",
+                 lists[i]);
+        refuse(text, 2, "one pattern a line");
+    }
+    config_free(take("[global]\ninclude = none/*.conf\n  nor/*.conf\n[a.example]\npin = " A "\n"));
+}
+
+/* The second mode would hold, without a word, whichever of them was meant. */
+static void an_attribute_of_a_socket_is_given_once(void **state)
+{
+    (void)state;
+    refuse("[a.example]\npin = " A "\nlisten = unix:x,mode=0600,mode=0666\n", 3, "once each");
+    refuse("[a.example]\npin = " A "\nlisten = unix:x,user=root,mode=0600,user=root\n", 3,
+           "once each");
+    refuse("[a.example]\npin = " A "\nlisten = unix:x,group=root,group=root\n", 3, "once each");
+    config_free(take("[a.example]\npin = " A "\nlisten = unix:x,group=root,mode=0600,user=root\n"));
+}
+
+/* Day 0 stands for no end at all. */
+static void a_report_ends_after_1970(void **state)
+{
+    (void)state;
+    refuse("[a.example]\npin = " A "\nverify = pin+pki\nenforce = report until=1970-01-01\n", 4,
+           "time began");
+    refuse("[a.example]\npin = " A "\nverify = pin+pki\nenforce = report until=1969-12-31\n", 4,
+           "time began");
+    config_free(
+        take("[a.example]\npin = " A "\nverify = pin+pki\nenforce = report until=1970-01-02\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +255,10 @@ int main(void)
         cmocka_unit_test(a_configuration_without_any_host_is_an_error),
         cmocka_unit_test(limits_that_cannot_be_turned_off_are_not),
         cmocka_unit_test(a_group_without_a_user_is_an_error),
+        cmocka_unit_test(a_semicolon_right_behind_the_equals_sign_is_an_error),
+        cmocka_unit_test(two_patterns_of_one_include_are_an_error),
+        cmocka_unit_test(an_attribute_of_a_socket_is_given_once),
+        cmocka_unit_test(a_report_ends_after_1970),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
