@@ -119,29 +119,41 @@ char *acceptor_set_access(const struct acceptor *a, const struct config_listen *
     return why;
 }
 
-/* A socket file that nobody listens on is left over from a crash: makes room. */
-static char *remove_stale_socket(const struct config_listen *place, uid_t user)
+/* Returns what is wrong with the file that is where a socket is to be, or NULL. The caller frees it. */
+static char *check_file(const struct config_listen *place, uid_t user)
 {
     const struct passwd *pw = place->user ? getpwnam(place->user) : NULL;
-    const char *path = place->addr.un.sun_path;
     struct stat st;
-    int fd, error = 0;
 
-    if (lstat(path, &st) != 0)
+    if (lstat(place->addr.un.sun_path, &st) != 0)
         return NULL;
     if (!S_ISSOCK(st.st_mode))
         return xstrdup("there is a file that is no socket: remove it, or choose another path");
     if (!safepath_is_trusted(st.st_uid, user) && !(pw && pw->pw_uid == st.st_uid))
         return xasprintf("there is a socket of another user (uid %u): choose another path",
                          (unsigned)st.st_uid);
-    fd = sock_open(AF_UNIX);
+    return NULL;
+}
+
+/* A socket file that nobody listens on is left over from a crash: makes room. */
+static char *remove_stale_socket(const struct config_listen *place)
+{
+    const char *path = place->addr.un.sun_path;
+    const int fd = sock_open(AF_UNIX);
+    int error = 0;
+
     if (fd < 0 || connect(fd, &place->addr.sa, place->addr.len) != 0)
         error = errno;
     if (fd >= 0)
         close(fd);
+    if (error == ENOENT)
+        return NULL;
+    if (error == 0)
+        return xstrdup("another program listens there");
     if (error != ECONNREFUSED)
-        return xasprintf("another program listens there%s%s", error ? ": " : "",
-                         error ? strerror(error) : "");
+        return xasprintf("there is a socket, and whether a program listens there cannot be "
+                         "found out: %s",
+                         strerror(error));
     return unlink(path) == 0 ? NULL : xasprintf("the old socket: %s", strerror(errno));
 }
 
@@ -158,6 +170,16 @@ static char *check_directory(const char *path, uid_t user)
         why);
     free(why);
     return text;
+}
+
+char *acceptor_check(const struct config_listen *place, uid_t user)
+{
+    char *why;
+
+    if (place->addr.sa.sa_family != AF_UNIX)
+        return NULL;
+    why = check_directory(place->addr.un.sun_path, user);
+    return why ? why : check_file(place, user);
 }
 
 /* Notes which file has just been bound, and its access. */
@@ -180,12 +202,12 @@ static char *identify(struct acceptor *a, mode_t mask)
 
 static char *bind_unix(struct acceptor *a, const struct config_listen *place, uid_t user)
 {
-    char *why = check_directory(place->addr.un.sun_path, user);
+    char *why = acceptor_check(place, user);
     mode_t mask;
     int error;
 
     if (!why)
-        why = remove_stale_socket(place, user);
+        why = remove_stale_socket(place);
     if (why)
         return why;
     mask = umask(0177);

@@ -37,6 +37,13 @@ struct acceptor_options {
 };
 
 /*
+ * Checks, without binding, the directory of a Unix socket and the file that is in its place: what
+ * acceptor_open() would refuse for `user`, the daemon's. Accepts every other address. Returns NULL,
+ * or what is wrong, which the caller frees.
+ */
+char *acceptor_check(const struct config_listen *place, uid_t user);
+
+/*
  * Binds, and listens. Until mode and owner of a Unix socket are set nobody can connect. A socket
  * file that nobody listens on is replaced. Returns NULL, or what is wrong, which the caller frees;
  * then *a is closed.

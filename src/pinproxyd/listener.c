@@ -1,7 +1,6 @@
 #include "pinproxyd/listener.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include "base/mem.h"
 #include "base/sock.h"
 #include "net/acceptor.h"
+#include "pinproxyd/privileges.h"
 
 struct listener {
     uv_poll_t poll;
@@ -103,15 +103,6 @@ static void add(struct listener_set *set, struct listener *l, const struct secti
     l->users++;
     set->items = xrealloc(set->items, (set->count + 1) * sizeof(*set->items));
     set->items[set->count++] = (struct place){l, section, config};
-}
-
-/* Who the daemon becomes after binding, or is. */
-static uid_t daemon_user(const struct snapshot *snapshot)
-{
-    const char *name = snapshot->config->global.user;
-    const struct passwd *pw = name ? getpwnam(name) : NULL;
-
-    return pw ? pw->pw_uid : geteuid();
 }
 
 static bool is_tcp(const struct listener *l)
@@ -229,7 +220,7 @@ struct listener_set *listener_set_prepare(const struct snapshot *snapshot, struc
 {
     struct listener_set *set = xcalloc(1, sizeof(*set));
     const size_t before = problems->count;
-    const uid_t user = daemon_user(snapshot);
+    const uid_t user = privileges_uid(snapshot->config->global.user);
     size_t i, j;
 
     for (i = 0; i < snapshot->count; i++) {

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/print.h"
+#include "net/acceptor.h"
 #include "pinproxyd/privileges.h"
 
 #define INSTALLED_CONFIG PINPROXY_SYSCONFDIR "/pinproxy/pinproxyd.conf"
@@ -141,6 +142,27 @@ static void check_unit_state(const struct preflight *p, FILE *to)
                    dir, p->who, INSTALLED_STATE);
 }
 
+/* Where Unix sockets are to be. */
+static void check_listeners(const struct preflight *p, FILE *to)
+{
+    const uid_t user = privileges_uid(p->config->global.user);
+    size_t i, j;
+
+    for (i = 0; i < p->config->count; i++) {
+        const struct config_listens *listens = &p->config->sections[i]->listen;
+
+        for (j = 0; j < listens->count; j++) {
+            const struct config_listen *place = &listens->items[j];
+            char *why = acceptor_check(place, user);
+
+            if (why)
+                print_line(to, "warning: %s:%u: listen = %s: %s", place->where.file,
+                           place->where.line, place->text, why);
+            free(why);
+        }
+    }
+}
+
 /* Becomes nobody, in a process that ends soon. */
 static bool become_nobody(void)
 {
@@ -193,5 +215,7 @@ void preflight_print(const struct snapshot *s, FILE *to)
         if (g->user && !privileges_is(g->user))
             print_line(to, "warning: user = %s: only root can start as another user", g->user);
     }
+    if (!unit) /* whose directory is made for it */
+        check_listeners(&p, to);
     arena_free(&p.arena);
 }

@@ -25,6 +25,13 @@ bool privileges_is(const char *user)
     return pw && strcmp(pw->pw_name, user) == 0;
 }
 
+uid_t privileges_uid(const char *user)
+{
+    const struct passwd *pw = user ? getpwnam(user) : NULL;
+
+    return pw ? pw->pw_uid : geteuid();
+}
+
 const char *privileges_drop(const char *user, const char *group)
 {
     const struct passwd *pw;

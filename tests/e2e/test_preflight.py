@@ -114,6 +114,21 @@ def test_the_installed_configuration_is_read_as_the_unit_would(tmp_path):
         assert run_pinproxyd("-t", "-c", etc / "pinproxyd.conf").err == ""
 
 
+def test_a_unix_socket_that_could_not_be_made_is_warned_of(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    places = {"none/x.sock": "No such file", "file": "no socket", "open/x.sock": "other users can write"}
+    for place, word in places.items():
+        run = check(tmp_path, {NAME: {"listen": f"unix:{place}", "pin": PIN}})
+        assert run.returncode == 0
+        assert run.err.startswith("warning: ") and f"listen = unix:{place}: " in run.err and word in run.err, run.err
+        start = run_pinproxyd("-c", tmp_path / "pinproxyd.conf")
+        assert start.returncode != 0 and word in start.err
+    run = check(tmp_path, {NAME: {"listen": "unix:x.sock", "pin": PIN}})
+    assert run.returncode == 0 and run.err == ""
+
+
 @root
 def test_a_pipe_is_nothing_to_warn_of(tmp_path):
     text = ini({"global": {"user": "nobody"}, NAME: {"listen": "127.0.0.1:0", "pin": PIN}})
