@@ -107,5 +107,5 @@ int main(int argc, char **argv)
         return status;
     /* half a report must not pass for a whole one */
     fprintf(stderr, "pinproxy: standard output: %s\n", strerror(errno));
-    return EXITCODE_FAILURE;
+    return status == EXITCODE_OK ? EXITCODE_FAILURE : status;
 }

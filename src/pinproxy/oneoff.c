@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/hostname.h"
-#include "config/foreign.h"
 #include "config/options.h"
 
 const char *oneoff_init(struct oneoff *o, const char *host_and_port)
@@ -11,16 +10,17 @@ const char *oneoff_init(struct oneoff *o, const char *host_and_port)
     char host[HOSTNAME_MAX + 2] = "";
     uint16_t port = 443;
     const char *expected = addr_split(host_and_port, host, sizeof(host), &port);
-    const char *url = strstr(host_and_port, "://") || strchr(host_and_port, '/')
-                          ? foreign_host(host_and_port)
-                          : NULL;
+    const bool url = strchr(host_and_port, '/');
     const char *why = expected ? NULL : hostname_check(host);
 
     memset(o, 0, sizeof(*o));
     o->config = config_single(host, &o->section);
     o->section->port = port;
     if (url)
-        return arena_printf(&o->config->arena, "'%s' %s", host_and_port, url);
+        return arena_printf(
+            &o->config->arena,
+            "'%s': expected HOST[:PORT]: the host's name alone, perhaps with a port",
+            host_and_port);
     if (expected)
         return arena_printf(&o->config->arena, "'%s': expected %s", host_and_port, expected);
     return why ? arena_printf(&o->config->arena, "host name '%s' %s", host, why) : NULL;

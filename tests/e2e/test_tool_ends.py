@@ -1,6 +1,7 @@
 """How the tool ends its connections: each that is not in order is an error in the server's log."""
 
 import ssl
+import subprocess
 import time
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import certs
 from certs import NAME
 from config import ini, to
-from daemon import run_pinproxy
+from daemon import PINPROXY, run_pinproxy
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 VERSIONS = pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
@@ -80,3 +81,14 @@ def test_a_server_that_does_not_end_is_not_waited_for_long(version, tls_server):
     begun = time.monotonic()
     assert run_pinproxy("fetch", server.address).returncode == 0
     assert time.monotonic() - begun < 10
+
+
+def test_a_report_that_cannot_be_written_is_no_milder_verdict(server, tmp_path):
+    """For a monitoring plugin 1 is a warning only."""
+    path = tmp_path / "check.conf"
+    other = certs.self_signed(tmp_path).pin
+    with open("/dev/full", "w", encoding="ascii") as full:
+        for options, status in (({"pin": other}, 2), ({}, 1)):
+            path.write_text(ini({NAME: to(server(V13), **options)}))
+            run = subprocess.run([PINPROXY, "check", "--live", "-c", path], stdout=full, stderr=subprocess.PIPE, timeout=30)
+            assert run.returncode == status and b"No space left" in run.stderr, run
