@@ -37,7 +37,8 @@ struct loader {
     struct problems *problems;
     struct draft global;
     struct draft defaults;
-    struct draft *hosts; /* in the order of config->sections */
+    struct draft *hosts;  /* in the order of config->sections */
+    struct arena scratch; /* for them: nothing needs them after the load */
     struct current current;
     struct config_texts includes;
     struct config_text unmatched; /* a pattern that no file matches, if there is one */
@@ -73,7 +74,7 @@ static struct draft *start_host(struct loader *l, const struct inifile_entry *he
     s->name = config_bare_name(&c->arena, head->section);
     s->where = head->where;
     c->sections = arena_grow(&c->arena, c->sections, c->count, sizeof(struct config_section *));
-    l->hosts = arena_grow(&c->arena, l->hosts, c->count, sizeof(*l->hosts));
+    l->hosts = arena_grow(&l->scratch, l->hosts, c->count, sizeof(*l->hosts));
     c->sections[c->count] = s;
     d = &l->hosts[c->count];
     memset(d, 0, sizeof(*d));
@@ -404,6 +405,7 @@ static void finish(struct loader *l)
     listen_check(l->config, l->problems);
     config_check_privileges(l->config, given_at(&l->global, "group"), l->problems);
     check_not_empty(l);
+    arena_free(&l->scratch);
 }
 
 static void start(struct loader *l, struct problems *problems)
