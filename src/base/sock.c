@@ -186,6 +186,13 @@ int sock_unread(int fd)
     return ioctl(fd, SIOCINQ, &n) == 0 ? n : 0;
 }
 
+bool sock_has_unread(int fd)
+{
+    char byte;
+
+    return sock_unread(fd) > 0 && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void sock_reset_on_close(int fd)
 {
     const struct linger now = {.l_onoff = 1, .l_linger = 0};

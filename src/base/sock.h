@@ -65,6 +65,9 @@ int sock_unsent(int fd);
 /* Returns the bytes that can be read at once; 0 if the kernel cannot tell. */
 int sock_unread(int fd);
 
+/* Returns true if the next read will return data. Does not clear a pending error (SO_ERROR). */
+bool sock_has_unread(int fd);
+
 /* Makes a later close(2), or the end of the process, a reset (TCP). Data that is unsent then is lost. */
 void sock_reset_on_close(int fd);
 

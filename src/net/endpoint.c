@@ -163,11 +163,16 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         return;
     }
     endpoint_want_read(ep, false);
-    /* libuv reports data with a reset behind it as data and an end (uv__stream_io) */
+    /*
+     * libuv takes a hang-up behind a short read for the end (uv__stream_io). It can be a reset, and a
+     * read is also short at urgent data and at descriptors that were passed.
+     */
     if (n == UV_EOF)
         note_socket_error(ep);
     if (n != UV_EOF)
         ep->error = (int)n;
+    else if (sock_has_unread(ep->watched.fd))
+        endpoint_want_read(ep, true);
     else if (was_reset(ep))
         ep->error = ep->write_error;
     else

@@ -1,13 +1,17 @@
-"""TCP urgent data, and that of Unix sockets, travels in line: no byte is lost, and none changes its place."""
+"""Urgent data travels in line, on TCP and Unix sockets. No byte is lost, and none changes its place."""
 
+import array
+import os
 import socket
 
 import pytest
 
+import servers
 from certs import NAME
-from clients import connect, open_tunnel, read_exactly
+from clients import connect, open_tunnel, read_all, read_exactly
 from config import to
 from tls import TlsConn
+from waiting import wait_until
 
 
 @pytest.fixture(params=["tcp", "unix"])
@@ -42,6 +46,41 @@ def test_an_urgent_byte_that_waited_for_the_handshake_arrives_in_line(listen, pi
         send_urgent(client, b"B")
         client.sendall(b"after")
         assert read_exactly(client, 14) == b"AbetweenBafter"
+
+
+def test_urgent_bytes_before_the_end_hide_nothing(listen, pinproxyd, tls_server):
+    """A read stops at an urgent byte. Where both sides have ended, libuv takes that for the end of the stream."""
+    server = tls_server(servers.send_then_listen(b"bye"))
+    daemon = pinproxyd({NAME: to(server, listen=listen)})
+    for count in range(1, 6):
+        with connect(daemon.address(NAME)) as client:
+            assert read_all(client) == b"bye"
+            for _ in range(3):
+                client.send(b"before")
+                send_urgent(client, b"!")
+                client.send(b"after")
+        conn = server.wait_done(count)[count - 1]
+        assert (bytes(conn.plaintext), conn.end) == (b"before!after" * 3, "close_notify")
+
+
+@pytest.mark.parametrize("slow", [False, True], ids=["at once", "slow handshake"])
+def test_descriptors_that_a_client_passes_hide_nothing(slow, pinproxyd, tls_server, relay, tmp_path):
+    """A read of a Unix socket stops behind them, too. They are dropped."""
+    server = tls_server(servers.swallow)
+    upstream = relay(server, first=200, pause=0.003) if slow else server
+    daemon = pinproxyd({"global": {"workers": 1},
+                        NAME: to(upstream, listen=f"unix:{tmp_path}/sock", handshake_timeout="1h")})
+    before = daemon.fds() + 1  # libuv opens one for itself, with a loop's first connection
+    with open(os.devnull) as null:
+        passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [null.fileno()]))]
+        for count in range(1, 4):
+            with connect(daemon.address(NAME)) as client:
+                for _ in range(3):
+                    client.sendmsg([b"with"], passed)
+                    client.sendall(b"without")
+            conn = server.wait_done(count)[count - 1]
+            assert (bytes(conn.plaintext), conn.end) == (b"withwithout" * 3, "close_notify")
+    wait_until(lambda: daemon.fds() <= before, "all descriptors to be closed")
 
 
 def test_urgent_bytes_from_the_server_arrive_in_line(pinproxyd, tls_server):

@@ -222,7 +222,10 @@ static void bytes_that_can_be_read_are_counted(void **state)
     (void)state;
     tcp_pair(&a, &b);
     assert_int_equal(sock_unread(a), 0);
+    assert_false(sock_has_unread(a));
     assert_int_equal(write(b, "abc", 3), 3);
+    assert_int_equal(sock_unread(a), 3);
+    assert_true(sock_has_unread(a));
     assert_int_equal(sock_unread(a), 3);
     close(a);
     close(b);
@@ -230,8 +233,10 @@ static void bytes_that_can_be_read_are_counted(void **state)
     assert_int_equal(write(pair[0], "abc", 3), 3);
     close(pair[0]);
     assert_int_equal(sock_unread(pair[1]), 3);
+    assert_true(sock_has_unread(pair[1]));
     close(pair[1]);
     assert_int_equal(sock_unread(-1), 0);
+    assert_false(sock_has_unread(-1));
 }
 
 static void shortage_is_told_from_other_errors(void **state)
