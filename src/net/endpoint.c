@@ -101,6 +101,7 @@ static bool note_acks(struct endpoint *ep)
     if (ep->ack_limit == 0 || now - ep->silent_since < ep->ack_limit)
         return false;
     endpoint_want_read(ep, false);
+    set_write_error(ep, UV_ETIMEDOUT);
     ep->error = UV_ETIMEDOUT;
     return true;
 }

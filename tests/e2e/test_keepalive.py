@@ -71,6 +71,23 @@ def test_a_server_that_vanishes_is_found(outstanding, end, network, pinproxyd, t
     assert closed["reason"] == "truncated"
 
 
+def test_a_server_that_vanishes_behind_its_close_notify_is_found(network, pinproxyd, tls_server):
+    """What the client sends then is not counted as delivered, and does not end well."""
+    server = far_server(network, tls_server, servers.send_then_listen(b"bye"))
+    daemon = pinproxyd({NAME: to(server, keepalive=KEEPALIVE, half_close_timeout="off")})
+    with connect(daemon.address(NAME)) as client:
+        assert client.recv(10) == b"bye"
+        assert client.recv(10) == b""
+        network.pull("far")
+        client.sendall(b"anybody there?")
+        closed = daemon.wait_event(event="tunnel_close")
+        assert closed["reason"] == "upstream_closed", closed
+        with pytest.raises(OSError):
+            for _ in range(2):
+                client.sendall(b"?")
+                time.sleep(0.2)
+
+
 @pytest.mark.parametrize("outstanding", ["nothing", "data", "window probes"])
 def test_a_client_that_vanishes_is_found(outstanding, end, network, pinproxyd, tls_server):
     def answer(conn):
