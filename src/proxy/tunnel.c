@@ -168,9 +168,10 @@ static int64_t quiet_limit(const struct tunnel *t, enum reason *reason)
         *reason = REASON_HALF_CLOSE;
         limit = s->half_close_timeout;
     }
-    if (patience && (limit == 0 || limit > patience)) {
-        *reason = REASON_NONE;
-        limit = patience;
+    if (patience) {
+        *reason = REASON_NONE; /* no byte may be held when the tunnel ends in order */
+        if (limit == 0 || limit > patience)
+            limit = patience;
     }
     return limit;
 }

@@ -131,3 +131,14 @@ def test_what_only_begins_like_a_client_hello_arrives_whole_in_any_pieces(pinpro
                 time.sleep(0.01)
             client.sendall(data[at:])
             assert read_exactly(client, len(data)) == data
+
+
+def test_what_only_begins_like_a_client_hello_arrives_before_an_idle_end(pinproxyd, tls_server):
+    """Also where idle_timeout is shorter than such bytes are held."""
+    server = tls_server(servers.swallow)
+    daemon = pinproxyd({NAME: to(server, idle_timeout="500ms")})
+    with connect(daemon.address(NAME)) as client:
+        client.sendall(b"\x16")
+        conn = server.wait_done()[0]
+    assert (bytes(conn.plaintext), conn.end) == (b"\x16", "close_notify")
+    assert daemon.wait_event(event="tunnel_close")["reason"] == "idle"
