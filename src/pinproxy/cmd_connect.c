@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -56,12 +57,25 @@ struct stdio {
     enum reason reason;
 };
 
+/*
+ * Checks errno after read(2) or write(2). Returns true if the call can be repeated, and waits until then:
+ * whoever has started this program may have set its end, which is shared, to non-blocking.
+ */
+static bool can_repeat(int fd, short events)
+{
+    struct pollfd p = {.fd = fd, .events = events};
+
+    if (errno == EAGAIN)
+        return poll(&p, 1, -1) >= 0 || errno == EINTR;
+    return errno == EINTR;
+}
+
 static bool write_all(int fd, const char *bytes, size_t n)
 {
     while (n > 0) {
         ssize_t done = write(fd, bytes, n);
 
-        if (done < 0 && errno == EINTR)
+        if (done < 0 && can_repeat(fd, POLLOUT))
             continue;
         if (done <= 0)
             return false;
@@ -81,7 +95,7 @@ static enum pump_result pump(int from, int to)
 
     for (;;) {
         n = read(from, bytes, sizeof(bytes));
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && can_repeat(from, POLLIN))
             continue;
         if (n < 0)
             return PUMP_READ_FAILED;

@@ -16,7 +16,7 @@ from config import ini, to
 from daemon import PINPROXY, environment, run_pinproxy
 from servers import closed_port
 from tls import reset
-from waiting import DEADLINE
+from waiting import DEADLINE, wait_steady
 
 ACCEPTED, NETWORK, USAGE, TRUST, CONFIG = 0, 1, 2, 3, 78
 
@@ -109,6 +109,28 @@ def test_stdin_from_a_file_and_stdout_to_a_file(tls_server, tmp_path):
                               stdin=source, stdout=sink, stderr=subprocess.PIPE, env=environment(), timeout=DEADLINE)
     assert done.returncode == ACCEPTED, done.stderr
     assert (tmp_path / "out").read_bytes() == data
+
+
+def test_pipes_that_do_not_block(tls_server):
+    """Whoever starts the tool may have set them so, for reasons of its own."""
+    server = tls_server(servers.echo)
+    stdin, ours = os.pipe()
+    theirs, stdout = os.pipe()
+    os.set_blocking(stdin, False)
+    os.set_blocking(stdout, False)
+    process = subprocess.Popen([PINPROXY, "connect", f"localhost:{server.port}", "--pin", server.cert.pin],
+                               stdin=stdin, stdout=stdout, env=environment())
+    os.close(stdin)
+    os.close(stdout)
+    data = os.urandom(1 << 20)
+    server.wait_conns()
+    with open(ours, "wb") as out, open(theirs, "rb") as answer:
+        writer = threading.Thread(target=lambda: (out.write(data), out.close()))
+        writer.start()
+        assert wait_steady(lambda: server.conns[0].sent)  # its output is full
+        assert answer.read() == data
+        writer.join(DEADLINE)
+    assert process.wait(DEADLINE) == ACCEPTED
 
 
 def test_stdin_from_nowhere(tls_server):
