@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -103,11 +104,13 @@ static void start(struct caller *c)
     assert_int_equal(result.calls, 0); /* never from within */
 }
 
-/* Runs until a look-up has begun, which may be held. */
-static void wait_for_look_up(void)
+/* Runs until look-ups have begun, which may be held. */
+static void wait_for_look_ups(int count)
 {
-    while (names_asked() == 0) {
+    while (names_asked() < count) {
         uv_run(&reactor.loop, UV_RUN_NOWAIT);
+        if (result.calls)
+            fail_msg("it was over before: %s", result.detail);
         usleep(1000);
     }
 }
@@ -146,6 +149,14 @@ static int bound(const char *ip, uint16_t port, uint16_t *got)
     return fd;
 }
 
+static void close_all(const int *fds, size_t count)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        close(fds[i]);
+}
+
 static int listening(const char *ip, uint16_t *port)
 {
     int fd = bound(ip, 0, port);
@@ -160,9 +171,32 @@ static int refusing(const char *ip, uint16_t *port)
     return bound(ip, 0, port);
 }
 
+#define ADDRESSES_MAX 4
+
+/* Binds one port of several addresses, so that nobody else has it at any of them. */
+static void bind_all(const char *const *ips, size_t count, uint16_t *port, int fds[ADDRESSES_MAX])
+{
+    struct addr at;
+    size_t n = 0;
+
+    while (n < count) {
+        fds[0] = bound(ips[0], 0, port);
+        for (n = 1; n < count; n++) {
+            assert_true(addr_from_ip(&at, ips[n], *port));
+            fds[n] = socket(at.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+            assert_true(fds[n] >= 0);
+            if (bind(fds[n], &at.sa, at.len) != 0)
+                break;
+        }
+        if (n < count)
+            close_all(fds, n + 1);
+    }
+}
+
 /* A listener that answers no more: its queue is full. Two descriptors. */
 static void make_silent(const char *ip, uint16_t *port, int fds[2])
 {
+    struct pollfd full;
     struct addr at;
 
     fds[0] = bound(ip, 0, port);
@@ -170,12 +204,14 @@ static void make_silent(const char *ip, uint16_t *port, int fds[2])
     assert_true(addr_from_ip(&at, ip, *port));
     fds[1] = socket(at.sa.sa_family, SOCK_STREAM, 0);
     assert_int_equal(connect(fds[1], &at.sa, at.len), 0);
+    /* connect(2) returns before the last packet of the handshake has arrived */
+    full = (struct pollfd){.fd = fds[0], .events = POLLIN};
+    assert_int_equal(poll(&full, 1, -1), 1);
 }
 
 static void close_both(const int fds[2])
 {
-    close(fds[0]);
-    close(fds[1]);
+    close_all(fds, 2);
 }
 
 /* The connection that the dial made, at the listener's end. */
@@ -407,21 +443,23 @@ static void a_name_that_is_not_found_hides_a_refusal(void **state)
 
 static void the_addresses_of_a_name_are_not_all_tried(void **state)
 {
+    static const char *const ips[] = {"127.0.0.1", "127.0.0.2", "127.0.0.3"};
+    int fds[ADDRESSES_MAX], i;
     struct caller *c;
     uint16_t port;
-    int listener, i;
 
     (void)state;
-    listener = listening("127.0.0.3", &port);
+    bind_all(ips, COUNT(ips), &port, fds);
+    assert_int_equal(listen(fds[2], 8), 0);
     names_set("a.example", "127.0.0.1 127.0.0.2 127.0.0.3 127.0.0.4");
     for (i = 0; i < 2; i++) { /* the second time, the resolver knows */
         c = caller("a.example", port);
         start(c);
         finish();
-        assert_connected(listener, port);
+        assert_connected(fds[2], port);
     }
     assert_int_equal(names_asked(), 1);
-    close(listener);
+    close_all(fds, COUNT(ips));
 }
 
 static void the_wanted_family_is_passed_over(void **state)
@@ -639,15 +677,16 @@ static void what_gave_way_is_in_the_detail(void **state)
 /* One family that is silent does not come first with all of its addresses. */
 static void families_are_tried_in_turn(void **state)
 {
+    static const char *const ips[] = {"::1", "127.0.0.1"};
+    int fds[ADDRESSES_MAX];
     char text[600];
     struct caller *c;
     uint16_t port;
-    int fd;
 
     (void)state;
     if (access("/proc/net/if_inet6", F_OK) != 0)
         skip();
-    fd = refusing("::1", &port);
+    bind_all(ips, COUNT(ips), &port, fds);
     names_set("both.example", "::1 ::1 ::1 127.0.0.1 127.0.0.1");
     c = caller("both.example", port);
     start(c);
@@ -657,7 +696,7 @@ static void families_are_tried_in_turn(void **state)
              "refused; 127.0.0.1:%u: Connection refused; [::1]:%u: Connection refused",
              port, port, port, port, port);
     assert_failed(REASON_CONNECT, text);
-    close(fd);
+    close_all(fds, COUNT(ips));
 }
 
 /* Its first SYN is dropped; by the time of the second nobody listens any more. */
@@ -695,7 +734,7 @@ static void a_slow_address_is_given_up_for_a_failed_one(void **state)
     add_address(c, "127.0.0.1", no);
     add_address(c, "nonexistent.invalid", 1);
     start(c);
-    wait_for_look_up();
+    wait_for_look_ups(1);
     for (i = 0; i < 3; i++)
         uv_run(&reactor.loop, UV_RUN_NOWAIT);
     assert_int_equal(result.calls, 0);
@@ -766,7 +805,7 @@ static void a_cancel_during_the_look_up_calls_back(void **state)
     names_hold();
     c = caller("a.example", 1);
     start(c);
-    wait_for_look_up();
+    wait_for_look_ups(1);
     dial_cancel(c->dial);
     forget(c);
     uv_run(&reactor.loop, UV_RUN_NOWAIT); /* the dial is gone, the look-up is not */
@@ -789,7 +828,7 @@ static void a_cancel_while_the_look_up_waits_calls_back(void **state)
         c[i] = caller(host, 1);
         start(c[i]);
     }
-    wait_for_look_up();
+    wait_for_look_ups(COUNT(c)); /* none begins in the next test */
     for (i = 0; i < COUNT(c); i++) {
         dial_cancel(c[i]->dial);
         forget(c[i]);
@@ -832,7 +871,7 @@ static void a_cancel_with_two_addresses_under_way_calls_back(void **state)
     names_set("a.example", "127.0.0.1");
     names_hold();
     start(c);
-    wait_for_look_up(); /* by then both are under way, and the third is looked up */
+    wait_for_look_ups(1); /* by then both are under way, and the third is looked up */
     assert_int_equal(count_descriptors(), descriptors + 6);
     dial_cancel(c->dial);
     forget(c);
@@ -886,7 +925,7 @@ static void a_cancel_takes_another_dial_with_it(void **state)
     b = caller("a.example", port);
     start(a);
     start(b);
-    wait_for_look_up();
+    wait_for_look_ups(1);
     dial_cancel(a->dial);
     forget(a);
     names_release();
