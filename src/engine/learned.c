@@ -34,7 +34,8 @@ struct learned {
     pthread_mutex_t lock; /* for what follows; never held while waiting for the disk's sync */
     struct learnedfile file;
     struct stat identity; /* of what was read last, whether or not it could be; or all zero */
-    char *complaint;      /* that it could not be, until learned_refresh() has told */
+    bool failed;          /* it could not be read: that may be mended without a change to it */
+    char *complaint;      /* why it could not, until learned_refresh() has reported that */
     _Atomic uint64_t generation;
 };
 
@@ -101,6 +102,7 @@ static bool adopt(struct learned *l, struct learnedfile *f, const struct stat *i
     l->file = *f;
     memset(f, 0, sizeof(*f));
     l->identity = *identity;
+    l->failed = false;
     free(l->complaint);
     l->complaint = NULL;
     if (changed)
@@ -108,15 +110,16 @@ static bool adopt(struct learned *l, struct learnedfile *f, const struct stat *i
     return changed;
 }
 
-/* Reads anew if it is another file. Lock held. */
+/* Reads the file if it is another one, or could not be read before. Lock held. */
 static bool refresh(struct learned *l)
 {
     /* before reading: a change in between is then found the next time */
     const struct stat now = identify(l->path);
+    const bool known = is_same(&now, &l->identity);
     struct learnedfile f;
     char *why;
 
-    if (is_same(&now, &l->identity))
+    if (known && !l->failed)
         return false;
     why = learneddir_check(l->dir, l->user);
     if (!why)
@@ -124,6 +127,11 @@ static bool refresh(struct learned *l)
     if (!why)
         return adopt(l, &f, &now);
     l->identity = now;
+    l->failed = true;
+    if (known) { /* reported already */
+        free(why);
+        return false;
+    }
     free(l->complaint);
     l->complaint = why;
     return false;

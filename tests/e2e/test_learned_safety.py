@@ -7,7 +7,8 @@ import pytest
 from certs import NAME, OTHER
 from config import ini
 from daemon import run_pinproxy, run_pinproxyd
-from learned import PLACE, passes, state, tofu
+from learned import PLACE, passes, state, tofu, turned_away
+from waiting import wait_until
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
@@ -134,6 +135,22 @@ def test_file_that_others_put_in_its_place_is_not_read(file, state, pinproxyd, t
     event = daemon.wait_event(event="learned_failed")
     assert str(state.file) in event["detail"]
     passes(daemon)
+
+
+def test_a_file_is_read_once_its_directory_is_mended(file, state, pinproxyd, tls_server):
+    """What an administrator took away meanwhile is not accepted after the reload."""
+    server = tls_server()
+    state.write("")
+    daemon = pinproxyd(state.config({NAME: tofu(server)}))
+    passes(daemon)
+    wait_until(state.text, "the key is written")
+    state.directory.chmod(0o777)
+    state.write(state.text().replace(server.cert.pin, OTHER))
+    daemon.wait_event(event="learned_failed")
+    state.directory.chmod(0o700)
+    daemon.reload()
+    turned_away(daemon, "refused", "tofu_changed")
+    assert len(daemon.events(event="learned_failed")) == 1
 
 
 def test_fifo_in_place_of_the_file_does_not_hang(file, state):
