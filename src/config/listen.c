@@ -45,6 +45,14 @@ static const char *read_listen_attribute(struct arena *arena, struct config_list
     return NULL;
 }
 
+/* True for a path that can only be a directory's, wherever it leads. */
+static bool names_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
+
+    return *last == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0;
+}
+
 static const char *read_unix_listen(struct arena *arena, const char *dir,
                                     struct config_listen *listen, const char *value)
 {
@@ -61,6 +69,9 @@ static const char *read_unix_listen(struct arena *arena, const char *dir,
                             "expected unix:PATH: abstract sockets are not supported, for they have "
                             "neither owner nor mode (for a file called so: unix:./%s)",
                             text);
+    if (names_directory(text))
+        return "expected the path of a socket in that directory, such as "
+               "unix:/run/pinproxy/NAME.sock";
     path = file_resolve(arena, dir, text);
     if (!addr_from_unix(&listen->addr, path))
         return "expected a shorter path: the kernel takes at most 107 bytes (unix(7))";
@@ -158,7 +169,9 @@ static char *name_file(const char *path)
 
     if (stat(parent, &st) == 0)
         name = xasprintf("%jx:%jx/%s", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, last);
-    else if (strcmp(last, ".") == 0 || strcmp(parent, path) == 0)
+    else if (strcmp(parent, path) == 0) /* "." or "/", which may not be searched */
+        name = xstrdup(path);
+    else if (strcmp(last, ".") == 0)
         name = name_file(parent);
     else
         name = xasprintf("%s/%s", above = name_file(parent), last);

@@ -1,6 +1,10 @@
 """pinproxyd -t says what a start by the daemon's own user would find: what is certain is an error, the rest a warning."""
 
 import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -134,3 +138,19 @@ def test_a_pipe_is_nothing_to_warn_of(tmp_path):
     text = ini({"global": {"user": "nobody"}, NAME: {"listen": "127.0.0.1:0", "pin": PIN}})
     run = _run([PINPROXYD, "-t", "-c", "/dev/stdin"], input=text.encode())
     assert run.returncode == 0 and run.err == "", run.err
+
+
+def test_a_relative_socket_where_the_working_directory_may_not_be_searched(tmp_path):
+    """A user who came from /root by su."""
+    tmp_path.joinpath("cwd").mkdir()
+    daemon = Path(tempfile.mkdtemp(prefix="pinproxy-"))
+    try:
+        daemon.chmod(0o755)
+        command = ["sh", "-c", 'chmod 0 . && exec "$@"', "sh"]
+        if os.geteuid() == 0:
+            command += ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        run = subprocess.run([*command, shutil.copy(PINPROXYD, daemon), "-t", "-c", "-"], cwd=tmp_path / "cwd",
+                             input=ini({NAME: {"listen": "unix:sock", "pin": PIN}}), text=True, capture_output=True)
+    finally:
+        shutil.rmtree(daemon)
+    assert run.returncode == 0, (run.returncode, run.stderr)

@@ -269,6 +269,11 @@ static void what_can_never_be_bound_is_an_error(void **state)
     refuse("[a.example]\npin = " A "\nlisten = unix:@x\n", 3, "abstract");
     refuse("[a.example]\npin = " A "\nlisten = unix:@x,mode=0600\n", 3, "abstract");
     config_free(take("[a.example]\npin = " A "\nlisten = unix:./@x\n"));
+    refuse("[a.example]\npin = " A "\nlisten = unix:/\n", 3, "path of a socket");
+    refuse("[a.example]\npin = " A "\nlisten = unix:.\n", 3, "path of a socket");
+    refuse("[a.example]\npin = " A "\nlisten = unix:dir/\n", 3, "path of a socket");
+    refuse("[a.example]\npin = " A "\nlisten = unix:dir/..,mode=0600\n", 3, "path of a socket");
+    config_free(take("[a.example]\npin = " A "\nlisten = unix:dir/.x\n  unix:...\n"));
 }
 
 static void tls_versions_must_leave_one(void **state)
