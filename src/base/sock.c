@@ -134,9 +134,31 @@ static bool is_own_source(const struct addr *a)
     return is_own;
 }
 
+/*
+ * A prefix that "ip -6 route add local" gives to this machine has no address to bind, and no source
+ * of its own, but a route through the loopback interface. (IPv4 accepts any destination there, and
+ * takes an address of such a prefix as the source.)
+ */
+static bool is_routed_to_loopback(const struct addr *a)
+{
+    const int loopback = 1; /* LOOPBACK_IFINDEX in Linux, in every network namespace */
+    int fd;
+    bool is_routed;
+
+    if (a->sa.sa_family != AF_INET6)
+        return false;
+    fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    is_routed = setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &loopback, sizeof(loopback)) == 0
+                && connect(fd, &a->sa, a->len) == 0;
+    close(fd);
+    return is_routed;
+}
+
 bool sock_is_local(const struct addr *a)
 {
-    if (addr_is_loopback(a) || is_own_source(a))
+    if (addr_is_loopback(a) || is_own_source(a) || is_routed_to_loopback(a))
         return true;
     /* with net.ipv4.ip_nonlocal_bind every address can be bound, which tells nothing */
     return can_bind(*a) && !can_bind(unassigned(a->sa.sa_family, 0));

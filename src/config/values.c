@@ -192,12 +192,21 @@ const char *value_sni(const struct value_context *ctx, const struct value_range 
 const char *value_ip(const struct value_context *ctx, const struct value_range *range, void *field,
                      const char *value)
 {
-    (void)ctx;
+    struct addr a, ipv4;
+    char text[ADDR_TEXT_SIZE];
+
     (void)range;
-    return addr_from_ip(field, value, 0)
-               ? NULL
-               : "expected an IP address to connect from, without a port; clients connect to "
-                 "'listen'";
+    if (!addr_from_ip(&a, value, 0))
+        return "expected an IP address to connect from, without a port; clients connect to "
+               "'listen'";
+    ipv4 = a;
+    addr_unmap(&ipv4);
+    /* IPv6 sockets alone could be bound to it, and the addresses of IPv4 would be passed over */
+    if (ipv4.sa.sa_family != a.sa.sa_family)
+        return arena_printf(ctx->arena, "expected %s: this is an IPv4 address",
+                            addr_format_ip(&ipv4, text));
+    *(struct addr *)field = a;
+    return NULL;
 }
 
 const char *value_via(const struct value_context *ctx, const struct value_range *range, void *field,

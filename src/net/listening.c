@@ -62,7 +62,7 @@ static struct addr find_destination(const struct addr *to, const struct addr *fr
     /* ip_route_output_key() and tcp_v6_connect() in Linux */
     if (out.sa.sa_family == AF_INET6)
         (void)addr_from_ip(&out, "::1", addr_port(to));
-    else if (from->len == 0)
+    else if (from->len == 0 || addr_is_wildcard(from))
         (void)addr_from_ip(&out, "127.0.0.1", addr_port(to));
     else
         out = *from;

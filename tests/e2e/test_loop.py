@@ -61,11 +61,15 @@ def test_nor_to_a_port_that_the_kernel_chose(pinproxyd, tls_server):
     refuses(daemon, daemon.address(NAME))
 
 
-def test_nor_through_a_source_address(pinproxyd, tls_server):
-    """connect(2) takes 0.0.0.0 for the address that the socket is bound to."""
+@pytest.mark.parametrize("listen, address, bind", [
+    ("127.0.0.3", "0.0.0.0", "127.0.0.3"), ("127.0.0.1", "0.0.0.0", "0.0.0.0"), ("[::1]", "[::]", "::"),
+    ("[::1]", "[::]", "::1"),
+])
+def test_nor_through_a_source_address(listen, address, bind, pinproxyd, tls_server):
+    """connect(2) takes 0.0.0.0 for the address that the socket is bound to, if it is bound to one."""
     port = closed_port()
-    section = to(tls_server(), listen=f"127.0.0.3:{port}", address=f"0.0.0.0:{port}", bind="127.0.0.3")
-    refuses(pinproxyd({NAME: section}), f"127.0.0.3:{port}")
+    section = to(tls_server(), listen=f"{listen}:{port}", address=f"{address}:{port}", bind=bind)
+    refuses(pinproxyd({NAME: section}), f"{listen}:{port}")
 
 
 @pytest.mark.valgrind

@@ -242,6 +242,7 @@ static void values_of_section_options_are_checked(void **state)
         {"family", "ipv5", "one of: any, ipv4, ipv6"},
         {"bind", "::1", NULL},
         {"bind", "localhost", "an IP address"},
+        {"bind", "::ffff:127.0.0.1", "expected 127.0.0.1"},
         {"bind", "127.0.0.1:80", "an IP address"},
         {"via", "tcp", NULL},
         {"via", "socks5://127.0.0.1:1080", "not supported yet"},

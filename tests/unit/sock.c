@@ -254,17 +254,20 @@ static void shortage_is_told_from_other_errors(void **state)
 /* In a network of its own: two addresses of one subnet, of which the kernel uses the first as a source. */
 static void check_local_addresses(bool nonlocal_bind)
 {
-    static const char *const local[] = {"198.51.100.5", "198.51.100.6", "127.9.9.9",
-                                        "2001:db8:1::5"};
+    static const char *const local[] = {"198.51.100.5",  "198.51.100.6", "127.9.9.9",
+                                        "2001:db8:1::5", "203.0.114.9",  "2001:db8:2::9"};
     static const char *const remote[] = {"198.51.100.7", "203.0.113.1", "2001:db8:1::6",
-                                         "192.0.2.1"};
+                                         "192.0.2.1", "2001:db8:3::1"};
     struct addr a;
     size_t i;
 
     if (system(
             "exec 2>/dev/null; ip link set lo up && ip link add dev v0 type veth peer name v1"
             " && ip link set v0 up && ip link set v1 up && ip addr add 198.51.100.5/24 dev v0"
-            " && ip addr add 198.51.100.6/24 dev v0 && ip addr add 2001:db8:1::5/64 dev v0 nodad")
+            " && ip addr add 198.51.100.6/24 dev v0 && ip addr add 2001:db8:1::5/64 dev v0 nodad"
+            " && ip route add local 203.0.114.0/24 dev lo && ip route add default via 198.51.100.9"
+            " && ip -6 route add local 2001:db8:2::/64 dev lo"
+            " && ip -6 route add default via 2001:db8:1::9")
         != 0)
         _exit(77);
     /* the first address of a subnet is then all that can be told for certain */
