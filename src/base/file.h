@@ -9,6 +9,9 @@
 
 struct stat;
 
+/* The maximum size of a file of which a manual says nothing else, in bytes. */
+#define FILE_SIZE_MAX ((size_t)16 * 1024 * 1024)
+
 /* Where a path comes from decides what it may name. */
 enum file_origin {
     FILE_CONFIGURED, /* a configuration names it: a regular file, or a link to one */

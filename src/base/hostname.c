@@ -21,8 +21,7 @@ static bool is_number(const char *label, size_t n)
     return strspn(label, "0123456789") >= n;
 }
 
-/* Returns the length of a name without its trailing dot. */
-static size_t bare_length(const char *name)
+size_t hostname_length(const char *name)
 {
     const size_t n = strlen(name);
 
@@ -31,7 +30,7 @@ static size_t bare_length(const char *name)
 
 int hostname_compare(const char *a, const char *b)
 {
-    const size_t x = bare_length(a), y = bare_length(b);
+    const size_t x = hostname_length(a), y = hostname_length(b);
     const int order = strncasecmp(a, b, x < y ? x : y);
 
     return order != 0 || x == y ? order : x < y ? -1 : 1;

@@ -37,6 +37,7 @@ void sock_share_port(int fd, bool share);
  * be called while every socket of this process on the port shares it.
  */
 void sock_seal_port(uint16_t port);
+
 /* Delivers urgent data in line (socket(7), SO_OOBINLINE). An accepted Unix socket does not inherit it. */
 void sock_oob_inline(int fd);
 

@@ -10,8 +10,6 @@
 #include "base/file.h"
 #include "base/hostname.h"
 
-#define FILE_MAX_SIZE ((size_t)16 * 1024 * 1024)
-
 /* MAX_NAME of inih's ini.c, less the NUL. */
 #define KEY_MOST 49
 
@@ -314,7 +312,7 @@ void inifile_read(const char *path, enum file_origin origin, struct arena *arena
     char *text;
     size_t len;
 
-    why = file_read(path, origin, FILE_MAX_SIZE, &text, &len);
+    why = file_read(path, origin, FILE_SIZE_MAX, &text, &len);
     if (why) {
         problems_add(problems, where, "%s", why);
         return;

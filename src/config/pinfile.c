@@ -9,8 +9,6 @@
 
 #include "config/pem.h"
 
-#define FILE_MAX_SIZE ((size_t)16 * 1024 * 1024)
-
 static const char encrypted[] =
     "holds an encrypted private key: decrypt its public part first, with 'openssl pkey -in FILE "
     "-pubout'";
@@ -193,7 +191,7 @@ const char *pinfile_parse(const char *data, size_t len, struct pinfile *out)
     const char *why;
 
     memset(out, 0, sizeof(*out));
-    if (len > FILE_MAX_SIZE)
+    if (len > FILE_SIZE_MAX)
         return "is too large";
     ERR_clear_error();
     why = pem_is_text(data, len) ? parse_pem(data, len, out) : parse_der(data, len, out);
@@ -211,7 +209,7 @@ const char *pinfile_read(const char *path, enum file_origin origin, struct pinfi
     size_t len;
 
     memset(out, 0, sizeof(*out));
-    why = file_read(path, origin, FILE_MAX_SIZE, &data, &len);
+    why = file_read(path, origin, FILE_SIZE_MAX, &data, &len);
     if (why)
         return why;
     why = pinfile_parse(data, len, out);

@@ -13,10 +13,7 @@ bool config_is_reserved(const char *name)
 
 const char *config_bare_name(struct arena *arena, const char *name)
 {
-    const size_t n = strlen(name);
-
-    return arena_strndup(arena, name,
-                         n > 1 && name[n - 1] == '.' && name[n - 2] != '.' ? n - 1 : n);
+    return arena_strndup(arena, name, hostname_length(name));
 }
 
 void config_complete(struct config_section *s, struct arena *arena)

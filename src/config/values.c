@@ -154,15 +154,12 @@ const char *value_host(const struct value_context *ctx, const struct value_range
                        void *field, const char *value)
 {
     const char *why = explain_host(value);
-    size_t n = strlen(value);
 
     (void)range;
     if (why)
         return arena_printf(ctx->arena, "expected a host name or an IP address: this one %s", why);
     /* "example.com." and "example.com" are one name; SNI wants it without (RFC 6066 section 3) */
-    if (value[n - 1] == '.')
-        n--;
-    *(const char **)field = arena_strndup(ctx->arena, value, n);
+    *(const char **)field = arena_strndup(ctx->arena, value, hostname_length(value));
     return NULL;
 }
 

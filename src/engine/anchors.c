@@ -21,8 +21,7 @@
 #include "engine/signature.h"
 
 /* Lists of large authorities have tens of megabytes. */
-#define CRL_FILE_MAX_SIZE ((size_t)64 * 1024 * 1024)
-#define CA_FILE_MAX_SIZE ((size_t)16 * 1024 * 1024)
+#define CRL_SIZE_MAX ((size_t)64 * 1024 * 1024)
 
 struct store {
     char *key; /* the files and directories it was loaded from */
@@ -195,9 +194,9 @@ static const char *take_crl(X509_STORE *store, const struct pem_block *block, si
 
 /* Files. */
 
-static const struct file_kind ca_files = {"ca_file", CA_FILE_MAX_SIZE, take_anchor, refuse_der};
-static const struct file_kind ca_dirs = {"ca_dir", CA_FILE_MAX_SIZE, take_anchor, refuse_der};
-static const struct file_kind crl_files = {"crl_file", CRL_FILE_MAX_SIZE, take_crl, add_crl};
+static const struct file_kind ca_files = {"ca_file", FILE_SIZE_MAX, take_anchor, refuse_der};
+static const struct file_kind ca_dirs = {"ca_dir", FILE_SIZE_MAX, take_anchor, refuse_der};
+static const struct file_kind crl_files = {"crl_file", CRL_SIZE_MAX, take_crl, add_crl};
 
 /* Takes all blocks of a file. *line is where it is wrong, or 0. */
 static const char *take_file(X509_STORE *store, const struct file_kind *kind, const char *data,

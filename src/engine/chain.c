@@ -168,7 +168,7 @@ static int check_constraints(NAME_CONSTRAINTS *constraints, const char *name)
     NAME_CONSTRAINTS excluded = {.excludedSubtrees = constraints->excludedSubtrees};
     const bool is_ip = hostname_is_ip(name);
     ASN1_OCTET_STRING *ip = is_ip ? a2i_IPADDRESS(name) : NULL;
-    size_t len = strlen(name);
+    const size_t len = hostname_length(name);
     char with_dot[HOSTNAME_MAX + 2];
     int error;
 
@@ -180,8 +180,6 @@ static int check_constraints(NAME_CONSTRAINTS *constraints, const char *name)
         ASN1_OCTET_STRING_free(ip);
         return error;
     }
-    if (len && name[len - 1] == '.')
-        len--;
     if (len > HOSTNAME_MAX)
         return X509_V_ERR_UNSUPPORTED_NAME_SYNTAX;
     error = check_carrier(carrier_of(GEN_DNS, name, len), constraints);
