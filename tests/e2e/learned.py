@@ -52,6 +52,11 @@ class State:
     def text(self):
         return self.file.read_text() if self.file.exists() else ""
 
+    def version(self):
+        """Another whenever the file has been written or replaced. It may have been read: that moves its atime."""
+        info = self.file.stat()
+        return info.st_ino, info.st_mtime_ns, info.st_ctime_ns
+
     def keys(self, section=None):
         """In the order of the file. Fails on a line that is neither a key nor a comment, or not ended."""
         return parse(self.text(), section)

@@ -413,14 +413,14 @@ def test_key_that_the_handshake_does_not_prove_is_not_kept(state, pinproxyd, sta
 def test_changed_key_that_the_handshake_does_not_prove_is_not_noted(state, pinproxyd, stack, tls_server):
     """Anybody can send a certificate: what it is refused for is the signature, and nothing is written."""
     state.write(f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n")
-    before = state.file.stat()
+    before = state.version()
     forger = stack.add(Forger(tls_server(maximum=V12)))
     daemon = pinproxyd(state.config({NAME: tofu(forger)}))
     for _ in range(3):
         turned_away(daemon, "upstream_error", "tls")
     daemon.stop()
     assert not daemon.events(event="refused")
-    assert state.file.stat() == before and [path.name for path in state.directory.iterdir()] == ["learned"]
+    assert state.version() == before and [path.name for path in state.directory.iterdir()] == ["learned"]
 
 
 def test_refused_key_is_written_once_however_often_it_comes(state, pinproxyd, tls_server, tmp_path):
@@ -430,11 +430,11 @@ def test_refused_key_is_written_once_however_often_it_comes(state, pinproxyd, tl
     server.use(certs.self_signed(tmp_path))
     turned_away(daemon, "refused", "tofu_changed")
     state.wait_refused(server.cert.pin)
-    before = state.file.stat()
+    before = state.version()
     for _ in range(5):
         turned_away(daemon, "refused", "tofu_changed")
     daemon.stop()
-    assert state.file.stat() == before
+    assert state.version() == before
 
 
 WEAK_KEY = certs.rsa_key(1024)
@@ -450,12 +450,12 @@ def test_weak_key_is_not_kept(state, pinproxyd, tls_server, tmp_path):
 def test_changed_key_that_is_weak_is_not_noted_as_one_to_accept(state, pinproxyd, tls_server, tmp_path):
     """No command could make it accepted; and a key may be weak because its signatures cost too much."""
     state.write(f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n")
-    before = state.file.stat()
+    before = state.version()
     server = tls_server(cert=certs.self_signed(tmp_path, key=WEAK_KEY))
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_refused(daemon, server, "refused", "weak")
     daemon.stop()
-    assert state.file.stat() == before
+    assert state.version() == before
 
 
 def test_revoked_key_is_not_kept(state, pinproxyd, tls_server):
