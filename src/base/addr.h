@@ -48,8 +48,8 @@ bool addr_equal(const struct addr *a, const struct addr *b);
 bool addr_is_wildcard(const struct addr *a);
 
 /*
- * Turns an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2) into the IPv4 address that the kernel
- * takes it for. Leaves every other address as it is.
+ * Turns an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2) into the IPv4 address that the
+ * kernel takes it for. Leaves every other address as it is.
  */
 void addr_unmap(struct addr *a);
 

@@ -60,7 +60,8 @@ static const char *check_kind(mode_t mode)
 
 /*
  * Opens a regular file without waiting. To open a device may have effects, so the kind of file is
- * looked up first; it is looked up again behind the descriptor, for another file may be there by then.
+ * looked up first; it is looked up again behind the descriptor, for another file may be there by
+ * then.
  */
 static const char *open_regular(const char *path, int *fd)
 {

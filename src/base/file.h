@@ -30,8 +30,8 @@ const char *file_read(const char *path, enum file_origin origin, size_t max, cha
 /*
  * Opens /dev/null for each of the descriptors 0 to 2 that is closed, so that nothing that is opened
  * later takes its place, and what is meant for standard error goes nowhere else. What is written to
- * standard output still fails, so that no report is lost with an exit status of 0. To be called before
- * anything is opened. Returns false with errno set.
+ * standard output still fails, so that no report is lost with an exit status of 0. To be called
+ * before anything is opened. Returns false with errno set.
  */
 bool file_open_standard(void);
 
@@ -41,7 +41,9 @@ const char *file_resolve(struct arena *a, const char *dir, const char *path);
 /* The directory part of a path, "." when it has none. In the arena. */
 const char *file_directory(struct arena *a, const char *path);
 
-/* Writes all of the bytes to a descriptor. Returns false with errno set; some may be written then. */
+/*
+ * Writes all of the bytes to a descriptor. Returns false with errno set; some may be written then.
+ */
 bool file_write_all(int fd, const void *bytes, size_t n);
 
 /*
@@ -52,10 +54,10 @@ bool file_write_all(int fd, const void *bytes, size_t n);
 bool file_give_to_owner(int dir, int fd);
 
 /*
- * Replaces a file of a directory: writes a new one beside it (NAME.new, mode 0600), syncs it, renames
- * it, and syncs the directory. A crash at any moment leaves the old or the new file. Two processes
- * must not do so at the same time. dir is a descriptor. Returns true and fills in *identity with the
- * new file's fstat(2), or returns false with errno set.
+ * Replaces a file of a directory: writes a new one beside it (NAME.new, mode 0600), syncs it,
+ * renames it, and syncs the directory. A crash at any moment leaves the old or the new file. Two
+ * processes must not do so at the same time. dir is a descriptor. Returns true and fills in
+ * *identity with the new file's fstat(2), or returns false with errno set.
  */
 bool file_replace(int dir, const char *name, const void *bytes, size_t n, struct stat *identity);
 

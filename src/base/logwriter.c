@@ -18,8 +18,10 @@
 /* A buffer that has grown beyond this is freed when its lines are written. */
 #define BUFFER_KEPT (64 * 1024)
 
-/* Bytes of one write(2) to a file. One to a pipe takes PIPE_BUF, so that lines of several processes
- * do not mix: pipe(7). */
+/*
+ * Bytes of one write(2) to a file. One to a pipe takes PIPE_BUF, so that lines of several processes
+ * do not mix: pipe(7).
+ */
 #define FILE_CHUNK (64 * 1024)
 
 /* While lines are lost, a report of them is tried this often. */
@@ -59,7 +61,9 @@ static bool would_block(void)
     return errno == EAGAIN || errno == EWOULDBLOCK;
 }
 
-/* Writes all of it, however long that takes. Returns how many bytes were written before an error. */
+/*
+ * Writes all of it, however long that takes. Returns how many bytes were written before an error.
+ */
 static size_t write_all(const char *bytes, size_t len)
 {
     struct pollfd p = {.fd = writer.fd, .events = POLLOUT};
@@ -244,7 +248,9 @@ int logwriter_start(logwriter_report *report)
     return error;
 }
 
-/* Writes at once as much as there is room for, if that keeps the order. Returns the bytes written. */
+/*
+ * Writes at once as much as there is room for, if that keeps the order. Returns the bytes written.
+ */
 static size_t write_now(const char *line, size_t len)
 {
     ssize_t n;

@@ -1,10 +1,10 @@
 /*
  * Writes log lines to standard error, and never lets a slow reader stall the thread that logs.
  *
- * Until logwriter_start(), a line is written at once, however long that takes. After it, a line goes
- * to a pipe or a socket at once if there is room. All others wait in a queue of bounded size, which a
- * thread writes: write(2) can stop for as long as it likes on a terminal after ^S, or on a file on a
- * slow disk. A line for which the queue has no room is dropped and counted.
+ * Until logwriter_start(), a line is written at once, however long that takes. After it, a line
+ * goes to a pipe or a socket at once if there is room. All others wait in a queue of bounded size,
+ * which a thread writes: write(2) can stop for as long as it likes on a terminal after ^S, or on a
+ * file on a slow disk. A line for which the queue has no room is dropped and counted.
  *
  * May be called from any thread.
  */
@@ -18,14 +18,14 @@
 #include "base/strbuf.h"
 
 /*
- * Appends to `out` the line that reports `count` dropped lines, with its newline, or nothing. Called
- * from the writer's thread.
+ * Appends to `out` the line that reports `count` dropped lines, with its newline, or nothing.
+ * Called from the writer's thread.
  */
 typedef void logwriter_report(uint64_t count, struct strbuf *out);
 
 /*
- * Opens a pipe that is standard error again, through /proc/self/fd, to set O_NONBLOCK on an open file
- * description of our own: the one that we were started with may be shared with other programs
+ * Opens a pipe that is standard error again, through /proc/self/fd, to set O_NONBLOCK on an open
+ * file description of our own: the one that we were started with may be shared with other programs
  * (open(2)). To be called before root's rights are given up, for the pipe may be root's. If this
  * cannot be done, all lines are left to the thread.
  */

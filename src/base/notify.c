@@ -14,7 +14,10 @@
 
 #include "base/mem.h"
 
-/* A service manager that does not read in time leaves this many messages waiting for notify_retry(). */
+/*
+ * A service manager that does not read in time leaves this many messages waiting for
+ * notify_retry().
+ */
 #define PENDING_MAX 8
 
 static char *pending[PENDING_MAX];

@@ -74,9 +74,9 @@ bool sock_acks(int fd, struct sock_acks *out)
     out->pending = info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0;
     out->last_ms = info.tcpi_last_ack_recv;
     /*
-     * A window probe is unanswered until the kernel has set the count of them back. Data is unanswered
-     * until it is acknowledged; but a peer that has closed its window drops what is retransmitted, and
-     * shows only by its responses that it is alive.
+     * A window probe is unanswered until the kernel has set the count of them back. Data is
+     * unanswered until it is acknowledged; but a peer that has closed its window drops what is
+     * retransmitted, and shows only by its responses that it is alive.
      */
     out->unanswered = info.tcpi_probes > 0;
     if (info.tcpi_unacked > 0)
@@ -176,8 +176,8 @@ void sock_seal_port(uint16_t port)
     size_t i;
     int fd;
 
-    /* where the kernel remembers a wildcard, a bind(2) of the same family changes nothing, and one of
-       the other family does */
+    /* where the kernel remembers a wildcard, a bind(2) of the same family changes nothing, and one
+       of the other family does */
     for (i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
         a = unassigned(families[i], port);
         fd = sock_open(families[i]);

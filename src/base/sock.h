@@ -38,12 +38,15 @@ void sock_share_port(int fd, bool share);
  */
 void sock_seal_port(uint16_t port);
 
-/* Delivers urgent data in line (socket(7), SO_OOBINLINE). An accepted Unix socket does not inherit it. */
+/*
+ * Delivers urgent data in line (socket(7), SO_OOBINLINE). An accepted Unix socket does not inherit
+ * it.
+ */
 void sock_oob_inline(int fd);
 
 /*
- * Returns how long, in milliseconds, it takes keepalive probes to find that a silent peer is gone: the
- * first probe, and the interval after each of them. 0 if keepalive_ms is 0.
+ * Returns how long, in milliseconds, it takes keepalive probes to find that a silent peer is gone:
+ * the first probe, and the interval after each of them. 0 if keepalive_ms is 0.
  */
 int64_t sock_keepalive_limit(int64_t keepalive_ms);
 
@@ -69,7 +72,10 @@ int sock_unread(int fd);
 /* Returns true if the next read will return data. Does not clear a pending error (SO_ERROR). */
 bool sock_has_unread(int fd);
 
-/* Makes a later close(2), or the end of the process, a reset (TCP). Data that is unsent then is lost. */
+/*
+ * Makes a later close(2), or the end of the process, a reset (TCP). Data that is unsent then is
+ * lost.
+ */
 void sock_reset_on_close(int fd);
 
 /* close(2) so that the peer sees a reset (TCP); a plain close otherwise. */

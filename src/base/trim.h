@@ -1,6 +1,6 @@
 /*
- * Memory that is no longer needed goes back to the system. Tunnels come and go in every order, so what
- * the C library has free lies among what is in use, and it keeps it unless asked.
+ * Memory that is no longer needed goes back to the system. Tunnels come and go in every order, so
+ * what the C library has free lies among what is in use, and it keeps it unless asked.
  */
 #ifndef BASE_TRIM_H
 #define BASE_TRIM_H
@@ -16,9 +16,9 @@ struct trim {
 };
 
 /*
- * Once, before there are threads: large blocks are mapped for themselves from now on, so that what a
- * stalled tunnel had to hold goes back the moment it is gone. Left alone, malloc(3) would put them into
- * the heap after the first (mallopt(3), M_MMAP_THRESHOLD).
+ * Once, before there are threads: large blocks are mapped for themselves from now on, so that what
+ * a stalled tunnel had to hold goes back the moment it is gone. Left alone, malloc(3) would put
+ * them into the heap after the first (mallopt(3), M_MMAP_THRESHOLD).
  */
 void trim_prepare(void);
 
@@ -26,8 +26,8 @@ void trim_prepare(void);
 void trim_soon(struct trim *t);
 
 /*
- * Once a second, with about how many bytes the tunnels use: gives back when they have come to use much
- * less, and once more when it does not go on becoming less (malloc_trim(3)).
+ * Once a second, with about how many bytes the tunnels use: gives back when they have come to use
+ * much less, and once more when it does not go on becoming less (malloc_trim(3)).
  */
 void trim_tick(struct trim *t, uint64_t in_use);
 

@@ -27,8 +27,8 @@ bool cert_describe(const struct x509_st *cert, struct cert_info *info);
 void cert_info_free(struct cert_info *info);
 
 /*
- * Returns whether issuer has issued cert, by name and signature. A certificate that has signed itself
- * was issued by no other, not by one of the same name and key either.
+ * Returns whether issuer has issued cert, by name and signature. A certificate that has signed
+ * itself was issued by no other, not by one of the same name and key either.
  */
 bool cert_was_issued_by(struct x509_st *cert, struct x509_st *issuer);
 

@@ -12,8 +12,8 @@ void config_check_name(const struct config_section *s, struct problems *problems
 void config_check_twice(const struct config *c, struct problems *problems);
 
 /*
- * Checks that the TLS versions of a section leave one, and that its suites are for one of them. Suites that
- * come from [defaults] may be for a version that this section does not have.
+ * Checks that the TLS versions of a section leave one, and that its suites are for one of them.
+ * Suites that come from [defaults] may be for a version that this section does not have.
  */
 void config_check_tls(const struct config_section *s, const struct config_section *defaults,
                       struct problems *problems);

@@ -156,10 +156,14 @@ struct config *config_parse(const char *path, const char *text, size_t len,
 /* A configuration of one section with every default, for the tool's one-off connections. */
 struct config *config_single(const char *name, struct config_section **section);
 
-/* Returns whether a section's name, in whatever case, is no host's: [global], [defaults], [proxy]. */
+/*
+ * Returns whether a section's name, in whatever case, is no host's: [global], [defaults], [proxy].
+ */
 bool config_is_reserved(const char *name);
 
-/* Returns a copy of a section's name as it is stored, logged and compared: without a trailing dot. */
+/*
+ * Returns a copy of a section's name as it is stored, logged and compared: without a trailing dot.
+ */
 const char *config_bare_name(struct arena *arena, const char *name);
 
 /*

@@ -2,8 +2,8 @@
  * Words of other programs: what users of stunnel, ssh, curl, nginx and HAProxy write out of habit,
  * and what pinproxy wants in its place. Nothing here is accepted; it only makes messages helpful.
  *
- * A function that returns text returns a phrase that follows "...: " and says what to write, or NULL if it does
- * not know the word. The phrase is a constant.
+ * A function that returns text returns a phrase that follows "...: " and says what to write, or
+ * NULL if it does not know the word. The phrase is a constant.
  */
 #ifndef CONFIG_FOREIGN_H
 #define CONFIG_FOREIGN_H

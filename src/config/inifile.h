@@ -14,7 +14,10 @@
 #include "base/file.h"
 #include "config/problems.h"
 
-/* The longest section name that inih holds without cutting it: MAX_SECTION of its ini.c, less the NUL. */
+/*
+ * The longest section name that inih holds without cutting it: MAX_SECTION of its ini.c, less the
+ * NUL.
+ */
 #define INIFILE_SECTION_MAX 49
 
 struct inifile_entry {

@@ -140,7 +140,9 @@ static const char *add(struct reading *r, enum pin_kind kind,
     return NULL;
 }
 
-/* RFC 4648 section 4, and of all encodings of a digest the canonical one: decode, encode, compare. */
+/*
+ * RFC 4648 section 4, and of all encodings of a digest the canonical one: decode, encode, compare.
+ */
 static const char *read_key_digest(struct reading *r, const char *text, size_t n)
 {
     static const char hint[] =

@@ -52,9 +52,9 @@ const char *pin_parse_revoked(const char *value, const char *dir, struct arena *
                               struct pin_list *list);
 
 /*
- * Checks whether a comment, from its ';' on, begins as a pin or as what follows one does, or continues
- * so behind another ';'. Behind a value of `pin` or `revoked` it was meant as a part of the value, and
- * a pin or its end would be lost with it.
+ * Checks whether a comment, from its ';' on, begins as a pin or as what follows one does, or
+ * continues so behind another ';'. Behind a value of `pin` or `revoked` it was meant as a part of
+ * the value, and a pin or its end would be lost with it.
  */
 bool pin_in_comment(const char *comment);
 
@@ -75,8 +75,8 @@ void pin_format(enum pin_role role, enum pin_kind kind, const uint8_t digest[CER
 bool pin_equal(const struct pin *a, const struct pin *b);
 
 /*
- * Returns a pin of the list whose certificate was issued by that of another pin, by its signature; or
- * NULL, also where either was not read from a certificate.
+ * Returns a pin of the list whose certificate was issued by that of another pin, by its signature;
+ * or NULL, also where either was not read from a certificate.
  */
 const struct pin *pin_issued_by(const struct pin_list *list, const struct pin *issuer);
 

@@ -232,7 +232,10 @@ static size_t find_relative(const struct candidate *all, size_t count, size_t i,
     for (k = 0; k < count; k++) {
         const struct candidate *cert = &all[issuer ? i : k], *ca = &all[issuer ? k : i];
 
-        /* asked once for each certificate: a file may have many of one name, and a signature takes long */
+        /*
+         * asked once for each certificate: a file may have many of one name, and a signature takes
+         * long
+         */
         if (cert != ca && cert->cert && ca->cert && !cert->is_self_signed
             && cert_was_issued_by(cert->cert, ca->cert))
             break;

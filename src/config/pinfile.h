@@ -30,10 +30,10 @@ struct pinfile {
 };
 
 /*
- * Reads all of a file. Returns NULL and fills in *out, to be freed with pinfile_free(), or returns what
- * is wrong, a phrase that follows the path and out->wrong_line. Nothing in a file is skipped but text
- * around PEM blocks (pem.h) and blocks of mere parameters: a block that is none of the kinds above is an
- * error.
+ * Reads all of a file. Returns NULL and fills in *out, to be freed with pinfile_free(), or returns
+ * what is wrong, a phrase that follows the path and out->wrong_line. Nothing in a file is skipped
+ * but text around PEM blocks (pem.h) and blocks of mere parameters: a block that is none of the
+ * kinds above is an error.
  */
 const char *pinfile_read(const char *path, enum file_origin origin, struct pinfile *out);
 
@@ -41,9 +41,9 @@ const char *pinfile_read(const char *path, enum file_origin origin, struct pinfi
 const char *pinfile_parse(const char *data, size_t len, struct pinfile *out);
 
 /*
- * Looks for a chain in a file. Returns the index of a certificate that another one of the file issued,
- * and that issued none itself where there is one, with that other's index in *issuer; or f->count if
- * none issued another.
+ * Looks for a chain in a file. Returns the index of a certificate that another one of the file
+ * issued, and that issued none itself where there is one, with that other's index in *issuer; or
+ * f->count if none issued another.
  */
 size_t pinfile_find_chain(const struct pinfile *f, size_t *issuer);
 

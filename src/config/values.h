@@ -33,7 +33,9 @@ typedef void value_merge(struct arena *arena, void *field, const void *inherited
 
 value_merge value_merge_pins; /* struct pin_list: all but those that the section has as well */
 
-/* Checks whether a comment behind a value, from its ';' on, reads as a further part of the value. */
+/*
+ * Checks whether a comment behind a value, from its ';' on, reads as a further part of the value.
+ */
 typedef bool value_in_comment(const char *comment);
 
 value_in_comment value_also_check_in_comment;

@@ -144,7 +144,9 @@ static const char *refuse_der(X509_STORE *store, const unsigned char *der, size_
 
 /* Revocation lists. */
 
-/* OpenSSL passes over a list that does not tell all that the CA has revoked (RFC 5280 section 5.2). */
+/*
+ * OpenSSL passes over a list that does not tell all that the CA has revoked (RFC 5280 section 5.2).
+ */
 static bool is_partial(const X509_CRL *crl)
 {
     int critical = 0;
@@ -287,8 +289,8 @@ static int load_links(struct loading *l, const struct file_kind *kind, const cha
 }
 
 /*
- * OpenSSL would look into the directory when it needs a certificate, in the midst of a handshake, and
- * might wait there. So all is read now, like any other file.
+ * OpenSSL would look into the directory when it needs a certificate, in the midst of a handshake,
+ * and might wait there. So all is read now, like any other file.
  */
 static void load_ca_dir(struct loading *l, const struct config_text *dir)
 {
@@ -351,8 +353,8 @@ static void load_system(struct loading *l)
 }
 
 /*
- * The section's own anchors, or the system's when it names none; and its revocation lists. Of a section
- * that goes by its pins alone the system's are not loaded: they take a megabyte, and 30 ms.
+ * The section's own anchors, or the system's when it names none; and its revocation lists. Of a
+ * section that goes by its pins alone the system's are not loaded: they take a megabyte, and 30 ms.
  */
 static bool load(struct loading *l)
 {

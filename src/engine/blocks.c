@@ -124,7 +124,10 @@ static void give(void *p, const char *file, int line)
 {
     (void)file;
     (void)line;
-    /* most are NULL: OpenSSL frees what each of 32 possible pipelines may have had, with every record */
+    /*
+     * most are NULL: OpenSSL frees what each of 32 possible pipelines may have had, with every
+     * record
+     */
     if (p)
         blocks_give(p);
 }

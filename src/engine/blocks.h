@@ -1,7 +1,8 @@
 /*
- * Memory for OpenSSL: a handshake asks for some two thousand small blocks and gives nearly all of them
- * back, each record of a busy connection for one of 17 KiB. A worker keeps what it has freed, up to a
- * bound, and takes it again without a lock and without splitting and merging; all else is malloc(3)'s.
+ * Memory for OpenSSL: a handshake asks for some two thousand small blocks and gives nearly all of
+ * them back, each record of a busy connection for one of 17 KiB. A worker keeps what it has freed,
+ * up to a bound, and takes it again without a lock and without splitting and merging; all else is
+ * malloc(3)'s.
  */
 #ifndef ENGINE_BLOCKS_H
 #define ENGINE_BLOCKS_H
@@ -13,8 +14,8 @@
 #define BLOCKS_KEPT_MOST ((size_t)16 * 1024)
 
 /*
- * To be called before anything else of OpenSSL (CRYPTO_set_mem_functions(3)), which from then on takes
- * its memory here. False: it is too late, and OpenSSL goes on with malloc().
+ * To be called before anything else of OpenSSL (CRYPTO_set_mem_functions(3)), which from then on
+ * takes its memory here. False: it is too late, and OpenSSL goes on with malloc().
  */
 bool blocks_install(void);
 

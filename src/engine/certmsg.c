@@ -75,7 +75,9 @@ static bool is_elliptic(const struct input *algorithm)
            || equals(algorithm, "\x2a\x81\x1c\xcf\x55\x01\x82\x2d", 8);
 }
 
-/* The curves with a prime for which a square root is a single exponentiation: P-256, P-384, P-521. */
+/*
+ * The curves with a prime for which a square root is a single exponentiation: P-256, P-384, P-521.
+ */
 static bool has_fast_roots(const struct input *curve)
 {
     return equals(curve, "\x2a\x86\x48\xce\x3d\x03\x01\x07", 8)

@@ -10,8 +10,8 @@
  * effect. An IP address must equal one of its IP addresses. A host name must equal one of its DNS
  * names without regard to case, or match one that begins with "*.": the star stands for exactly one
  * whole label, and at least two labels follow it (RFC 9525 section 6.3). A label may have letters,
- * digits, hyphens and underscores, with a wildcard and without: X509_check_host(3) takes underscores
- * in an exact name only.
+ * digits, hyphens and underscores, with a wildcard and without: X509_check_host(3) takes
+ * underscores in an exact name only.
  */
 bool certname_matches(X509 *cert, const char *name);
 

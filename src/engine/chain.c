@@ -18,7 +18,10 @@
 #define SECURITY_BITS 112
 #define RSA_BITS_LEAST 2048
 
-/* What a server's own key may cost: 16,384 bits and an exponent of 64 bits are 3 ms for each signature. */
+/*
+ * What a server's own key may cost: 16,384 bits and an exponent of 64 bits are 3 ms for each
+ * signature.
+ */
 #define RSA_BITS_MAX 8192
 #define RSA_EXPONENT_BITS_MAX 64
 
@@ -119,7 +122,10 @@ static int check_carrier(X509 *carrier, NAME_CONSTRAINTS *constraints)
     return error;
 }
 
-/* Whether a DNS name in constraints can match: a host name, a suffix of one that begins with a dot, or all. */
+/*
+ * Whether a DNS name in constraints can match: a host name, a suffix of one that begins with a dot,
+ * or all.
+ */
 static bool is_dns_constraint(const ASN1_STRING *base)
 {
     const char *text = (const char *)ASN1_STRING_get0_data(base);
@@ -138,8 +144,9 @@ static bool is_dns_constraint(const ASN1_STRING *base)
 }
 
 /*
- * Whether all of a CA's constraints have an effect. The library passes over an excluded *.example.com or an
- * address without a mask, as it matches nothing, and takes an empty list of what is permitted for none.
+ * Whether all of a CA's constraints have an effect. The library passes over an excluded
+ * *.example.com or an address without a mask, as it matches nothing, and takes an empty list of
+ * what is permitted for none.
  */
 static bool are_effective(const NAME_CONSTRAINTS *constraints)
 {
@@ -191,9 +198,9 @@ static int check_constraints(NAME_CONSTRAINTS *constraints, const char *name)
 }
 
 /*
- * RFC 5280 section 4.2.1.10: the library compares a CA's constraints with the names as the certificate
- * has them, so that *.example.com gets round an excluded bar.example.com. The name that was asked for
- * must be allowed itself.
+ * RFC 5280 section 4.2.1.10: the library compares a CA's constraints with the names as the
+ * certificate has them, so that *.example.com gets round an excluded bar.example.com. The name that
+ * was asked for must be allowed itself.
  */
 static int check_name_constraints(STACK_OF(X509) *chain, const char *name)
 {
@@ -240,7 +247,10 @@ static int check_further(const struct chain_request *r, STACK_OF(X509) *chain, i
         if (!key || !chain_key_is_strong(key))
             return i == 0 ? X509_V_ERR_EE_KEY_TOO_SMALL : X509_V_ERR_CA_KEY_TOO_SMALL;
     }
-    /* of an anchor it does not ask for the flag that says it is a CA; 3: a root of X.509's version 1 */
+    /*
+     * of an anchor it does not ask for the flag that says it is a CA; 3: a root of X.509's version
+     * 1
+     */
     if (last > 0 || X509_self_signed(sk_X509_value(chain, 0), 0) != 1) {
         const int ca = X509_check_ca(sk_X509_value(chain, last));
 
@@ -293,8 +303,8 @@ static bool is_without_root(int error)
 }
 
 /*
- * A root is looked for first. If a CA below it were taken at once, nobody would ask what is above it:
- * its revocation list, whether the root is revoked, whether it is the pinned one.
+ * A root is looked for first. If a CA below it were taken at once, nobody would ask what is above
+ * it: its revocation list, whether the root is revoked, whether it is the pinned one.
  */
 bool chain_verify(const struct chain_request *r, struct chain_result *result)
 {

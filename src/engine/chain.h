@@ -1,9 +1,9 @@
 /*
  * Chains: from a server's certificate to a trust anchor. All path building and every check of it
  * (signatures, dates, CA flags, path lengths, name constraints, purpose, revocation lists) is
- * X509_verify_cert()'s; this module says with what, and adds four checks that it leaves out or makes
- * in another way: of short RSA keys, of an anchor's CA flag, of the name (certname.h), and that CAs
- * allow the very name that was asked for.
+ * X509_verify_cert()'s; this module says with what, and adds four checks that it leaves out or
+ * makes in another way: of short RSA keys, of an anchor's CA flag, of the name (certname.h), and
+ * that CAs allow the very name that was asked for.
  */
 #ifndef ENGINE_CHAIN_H
 #define ENGINE_CHAIN_H
@@ -44,12 +44,15 @@ bool chain_is_partial(const struct chain_result *result);
 
 void chain_free(struct chain_result *result);
 
-/* Whether a key is as strong as the rules want it: RSA of 2048 bits, others of 112 bits of strength. */
+/*
+ * Whether a key is as strong as the rules want it: RSA of 2048 bits, others of 112 bits of
+ * strength.
+ */
 bool chain_key_is_strong(const EVP_PKEY *key);
 
 /*
- * Returns whether one signature by a server's own key costs no more than is sane: RSA of 8192 bits at most,
- * with an exponent of 64 bits at most. False as well when memory is short.
+ * Returns whether one signature by a server's own key costs no more than is sane: RSA of 8192 bits
+ * at most, with an exponent of 64 bits at most. False as well when memory is short.
  */
 bool chain_key_is_bounded(const EVP_PKEY *key);
 

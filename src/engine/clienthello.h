@@ -18,8 +18,8 @@ enum clienthello {
 #define CLIENTHELLO_SIZE 11
 
 /*
- * Checks whether n bytes are the beginning of a ClientHello: in a record of SSL 3.0 to TLS 1.3 (RFC 8446
- * sections 4 and 5.1), or in the form of SSL 2.0 (RFC 5246 appendix E.2).
+ * Checks whether n bytes are the beginning of a ClientHello: in a record of SSL 3.0 to TLS 1.3 (RFC
+ * 8446 sections 4 and 5.1), or in the form of SSL 2.0 (RFC 5246 appendix E.2).
  */
 enum clienthello clienthello_check(const uint8_t *bytes, size_t n);
 

@@ -5,9 +5,9 @@
 #include <stdio.h>
 
 /*
- * Returns the oldest error of TLS itself, or 0. Other libraries raise theirs before it, as it causes them:
- * what a record, or a certificate, could not be decrypted or parsed for. *cause: the oldest of all. What
- * is older than the error of TLS is removed from the queue.
+ * Returns the oldest error of TLS itself, or 0. Other libraries raise theirs before it, as it
+ * causes them: what a record, or a certificate, could not be decrypted or parsed for. *cause: the
+ * oldest of all. What is older than the error of TLS is removed from the queue.
  */
 static unsigned long first_of_tls(unsigned long *cause)
 {
@@ -52,7 +52,10 @@ static const char *text_of(unsigned long error)
     return text ? text : "TLS error";
 }
 
-/* What an error of TLS means, where OpenSSL's own text does not help. NULL: nothing better is known. */
+/*
+ * What an error of TLS means, where OpenSSL's own text does not help. NULL: nothing better is
+ * known.
+ */
 static const char *meaning(const SSL *ssl, int reason)
 {
     switch (reason) {
@@ -76,7 +79,10 @@ static const char *meaning(const SSL *ssl, int reason)
     }
 }
 
-/* The certificate is what could not be parsed: OpenSSL gives an error of another library as the cause. */
+/*
+ * The certificate is what could not be parsed: OpenSSL gives an error of another library as the
+ * cause.
+ */
 static bool is_unreadable_certificate(const SSL *ssl, unsigned long error, unsigned long cause)
 {
     if (SSL_get_state(ssl) != TLS_ST_CR_CERT)

@@ -12,7 +12,10 @@
 #define BUCKETS 64
 #define PLACES 4 /* in a bucket, the latest used first */
 
-/* In a bucket, as they were sent: one megabyte in all. Parsed, a certificate can take twenty times as much. */
+/*
+ * In a bucket, as they were sent: one megabyte in all. Parsed, a certificate can take twenty times
+ * as much.
+ */
 #define BUCKET_BYTES_MAX (16 * 1024)
 
 struct place {

@@ -3,13 +3,16 @@
 #include <openssl/ssl.h>
 
 /*
- * A handshake needs ten messages at most, and five records for the longest. OpenSSL itself passes over
- * requests to renegotiate, however many come, and takes records of a byte each.
+ * A handshake needs ten messages at most, and five records for the longest. OpenSSL itself passes
+ * over requests to renegotiate, however many come, and takes records of a byte each.
  */
 #define HANDSHAKE_MESSAGES_MAX 64
 #define HANDSHAKE_RECORDS_MAX 1024
 
-/* After it: tickets, key updates, requests to renegotiate. A long download may change its keys often. */
+/*
+ * After it: tickets, key updates, requests to renegotiate. A long download may change its keys
+ * often.
+ */
 #define MESSAGES_FREE 64
 #define BYTES_PER_MESSAGE 4096
 

@@ -1,6 +1,6 @@
 /*
- * Limits on what a server may send that is no plaintext. Each message costs it a few bytes, and us a
- * derivation of keys, an answer, or at least the time to pass over it.
+ * Limits on what a server may send that is no plaintext. Each message costs it a few bytes, and us
+ * a derivation of keys, an answer, or at least the time to pass over it.
  */
 #ifndef ENGINE_FLOOD_H
 #define ENGINE_FLOOD_H
@@ -16,8 +16,8 @@ struct flood {
 };
 
 /*
- * Counts what was received during the handshake: type as SSL_set_msg_callback(3) has it. Returns whether
- * that is too much: more than 64 messages or 1024 records.
+ * Counts what was received during the handshake: type as SSL_set_msg_callback(3) has it. Returns
+ * whether that is too much: more than 64 messages or 1024 records.
  */
 bool flood_in_handshake(struct flood *f, int type);
 
@@ -27,7 +27,9 @@ void flood_opened(struct flood *f);
 /* Counts what was received since then. */
 void flood_count(struct flood *f, int type);
 
-/* Returns whether it is too much: more than 64 messages, and one for each 4096 bytes of plaintext. */
+/*
+ * Returns whether it is too much: more than 64 messages, and one for each 4096 bytes of plaintext.
+ */
 bool flood_is_over(const struct flood *f);
 
 #endif

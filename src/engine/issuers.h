@@ -16,7 +16,8 @@ struct issuers {
 
 /*
  * Collects them from the pins and from what a server sent, at this time (seconds since the epoch).
- * The leaf is never among them: a server does not vouch for itself. To be freed with issuers_free().
+ * The leaf is never among them: a server does not vouch for itself. To be freed with
+ * issuers_free().
  */
 void issuers_find(struct issuers *found, const struct pin_list *pins, int64_t now, X509 *leaf,
                   STACK_OF(X509) *sent);
@@ -30,8 +31,8 @@ bool issuers_pin_is_of(const struct pin *pin, const X509 *ca);
 const char *issuers_hint(const struct pin_list *pins, const struct issuers *found);
 
 /*
- * Looks for a pin that is written as the server's own and is that of a CA that the server sends. Writes
- * to text, of size bytes, that it is and how a CA is pinned; or "" if there is none.
+ * Looks for a pin that is written as the server's own and is that of a CA that the server sends.
+ * Writes to text, of size bytes, that it is and how a CA is pinned; or "" if there is none.
  */
 void issuers_describe_misplaced(const struct pin_list *pins, const STACK_OF(X509) *sent, char *text,
                                 size_t size);

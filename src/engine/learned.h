@@ -3,7 +3,8 @@
  * one file, $state_dir/learned, that people may read and edit:
  *
  *     # whatever stands behind a '#' is kept
- *     section host:port sha256//BASE64 2026-11-26 [from=tofu|pins_url] [until=DATE] [refused] [via=PIN]
+ *     section host:port sha256//BASE64 2026-11-26 [from=tofu|pins_url] [until=DATE] [refused]
+ * [via=PIN]
  *
  * The file is the truth. Every change is made under a lock that all processes respect: the file is
  * read anew, changed, written whole to a temporary file, synced, and renamed; so a crash at any
@@ -24,11 +25,11 @@
 struct learned;
 
 /*
- * Opens the store in a directory and reads it. A file that is not there is an empty one. With create
- * the directory is made if it is missing (not its parents). Nobody but root and user may be able to
- * change the directory or what is in it (learneddir.h): the daemon passes its own user, the tool cannot
- * know whom the daemon runs as and passes LEARNEDDIR_OWNER. Returns NULL with *why, which the caller
- * frees: "FILE:LINE: what is wrong and what would be right".
+ * Opens the store in a directory and reads it. A file that is not there is an empty one. With
+ * create the directory is made if it is missing (not its parents). Nobody but root and user may be
+ * able to change the directory or what is in it (learneddir.h): the daemon passes its own user, the
+ * tool cannot know whom the daemon runs as and passes LEARNEDDIR_OWNER. Returns NULL with *why,
+ * which the caller frees: "FILE:LINE: what is wrong and what would be right".
  */
 struct learned *learned_open(const char *dir, bool create, uid_t user, char **why);
 
@@ -84,10 +85,10 @@ enum learned_result learned_remove(struct learned *l, const struct learned_key *
 enum learned_result learned_forget(struct learned *l, const char *section, char **why);
 
 /*
- * Makes the refused key of a section the accepted one, if it is this very key, in place of those from
- * tofu that were accepted for the same host. now is in seconds. Returns LEARNED_DONE or LEARNED_SAME
- * (it is accepted already) with the key in *key, LEARNED_OTHER with the key that is noted as refused
- * in *key, LEARNED_NONE if none is, or LEARNED_FAILED.
+ * Makes the refused key of a section the accepted one, if it is this very key, in place of those
+ * from tofu that were accepted for the same host. now is in seconds. Returns LEARNED_DONE or
+ * LEARNED_SAME (it is accepted already) with the key in *key, LEARNED_OTHER with the key that is
+ * noted as refused in *key, LEARNED_NONE if none is, or LEARNED_FAILED.
  */
 enum learned_result learned_accept(struct learned *l, const char *section,
                                    const uint8_t digest[CERT_DIGEST_SIZE], int64_t now,

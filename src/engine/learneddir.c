@@ -12,8 +12,8 @@
 #include "base/safepath.h"
 
 /*
- * Checks the last component of a path by one look at it: another process of ours may rename or remove the
- * file at any time.
+ * Checks the last component of a path by one look at it: another process of ours may rename or
+ * remove the file at any time.
  */
 static char *check_last(const char *path, uid_t user)
 {
@@ -25,7 +25,9 @@ static char *check_last(const char *path, uid_t user)
         return safepath_check(path, user);
     if (!safepath_is_trusted(st.st_uid, user))
         return xasprintf("it belongs to another user (uid %u)", (unsigned)st.st_uid);
-    /* nor in a directory with the sticky bit: others could make the file before this process does */
+    /*
+     * nor in a directory with the sticky bit: others could make the file before this process does
+     */
     if (st.st_mode & (S_IWGRP | S_IWOTH))
         return xasprintf("other users can write to it (mode %04o)", (unsigned)st.st_mode & 07777);
     return NULL;

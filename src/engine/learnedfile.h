@@ -1,6 +1,7 @@
 /*
- * The file of learned pins as text: lines to keys and back. What is not changed is written as it was
- * read, comments and all. The grammar is that of learned.h; bytes in, bytes out, no file is touched.
+ * The file of learned pins as text: lines to keys and back. What is not changed is written as it
+ * was read, comments and all. The grammar is that of learned.h; bytes in, bytes out, no file is
+ * touched.
  */
 #ifndef ENGINE_LEARNEDFILE_H
 #define ENGINE_LEARNEDFILE_H

@@ -22,8 +22,9 @@
 enum learned_origin { LEARNED_TOFU, LEARNED_PINS_URL };
 
 /*
- * The pin that a key from pins_url goes back to: the connection that announced the key was accepted on
- * it, or on a learned pin that goes back to it. It is one of the configuration, or a key from tofu.
+ * The pin that a key from pins_url goes back to: the connection that announced the key was accepted
+ * on it, or on a learned pin that goes back to it. It is one of the configuration, or a key from
+ * tofu.
  */
 struct learned_via {
     bool known; /* false: the line does not say it */
@@ -55,8 +56,8 @@ enum learned_result {
 const char *learnedkey_origin(enum learned_origin origin);
 
 /*
- * Reads a line without its newline. Fills in *key and sets *is_key, or clears *is_key if the line is
- * blank or a comment. Returns NULL, or what is wrong and what would be right.
+ * Reads a line without its newline. Fills in *key and sets *is_key, or clears *is_key if the line
+ * is blank or a comment. Returns NULL, or what is wrong and what would be right.
  */
 const char *learnedkey_parse(const char *text, struct learned_key *key, bool *is_key);
 
@@ -66,7 +67,9 @@ const char *learnedkey_parse(const char *text, struct learned_key *key, bool *is
  */
 const char *learnedkey_parse_pin(const char *word, uint8_t digest[CERT_DIGEST_SIZE]);
 
-/* Returns the line that says a key, without a newline and without a comment. The caller frees it. */
+/*
+ * Returns the line that says a key, without a newline and without a comment. The caller frees it.
+ */
 char *learnedkey_format(const struct learned_key *k);
 
 /* Returns whether two keys go back to the same pin, or both to none. */

@@ -8,8 +8,8 @@
 
 /*
  * Whether a response, in DER, says at this time (seconds since the epoch) that a certificate is
- * good. issuer: the certificate that has issued it by a verified signature. Returns NULL, or what is
- * wrong, which begins with "OCSP: ". der NULL: none came.
+ * good. issuer: the certificate that has issued it by a verified signature. Returns NULL, or what
+ * is wrong, which begins with "OCSP: ". der NULL: none came.
  */
 const char *ocsp_check(const uint8_t *der, size_t len, X509 *leaf, X509 *issuer, int64_t now);
 

@@ -55,14 +55,14 @@ bool policy_pins_key(const struct config_section *section, const uint8_t key[CER
 
 /*
  * Fills in the learned keys that this policy accepts now, and returns how many. A key from pins_url
- * is one of them only while the pin that it goes back to is accepted: it ends with that pin's `until`,
- * which is then in its own.
+ * is one of them only while the pin that it goes back to is accepted: it ends with that pin's
+ * `until`, which is then in its own.
  */
 size_t policy_learned_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MOST]);
 
 /*
- * Fills in the keys from pins_url that this policy does not accept any more or has no need of, as the
- * file has them, and returns how many. A later configuration must not find them there.
+ * Fills in the keys from pins_url that this policy does not accept any more or has no need of, as
+ * the file has them, and returns how many. A later configuration must not find them there.
  */
 size_t policy_stale_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MOST]);
 
@@ -72,7 +72,9 @@ size_t policy_stale_keys(const struct policy *p, struct learned_key out[LEARNED_
  */
 bool policy_trace_pin(const struct policy *p, const struct pin *pin, struct learned_via *via);
 
-/* A number that changes whenever those keys may have changed; 0 where the section learns nothing. */
+/*
+ * A number that changes whenever those keys may have changed; 0 where the section learns nothing.
+ */
 uint64_t policy_learned_generation(const struct policy *p);
 
 #endif

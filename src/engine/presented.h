@@ -12,7 +12,9 @@ size_t presented_length(const struct trust_verdict *v);
 bool presented_starts_with(const struct trust_verdict *v, const struct x509_st *leaf);
 bool presented_describe(const struct trust_verdict *v, size_t index, struct cert_info *info);
 
-/* The server's pins and each CA's, in the configuration's own form, space-separated. Caller frees. */
+/*
+ * The server's pins and each CA's, in the configuration's own form, space-separated. Caller frees.
+ */
 char *presented_pins(const struct trust_verdict *v);
 
 /*

@@ -1,7 +1,7 @@
 /*
  * Resumption, one connection's part of it: which session it offers to the server, and which of the
- * server's tickets it keeps for later connections (session.h). Whether a resumed server may be talked
- * to is not decided here: it is judged like any other (tls.c, conclude()).
+ * server's tickets it keeps for later connections (session.h). Whether a resumed server may be
+ * talked to is not decided here: it is judged like any other (tls.c, conclude()).
  */
 #ifndef ENGINE_RESUMPTION_H
 #define ENGINE_RESUMPTION_H
@@ -41,7 +41,10 @@ bool resumption_take(struct resumption *r, struct ssl_session_st *ticket);
  */
 void resumption_keep(struct resumption *r, struct ssl_st *ssl, const struct trust_verdict *verdict);
 
-/* The connection has just opened. As resumption_keep(), and the offered session is noted if it was used. */
+/*
+ * The connection has just opened. As resumption_keep(), and the offered session is noted if it was
+ * used.
+ */
 void resumption_opened(struct resumption *r, struct ssl_st *ssl,
                        const struct trust_verdict *verdict);
 

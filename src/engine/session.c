@@ -90,7 +90,10 @@ void session_cache_free(struct session_cache *c)
     free(c);
 }
 
-/* The size of a session: what the server has sent for it, the certificates among it, and a fixed part. */
+/*
+ * The size of a session: what the server has sent for it, the certificates among it, and a fixed
+ * part.
+ */
 static size_t size_of(const struct session *s)
 {
     const unsigned char *ticket;

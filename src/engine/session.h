@@ -31,8 +31,9 @@ struct session_cache *session_cache_new(void);
 void session_cache_free(struct session_cache *c);
 
 /*
- * Takes ownership of a session that was made under this policy. It may be freed at once. A section has 32
- * sessions and 512 KiB at most, all together have 1024 and 8 MiB; older ones are dropped to make room.
+ * Takes ownership of a session that was made under this policy. It may be freed at once. A section
+ * has 32 sessions and 512 KiB at most, all together have 1024 and 8 MiB; older ones are dropped to
+ * make room.
  */
 void session_put(struct session_cache *c, const struct policy *policy, struct session *s);
 
@@ -41,8 +42,8 @@ bool session_take(struct session_cache *c, const struct policy *policy, int64_t 
                   struct session *out);
 
 /*
- * Drops the sessions of policies that have gone: those whose section stays() does not want with that
- * fingerprint.
+ * Drops the sessions of policies that have gone: those whose section stays() does not want with
+ * that fingerprint.
  */
 void session_sweep(struct session_cache *c,
                    bool stays(const char *section, const uint8_t *fingerprint, const void *arg),

@@ -43,8 +43,8 @@ struct tls {
 };
 
 /*
- * Asks for a verdict on what was presented. complete: the handshake is over, and whatever belongs to
- * it has come. Of a resumed session it is what the full handshake had brought.
+ * Asks for a verdict on what was presented. complete: the handshake is over, and whatever belongs
+ * to it has come. Of a resumed session it is what the full handshake had brought.
  */
 static void judge(struct tls *t, X509 *leaf, STACK_OF(X509) *sent, bool complete)
 {
@@ -65,8 +65,9 @@ static void judge(struct tls *t, X509 *leaf, STACK_OF(X509) *sent, bool complete
 }
 
 /*
- * A verdict of no that has an effect only when the server has proved its key: the key is then stored,
- * as the accepted or as a refused one. A certificate alone is public, so anybody can send it.
+ * A verdict of no that has an effect only when the server has proved its key: the key is then
+ * stored, as the accepted or as a refused one. A certificate alone is public, so anybody can send
+ * it.
  */
 static bool awaits_proof(const struct trust_verdict *v)
 {
@@ -91,9 +92,9 @@ static bool is_open_question(const struct trust_verdict *v)
  * by itself: the proof that the server holds the key comes later in the handshake, and it does not
  * run at all when a session is resumed. conclude() looks at what it leaves behind.
  *
- * The list is the connection's own, and OpenSSL takes the server's key out of it when this returns. So
- * this is where its certificates can be replaced by equal ones; a server that is not trusted leaves
- * none behind.
+ * The list is the connection's own, and OpenSSL takes the server's key out of it when this returns.
+ * So this is where its certificates can be replaced by equal ones; a server that is not trusted
+ * leaves none behind.
  */
 static int verify_callback(X509_STORE_CTX *ctx, void *unused)
 {
@@ -133,8 +134,10 @@ static void stop(struct tls *t, const char *why)
 }
 
 /*
- * Checks what the peer has sent, before OpenSSL does, and counts it. A callback cannot stop OpenSSL. So a
- * message that it must not parse is made unreadable: the lengths in it become some that it does not have. Should OpenSSL ever hand out a copy, that is without effect, but not the refusal.
+ * Checks what the peer has sent, before OpenSSL does, and counts it. A callback cannot stop
+ * OpenSSL. So a message that it must not parse is made unreadable: the lengths in it become some
+ * that it does not have. Should OpenSSL ever hand out a copy, that is without effect, but not the
+ * refusal.
  */
 static void message_callback(int sent, int version, int type, const void *bytes, size_t n, SSL *ssl,
                              void *arg)
@@ -256,8 +259,8 @@ static enum tls_result fail(struct tls *t, enum reason reason, const char *detai
 }
 
 /*
- * The verdict is no, and the handshake is over. close_notify may still be sent, but not on a connection that
- * was open: what the server got then must not look complete.
+ * The verdict is no, and the handshake is over. close_notify may still be sent, but not on a
+ * connection that was open: what the server got then must not look complete.
  */
 static enum tls_result refuse(struct tls *t)
 {
@@ -291,8 +294,8 @@ static enum tls_result fail_openssl(struct tls *t)
 }
 
 /*
- * What the server has sent behind its handshake is read when the key has been kept: in a later turn,
- * when the caller's buffer holds other bytes.
+ * What the server has sent behind its handshake is read when the key has been kept: in a later
+ * turn, when the caller's buffer holds other bytes.
  */
 static enum tls_result wait_for_key(struct tls *t)
 {
@@ -406,8 +409,10 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
                 return fail(t, REASON_TLS, "a flood of TLS messages without data");
             if (t->wire.in_len > 0)
                 continue; /* that was a record without plaintext */
-            /* SSL_MODE_RELEASE_BUFFERS does so after plaintext, but not after a ticket; in the midst of
-             * a record older libraries would free what they still need (CVE-2024-4741) */
+            /*
+             * SSL_MODE_RELEASE_BUFFERS does so after plaintext, but not after a ticket; in the
+             * midst of a record older libraries would free what they still need (CVE-2024-4741)
+             */
             if (tls_is_between_records(t))
                 (void)SSL_free_buffers(t->ssl);
             return t->wire.ended ? TLS_TRUNCATED : TLS_MORE;

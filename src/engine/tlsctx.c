@@ -14,17 +14,17 @@
 #include "engine/tlsoffer.h"
 
 /*
- * No anonymous, PSK or SRP suites, none without forward secrecy, 112 bits at least. None of finite-field
- * Diffie-Hellman either: the server chooses the group, and with it how long the client computes, before
- * it has proved anything. ffdhe8192 costs 100 ms, and X25519 a tenth of one.
+ * No anonymous, PSK or SRP suites, none without forward secrecy, 112 bits at least. None of
+ * finite-field Diffie-Hellman either: the server chooses the group, and with it how long the client
+ * computes, before it has proved anything. ffdhe8192 costs 100 ms, and X25519 a tenth of one.
  */
 #define CIPHERS "DEFAULT:!aNULL:!eNULL:!PSK:!SRP:!kRSA:!kDHE:@SECLEVEL=2"
 #define SECURITY_LEVEL 2
 
 /*
- * The key exchange groups, for the same reason without those of finite fields. Libraries from 3.5 on know
- * hybrids with ML-KEM and the first form, where '?' passes over what is unknown, '*' asks for a key share
- * and '/' separates what is tried first (SSL_CTX_set1_groups_list(3)).
+ * The key exchange groups, for the same reason without those of finite fields. Libraries from 3.5
+ * on know hybrids with ML-KEM and the first form, where '?' passes over what is unknown, '*' asks
+ * for a key share and '/' separates what is tried first (SSL_CTX_set1_groups_list(3)).
  */
 static const char *const groups_default[] = {
     "?*X25519MLKEM768:?SecP256r1MLKEM768:?SecP384r1MLKEM1024/?*X25519:?P-256/?P-384:?P-521",
@@ -174,8 +174,8 @@ static void find_permits(void)
 }
 
 /*
- * Called by OpenSSL before it uses what the peer has sent (SSL_CTX_set_security_callback(3)). A server of
- * TLS 1.2 sends a group of its own making, and OpenSSL itself stops at 10,000 bits only.
+ * Called by OpenSSL before it uses what the peer has sent (SSL_CTX_set_security_callback(3)). A
+ * server of TLS 1.2 sends a group of its own making, and OpenSSL itself stops at 10,000 bits only.
  */
 static int is_permitted(const SSL *ssl, const SSL_CTX *ctx, int op, int bits, int nid, void *other,
                         void *ex)
@@ -223,7 +223,9 @@ static SSL_CTX *make(const struct config_tls_settings *s, struct problems *probl
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION
                                  | (s->resume ? 0 : SSL_OP_NO_TICKET));
 #ifdef SSL_OP_NO_RX_CERTIFICATE_COMPRESSION
-    /* RFC 8879: certmsg.c checks the Certificate message as it is sent, and OpenSSL hides another */
+    /*
+     * RFC 8879: certmsg.c checks the Certificate message as it is sent, and OpenSSL hides another
+     */
     SSL_CTX_set_options(ctx, SSL_OP_NO_RX_CERTIFICATE_COMPRESSION);
 #endif
     /* sessions are ours to keep: session.h */

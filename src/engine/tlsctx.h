@@ -23,9 +23,10 @@ struct ssl_ctx_st *tlsctx_get(struct tlsctx_set *set, const struct config_tls_se
                               struct problems *problems);
 
 /*
- * Returns what a context made with these settings offers of finite-field Diffie-Hellman: the name of the
- * first such suite, or "an ffdhe group"; NULL if nothing, as is the default. The text lives as long as the
- * library. A server can make each handshake with one of these cost many times what others do.
+ * Returns what a context made with these settings offers of finite-field Diffie-Hellman: the name
+ * of the first such suite, or "an ffdhe group"; NULL if nothing, as is the default. The text lives
+ * as long as the library. A server can make each handshake with one of these cost many times what
+ * others do.
  */
 const char *tlsctx_finite_field(struct ssl_ctx_st *ctx, const struct config_tls_settings *settings);
 

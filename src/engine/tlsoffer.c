@@ -116,7 +116,10 @@ static void on_message(int sent, int version, int type, const void *bytes, size_
         parse_hello((struct input){bytes, n}, offer);
 }
 
-/* What a context offers: nothing if it cannot begin a connection, with OpenSSL's reason in its queue. */
+/*
+ * What a context offers: nothing if it cannot begin a connection, with OpenSSL's reason in its
+ * queue.
+ */
 static struct offer offer_of(SSL_CTX *ctx)
 {
     struct offer o = {0};
@@ -234,7 +237,10 @@ static void check_name(const struct list *l, const struct config_text *value, co
                      l->key, value->text, name, SSL_CTX_get_security_level(ctx));
 }
 
-/* Each name of a list, but those that take something away, or that may be unknown by their own words. */
+/*
+ * Each name of a list, but those that take something away, or that may be unknown by their own
+ * words.
+ */
 static void check_names(const struct list *l, const struct config_text *value, SSL_CTX *ctx,
                         const struct config_tls_settings *s, struct problems *problems)
 {

@@ -283,8 +283,10 @@ static bool issuer_holds(struct trial *t)
     return ok;
 }
 
-/* verify = pin+pki, and no server pin has matched: the chain that the PKI verifies must have a pinned
- * issuer. */
+/*
+ * verify = pin+pki, and no server pin has matched: the chain that the PKI verifies must have a
+ * pinned issuer.
+ */
 static bool issuer_and_pki_hold(struct trial *t)
 {
     static const char partial[] =
@@ -360,7 +362,10 @@ static bool tofu_holds(struct trial *t)
     if (!matches && t->over)
         return refuse_pins(t, "");
     kept = matches ? NULL : tofu_kept_key(keys, policy_learned_keys(t->policy, keys));
-    /* a changed key is noted when it is proved: one that costs too much, or may never be accepted, is not */
+    /*
+     * a changed key is noted when it is proved: one that costs too much, or may never be accepted,
+     * is not
+     */
     if (kept)
         return key_is_strong(t) && refuse_changed(t, kept);
     if (!matches && t->section->pins.count > 0)
@@ -430,8 +435,8 @@ void trust_judge(const struct policy *policy, const struct trust_evidence *evide
 }
 
 /*
- * Whether the policy still has the pin that a server was accepted on. Fills in the second from which it
- * is no longer accepted, or 0 if there is none.
+ * Whether the policy still has the pin that a server was accepted on. Fills in the second from
+ * which it is no longer accepted, or 0 if there is none.
  */
 static bool still_pinned(const struct policy *p, const struct pin *pin, int64_t *until)
 {

@@ -53,23 +53,23 @@ struct trust_verdict {
 };
 
 /*
- * Judges what a server presented, at this time (seconds since the epoch). Fills in a zeroed verdict,
- * to be freed with trust_verdict_free().
+ * Judges what a server presented, at this time (seconds since the epoch). Fills in a zeroed
+ * verdict, to be freed with trust_verdict_free().
  *
- * A verdict on evidence that is not complete is a yes only in so far: where policy_wants_staple(), it
- * has to be asked for again when the handshake is over. REASON_FIRST_USE says that nothing speaks
- * against the server but that its section has no key yet: once the key has been kept (learned.h),
- * it is to be judged anew.
+ * A verdict on evidence that is not complete is a yes only in so far: where policy_wants_staple(),
+ * it has to be asked for again when the handshake is over. REASON_FIRST_USE says that nothing
+ * speaks against the server but that its section has no key yet: once the key has been kept
+ * (learned.h), it is to be judged anew.
  */
 void trust_judge(const struct policy *policy, const struct trust_evidence *evidence, int64_t now,
                  struct trust_verdict *verdict);
 
 /*
- * Checks whether a server that was trusted under an earlier policy may stay under this one: not if its
- * key, or one of its verified chain, is revoked now; nor, where on_pin_removed = close, if the pin that
- * it was accepted on is gone, or if the last day of that pin came after since and by now. A date in
- * the past that a reload brings closes nothing. since is when the server was judged or checked last,
- * both are in seconds since the epoch. Returns REASON_OK, or why not with a detail.
+ * Checks whether a server that was trusted under an earlier policy may stay under this one: not if
+ * its key, or one of its verified chain, is revoked now; nor, where on_pin_removed = close, if the
+ * pin that it was accepted on is gone, or if the last day of that pin came after since and by now.
+ * A date in the past that a reload brings closes nothing. since is when the server was judged or
+ * checked last, both are in seconds since the epoch. Returns REASON_OK, or why not with a detail.
  */
 enum reason trust_recheck(const struct policy *policy, const struct trust_verdict *verdict,
                           int64_t since, int64_t now, char detail[TRUST_DETAIL_SIZE]);

@@ -44,16 +44,22 @@ struct bio_st; /* OpenSSL's BIO */
 /* A BIO over the wire, which must outlive it. NULL when memory is short. */
 struct bio_st *wire_bio(struct wire *w);
 
-/* How many bytes were written and wait at *bytes, which are then the caller's: see tls_take_records(). */
+/*
+ * How many bytes were written and wait at *bytes, which are then the caller's: see
+ * tls_take_records().
+ */
 size_t wire_take(struct wire *w, const uint8_t **bytes);
 
 /*
- * Copies the input that OpenSSL has not read yet, so that the caller's records may go. The wire frees the
- * copy. False when memory is short.
+ * Copies the input that OpenSSL has not read yet, so that the caller's records may go. The wire
+ * frees the copy. False when memory is short.
  */
 bool wire_copy_input(struct wire *w);
 
-/* Gives up the scratch, and frees the copy: before the wire's memory is freed, for the next one may get its address. */
+/*
+ * Gives up the scratch, and frees the copy: before the wire's memory is freed, for the next one may
+ * get its address.
+ */
 void wire_leave(struct wire *w);
 
 #endif

@@ -119,7 +119,10 @@ char *acceptor_set_access(const struct acceptor *a, const struct config_listen *
     return why;
 }
 
-/* Returns what is wrong with the file that is where a socket is to be, or NULL. The caller frees it. */
+/*
+ * Returns what is wrong with the file that is where a socket is to be, or NULL. The caller frees
+ * it.
+ */
 static char *check_file(const struct config_listen *place, uid_t user)
 {
     const struct passwd *pw = place->user ? getpwnam(place->user) : NULL;

@@ -62,7 +62,9 @@ char *acceptor_set_access(const struct acceptor *a, const struct config_listen *
 /* Accepts a client: the descriptor, which the caller owns, and its address. -1 with errno. */
 int acceptor_accept(const struct acceptor *a, struct addr *peer);
 
-/* Closes the socket, and removes its file unless another is in its place. Closed already: nothing. */
+/*
+ * Closes the socket, and removes its file unless another is in its place. Closed already: nothing.
+ */
 void acceptor_close(struct acceptor *a);
 
 #endif

@@ -202,8 +202,8 @@ static bool refuse_loop(struct dial *d, const struct addr *peer)
 }
 
 /*
- * Looks at a connect that is over, for better or worse, and takes over the descriptor. True: the owner
- * has it, and d is over.
+ * Looks at a connect that is over, for better or worse, and takes over the descriptor. True: the
+ * owner has it, and d is over.
  */
 static bool settle(struct dial *d, int fd, const struct addr *peer, int status)
 {

@@ -3,10 +3,10 @@
  * other; when one is slow, the next is started beside it (RFC 8305 section 5), and the first to
  * connect wins. An object of its own: its look-up and handles may outlive whoever asked.
  *
- * Three addresses at most are tried at once. When more are left, the oldest attempt gives way to the
- * next one after its share of connect_timeout: 1.5 seconds at most, so that one SYN that was lost is
- * sent again (RFC 6298), and 250 ms for each of the attempts at least. With the default timeout the
- * seventeenth address is tried after 7.75 seconds, when sixteen are silent.
+ * Three addresses at most are tried at once. When more are left, the oldest attempt gives way to
+ * the next one after its share of connect_timeout: 1.5 seconds at most, so that one SYN that was
+ * lost is sent again (RFC 6298), and 250 ms for each of the attempts at least. With the default
+ * timeout the seventeenth address is tried after 7.75 seconds, when sixteen are silent.
  */
 #ifndef NET_DIAL_H
 #define NET_DIAL_H
@@ -31,8 +31,9 @@ struct dial_owner {
 };
 
 /*
- * Sets how many attempts all dials of the process together may have in flight beyond one each: these
- * take descriptors that no tunnel accounts for. Without a call there is no such limit. From any thread.
+ * Sets how many attempts all dials of the process together may have in flight beyond one each:
+ * these take descriptors that no tunnel accounts for. Without a call there is no such limit. From
+ * any thread.
  */
 void dial_set_spare(int64_t attempts);
 
@@ -41,8 +42,8 @@ struct dial *dial_start(uv_loop_t *loop, struct resolver *resolver,
                         const struct config_section *section, struct dial_owner *owner);
 
 /*
- * The section has been replaced by one with the same places to dial, which must live as the old one had
- * to; the dial uses the old one no more.
+ * The section has been replaced by one with the same places to dial, which must live as the old one
+ * had to; the dial uses the old one no more.
  */
 void dial_set_section(struct dial *d, const struct config_section *section);
 

@@ -57,7 +57,9 @@ static void set_write_error(struct endpoint *ep, int error)
         ep->write_error = error;
 }
 
-/* Learns from the socket that nothing can be written any more. What came before can still be read. */
+/*
+ * Learns from the socket that nothing can be written any more. What came before can still be read.
+ */
 static void note_socket_error(struct endpoint *ep)
 {
     set_write_error(ep, -sock_take_error(ep->watched.fd));
@@ -65,7 +67,10 @@ static void note_socket_error(struct endpoint *ep)
 
 static bool was_reset(const struct endpoint *ep)
 {
-    /* TCP reports EPIPE for a reset behind a FIN; a Unix socket, for a peer that has closed in order */
+    /*
+     * TCP reports EPIPE for a reset behind a FIN; a Unix socket, for a peer that has closed in
+     * order
+     */
     return ep->write_error && ep->write_error != UV_EPIPE;
 }
 
@@ -165,8 +170,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
     endpoint_want_read(ep, false);
     /*
-     * libuv takes a hang-up behind a short read for the end (uv__stream_io). It can be a reset, and a
-     * read is also short at urgent data and at descriptors that were passed.
+     * libuv takes a hang-up behind a short read for the end (uv__stream_io). It can be a reset, and
+     * a read is also short at urgent data and at descriptors that were passed.
      */
     if (n == UV_EOF)
         note_socket_error(ep);

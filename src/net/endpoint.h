@@ -55,17 +55,18 @@ struct endpoint {
 };
 
 /*
- * Opens an endpoint on a connected stream socket and takes ownership of the socket; a failure is found
- * in ep->error. keepalive_ms: as set with sock_tune(). A TCP peer that acknowledges nothing for
- * sock_keepalive_limit() although it should is lost: ep->error is UV_ETIMEDOUT. (The kernel sends its
- * keepalive probes only while nothing is outstanding.)
+ * Opens an endpoint on a connected stream socket and takes ownership of the socket; a failure is
+ * found in ep->error. keepalive_ms: as set with sock_tune(). A TCP peer that acknowledges nothing
+ * for sock_keepalive_limit() although it should is lost: ep->error is UV_ETIMEDOUT. (The kernel
+ * sends its keepalive probes only while nothing is outstanding.)
  */
 void endpoint_open(struct endpoint *ep, struct reactor *reactor, int fd, bool is_tcp,
                    int64_t keepalive_ms, const struct endpoint_events *events);
 
 /*
- * Starts or stops reading. While an endpoint is not read, the socket is checked twice a second: a reset,
- * a FIN, or the close of a Unix peer is found in write_error and fin_received, and reported by changed.
+ * Starts or stops reading. While an endpoint is not read, the socket is checked twice a second: a
+ * reset, a FIN, or the close of a Unix peer is found in write_error and fin_received, and reported
+ * by changed.
  */
 void endpoint_want_read(struct endpoint *ep, bool want);
 
@@ -95,12 +96,15 @@ int endpoint_unsent(const struct endpoint *ep);
 size_t endpoint_backlog(const struct endpoint *ep);
 
 /*
- * Returns true if the peer has reset the stream or is lost. A Unix peer that has closed in order cannot
- * be written to either, but what it sent before is whole: it is not reset.
+ * Returns true if the peer has reset the stream or is lost. A Unix peer that has closed in order
+ * cannot be written to either, but what it sent before is whole: it is not reset.
  */
 bool endpoint_is_reset(const struct endpoint *ep);
 
-/* Returns true if the peer has reset the stream, or has closed a Unix socket and left nothing to read. */
+/*
+ * Returns true if the peer has reset the stream, or has closed a Unix socket and left nothing to
+ * read.
+ */
 bool endpoint_is_gone(const struct endpoint *ep);
 
 /* Closes, with a reset where the transport knows one. Idempotent; ends in the closed event. */

@@ -1,10 +1,11 @@
 /*
- * Runs getaddrinfo(3), which blocks and cannot be called back, in threads of its own. A thread starts
- * with a look-up for which there is room, goes on with those that wait, and ends when none does.
+ * Runs getaddrinfo(3), which blocks and cannot be called back, in threads of its own. A thread
+ * starts with a look-up for which there is room, goes on with those that wait, and ends when none
+ * does.
  *
- * There are LOOKUPS_MAX look-ups at once in the process. Names that failed or were slow last time get
- * a part of them, and so do names that have not been looked up before: a name server that is silent
- * about some hosts must not hold up the others.
+ * There are LOOKUPS_MAX look-ups at once in the process. Names that failed or were slow last time
+ * get a part of them, and so do names that have not been looked up before: a name server that is
+ * silent about some hosts must not hold up the others.
  */
 #ifndef NET_LOOKUP_H
 #define NET_LOOKUP_H

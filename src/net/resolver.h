@@ -3,8 +3,8 @@
  * by many has one look-up at a time, and what one has learned serves all.
  *
  * An answer is used for as long as the asker allows. When a new look-up fails, or has not ended
- * within a second, the last good answer is used; the look-up goes on, and serves those who ask next.
- * Look-ups belong to the process and outlive a loop.
+ * within a second, the last good answer is used; the look-up goes on, and serves those who ask
+ * next. Look-ups belong to the process and outlive a loop.
  */
 #ifndef NET_RESOLVER_H
 #define NET_RESOLVER_H
@@ -39,8 +39,8 @@ struct resolver_request {
 int resolver_new(uv_loop_t *loop, struct resolver **out);
 
 /*
- * Closes its handles; it frees itself when the loop has seen to that. No request may be waiting. With
- * the last resolver of the process its memory of names goes as well.
+ * Closes its handles; it frees itself when the loop has seen to that. No request may be waiting.
+ * With the last resolver of the process its memory of names goes as well.
  */
 void resolver_close(struct resolver *r);
 

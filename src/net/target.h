@@ -1,4 +1,7 @@
-/* Where a section's connections go: its addresses, or its host, in the order in which they are tried. */
+/*
+ * Where a section's connections go: its addresses, or its host, in the order in which they are
+ * tried.
+ */
 #ifndef NET_TARGET_H
 #define NET_TARGET_H
 
@@ -19,9 +22,9 @@ size_t target_count(const struct config_section *s);
 struct config_target target_at(const struct config_section *s, size_t index);
 
 /*
- * Copies the addresses that a target has been resolved to and that are of the right family, with the
- * port, to `out`. The families alternate, each in its order, so that one that does not work cannot
- * hold up the other (RFC 8305 section 4). Returns how many they are.
+ * Copies the addresses that a target has been resolved to and that are of the right family, with
+ * the port, to `out`. The families alternate, each in its order, so that one that does not work
+ * cannot hold up the other (RFC 8305 section 4). Returns how many they are.
  */
 size_t target_addresses(const struct config_section *s, const struct addr *list, size_t count,
                         uint16_t port, struct addr out[RESOLVER_ADDRESSES_MAX]);

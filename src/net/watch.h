@@ -1,7 +1,7 @@
 /*
  * Checks twice a second the sockets about which libuv reports nothing: those that are not read, and
- * those that wait for acknowledgments. One poll(2) covers all of a thread. While nothing is watched,
- * no timer runs.
+ * those that wait for acknowledgments. One poll(2) covers all of a thread. While nothing is
+ * watched, no timer runs.
  */
 #ifndef NET_WATCH_H
 #define NET_WATCH_H

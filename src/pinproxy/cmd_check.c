@@ -24,7 +24,8 @@ static const char usage[] =
     "  --json          as JSON\n"
     "\n"
     "Exit status, as monitoring plugins have it: 0 ok, 1 warning, 2 critical (a refusal, or the\n"
-    "configuration), 3 unknown (could not connect, or may not read learned pins). Of several, 2 comes before 3 before 1.\n";
+    "configuration), 3 unknown (could not connect, or may not read learned pins). Of several, 2\n"
+    "comes before 3 before 1.\n";
 
 static const struct option words[] = {
     {"live", no_argument, NULL, 'l'},
@@ -85,8 +86,8 @@ static void note(struct finding *f, enum level level, const char *format, ...)
 }
 
 /*
- * Whether a pin written as the server's own is that of a CA, by what the configuration's files or the
- * server have shown. No server ever proves that it holds such a key, so it is no backup.
+ * Whether a pin written as the server's own is that of a CA, by what the configuration's files or
+ * the server have shown. No server ever proves that it holds such a key, so it is no backup.
  */
 static bool is_of_ca(const struct config_section *s, const struct pin *pin, const struct probe *p)
 {
@@ -173,8 +174,8 @@ static void check_pins(const struct check *check, const struct section *section,
 }
 
 /*
- * A pin that the host announced is in use. It goes with the pin of the configuration that it goes back
- * to; or with the key of a first use, which nobody removes by mistake.
+ * A pin that the host announced is in use. It goes with the pin of the configuration that it goes
+ * back to; or with the key of a first use, which nobody removes by mistake.
  */
 static void check_announced(const struct probe *p, struct finding *f)
 {

@@ -58,8 +58,8 @@ struct stdio {
 };
 
 /*
- * Checks errno after read(2) or write(2). Returns true if the call can be repeated, and waits until then:
- * whoever has started this program may have set its end, which is shared, to non-blocking.
+ * Checks errno after read(2) or write(2). Returns true if the call can be repeated, and waits until
+ * then: whoever has started this program may have set its end, which is shared, to non-blocking.
  */
 static bool can_repeat(int fd, short events)
 {
@@ -181,8 +181,8 @@ static void watch_input(struct stdio *s)
 #define OUTPUT_POLL_MS 20
 
 /*
- * Resets the output if it is a TCP socket, as under inetd(8): the peer must not take a part for the whole.
- * Other outputs cannot be reset: there only the exit status tells.
+ * Resets the output if it is a TCP socket, as under inetd(8): the peer must not take a part for the
+ * whole. Other outputs cannot be reset: there only the exit status tells.
  */
 static void reset_output(void)
 {
@@ -267,7 +267,10 @@ static void report_stdio(const char *name, int error)
 /* Waits for the output, and for the loop's last handle. Returns the exit status. */
 static int finish_relay(struct stdio *s, pthread_t input, pthread_t output)
 {
-    /* the output ends with the tunnel; the input may wait for a person for ever, and ends with the process */
+    /*
+     * the output ends with the tunnel; the input may wait for a person for ever, and ends with the
+     * process
+     */
     pthread_join(output, NULL);
     pthread_detach(input);
     pthread_mutex_lock(&s->lock);

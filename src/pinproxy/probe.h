@@ -1,6 +1,6 @@
 /*
- * Probes: connections that are made and judged as a tunnel's would be, and then ended without a byte
- * of plaintext, to see what servers present.
+ * Probes: connections that are made and judged as a tunnel's would be, and then ended without a
+ * byte of plaintext, to see what servers present.
  */
 #ifndef PINPROXY_PROBE_H
 #define PINPROXY_PROBE_H

@@ -15,7 +15,9 @@
 /* A tunnel has a client's and an upstream's. */
 #define FILES_PER_TUNNEL 2
 
-/* One in so many is for attempts to connect beyond one for each tunnel, and as many for look-ups. */
+/*
+ * One in so many is for attempts to connect beyond one for each tunnel, and as many for look-ups.
+ */
 #define FILES_SHARE 16
 #define LOOKUPS_MIN 4
 

@@ -256,7 +256,10 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
     (void)status;
     (void)events;
-    /* one a turn: the loop comes back at once while there are more, and most of the time there are none */
+    /*
+     * one a turn: the loop comes back at once while there are more, and most of the time there are
+     * none
+     */
     client.fd = acceptor_accept(&l->acceptor, &client.addr);
     if (client.fd >= 0)
         set->events->accepted(l->section, &client, set->owner);

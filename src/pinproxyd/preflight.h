@@ -1,7 +1,7 @@
 /*
- * What pinproxyd -t can tell of a start or a reload by another user than the one who asks: files that
- * it could not read, a state directory that it could not make or write to, and a Unix socket that
- * could not be made.
+ * What pinproxyd -t can tell of a start or a reload by another user than the one who asks: files
+ * that it could not read, a state directory that it could not make or write to, and a Unix socket
+ * that could not be made.
  */
 #ifndef PINPROXYD_PREFLIGHT_H
 #define PINPROXYD_PREFLIGHT_H

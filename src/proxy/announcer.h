@@ -14,10 +14,10 @@ struct announcer;
 struct announcer *announcer_new(struct reactor *reactor);
 
 /*
- * Applies a snapshot, of which it takes a reference. Hosts whose section is new or has another trust are
- * asked at once, those that are being asked are asked again, and the others when their day has passed.
- * With the snapshot that it has already, keys have been learned: those hosts are asked whose key was not
- * known before.
+ * Applies a snapshot, of which it takes a reference. Hosts whose section is new or has another
+ * trust are asked at once, those that are being asked are asked again, and the others when their
+ * day has passed. With the snapshot that it has already, keys have been learned: those hosts are
+ * asked whose key was not known before.
  */
 void announcer_update(struct announcer *a, struct snapshot *snapshot);
 

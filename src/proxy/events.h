@@ -13,7 +13,9 @@
 void events_failed(const struct upstream *u, enum reason reason, const char *detail,
                    const struct addr *client);
 
-/* tunnel_open, and before it what enforce = report has let through; counts both. ms: since accept. */
+/*
+ * tunnel_open, and before it what enforce = report has let through; counts both. ms: since accept.
+ */
 void events_opened(const struct upstream *u, const struct addr *client, int64_t ms);
 
 struct events_totals {
@@ -22,7 +24,10 @@ struct events_totals {
     int64_t ms; /* since the client was accepted */
 };
 
-/* Logs tunnel_close. detail: more words about an ordinary end, or ""; other reasons have their own event. */
+/*
+ * Logs tunnel_close. detail: more words about an ordinary end, or ""; other reasons have their own
+ * event.
+ */
 void events_closed(const struct upstream *u, enum reason reason, const char *detail,
                    const struct addr *client, const struct events_totals *totals);
 

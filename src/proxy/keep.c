@@ -20,8 +20,9 @@ struct keep {
 };
 
 /*
- * A server that shows another key each time is not to fill the pool, where names are resolved: a key
- * is noted at a time, and the latest of those that came meanwhile. False: it is left to the other.
+ * A server that shows another key each time is not to fill the pool, where names are resolved: a
+ * key is noted at a time, and the latest of those that came meanwhile. False: it is left to the
+ * other.
  */
 static bool begin_note(struct stats *s, const uint8_t key[CERT_DIGEST_SIZE])
 {

@@ -36,14 +36,14 @@ struct keep_owner {
 };
 
 /*
- * Starts. owner: told once, from the loop; NULL: nobody is. NULL when memory is short, or when it has
- * to be left to the one that is under way.
+ * Starts. owner: told once, from the loop; NULL: nobody is. NULL when memory is short, or when it
+ * has to be left to the one that is under way.
  */
 struct keep *keep_start(uv_loop_t *loop, const struct keep_order *order, struct keep_owner *owner);
 
 /*
- * Removes the keys of a section that the configuration no longer vouches for (policy_stale_keys()), and
- * logs each that it does not pin itself. They have no effect already.
+ * Removes the keys of a section that the configuration no longer vouches for (policy_stale_keys()),
+ * and logs each that it does not pin itself. They have no effect already.
  */
 void keep_remove_stale(uv_loop_t *loop, const struct section *section);
 

@@ -28,8 +28,8 @@ uint64_t pool_tunnels(const struct pool *p);
 uint64_t pool_memory(const struct pool *p);
 
 /*
- * Orders every worker to apply a configuration, and does not wait. Returns the order's generation: the
- * order is carried out once pool_has_applied() says so of it.
+ * Orders every worker to apply a configuration, and does not wait. Returns the order's generation:
+ * the order is carried out once pool_has_applied() says so of it.
  */
 uint64_t pool_reload(struct pool *p, struct snapshot *now);
 

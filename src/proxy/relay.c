@@ -12,8 +12,8 @@
 #define STUCK_MS 400
 
 /*
- * Without a further byte for so long, first bytes that may be a ClientHello are sent: TLS clients do not
- * pause there, and a protocol of that kind may wait for an answer.
+ * Without a further byte for so long, first bytes that may be a ClientHello are sent: TLS clients
+ * do not pause there, and a protocol of that kind may wait for an answer.
  */
 #define HELD_MS 2000
 
@@ -38,8 +38,8 @@ static uint64_t now(const struct relay *r)
 
 /*
  * Many servers (nginx among them) answer close_notify by closing TCP. The client gets its reset all
- * the same, for it may have waited for more; but nobody need be warned of it. If the server had sent the
- * last word, it is the ordinary end of a connection that is kept alive.
+ * the same, for it may have waited for more; but nobody need be warned of it. If the server had
+ * sent the last word, it is the ordinary end of a connection that is kept alive.
  */
 static enum relay_result cut(const struct relay *r, struct end *e)
 {
@@ -129,8 +129,8 @@ static enum relay_result send_plaintext(struct relay *r, struct end *e, const ui
 }
 
 /*
- * Holds the client's first bytes for as long as they may be a ClientHello, so that nothing of one is
- * sent. Returns CLIENTHELLO_PARTIAL if the bytes of this event are held now.
+ * Holds the client's first bytes for as long as they may be a ClientHello, so that nothing of one
+ * is sent. Returns CLIENTHELLO_PARTIAL if the bytes of this event are held now.
  */
 static enum clienthello check_first_bytes(struct relay *r, const uint8_t *bytes, size_t n)
 {
@@ -212,7 +212,10 @@ static enum relay_result check_upstream(const struct relay *r, struct end *e)
 {
     if (!r->upstream->wire.write_error || !r->server_finished || r->client_finished)
         return RELAY_OPEN;
-    /* the server takes nothing more; what it sent before its close_notify is the client's all the same */
+    /*
+     * the server takes nothing more; what it sent before its close_notify is the client's all the
+     * same
+     */
     if (!endpoint_is_idle(r->client) || endpoint_unsent(r->client) > 0)
         return RELAY_OPEN;
     return end(e, RELAY_CUT, REASON_UPSTREAM_CLOSED, "");
@@ -236,13 +239,15 @@ static bool is_finished(const struct relay *r)
         return false;
     if (r->server_finished)
         return endpoint_is_idle(wire) || wire->write_error;
-    /* a Unix client that has closed reads no answer: it is over when the server has what was sent */
+    /*
+     * a Unix client that has closed reads no answer: it is over when the server has what was sent
+     */
     return r->client->write_error && endpoint_is_idle(wire) && endpoint_unsent(wire) == 0;
 }
 
 /*
- * The server has reset. What came before is still read as fast as the client takes it, which is noticed
- * even if it takes less than a turn; a client that takes nothing is not waited for.
+ * The server has reset. What came before is still read as fast as the client takes it, which is
+ * noticed even if it takes less than a turn; a client that takes nothing is not waited for.
  */
 static bool is_stuck(const struct relay *r)
 {

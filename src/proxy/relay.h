@@ -1,7 +1,7 @@
 /*
  * The bytes of an open tunnel: plaintext from the client into records, records from the server into
- * plaintext. Each side is read while nothing waits to be written to the other. The relay reports how
- * the stream ended; the tunnel decides how both sides are told.
+ * plaintext. Each side is read while nothing waits to be written to the other. The relay reports
+ * how the stream ended; the tunnel decides how both sides are told.
  */
 #ifndef PROXY_RELAY_H
 #define PROXY_RELAY_H
@@ -55,20 +55,20 @@ void relay_init(struct relay *r, struct endpoint *client, struct upstream *upstr
 enum relay_result relay_step(struct relay *r, enum reason *reason, const char **detail);
 
 /*
- * Returns the time in milliseconds without a byte after which relay_hurry() must be called; 0: there is
- * no such limit now.
+ * Returns the time in milliseconds without a byte after which relay_hurry() must be called; 0:
+ * there is no such limit now.
  */
 int64_t relay_patience(const struct relay *r);
 
 /*
- * Ends what the relay waits for: the client's next bytes if the first may be a ClientHello, or a client
- * that does not read although the server has reset. The result is relay_step()'s.
+ * Ends what the relay waits for: the client's next bytes if the first may be a ClientHello, or a
+ * client that does not read although the server has reset. The result is relay_step()'s.
  */
 enum relay_result relay_hurry(struct relay *r, enum reason *reason, const char **detail);
 
 /*
- * Returns true if one of the two sides has finished sending in order. Of the client this is known even
- * while the server does not take what the client has sent.
+ * Returns true if one of the two sides has finished sending in order. Of the client this is known
+ * even while the server does not take what the client has sent.
  */
 bool relay_is_half_closed(const struct relay *r);
 

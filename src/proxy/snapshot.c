@@ -57,8 +57,8 @@ enum use {
 };
 
 /*
- * The store of learned pins, if a section wants it: the old snapshot's while the directory stays, so
- * that what was learned meanwhile is in both.
+ * The store of learned pins, if a section wants it: the old snapshot's while the directory stays,
+ * so that what was learned meanwhile is in both.
  */
 static struct learned *open_learned(const struct config *config, const struct snapshot *old,
                                     enum use use, struct problems *problems)

@@ -44,8 +44,9 @@ struct snapshot *snapshot_load(const char *path, const struct snapshot *old,
                                struct problems *problems);
 
 /*
- * As snapshot_load() at a start, for a user who need not be the daemon's: if the learned pins may not
- * be read, that is no problem, and the sections that learn are without them (section_is_denied()).
+ * As snapshot_load() at a start, for a user who need not be the daemon's: if the learned pins may
+ * not be read, that is no problem, and the sections that learn are without them
+ * (section_is_denied()).
  */
 struct snapshot *snapshot_load_readable(const char *path, struct problems *problems);
 
@@ -70,7 +71,8 @@ void snapshot_release(struct snapshot *s);
 /*
  * Whether this snapshot puts up with a server that was trusted under a section of an earlier one:
  * trust_recheck() by the section of that name. A section that has gone has no pins: its own
- * on_pin_removed decides then. since is as trust_recheck() has it. REASON_OK, or why not, with a detail.
+ * on_pin_removed decides then. since is as trust_recheck() has it. REASON_OK, or why not, with a
+ * detail.
  */
 enum reason snapshot_recheck(const struct snapshot *s, const struct section *before,
                              const struct trust_verdict *verdict, int64_t since,

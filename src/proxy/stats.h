@@ -60,7 +60,9 @@ void stats_move(struct stats *from, struct stats *to);
 /* For a report: the pin, and the failure, that were the last. */
 void stats_last(struct stats *s, char pin[STATS_TEXT_SIZE], enum reason *failure, int64_t *at);
 
-/* The certificate that was trusted last, to be freed with cert_info_free(). False: there was none. */
+/*
+ * The certificate that was trusted last, to be freed with cert_info_free(). False: there was none.
+ */
 bool stats_last_server(struct stats *s, struct cert_info *info);
 
 #endif

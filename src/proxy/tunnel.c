@@ -153,8 +153,9 @@ static void take_result(struct tunnel *t, enum relay_result result, enum reason 
                         const char *detail);
 
 /*
- * Returns the time without a byte after which something must happen, in milliseconds, and the reason
- * that the tunnel then ends with; REASON_NONE: it does not end, but relay_hurry() is called. 0: no limit.
+ * Returns the time without a byte after which something must happen, in milliseconds, and the
+ * reason that the tunnel then ends with; REASON_NONE: it does not end, but relay_hurry() is called.
+ * 0: no limit.
  */
 static int64_t quiet_limit(const struct tunnel *t, enum reason *reason)
 {

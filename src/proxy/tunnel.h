@@ -49,10 +49,10 @@ struct tunnel *tunnel_start(struct reactor *reactor, struct snapshot *snapshot,
                             const struct tunnel_events *events, void *owner);
 
 /*
- * Applies a configuration that has replaced the tunnel's own. A tunnel that is not open yet takes it
- * over, with a reference: its server is judged by it alone. If its section is no longer there, nobody is
- * trusted, and it is ended. A tunnel that is open keeps its own, and is ended if its server is revoked
- * now, or if its pin is gone where on_pin_removed = close.
+ * Applies a configuration that has replaced the tunnel's own. A tunnel that is not open yet takes
+ * it over, with a reference: its server is judged by it alone. If its section is no longer there,
+ * nobody is trusted, and it is ended. A tunnel that is open keeps its own, and is ended if its
+ * server is revoked now, or if its pin is gone where on_pin_removed = close.
  */
 void tunnel_reload(struct tunnel *t, struct snapshot *now);
 
@@ -60,8 +60,8 @@ void tunnel_reload(struct tunnel *t, struct snapshot *now);
 void tunnel_kill(struct tunnel *t, enum reason reason);
 
 /*
- * Returns true if the server's stream broke off, so that the client gets a reset: for use within ended().
- * The reason may be REASON_OK all the same, where the log has no fault to report.
+ * Returns true if the server's stream broke off, so that the client gets a reset: for use within
+ * ended(). The reason may be REASON_OK all the same, where the log has no fault to report.
  */
 bool tunnel_is_cut(const struct tunnel *t);
 

@@ -22,8 +22,8 @@ static struct keep *start_keep(struct upstream *u, enum keep_kind kind, struct k
 }
 
 /*
- * Notes a changed key for `pinproxy learned accept`. The server has proved that it holds the key: until
- * then the engine does not fail for this reason.
+ * Notes a changed key for `pinproxy learned accept`. The server has proved that it holds the key:
+ * until then the engine does not fail for this reason.
  */
 static void note_refused(struct upstream *u)
 {

@@ -66,10 +66,10 @@ void upstream_start(struct upstream *u, struct reactor *reactor, const struct se
                     const struct upstream_events *events);
 
 /*
- * Goes on under another configuration's section of the same name, which must outlive it from now on.
- * For a connection that is not READY: its server is judged by the new section alone. What it has begun
- * with stays (address, TLS settings), unless it is still dialling and something has changed: then it
- * dials anew. Deadlines stay.
+ * Goes on under another configuration's section of the same name, which must outlive it from now
+ * on. For a connection that is not READY: its server is judged by the new section alone. What it
+ * has begun with stays (address, TLS settings), unless it is still dialling and something has
+ * changed: then it dials anew. Deadlines stay.
  */
 void upstream_set_section(struct upstream *u, const struct section *section);
 
@@ -77,9 +77,10 @@ void upstream_set_section(struct upstream *u, const struct section *section);
 void upstream_flush(struct upstream *u);
 
 /*
- * Ends it in order: sends close_notify and a FIN, and reads until the server ends as well, for a second at
- * most, so that what it has still sent (tickets of TLS 1.3) does not make the close a reset. Then it closes,
- * as upstream_close() does. What is read is discarded. Plaintext must not be waiting to be written.
+ * Ends it in order: sends close_notify and a FIN, and reads until the server ends as well, for a
+ * second at most, so that what it has still sent (tickets of TLS 1.3) does not make the close a
+ * reset. Then it closes, as upstream_close() does. What is read is discarded. Plaintext must not be
+ * waiting to be written.
  */
 void upstream_end(struct upstream *u);
 

@@ -29,9 +29,9 @@ struct worker_pool {
 struct worker *worker_start(struct worker_pool *pool, bool announces);
 
 /*
- * Hands over a client and a reference to its section's snapshot, which must not be a later one than that
- * of the last worker_reload(). Counted in the pool at once. False when memory is short: then both are
- * still the caller's.
+ * Hands over a client and a reference to its section's snapshot, which must not be a later one than
+ * that of the last worker_reload(). Counted in the pool at once. False when memory is short: then
+ * both are still the caller's.
  */
 bool worker_take(struct worker *w, struct snapshot *snapshot, const struct section *section,
                  const struct tunnel_client *client);
@@ -44,8 +44,8 @@ bool worker_take(struct worker *w, struct snapshot *snapshot, const struct secti
 void worker_reload(struct worker *w, struct snapshot *now, uint64_t generation);
 
 /*
- * Returns the generation of the last order that the worker has applied; 0 before the first. From then
- * on no tunnel of the worker moves plaintext that the ordered configuration does not permit.
+ * Returns the generation of the last order that the worker has applied; 0 before the first. From
+ * then on no tunnel of the worker moves plaintext that the ordered configuration does not permit.
  */
 uint64_t worker_applied(const struct worker *w);
 
@@ -57,8 +57,8 @@ void worker_kill(struct worker *w);
 
 /*
  * Ends the thread, tunnels and all, and frees the worker. False when a change to the learned pins,
- * which cannot be cancelled, keeps it longer than a second: then it is left as it is, for the process
- * to end.
+ * which cannot be cancelled, keeps it longer than a second: then it is left as it is, for the
+ * process to end.
  */
 bool worker_stop(struct worker *w);
 

@@ -21,7 +21,9 @@ static void the_digests_are_those_of_openssl(void **state)
     assert_string_equal(cert_text, certs_cert_pin(&c));
 }
 
-/* Kept with the certificate they are the same, for whoever holds it, however often it is asked for. */
+/*
+ * Kept with the certificate they are the same, for whoever holds it, however often it is asked for.
+ */
 static void remembered_digests_are_the_same(void **state)
 {
     struct cert c = certs_leaf("DNS:a.example", NULL), other = certs_leaf("DNS:a.example", NULL);

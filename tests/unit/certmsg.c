@@ -1,4 +1,7 @@
-/* engine/certmsg: which Certificate messages OpenSSL may parse. What is let through may cost its worst. */
+/*
+ * engine/certmsg: which Certificate messages OpenSSL may parse. What is let through may cost its
+ * worst.
+ */
 #include "engine/certmsg.h"
 
 #include <openssl/core_names.h>

@@ -8,7 +8,9 @@
 #include "certs.h"
 #include "help.h"
 
-/* A public key that nobody has the private one of, with a modulus and an exponent of so many bits. */
+/*
+ * A public key that nobody has the private one of, with a modulus and an exponent of so many bits.
+ */
 static EVP_PKEY *rsa_of(int bits, int exponent_bits)
 {
     OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();

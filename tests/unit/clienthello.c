@@ -5,7 +5,10 @@
 
 #include "help.h"
 
-/* The first bytes of real ones: OpenSSL 3.0, curl with TLS 1.0, and a client that speaks SSL 2.0's form. */
+/*
+ * The first bytes of real ones: OpenSSL 3.0, curl with TLS 1.0, and a client that speaks SSL 2.0's
+ * form.
+ */
 static const uint8_t tls12[] = {0x16, 3, 1, 1, 0x2c, 1, 0, 1, 0x28, 3, 3, 0x5a};
 static const uint8_t ssl3[] = {0x16, 3, 0, 0, 0x5f, 1, 0, 0, 0x5b, 3, 0, 0x11};
 static const uint8_t v2_tls10[] = {0x80, 0x2e, 1, 3, 1, 0, 0x15, 0, 0, 0, 0x10, 0};
@@ -76,7 +79,9 @@ static void other_protocols_are_none(void **state)
                          CLIENTHELLO_NO);
 }
 
-/* Whatever comes, an answer that was given stands, and comes with the eleventh byte at the latest. */
+/*
+ * Whatever comes, an answer that was given stands, and comes with the eleventh byte at the latest.
+ */
 static void an_answer_is_not_taken_back(void **state)
 {
     uint32_t seed = 1;

@@ -1,4 +1,7 @@
-/* engine/familiar: certificates that are shared. Whatever is put in another's place must be its like. */
+/*
+ * engine/familiar: certificates that are shared. Whatever is put in another's place must be its
+ * like.
+ */
 #include "engine/familiar.h"
 
 #include <openssl/x509.h>

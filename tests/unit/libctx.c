@@ -1,4 +1,6 @@
-/* engine/libctx: what TLS connections read certificates with. It must read all that can be trusted. */
+/*
+ * engine/libctx: what TLS connections read certificates with. It must read all that can be trusted.
+ */
 #include "engine/libctx.h"
 
 #include <openssl/crypto.h>

@@ -1,4 +1,6 @@
-/* net/listening: a connection that would come back is recognised, however its address is written. */
+/*
+ * net/listening: a connection that would come back is recognised, however its address is written.
+ */
 #include "net/listening.h"
 
 #include <string.h>

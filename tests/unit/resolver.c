@@ -477,7 +477,9 @@ static void fewer_look_ups_run_when_told_so(void **state)
     lookup_set_max(LOOKUPS_MAX);
 }
 
-/* Names that hang take neither all room from new ones, nor from those that were answered promptly. */
+/*
+ * Names that hang take neither all room from new ones, nor from those that were answered promptly.
+ */
 static void slow_names_leave_room_for_others(void **state)
 {
     struct asker bad[LOOKUPS_MAX * 2] = {{0}}, fresh = {0}, known = {0};
@@ -610,7 +612,10 @@ static void an_answer_within_a_second_is_waited_for(void **state)
     assert_got(&a, 2, "192.0.2.2");
 }
 
-/* A look-up under way does not hold up the end of a loop; a sanitizer sees what is touched too late. */
+/*
+ * A look-up under way does not hold up the end of a loop; a sanitizer sees what is touched too
+ * late.
+ */
 static void a_loop_ends_without_its_look_ups(void **state)
 {
     struct asker a[100] = {{0}};

@@ -251,7 +251,10 @@ static void shortage_is_told_from_other_errors(void **state)
     assert_false(sock_error_is_shortage(0));
 }
 
-/* In a network of its own: two addresses of one subnet, of which the kernel uses the first as a source. */
+/*
+ * In a network of its own: two addresses of one subnet, of which the kernel uses the first as a
+ * source.
+ */
 static void check_local_addresses(bool nonlocal_bind)
 {
     static const char *const local[] = {"198.51.100.5",  "198.51.100.6", "127.9.9.9",

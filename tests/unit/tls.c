@@ -1477,8 +1477,8 @@ static struct policy *other_policy(const char *keys, struct config **config)
 }
 
 /*
- * A handshake in which so many bytes are read under one policy, and the rest under that of these keys.
- * False: it was over before.
+ * A handshake in which so many bytes are read under one policy, and the rest under that of these
+ * keys. False: it was over before.
  */
 static bool replace_policy(int version, size_t at, const char *keys, enum reason reason)
 {
@@ -1705,7 +1705,10 @@ static struct channel *visit_before_midnight(struct session_cache *sessions, int
                     NULL);
 }
 
-/* Offered before midnight, resumed after it: the verdict is on the moment at which bytes would flow. */
+/*
+ * Offered before midnight, resumed after it: the verdict is on the moment at which bytes would
+ * flow.
+ */
 static void a_resumed_session_ends_with_its_pin(void **state)
 {
     size_t v;

@@ -288,7 +288,10 @@ static void check_offer(const struct offer_row *r)
     tlsctx_set_free(set);
 }
 
-/* OpenSSL takes them, and then no connection could be made; or it passes over a name without a word. */
+/*
+ * OpenSSL takes them, and then no connection could be made; or it passes over a name without a
+ * word.
+ */
 static void what_is_named_and_never_offered_is_refused(void **state)
 {
     static const struct offer_row rows[] = {

@@ -543,7 +543,9 @@ static void write_anchor(const struct cert *c)
     temp_text(anchor, certs_pem(c->x509));
 }
 
-/* RFC 5280, 4.2.1.10. A wildcard names more than a CA may have allowed: what was asked for counts. */
+/*
+ * RFC 5280, 4.2.1.10. A wildcard names more than a CA may have allowed: what was asked for counts.
+ */
 static void a_name_that_a_ca_may_not_issue_is_refused(void **state)
 {
     static const struct {
@@ -595,8 +597,11 @@ static void a_name_that_a_ca_may_not_issue_is_refused(void **state)
     (void)state;
     for (i = 0; i < COUNT(rows); i++) {
         for (above = 0; above < 3; above++) {
-            /* the constraints are the root's, those of the CA below it, or those of one between that
-             * has issued to itself, which RFC 5280 does not count as one more in other respects */
+            /*
+             * the constraints are the root's, those of the CA below it, or those of one between
+             * that has issued to itself, which RFC 5280 does not count as one more in other
+             * respects
+             */
             struct cert_order order = {
                 .cn = "Bound Root", .ca = true, .constraints = rows[i].constraints};
             struct cert root = above == 0 ? certs_make(&order) : ca, inner, next, server;
