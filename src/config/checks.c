@@ -26,30 +26,37 @@ void config_check_twice(const struct config *c, struct problems *problems)
                          c->sections[i - 1]->where.file, c->sections[i - 1]->where.line);
 }
 
-/* A list of suites is for one version of TLS: excluded: a section does without that one, this or [defaults]. */
-static void check_suites(const struct config_text *list, const char *key, const char *why,
-                         bool is_inherited, bool excluded_here, bool excluded_there,
-                         struct problems *problems)
+/*
+ * Returns whether a list of suites is only for a version of TLS that the section excludes. One that
+ * comes from [defaults] may serve other sections, unless [defaults] excludes the version as well.
+ */
+static bool is_useless(const struct config_text *suites, const struct config_text *inherited,
+                       bool excluded, bool excluded_in_defaults)
 {
-    if (list->text && excluded_here && (!is_inherited || excluded_there))
-        problems_add(problems, list->where,
-                     "%s = %s: it has no effect, for %s: remove one of the two", key, list->text,
-                     why);
+    return suites->text && excluded && (suites->text != inherited->text || excluded_in_defaults);
 }
 
 void config_check_tls(const struct config_section *s, const struct config_section *defaults,
                       struct problems *problems)
 {
-    if (s->tls.max != CONFIG_TLS_ANY && s->tls.max < s->tls.min) {
+    const struct config_tls_settings *tls = &s->tls, *inherited = &defaults->tls;
+
+    if (tls->max != CONFIG_TLS_ANY && tls->max < tls->min) {
         problems_add(problems, s->where, "[%s] has a tls_max below its tls_min", s->name);
         return;
     }
-    check_suites(&s->tls.ciphers, "ciphers", "tls_min = 1.3 leaves out TLS 1.2",
-                 s->tls.ciphers.text == defaults->tls.ciphers.text, s->tls.min == CONFIG_TLS_1_3,
-                 defaults->tls.min == CONFIG_TLS_1_3, problems);
-    check_suites(&s->tls.ciphersuites, "ciphersuites", "tls_max = 1.2 leaves out TLS 1.3",
-                 s->tls.ciphersuites.text == defaults->tls.ciphersuites.text,
-                 s->tls.max == CONFIG_TLS_1_2, defaults->tls.max == CONFIG_TLS_1_2, problems);
+    if (is_useless(&tls->ciphers, &inherited->ciphers, tls->min == CONFIG_TLS_1_3,
+                   inherited->min == CONFIG_TLS_1_3))
+        problems_add(problems, tls->ciphers.where,
+                     "ciphers = %s: it has no effect, for tls_min = 1.3 leaves out TLS 1.2: remove "
+                     "one of the two",
+                     tls->ciphers.text);
+    if (is_useless(&tls->ciphersuites, &inherited->ciphersuites, tls->max == CONFIG_TLS_1_2,
+                   inherited->max == CONFIG_TLS_1_2))
+        problems_add(problems, tls->ciphersuites.where,
+                     "ciphersuites = %s: it has no effect, for tls_max = 1.2 leaves out TLS 1.3: "
+                     "remove one of the two",
+                     tls->ciphersuites.text);
 }
 
 /* Whether a section's connections can have addresses of this family. */
