@@ -178,15 +178,39 @@ static void answer_waiting(struct resolver_entry *e, struct resolver_request *q)
     TAILQ_INSERT_TAIL(&q->resolver->answered, q, link);
 }
 
+static bool is_ip(int family)
+{
+    return family == AF_INET || family == AF_INET6;
+}
+
+/*
+ * Returns how many addresses of a family are taken at most: up to half of the room is left to the
+ * addresses of the other one.
+ */
+static size_t room_for(int family, const struct addrinfo *list)
+{
+    size_t others = 0;
+
+    for (; list && others < RESOLVER_ADDRESSES_MAX / 2; list = list->ai_next)
+        if (is_ip(list->ai_family) && list->ai_family != family)
+            others++;
+    return RESOLVER_ADDRESSES_MAX - others;
+}
+
 static const char *take_list(struct resolver_entry *e, const struct addrinfo *list)
 {
+    size_t room[] = {room_for(AF_INET, list), room_for(AF_INET6, list)};
     struct addr found[RESOLVER_ADDRESSES_MAX], *copy;
     const struct addrinfo *ai;
-    size_t count = 0;
+    size_t count = 0, *left;
 
-    for (ai = list; ai && count < RESOLVER_ADDRESSES_MAX; ai = ai->ai_next)
-        if (ai->ai_family == AF_INET || ai->ai_family == AF_INET6)
-            addr_from_sockaddr(&found[count++], ai->ai_addr, ai->ai_addrlen);
+    for (ai = list; ai && count < RESOLVER_ADDRESSES_MAX; ai = ai->ai_next) {
+        left = &room[ai->ai_family == AF_INET6];
+        if (!is_ip(ai->ai_family) || *left == 0)
+            continue;
+        addr_from_sockaddr(&found[count++], ai->ai_addr, ai->ai_addrlen);
+        --*left;
+    }
     if (count == 0)
         return "the name has no address";
     copy = malloc(count * sizeof(found[0]));

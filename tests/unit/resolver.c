@@ -307,6 +307,35 @@ static void more_addresses_than_fit_are_taken(void **state)
     assert_got(&a, 1, most);
 }
 
+/* Behind many addresses of a family that leads nowhere there may be one that does. */
+static void each_family_has_its_part_of_the_room(void **state)
+{
+    struct asker a = {0}, b = {0};
+    char answer[512] = "";
+    int i;
+
+    (void)state;
+    for (i = 0; i < 20; i++)
+        snprintf(answer + strlen(answer), sizeof(answer) - strlen(answer), "2001:db8::%x ", i + 1);
+    strcat(answer, "192.0.2.1");
+    names_set("mixed.example", answer);
+    ask(&a, "mixed.example", AF_UNSPEC, AGE);
+    run();
+    assert_int_equal(a.count, RESOLVER_ADDRESSES_MAX);
+    assert_contains(a.text, "2001:db8::f 192.0.2.1");
+
+    answer[0] = '\0';
+    for (i = 0; i < 12; i++)
+        snprintf(answer + strlen(answer), sizeof(answer) - strlen(answer), "192.0.2.%d ", i + 1);
+    for (i = 0; i < 12; i++)
+        snprintf(answer + strlen(answer), sizeof(answer) - strlen(answer), "2001:db8::%x ", i + 1);
+    names_set("half.example", answer);
+    ask(&b, "half.example", AF_UNSPEC, AGE);
+    run();
+    assert_int_equal(b.count, RESOLVER_ADDRESSES_MAX);
+    assert_contains(b.text, "192.0.2.8 2001:db8::1 ");
+}
+
 static void localhost_is_not_found(void **state)
 {
     struct asker a = {0};
@@ -758,6 +787,7 @@ int main(void)
         TEST(a_failure_throws_away_the_last_good_answer),
         TEST(a_name_without_an_address_has_one),
         TEST(more_addresses_than_fit_are_taken),
+        TEST(each_family_has_its_part_of_the_room),
         TEST(localhost_is_not_found),
         TEST(who_has_cancelled_is_answered),
         TEST(cancelling_what_is_not_under_way_does_harm),
