@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -72,16 +73,16 @@ static X509 *certificate_of(const struct pin *pin)
     return p ? d2i_X509(NULL, &p, (long)pin->der_len) : NULL;
 }
 
-const struct pin *pin_issued_by(const struct pin_list *list, const struct pin *issuer)
+bool pin_is_of_ca(const struct pin_list *list, const struct pin *pin)
 {
-    X509 *ca = certificate_of(issuer), *cert;
-    const struct pin *found = NULL;
+    X509 *ca = certificate_of(pin), *cert;
+    /* a server may have a certificate with the CA flag that it has signed itself: openssl-req(1) makes such */
+    bool found = ca && X509_check_ca(ca) == 1 && X509_self_signed(ca, 0) != 1;
     size_t i;
 
     for (i = 0; ca && !found && i < list->count; i++) {
         cert = certificate_of(&list->items[i]);
-        if (cert && cert_was_issued_by(cert, ca))
-            found = &list->items[i];
+        found = cert && cert_was_issued_by(cert, ca);
         X509_free(cert);
     }
     X509_free(ca);

@@ -75,10 +75,10 @@ void pin_format(enum pin_role role, enum pin_kind kind, const uint8_t digest[CER
 bool pin_equal(const struct pin *a, const struct pin *b);
 
 /*
- * Returns a pin of the list whose certificate was issued by that of another pin, by its signature;
- * or NULL, also where either was not read from a certificate.
+ * Returns whether a pin was read from the certificate of a CA: one with the CA flag that another CA has
+ * issued, or one that has issued the certificate of another pin of the list, by its signature.
  */
-const struct pin *pin_issued_by(const struct pin_list *list, const struct pin *issuer);
+bool pin_is_of_ca(const struct pin_list *list, const struct pin *pin);
 
 /* The first pin of a role in a list, or NULL. */
 const struct pin *pin_first(const struct pin_list *list, enum pin_role role);

@@ -102,7 +102,7 @@ static bool is_of_ca(const struct config_section *s, const struct pin *pin, cons
             && (i == 0 || c->is_ca))
             return i > 0;
     }
-    return pin_issued_by(&s->pins, pin) != NULL;
+    return pin_is_of_ca(&s->pins, pin);
 }
 
 /* What is wrong with the choice of a pin that is accepted. Returns whether it can be a backup. */

@@ -158,6 +158,15 @@ def test_check_counts_no_ca_in_a_file_of_its_own_as_a_backup(check, tls_server, 
     assert "only one pin" in run.out and "of a CA" in run.out
 
 
+@pytest.mark.parametrize("form", ["cert", "key"])
+def test_check_counts_no_ca_as_a_backup_of_a_pin_without_a_file(form, check, tls_server, inner):
+    """That it is a CA's and not the server's is said by the certificate alone."""
+    server = tls_server(cert=inner.issue())
+    run = check({NAME: to(server, pin=[server.cert.pin, f"{form}:{inner.cert.pem_file()}"])})
+    assert run.returncode == WARNING, run.out
+    assert "only one pin" in run.out and "of a CA" in run.out
+
+
 def test_check_suggests_the_certificate_of_an_issuer(check, tls_server, inner):
     server = tls_server(cert=inner.issue())
     pins = [f"issuer:{inner.cert.pin}", f"issuer-cert:{inner.cert.pem_file()}"]
