@@ -41,7 +41,7 @@ static const char *read_all(int fd, size_t max, char **data, size_t *len)
     return NULL;
 }
 
-/* What is wrong with a file of this mode in a configuration, or NULL. */
+/* Checks that a configuration may name a file of this mode. Returns NULL, or what is wrong. */
 static const char *check_kind(mode_t mode)
 {
     switch (mode & S_IFMT) {
@@ -59,9 +59,9 @@ static const char *check_kind(mode_t mode)
 }
 
 /*
- * Opens a regular file without waiting. To open a device may have effects, so the kind of file is
- * looked up first; it is looked up again behind the descriptor, for another file may be there by
- * then.
+ * Opens a regular file without waiting. To open a device may have effects, so the kind of the file
+ * is checked first. It is checked again after open(2), because another file may have taken its
+ * place.
  */
 static const char *open_regular(const char *path, int *fd)
 {

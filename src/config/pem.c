@@ -12,7 +12,7 @@
 #define END "-----END"
 #define DASHES "-----"
 
-/* Base64 of this length at least, with the beginning of a DER SEQUENCE, is no one's comment. */
+/* A line of base64 of this length that begins like DER is no comment. */
 #define STRAY_MIN 60
 
 static const char stray[] = "base64 outside of a PEM block: its BEGIN line is missing or damaged";
@@ -83,7 +83,7 @@ static bool contains(const struct pem_line *l, const char *word)
     return false;
 }
 
-/* What was the first line of a block once, before its BEGIN line was lost. */
+/* Whether the line may be the first of a block that has lost its BEGIN line. */
 static bool holds_stray_base64(const struct pem_line *l)
 {
     size_t i, run = 0;
@@ -101,7 +101,7 @@ static bool holds_stray_base64(const struct pem_line *l)
     return false;
 }
 
-/* A line outside of blocks, which no other program may take for a part of one. */
+/* Checks a line outside of blocks. No other program may take it for a part of a block. */
 static const char *check_text(const struct pem_line *l)
 {
     if (memchr(l->text, '\0', l->len))
@@ -116,7 +116,7 @@ static const char *check_text(const struct pem_line *l)
     return holds_stray_base64(l) ? stray : NULL;
 }
 
-/* "-----BEGIN LABEL-----", and nothing behind. */
+/* Reads the label of "-----BEGIN LABEL-----". Nothing may follow on the line. */
 static bool read_label(const struct pem_line *l, char label[PEM_LABEL_SIZE])
 {
     const size_t before = strlen(BEGIN " "), after = strlen(DASHES);
@@ -167,7 +167,7 @@ static bool decode(struct pem_decoder *d, const struct pem_line *l)
     return true;
 }
 
-/* The header of RFC 1421, up to the empty line behind it. l is its first line. */
+/* Skips a header (RFC 1421), up to the empty line after it. l is its first line. */
 static bool skip_header(struct pem_reader *r, struct pem_block *block, struct pem_line l)
 {
     while (l.len > 0) {
@@ -180,7 +180,7 @@ static bool skip_header(struct pem_reader *r, struct pem_block *block, struct pe
     return true;
 }
 
-/* The lines behind BEGIN, up to the END line. */
+/* Reads the lines after the BEGIN line, up to the END line. */
 static const char *read_body(struct pem_reader *r, struct pem_block *block, struct pem_decoder *d)
 {
     bool first = true;

@@ -76,7 +76,7 @@ static X509 *certificate_of(const struct pin *pin)
 bool pin_is_of_ca(const struct pin_list *list, const struct pin *pin)
 {
     X509 *ca = certificate_of(pin), *cert;
-    /* a server may have a certificate with the CA flag that it has signed itself: openssl-req(1) makes such */
+    /* openssl-req(1) gives the CA flag to a server's certificate that signs itself */
     bool found = ca && X509_check_ca(ca) == 1 && X509_self_signed(ca, 0) != 1;
     size_t i;
 

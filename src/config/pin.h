@@ -75,8 +75,8 @@ void pin_format(enum pin_role role, enum pin_kind kind, const uint8_t digest[CER
 bool pin_equal(const struct pin *a, const struct pin *b);
 
 /*
- * Returns whether a pin was read from the certificate of a CA: one with the CA flag that another CA has
- * issued, or one that has issued the certificate of another pin of the list, by its signature.
+ * Returns whether a pin was read from the certificate of a CA: one with the CA flag that another CA
+ * has issued, or one that has issued the certificate of another pin of the list, by its signature.
  */
 bool pin_is_of_ca(const struct pin_list *list, const struct pin *pin);
 

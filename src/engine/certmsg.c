@@ -132,7 +132,7 @@ const char *certmsg_check(const uint8_t *message, size_t n, bool is_tls13)
         return "the server's request for a client certificate is longer than 16 KiB";
     if (n == 0 || message[0] != HANDSHAKE_CERTIFICATE)
         return NULL;
-    /* what is cut wrongly OpenSSL refuses without parsing what comes after it */
+    /* OpenSSL refuses wrong lengths, and parses nothing after them */
     if (!take(&in, 4, &header) || (is_tls13 && !take_vector(&in, 1, &skipped))
         || !take_vector(&in, 3, &list))
         return NULL;

@@ -19,7 +19,7 @@
 #define RSA_BITS_LEAST 2048
 
 /*
- * What a server's own key may cost: 16,384 bits and an exponent of 64 bits are 3 ms for each
+ * The largest RSA key of a server. One of 16,384 bits with an exponent of 64 costs 3 ms for each
  * signature.
  */
 #define RSA_BITS_MAX 8192
@@ -99,7 +99,7 @@ static X509 *carrier_of(int type, const void *bytes, size_t len)
         value = NULL;
         ok = sk_GENERAL_NAME_push(names, name) > 0;
         name = ok ? NULL : name;
-        /* an extension is for version 3; the flags are asked for to have the names read */
+        /* an extension needs version 3; X509_get_extension_flags() has the names read */
         ok = ok && X509_set_version(x, X509_VERSION_3) == 1
              && X509_add1_ext_i2d(x, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) == 1
              && (X509_get_extension_flags(x), true);

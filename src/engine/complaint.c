@@ -5,9 +5,9 @@
 #include <stdio.h>
 
 /*
- * Returns the oldest error of TLS itself, or 0. Other libraries raise theirs before it, as it
- * causes them: what a record, or a certificate, could not be decrypted or parsed for. *cause: the
- * oldest of all. What is older than the error of TLS is removed from the queue.
+ * Returns the oldest error of TLS itself, or 0. An error of another library that is older is its
+ * cause: it says why a record could not be decrypted, or a certificate not be parsed. Stores the
+ * oldest of all in *cause. Removes errors that are older than that of TLS from the queue.
  */
 static unsigned long first_of_tls(unsigned long *cause)
 {
@@ -52,10 +52,7 @@ static const char *text_of(unsigned long error)
     return text ? text : "TLS error";
 }
 
-/*
- * What an error of TLS means, where OpenSSL's own text does not help. NULL: nothing better is
- * known.
- */
+/* Returns a better text for an error of TLS than OpenSSL's own, or NULL if there is none. */
 static const char *meaning(const SSL *ssl, int reason)
 {
     switch (reason) {
@@ -79,10 +76,7 @@ static const char *meaning(const SSL *ssl, int reason)
     }
 }
 
-/*
- * The certificate is what could not be parsed: OpenSSL gives an error of another library as the
- * cause.
- */
+/* Whether the certificate could not be parsed: then the cause is an error of another library. */
 static bool is_unreadable_certificate(const SSL *ssl, unsigned long error, unsigned long cause)
 {
     if (SSL_get_state(ssl) != TLS_ST_CR_CERT)

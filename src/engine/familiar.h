@@ -4,9 +4,9 @@
  * server have the same one.
  *
  * This cache only saves memory; a hit implies no trust. Every connection judges its own chain, and
- * a cached certificate is byte for byte the one that was received. What is added has been proved
- * and trusted first, so a server without the key can neither fill the cache nor push anything out
- * of it.
+ * a cached certificate has the same encoding in DER as the one that was received. What is added has
+ * been proved and trusted first, so a server without the key can neither fill the cache nor push
+ * anything out of it.
  */
 #ifndef ENGINE_FAMILIAR_H
 #define ENGINE_FAMILIAR_H

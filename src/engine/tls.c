@@ -126,7 +126,7 @@ void tls_install(SSL_CTX *ctx)
     SSL_CTX_sess_set_new_cb(ctx, session_callback);
 }
 
-/* The handshake is over, with this: OpenSSL gets nothing more to read. */
+/* Ends the handshake with this reason: OpenSSL gets nothing more to read. */
 static void stop(struct tls *t, const char *why)
 {
     t->excess = why;
@@ -135,9 +135,8 @@ static void stop(struct tls *t, const char *why)
 
 /*
  * Checks what the peer has sent, before OpenSSL does, and counts it. A callback cannot stop
- * OpenSSL. So a message that it must not parse is made unreadable: the lengths in it become some
- * that it does not have. Should OpenSSL ever hand out a copy, that is without effect, but not the
- * refusal.
+ * OpenSSL. So a message that it must not parse is overwritten, and has impossible lengths then.
+ * Should OpenSSL ever hand out a copy, that is without effect, but not the refusal.
  */
 static void message_callback(int sent, int version, int type, const void *bytes, size_t n, SSL *ssl,
                              void *arg)
@@ -225,7 +224,7 @@ void tls_set_policy(struct tls *t, const struct policy *policy)
         resumption_give_up(&t->resumption);
     }
     t->policy = t->resumption.policy = policy;
-    /* it points into the old one, and counts for nothing any more */
+    /* it points into the old policy, and has no effect any more */
     trust_verdict_free(&t->verdict);
 }
 

@@ -99,8 +99,12 @@ static int version_number(int tls)
 static void complain(struct problems *problems, const char *key, const struct config_text *value,
                      const char *fallback)
 {
-    const char *text = ERR_reason_error_string(ERR_peek_last_error());
+    const unsigned long error = ERR_peek_last_error();
+    const char *text = ERR_reason_error_string(error);
 
+    /* its text for an unknown name would not help */
+    if (ERR_GET_REASON(error) == ERR_R_PASSED_INVALID_ARGUMENT)
+        text = NULL;
     problems_add(problems, value->where, "%s = %s: %s", key, value->text, text ? text : fallback);
     ERR_clear_error();
 }
@@ -151,7 +155,7 @@ static bool set_groups(SSL_CTX *ctx, const struct config_text *groups, struct pr
     if (groups->text) {
         if (SSL_CTX_set1_groups_list(ctx, groups->text) == 1)
             return true;
-        complain(problems, "groups", groups, "not a list of groups");
+        complain(problems, "groups", groups, "not a list of groups that OpenSSL knows");
         return false;
     }
     for (i = 0; i < sizeof(groups_default) / sizeof(groups_default[0]); i++) {
@@ -201,7 +205,8 @@ static bool apply(SSL_CTX *ctx, const struct config_tls_settings *s, struct prob
     }
     ok = set_groups(ctx, &s->groups, problems) && ok;
     if (s->sigalgs.text && SSL_CTX_set1_sigalgs_list(ctx, s->sigalgs.text) != 1) {
-        complain(problems, "sigalgs", &s->sigalgs, "not a list of signature algorithms");
+        complain(problems, "sigalgs", &s->sigalgs,
+                 "not a list of signature algorithms that OpenSSL knows");
         ok = false;
     }
     return ok && SSL_CTX_set_min_proto_version(ctx, version_number(s->min)) == 1
@@ -223,9 +228,7 @@ static SSL_CTX *make(const struct config_tls_settings *s, struct problems *probl
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION
                                  | (s->resume ? 0 : SSL_OP_NO_TICKET));
 #ifdef SSL_OP_NO_RX_CERTIFICATE_COMPRESSION
-    /*
-     * RFC 8879: certmsg.c checks the Certificate message as it is sent, and OpenSSL hides another
-     */
+    /* RFC 8879: certmsg.c checks the Certificate message, and cannot look into a compressed one */
     SSL_CTX_set_options(ctx, SSL_OP_NO_RX_CERTIFICATE_COMPRESSION);
 #endif
     /* sessions are ours to keep: session.h */

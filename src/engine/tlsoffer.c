@@ -22,7 +22,9 @@ struct offer {
 /* Extensions (IANA, TLS ExtensionType values). */
 enum { EXTENSION_GROUPS = 10, EXTENSION_SIGALGS = 13 };
 
-/* Bytes of a ClientHello that are not read yet. What OpenSSL has written is not cut wrongly. */
+/*
+ * Bytes of a ClientHello that are not read yet. OpenSSL has written it, so its lengths are right.
+ */
 struct input {
     const uint8_t *at;
     size_t left;
@@ -117,8 +119,8 @@ static void on_message(int sent, int version, int type, const void *bytes, size_
 }
 
 /*
- * What a context offers: nothing if it cannot begin a connection, with OpenSSL's reason in its
- * queue.
+ * Returns what a context offers, or nothing, with an error in OpenSSL's queue, if it can begin no
+ * connection.
  */
 static struct offer offer_of(SSL_CTX *ctx)
 {
@@ -223,7 +225,10 @@ static void check_name(const struct list *l, const struct config_text *value, co
     size_t i;
 
     for (i = 0; i < sizeof(versions) / sizeof(versions[0]); i++)
-        /* a list of suites is for one version; that this one is left out is for checks.c to say */
+        /*
+         * a list of suites is for one version; checks.c reports a list for a version that is left
+         * out
+         */
         if ((l == &ciphers || l == &ciphersuites || allows(s, versions[i]))
             && try_name(l, name, ctx, versions[i], &known))
             return;
@@ -238,8 +243,8 @@ static void check_name(const struct list *l, const struct config_text *value, co
 }
 
 /*
- * Each name of a list, but those that take something away, or that may be unknown by their own
- * words.
+ * Checks each name of a list, but not those that remove something ('!', '-') or may be unknown
+ * ('?').
  */
 static void check_names(const struct list *l, const struct config_text *value, SSL_CTX *ctx,
                         const struct config_tls_settings *s, struct problems *problems)
@@ -258,7 +263,7 @@ static void check_names(const struct list *l, const struct config_text *value, S
     free(copy);
 }
 
-/* The setting that a connection which cannot be begun is put down to. */
+/* Returns the setting that is reported where no connection can be begun. */
 static const struct config_text *culprit(const struct config_tls_settings *s, const char **key)
 {
     const struct {
@@ -276,7 +281,7 @@ static const struct config_text *culprit(const struct config_tls_settings *s, co
     return rows[i].value;
 }
 
-/* What the settings leave together. */
+/* Checks what all settings together leave to offer. */
 static void check_whole(SSL_CTX *ctx, const struct config_tls_settings *s,
                         struct problems *problems)
 {
@@ -309,7 +314,7 @@ bool tlsoffer_check(SSL_CTX *ctx, const struct config_tls_settings *s, struct pr
 {
     const size_t before = problems->count;
 
-    /* checks.c says so */
+    /* checks.c reports it */
     if (s->max != CONFIG_TLS_ANY && s->max < s->min)
         return true;
     check_names(&ciphers, &s->ciphers, ctx, s, problems);

@@ -42,6 +42,8 @@ static void what_openssl_does_not_know_is_told_with_its_line(void **state)
     s = plain;
     s.groups = (struct config_text){"P-257", {"x.conf", 5}};
     refuse(&s, 5, "groups = P-257");
+    s.groups = (struct config_text){"P-256:P-257", {"x.conf", 5}};
+    refuse(&s, 5, "groups = P-256:P-257: not a list of groups that OpenSSL knows");
     s = plain;
     s.sigalgs = (struct config_text){"RSA+SHA257", {"x.conf", 6}};
     refuse(&s, 6, "sigalgs = RSA+SHA257");
