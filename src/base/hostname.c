@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/addr.h"
 
@@ -28,12 +27,22 @@ size_t hostname_length(const char *name)
     return n > 1 && name[n - 1] == '.' && name[n - 2] != '.' ? n - 1 : n;
 }
 
+/* The character at which a name is compared, in lower case; 0 at its end and at its trailing dot. */
+static int folded_at(const char *name, const char *at)
+{
+    if (*at == '.' && !at[1] && at > name && at[-1] != '.')
+        return 0;
+    return tolower((unsigned char)*at);
+}
+
+/* Sorts the sections of a configuration: it reads no further than the names are the same. */
 int hostname_compare(const char *a, const char *b)
 {
-    const size_t x = hostname_length(a), y = hostname_length(b);
-    const int order = strncasecmp(a, b, x < y ? x : y);
+    const char *p = a, *q = b;
 
-    return order != 0 || x == y ? order : x < y ? -1 : 1;
+    for (; *p && tolower((unsigned char)*p) == tolower((unsigned char)*q); q++)
+        p++;
+    return folded_at(a, p) - folded_at(b, q);
 }
 
 const char *hostname_check(const char *name)

@@ -98,6 +98,14 @@ static struct source given_at(const struct config_section *s, const unsigned *li
                            .line = lines[options_find(key, OPTION_HOST) - options]};
 }
 
+/* The same, or the section's head when it does not. */
+static struct source blame(const struct config_section *s, const unsigned *lines, const char *key)
+{
+    const struct source where = given_at(s, lines, key);
+
+    return where.line ? where : s->where;
+}
+
 /* Keys that would count for nothing: to be let down by silence is worse than an error. */
 static void check_idle_keys(const struct config_section *s, const unsigned *lines,
                             struct problems *problems)
@@ -106,22 +114,20 @@ static void check_idle_keys(const struct config_section *s, const unsigned *line
     struct source where;
     size_t i;
 
-    for (i = 0; i < sizeof(pki_keys) / sizeof(pki_keys[0]); i++) {
+    for (i = 0; !config_uses_pki(s) && i < sizeof(pki_keys) / sizeof(pki_keys[0]); i++) {
         where = given_at(s, lines, pki_keys[i]);
-        if (where.line && !config_uses_pki(s) && !(i == 1 && s->ocsp == OCSP_OFF))
+        if (where.line && !(i == 1 && s->ocsp == OCSP_OFF))
             problems_add(problems, where,
                          "%s would count for nothing: it wants verify = pki, pin+pki or tofu+pki",
                          pki_keys[i]);
     }
-    where = given_at(s, lines, "enforce");
     if (s->enforce.report && s->verify != VERIFY_PIN_PKI)
-        problems_add(problems, where.line ? where : s->where,
+        problems_add(problems, blame(s, lines, "enforce"),
                      "[%s] has enforce = report without verify = pin+pki: nothing would hold the "
                      "server to anything",
                      s->name);
-    where = given_at(s, lines, "pins_url");
     if (s->pins_url && s->verify == VERIFY_PKI)
-        problems_add(problems, where.line ? where : s->where,
+        problems_add(problems, blame(s, lines, "pins_url"),
                      "[%s] has a pins_url that verify = pki would ignore: say verify = pin+pki",
                      s->name);
 }
@@ -130,15 +136,13 @@ static void check_idle_keys(const struct config_section *s, const unsigned *line
 static void check_learning(const struct config_section *s, const unsigned *lines,
                            struct problems *problems)
 {
-    const struct source where = given_at(s, lines, "verify");
-
     if (config_learns(s) && (strpbrk(s->name, " \t") || s->name[0] == '#'))
         problems_add(problems, s->where,
                      "[%s] learns pins, and the name stands in their file: it can have no blanks "
                      "and no '#' at its beginning",
                      s->name);
     if (config_uses_tofu(s) && pin_first(&s->pins, PIN_ISSUER))
-        problems_add(problems, where.line ? where : s->where,
+        problems_add(problems, blame(s, lines, "verify"),
                      "[%s] keeps the server's key: with verify = tofu a pin is one known "
                      "beforehand, not an issuer's",
                      s->name);

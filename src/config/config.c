@@ -393,7 +393,8 @@ static void finish(struct loader *l)
         if (!d->section->host && !was_wrong(l, d, "host"))
             config_check_name(d->section, l->problems);
         config_complete(d->section, arena);
-        config_check_trust(d->section, d->line, !was_wrong(l, d, "pin"), l->problems);
+        config_check_trust(d->section, d->line,
+                           d->section->pins.count > 0 || !was_wrong(l, d, "pin"), l->problems);
         config_check_family(d->section, l->problems);
         config_check_tls(d->section, l->defaults.target, l->problems);
     }

@@ -228,7 +228,8 @@ const struct option_row *options_find(const char *name, enum option_scope scope)
     for (i = 0; i < options_count; i++) {
         const struct option_row *o = &options[i];
 
-        if ((o->scope == scope || (scope == OPTION_HOST && o->scope == OPTION_SECTION))
+        if (o->name[0] == name[0]
+            && (o->scope == scope || (scope == OPTION_HOST && o->scope == OPTION_SECTION))
             && strcmp(o->name, name) == 0)
             return o;
     }

@@ -254,7 +254,8 @@ static SSL_CTX *make(const struct config_tls_settings *s, struct problems *probl
 const char *tlsctx_finite_field(SSL_CTX *ctx, const struct config_tls_settings *settings)
 {
     const char *group = settings->groups.text ? strcasestr(settings->groups.text, "ffdhe") : NULL;
-    STACK_OF(SSL_CIPHER) *list = SSL_CTX_get_ciphers(ctx);
+    /* the suites that are offered by default have none */
+    STACK_OF(SSL_CIPHER) *list = settings->ciphers.text ? SSL_CTX_get_ciphers(ctx) : NULL;
     int i;
 
     for (i = 0; i < sk_SSL_CIPHER_num(list); i++)
