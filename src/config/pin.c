@@ -246,6 +246,9 @@ static const char *read_file(struct reading *r, enum pin_kind kind, const char *
 
     if (!*path)
         return "a file name is missing";
+    if (strncasecmp(path, "sha256:", 7) == 0 || strncasecmp(path, "sha256/", 7) == 0)
+        return "a digest is written sha256//BASE64 for a key, cert:sha256:HEX for a certificate, and "
+               "with issuer: or issuer- before it for a CA's (for a file of such a name: ./sha256...)";
     why = pinfile_read(file, r->dir ? FILE_CONFIGURED : FILE_ARGUMENT, &f);
     if (why)
         return at_line(r, file, f.wrong_line, why);
@@ -381,6 +384,24 @@ static const char *take_suffix(struct arena *arena, char *text, const char *pref
     return prefix;
 }
 
+/* Whether this is a word and '=' or ':', perhaps with blanks between them. */
+static bool is_assigned(const char *text, const char *word)
+{
+    const size_t n = strlen(word);
+
+    return strncasecmp(text, word, n) == 0 && strspn(text + n + strspn(text + n, " \t"), "=:") > 0;
+}
+
+/* Whether until= or name= was meant behind the pin: "name = WORD", "name=two words". */
+static bool has_suffix_left(const char *text)
+{
+    for (; *text; text++)
+        if (isspace((unsigned char)*text)
+            && (is_assigned(text + 1, "until") || is_assigned(text + 1, "name")))
+            return true;
+    return false;
+}
+
 static const char *check_name(const char *name)
 {
     const char *p;
@@ -419,6 +440,9 @@ static const char *read_value(struct reading *r, const char *value)
     if (has_pin_behind(text + strspn(text, " \t"), " \t,"))
         return "one pin a line: write the second one on an indented line below";
     why = read_form(r, text);
+    if (why && !r->revoked && has_suffix_left(text))
+        return "behind a pin there may be until=YYYY-MM-DD and name=WORD, in lower case and without "
+               "blanks in them";
     if (why)
         return why;
     for (i = r->first; i < r->list->count; i++) {

@@ -99,6 +99,14 @@ static void base64_that_is_not_exact_is_refused(void **state)
         {A "," B, "one pin a line"},
         {A " until=2027-01-01 " B, "one pin a line"},
         {"cert:a.pem key:b.pem", "one pin a line"},
+        {A " until = 2027-01-01", "until=YYYY-MM-DD"},
+        {A " UNTIL=2027-01-01", "until=YYYY-MM-DD"},
+        {"key:a.pem name=two words", "name=WORD"},
+        {"key:a.pem\tname : x", "name=WORD"},
+        {"key:" A, "a digest is written"},
+        {"cert:SHA256:00", "a digest is written"},
+        {"issuer-cert:" A, "a digest is written"},
+        {"cert:no name.pem", "No such file"},
         {"", "expected"},
         /* what other programs print and take */
         {"pin-sha256=\"YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg=\"", "two slashes, no quotes"},
@@ -259,10 +267,10 @@ static void until_and_name_stand_in_any_order_once(void **state)
     refuse(A " until=", "until= takes");
     refuse(A " until=tomorrow", "until= takes");
     refuse(A " name=", "name= takes");
-    refuse(A " name=a b", "44");
+    refuse(A " name=a b", "name=WORD");
     refuse(A " name=a\"b", "name= takes");
     refuse(A " name=b\xc3\xbc", "name= takes");
-    refuse(A " Until=2027-06-30", "44");
+    refuse(A " Until=2027-06-30", "until=YYYY-MM-DD");
     refuse(A "until=2027-06-30", "44");
     refuse("until=2027-06-30", "expected");
     refuse(" until=2027-06-30", "expected");
