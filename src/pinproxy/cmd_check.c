@@ -153,6 +153,10 @@ static void check_pins(const struct check *check, const struct section *section,
             note(f, LEVEL_WARNING, "pin %s ended on %s: remove it", pin_label(pin), day);
             continue;
         }
+        if (pin->kind == PIN_KEY && policy_is_revoked(s, pin->digest)) {
+            note(f, LEVEL_WARNING, "pin %s is revoked: remove it", pin_label(pin));
+            continue;
+        }
         live += check_choice(s, pin, f);
         if (pin->until && report_days_left(pin->until) < check->warn_days)
             note(f, LEVEL_WARNING, "pin %s ends on %s, in %s", pin_label(pin), day, span);
@@ -434,7 +438,7 @@ static int run(int argc, char **argv)
     struct check check = {.path = DEFAULT_CONFIG, .warn_days = WARN_DAYS};
     int c;
 
-    while ((c = getopt_long(argc, argv, "c:h", words, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, ":c:h", words, NULL)) != -1) {
         if (c == 'c')
             check.path = optarg;
         else if (c == 'l')
@@ -444,7 +448,7 @@ static int run(int argc, char **argv)
         else if (c == 'w' && units_number(optarg, 0, 36500, &check.warn_days))
             return command_misused(&command_check, "--warn-days takes a number of days");
         else if (c != 'w')
-            return command_option(&command_check, c);
+            return command_option(&command_check, c, argv);
     }
     return check_config(&check, argv + optind, argc - optind);
 }

@@ -62,6 +62,15 @@ def test_only_one_pin(live, check, tls_server):
     assert "pin" in run.out
 
 
+def test_a_pin_that_is_revoked_is_no_backup(check, tls_server, backup):
+    run = check({NAME: two_pins(tls_server(), backup, revoked=backup.pin)})
+    assert run.returncode == WARNING
+    assert f"{backup.pin} is revoked" in run.out and "only one pin" in run.out
+    run = check({NAME: to(tls_server(), pin=[backup.pin], revoked=backup.pin)})
+    assert run.returncode == CRITICAL
+    assert "no pin is left" in run.out
+
+
 def test_pki_needs_no_backup_pin(check, tls_server, ca):
     server = tls_server(cert=ca.issue())
     run = check({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file())}, "--live")
