@@ -12,4 +12,11 @@
  */
 void print_line(FILE *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * Prints, after program and a colon, what is wrong with an option: result is what getopt_long(3)
+ * returned, '?' or ':', argv its argument. For callers that have set opterr to 0 and whose short
+ * options begin with ':', because getopt_long() writes to the terminal whatever it was given.
+ */
+void print_wrong_option(FILE *to, const char *program, int result, char *const *argv);
+
 #endif

@@ -379,7 +379,7 @@ static int run(int argc, char **argv)
     size_t count = 0;
     int status, c;
 
-    while ((c = getopt_long(argc, argv, "c:h", words, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, ":c:h", words, NULL)) != -1) {
         if (c == 'p') {
             pins[count++] = optarg;
         } else if (c == 's') {
@@ -390,7 +390,7 @@ static int run(int argc, char **argv)
             config = optarg;
         } else {
             free(pins);
-            return command_option(&command_connect, c);
+            return command_option(&command_connect, c, argv);
         }
     }
     if (argc - optind != 1)

@@ -136,7 +136,7 @@ static int run(int argc, char **argv)
     int format = FORMAT_TEXT, status, c;
     struct oneoff o;
 
-    while ((c = getopt_long(argc, argv, "h", words, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, ":h", words, NULL)) != -1) {
         if (c == 's')
             sni = optarg;
         else if (c == 't')
@@ -146,7 +146,7 @@ static int run(int argc, char **argv)
         else if (c == 'L')
             return command_misused(&command_fetch, "--starttls and --via are not supported yet");
         else
-            return command_option(&command_fetch, c);
+            return command_option(&command_fetch, c, argv);
     }
     if (format == (FORMAT_INI | FORMAT_JSON))
         return command_misused(&command_fetch, "--ini or --json, not both");

@@ -89,9 +89,9 @@ static int run(int argc, char **argv)
     bool json = false;
     json_t *all;
 
-    while ((c = getopt_long(argc, argv, "h", words, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, ":h", words, NULL)) != -1) {
         if (c != 'j')
-            return command_option(&command_hash, c);
+            return command_option(&command_hash, c, argv);
         json = true;
     }
     if (optind == argc)

@@ -241,13 +241,13 @@ static int run(int argc, char **argv)
     const char *why;
     int c;
 
-    while ((c = getopt_long(argc, argv, "c:h", words, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, ":c:h", words, NULL)) != -1) {
         if (c == 'c')
             order.path = optarg;
         else if (c == 'j')
             order.json = true;
         else
-            return command_option(&command_learned, c);
+            return command_option(&command_learned, c, argv);
     }
     why = read_words(&order, argv + optind, argc - optind);
     return why ? command_misused(&command_learned, "%s", why) : carry_out(&order);

@@ -22,7 +22,10 @@ extern const struct command command_learned;
 int command_misused(const struct command *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* What every command does with an option that getopt_long() gave back: '?', ':' or 'h'. */
-int command_option(const struct command *c, int option);
+/*
+ * What every command does with a result of getopt_long(): '?', ':' or 'h'. argv is that function's
+ * argument. Returns the exit status.
+ */
+int command_option(const struct command *c, int option, char *const *argv);
 
 #endif

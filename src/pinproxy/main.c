@@ -1,5 +1,6 @@
 /* pinproxy(1): finds the command and runs it. */
 #include <errno.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -59,13 +60,16 @@ int command_misused(const struct command *c, const char *format, ...)
     return EXITCODE_USAGE;
 }
 
-int command_option(const struct command *c, int option)
+int command_option(const struct command *c, int option, char *const *argv)
 {
+    char program[32];
+
     if (option == 'h') {
         fputs(c->usage, stdout);
         return EXITCODE_OK;
     }
-    /* getopt_long() has said what is wrong */
+    snprintf(program, sizeof(program), "pinproxy %s", c->name);
+    print_wrong_option(stderr, program, option, argv);
     fprintf(stderr, "'pinproxy %s --help' tells how to call it\n", c->name);
     return EXITCODE_USAGE;
 }
@@ -102,6 +106,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     /* the commands say themselves what the daemon would log */
     log_setup(LOG_LEVEL_SILENT, LOG_FORMAT_TEXT);
+    opterr = 0;
     status = run(argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;

@@ -75,7 +75,8 @@ static int run(int argc, char **argv)
     struct snapshot *snapshot;
     int c;
 
-    while ((c = getopt_long(argc, argv, "c:tVh", words, NULL)) != -1) {
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, ":c:tVh", words, NULL)) != -1) {
         switch (c) {
         case 'c':
             path = optarg;
@@ -94,6 +95,7 @@ static int run(int argc, char **argv)
             options_print(stdout);
             return EXITCODE_OK;
         default:
+            print_wrong_option(stderr, "pinproxyd", c, argv);
             fputs("pinproxyd: 'pinproxyd --help' tells how to call it\n", stderr);
             return EXITCODE_USAGE;
         }

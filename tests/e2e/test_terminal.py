@@ -45,6 +45,17 @@ def test_hash_of_a_missing_file(name):
     assert len(run.stderr.splitlines()) == 1
 
 
+@NAMES
+@pytest.mark.parametrize("command", ["hash", "fetch", "check", "connect", "learned", None])
+def test_a_file_name_that_is_taken_for_an_option(command, name):
+    """pinproxy hash *"""
+    for option in (f"--{name}", f"-{name[2:]}"):
+        run = run_pinproxy(command, option) if command else run_pinproxyd(option)
+        assert run.returncode == 2
+        assert_tame(run.stderr)
+        assert "unknown option" in run.err and "--help" in run.err, run.err
+
+
 @pytest.mark.parametrize("kind", ["bytes", "nul"])
 def test_hash_of_a_certificate_with_an_evil_name(kind, tmp_path):
     name = {"bytes": b"ev\x1b]0;title\x07il\n\xff end", "nul": b"ev\0il end"}[kind]
