@@ -8,7 +8,6 @@
 #define BASE_UNITS_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 /* "500ms", "10s", "5m", "2h", "1d"; a bare number is seconds; "0" or "off" is 0. Milliseconds. */

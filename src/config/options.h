@@ -6,7 +6,6 @@
 #ifndef CONFIG_OPTIONS_H
 #define CONFIG_OPTIONS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 

@@ -29,7 +29,7 @@ struct learned {
     _Atomic unsigned refs;
     char *dir;
     char *path;
-    uid_t user; /* besides root, who may change what is there; or LEARNED_OWNER */
+    uid_t user; /* besides root, who may change what is there; or LEARNEDDIR_OWNER */
 
     pthread_mutex_t lock; /* for what follows; never held while waiting for the disk's sync */
     struct learnedfile file;

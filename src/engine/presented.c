@@ -1,7 +1,6 @@
 #include "engine/presented.h"
 
 #include <openssl/x509.h>
-#include <stdlib.h>
 
 #include "base/mem.h"
 #include "base/strbuf.h"

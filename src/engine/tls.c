@@ -4,11 +4,9 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/strbuf.h"
 #include "engine/alpn.h"
 #include "engine/certmsg.h"
 #include "engine/complaint.h"

@@ -10,7 +10,6 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#include "base/hostname.h"
 #include "base/sock.h"
 #include "net/listening.h"
 #include "net/target.h"

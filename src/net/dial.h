@@ -11,7 +11,6 @@
 #ifndef NET_DIAL_H
 #define NET_DIAL_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 

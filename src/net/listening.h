@@ -7,7 +7,6 @@
 #define NET_LISTENING_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <sys/queue.h>
 #include <sys/types.h>
 

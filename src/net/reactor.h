@@ -5,7 +5,6 @@
 #ifndef NET_REACTOR_H
 #define NET_REACTOR_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 

@@ -4,11 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hostname.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "config/inifile.h"
-#include "config/options.h"
 #include "config/pin.h"
 #include "pinproxy/command.h"
 #include "pinproxy/oneoff.h"

@@ -13,7 +13,6 @@
 
 #include "base/exitcode.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/notify.h"
 #include "base/sock.h"
 #include "base/trim.h"

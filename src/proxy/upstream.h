@@ -9,7 +9,6 @@
 #define PROXY_UPSTREAM_H
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <uv.h>
 
 #include "base/addr.h"
