@@ -5,12 +5,13 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/thread.h"
 
 /* Bytes that may wait in the queue. As many again may be in the thread's hands. */
 #define QUEUE_MAX (1024 * 1024)
@@ -228,7 +229,6 @@ static void close_output(void)
 
 int logwriter_start(logwriter_report *report)
 {
-    sigset_t all, before;
     int error;
 
     pthread_mutex_lock(&writer.lock);
@@ -237,10 +237,7 @@ int logwriter_start(logwriter_report *report)
     writer.torn = false;
     writer.dropped = 0;
     writer.lost = 0;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&writer.thread, NULL, run, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    error = thread_start(&writer.thread, run, NULL);
     writer.running = error == 0;
     if (error)
         close_output();

@@ -1,12 +1,13 @@
 #include "net/lookup.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <time.h>
+
+#include "base/thread.h"
 
 /* The part of the maximum that a class and the worse ones may take together. */
 static const double part[LOOKUP_CLASSES] = {
@@ -84,19 +85,11 @@ static void *run(void *arg)
 
 static int start_thread(struct lookup *l)
 {
-    sigset_t all, before;
-    pthread_attr_t attr;
     pthread_t thread;
-    int error;
+    const int error = thread_start(&thread, run, l);
 
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    /* signals are the main thread's */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&thread, &attr, run, l);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
+    if (error == 0)
+        (void)pthread_detach(thread);
     return error;
 }
 

@@ -1,7 +1,5 @@
 #include "proxy/pool.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -12,20 +10,14 @@
 
 bool pool_start(struct pool *p, size_t count, uv_async_t *wake)
 {
-    sigset_t all, before;
-
     p->shared.wake = wake;
     p->workers = xcalloc(count, sizeof(struct worker *));
-    /* signals are the main thread's */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (p->count < count) {
         p->workers[p->count] = worker_start(&p->shared, p->count == 0);
         if (!p->workers[p->count])
             break;
         p->count++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return p->count == count;
 }
 

@@ -14,7 +14,7 @@ struct pool {
     uint64_t generation; /* of the last pool_reload() */
 };
 
-/* Starts that many threads, in which no signal arrives. False, with errno, if not all could be. */
+/* Starts that many workers. False, with errno, if not all could be. */
 bool pool_start(struct pool *p, size_t count, uv_async_t *wake);
 
 /* As worker_take(), with the least busy worker. */

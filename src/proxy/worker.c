@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/sock.h"
+#include "base/thread.h"
 #include "engine/blocks.h"
 #include "net/reactor.h"
 #include "proxy/announcer.h"
@@ -190,6 +191,7 @@ static void *run(void *arg)
 {
     struct worker *w = arg;
 
+    (void)pthread_setname_np(pthread_self(), "worker"); /* as ps(1) and top(1) show it */
     blocks_keep();
     /* returns when the last handle has closed: after worker_stop() */
     uv_run(&w->reactor.loop, UV_RUN_DEFAULT);
@@ -217,11 +219,9 @@ struct worker *worker_start(struct worker_pool *pool, bool announces)
     if (error)
         goto fail_reactor;
     w->announcer = announces ? announcer_new(&w->reactor) : NULL;
-    error = pthread_create(&w->thread, NULL, run, w);
-    if (error == 0) {
-        (void)pthread_setname_np(w->thread, "worker"); /* as ps(1) and top(1) show it */
+    error = thread_start(&w->thread, run, w);
+    if (error == 0)
         return w;
-    }
     announcer_close(w->announcer);
     uv_close((uv_handle_t *)&w->bell, NULL);
 fail_reactor:
