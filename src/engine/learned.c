@@ -79,8 +79,6 @@ static char *read_file(const char *path, struct learnedfile *f)
     memset(f, 0, sizeof(*f));
     if (stat(path, &st) != 0)
         return errno == ENOENT ? NULL : xasprintf("%s: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode)) /* to open a FIFO may take for ever */
-        return xasprintf("%s: is not a file", path);
     failed = file_read(path, FILE_CONFIGURED, LEARNEDFILE_MOST, &data, &len);
     if (failed)
         return xasprintf("%s: %s", path, failed);

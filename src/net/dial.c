@@ -208,11 +208,9 @@ static bool settle(struct dial *d, int fd, const struct addr *peer, int status)
 {
     struct dial_owner *owner = d->owner;
     char text[ADDR_TEXT_SIZE];
-    int error = 0;
-    socklen_t len = sizeof(error);
-
     /* libuv says no more than EBADF of a failed connect; the socket knows why */
-    (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    int error = sock_take_error(fd);
+
     if (error == 0)
         error = -status;
     if (error == 0 && is_self_connected(fd, peer))

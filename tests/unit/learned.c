@@ -515,10 +515,10 @@ static void a_directory_that_is_none_is_taken(void **state)
     /* and what is no file is no file */
     assert_int_equal(unlink(path_of("learned")), 0);
     assert_int_equal(mkdir(path_of("learned"), 0700), 0);
-    cannot_open(dir, false, "learned: is not a file");
+    cannot_open(dir, false, "learned: Is a directory");
     assert_int_equal(rmdir(path_of("learned")), 0);
     assert_int_equal(mkfifo(path_of("learned"), 0600), 0);
-    cannot_open(dir, false, "learned: is not a file");
+    cannot_open(dir, false, "learned: is a pipe");
 }
 
 /* Changes. */
