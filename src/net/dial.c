@@ -175,18 +175,19 @@ static void fail(struct dial *d)
 }
 
 /*
- * On loopback, a connect to a port that nobody listens on can meet itself, when the kernel picks
- * that very port as the source: tcp simultaneous open, RFC 9293 section 3.5.
+ * A connect to a port of this machine that nobody listens on can meet itself, when the kernel picks
+ * that very port as the source: TCP simultaneous open, RFC 9293 section 3.5.
  */
-static bool is_self_connected(int fd, const struct addr *peer)
+static bool is_self_connected(int fd)
 {
-    struct addr local = {0};
-    socklen_t len = sizeof(local) - offsetof(struct addr, sa);
+    struct addr local = {0}, peer = {0};
+    socklen_t local_len = sizeof(local) - offsetof(struct addr, sa), peer_len = local_len;
 
-    if (!addr_is_loopback(peer) || getsockname(fd, &local.sa, &len) != 0)
+    if (getsockname(fd, &local.sa, &local_len) != 0 || getpeername(fd, &peer.sa, &peer_len) != 0)
         return false;
-    local.len = len;
-    return addr_equal(&local, peer);
+    local.len = local_len;
+    peer.len = peer_len;
+    return addr_equal(&local, &peer);
 }
 
 /* True for an address that this process listens on itself. */
@@ -213,7 +214,7 @@ static bool settle(struct dial *d, int fd, const struct addr *peer, int status)
 
     if (error == 0)
         error = -status;
-    if (error == 0 && is_self_connected(fd, peer))
+    if (error == 0 && is_self_connected(fd))
         error = ECONNREFUSED;
     if (error) {
         close(fd);
