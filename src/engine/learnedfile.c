@@ -82,6 +82,9 @@ char *learnedfile_parse(const char *text, size_t len, struct learnedfile *f, uns
     void *owners = NULL;
 
     memset(f, 0, sizeof(*f));
+    /* as a part of the first name, a byte order mark would have that section learn its key again */
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        text += 3;
     for (*number = 1; text < end; text = newline + 1, ++*number) {
         const size_t n = (size_t)((newline = memchr(text, '\n', (size_t)(end - text)))
                                       ? newline - text

@@ -310,6 +310,14 @@ static void what_is_right_is_refused(void **state)
     memset(text, '#', 1024);
     put(text);
     learned_release(store());
+    /* an editor's byte order mark is no part of the name */
+    put("\xef\xbb\xbf"
+        "a h:1 " A " 2026-01-02\n");
+    l = store();
+    assert_int_equal(learned_find(l, "a", "h:1", found), 1);
+    learned_release(l);
+    put("\xef\xbb\xbf");
+    learned_release(store());
     put("");
     learned_release(store());
     put("\r\n");
