@@ -223,6 +223,13 @@ static const char *check_chain(struct reading *r, const char *file, const struct
 
     if (issued == f->count)
         return NULL;
+    if (r->revoked)
+        return at_line(r, file, f->items[issued].line,
+                       arena_printf(r->arena,
+                                    "the file is a chain: this certificate was issued by the one "
+                                    "in line %u, and a CA that is revoked takes all that it issued "
+                                    "with it: put the block that is meant alone into a file",
+                                    f->items[issuer].line));
     return at_line(
         r, file, f->items[issued].line,
         r->role == PIN_ISSUER

@@ -49,6 +49,7 @@ def test_file_with_a_chain_is_an_error_that_names_the_servers_line(option, order
     assert run.returncode == 78
     line = lines(*parts)[parts.index(leaf)]
     assert f"{file}:4: " in run.err and f" {path}:{line}: the file is a chain" in run.err, run.err
+    assert ("a CA that is revoked" in run.err) == option.startswith("revoked")
     # the block at that line is what was meant
     path.write_bytes(leaf.pem)
     assert run_pinproxyd("-t", "-c", file).returncode == 0
