@@ -11,6 +11,7 @@ from waiting import wait_until
 
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 WAIT_ALL = 0x40000000  # __WALL: threads too
+EPOLL_WAIT = {"x86_64": ("232", "281"), "aarch64": ("22",)}.get(os.uname().machine)  # syscall(2) numbers
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
@@ -37,6 +38,22 @@ def _trace(request, tid):
     raise OSError(error, os.strerror(error))
 
 
+def _waits_for_events(pid, tid):
+    """Whether a thread that is stopped was in epoll_wait(2) or one of its kind: elsewhere it may hold a lock."""
+    number = Path(f"/proc/{pid}/task/{tid}/syscall").read_text().split()[0]
+    return EPOLL_WAIT is None or number in EPOLL_WAIT
+
+
+def _stop(pid, tid):
+    _trace(PTRACE_SEIZE, tid)
+    _trace(PTRACE_INTERRUPT, tid)
+    os.waitpid(tid, WAIT_ALL)
+    if _waits_for_events(pid, tid):
+        return True
+    _release(tid)
+    return False
+
+
 def _release(tid):
     with contextlib.suppress(OSError):
         _trace(PTRACE_DETACH, tid)
@@ -52,11 +69,9 @@ def held(daemon, tids):
     taken = []
     try:
         for tid in tids:
-            wait_until(lambda: state(daemon.pid, tid) == "S", "a thread that waits for events")
-            _trace(PTRACE_SEIZE, tid)
+            wait_until(lambda: state(daemon.pid, tid) == "S" and _stop(daemon.pid, tid),
+                       "a thread that waits for events")
             taken.append(tid)
-            _trace(PTRACE_INTERRUPT, tid)
-            os.waitpid(tid, WAIT_ALL)
         yield
     finally:
         for tid in taken:
