@@ -21,7 +21,7 @@ struct flood {
  */
 bool flood_in_handshake(struct flood *f, int type);
 
-/* Starts to count anew, for a connection that has opened. */
+/* Starts again from zero, for a connection that has opened. */
 void flood_opened(struct flood *f);
 
 /* Counts what was received since then. */

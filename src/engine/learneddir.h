@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* For the user of these functions: whoever the directory belongs to. */
+/* In place of a user: the owner of the directory. */
 #define LEARNEDDIR_OWNER ((uid_t)-1)
 
 /*

@@ -1,6 +1,6 @@
 /*
  * Runs getaddrinfo(3), which blocks and cannot be called back, in threads of its own. A thread
- * starts with a look-up for which there is room, goes on with those that wait, and ends when none
+ * starts with a look-up for which there is room, continues with those that wait, and ends when none
  * does.
  *
  * There are LOOKUPS_MAX look-ups at once in the process. Names that failed or were slow last time

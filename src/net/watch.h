@@ -27,7 +27,7 @@ struct watch {
     bool has_timer; /* from the first socket on */
     TAILQ_HEAD(, watched) list;
     size_t count;
-    size_t room; /* of the two arrays, which are filled anew on each tick */
+    size_t room; /* of the two arrays, which each tick fills again */
     struct pollfd *fds;
     struct watched **members;
 };

@@ -1,7 +1,7 @@
 /*
  * Pins that hosts announce (pins_url): asked for over a connection that the section's own trust has
- * accepted, at start and once a day, and kept among the learned ones. On the loop
- * of a worker, so that a host which takes its time holds up no accept(2).
+ * accepted, at start and once a day, and kept among the learned ones. Runs on the loop of a worker,
+ * so that a slow host holds up no accept(2).
  */
 #ifndef PROXY_ANNOUNCER_H
 #define PROXY_ANNOUNCER_H
@@ -11,6 +11,7 @@
 
 struct announcer;
 
+/* Creates one on the loop of the reactor, which must outlive it. announcer_close() ends it. */
 struct announcer *announcer_new(struct reactor *reactor);
 
 /*

@@ -36,8 +36,8 @@ struct keep_owner {
 };
 
 /*
- * Starts. owner: told once, from the loop; NULL: nobody is. NULL when memory is short, or when it
- * has to be left to the one that is under way.
+ * Starts a change. owner: its done() is called once, from the loop; NULL: nothing is called. Returns
+ * NULL when memory is short, or when a change that is under way includes this one.
  */
 struct keep *keep_start(uv_loop_t *loop, const struct keep_order *order, struct keep_owner *owner);
 

@@ -69,9 +69,9 @@ struct snapshot *snapshot_hold(struct snapshot *s);
 void snapshot_release(struct snapshot *s);
 
 /*
- * Whether this snapshot puts up with a server that was trusted under a section of an earlier one:
- * trust_recheck() by the section of that name. A section that has gone has no pins: its own
- * on_pin_removed decides then. since is as trust_recheck() has it. REASON_OK, or why not, with a
+ * Checks whether a server that was trusted under a section of an earlier snapshot may stay under
+ * this one: trust_recheck() by the section of that name. If that section is no longer there, its own
+ * on_pin_removed decides. since is as trust_recheck() has it. Returns REASON_OK, or why not with a
  * detail.
  */
 enum reason snapshot_recheck(const struct snapshot *s, const struct section *before,

@@ -54,7 +54,7 @@ void stats_opened(struct stats *s, const char *pin, struct x509_st *server);
 /* A tunnel has ended, whether it had opened or not. */
 void stats_ended(struct stats *s, enum reason reason);
 
-/* A tunnel that from counts as open is counted by to from now on. They may be the same. */
+/* Moves one open tunnel from the counters of one section to those of another, or of the same. */
 void stats_move(struct stats *from, struct stats *to);
 
 /* For a report: the pin, and the failure, that were the last. */

@@ -65,10 +65,10 @@ void upstream_start(struct upstream *u, struct reactor *reactor, const struct se
                     const struct upstream_events *events);
 
 /*
- * Goes on under another configuration's section of the same name, which must outlive it from now
- * on. For a connection that is not READY: its server is judged by the new section alone. What it
- * has begun with stays (address, TLS settings), unless it is still dialling and something has
- * changed: then it dials anew. Deadlines stay.
+ * Continues a connection that is not READY under another configuration's section of the same name,
+ * which must outlive it from now on. Its server is judged by the new section alone. Address and TLS
+ * settings stay, unless it is still dialling and something has changed: then it dials again.
+ * Deadlines stay.
  */
 void upstream_set_section(struct upstream *u, const struct section *section);
 
