@@ -382,6 +382,7 @@ static void finish(struct loader *l)
 
     options_set_defaults(&base, OPTION_SECTION, arena);
     inherit(&l->defaults, &base, arena);
+    l->config->global.state_dir_at = given_at(&l->global, "state_dir");
     if (!l->config->global.state_dir)
         l->config->global.state_dir = PINPROXY_LOCALSTATEDIR "/lib/pinproxy";
     for (i = 0; i < l->config->count; i++) {

@@ -125,10 +125,11 @@ struct config_global {
     long workers; /* 0: one per CPU */
     const char *user;
     const char *group;
-    int log_level;         /* enum log_level */
-    int log_format;        /* enum config_log_format */
-    long max_connections;  /* 0: from RLIMIT_NOFILE */
-    const char *state_dir; /* never NULL once loaded */
+    int log_level;              /* enum log_level */
+    int log_format;             /* enum config_log_format */
+    long max_connections;       /* 0: from RLIMIT_NOFILE */
+    const char *state_dir;      /* never NULL once loaded */
+    struct source state_dir_at; /* line 0: it is the default */
     int64_t drain_timeout;
     bool remote_clients;
 };

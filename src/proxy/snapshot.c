@@ -56,6 +56,20 @@ enum use {
     USE_OBSERVE, /* to look at a server; nobody is trusted */
 };
 
+/* Adds what is wrong with state_dir, in the line that names it, or with its file. Frees why. */
+static void complain_of_state(const struct config *config, char *why, struct problems *problems)
+{
+    const struct config_global *g = &config->global;
+    const size_t n = strlen(g->state_dir);
+
+    if (g->state_dir_at.line == 0 || strncmp(why, g->state_dir, n) != 0 || why[n] != ':') {
+        add_complaint(problems, why);
+        return;
+    }
+    problems_add(problems, g->state_dir_at, "state_dir = %s", why);
+    free(why);
+}
+
 /*
  * The store of learned pins, if a section wants it: the old snapshot's while the directory stays,
  * so that what was learned meanwhile is in both.
@@ -75,7 +89,7 @@ static struct learned *open_learned(const struct config *config, const struct sn
         return NULL;
     learned = learned_open(dir, false, LEARNEDDIR_OWNER, &why);
     if (!learned) {
-        add_complaint(problems, why);
+        complain_of_state(config, why, problems);
     } else if (old && old->learned && strcmp(learned_dir(old->learned), dir) == 0) {
         learned_release(learned);
         learned = learned_hold(old->learned);
@@ -170,7 +184,7 @@ void snapshot_make_state(const struct snapshot *s, uid_t user, struct problems *
         return;
     learned = learned_open(learned_dir(s->learned), true, user, &why);
     if (!learned)
-        add_complaint(problems, why);
+        complain_of_state(s->config, why, problems);
     learned_release(learned);
 }
 

@@ -40,7 +40,7 @@ def tofu(**options):
 def test_a_state_dir_without_a_parent_is_an_error(tmp_path):
     run = check(tmp_path, tofu(), state_dir=tmp_path / "none" / "state")
     assert run.returncode == 78
-    assert str(tmp_path / "none") in run.err
+    assert f"pinproxyd.conf:2: state_dir = {tmp_path / 'none'}" in run.err, run.err
 
 
 def test_a_state_dir_that_is_a_file_is_an_error(tmp_path):
