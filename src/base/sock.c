@@ -115,7 +115,7 @@ static bool can_bind(struct addr a)
     return can;
 }
 
-/* Nothing is sent. To an address of this machine the kernel talks from that address, mostly. */
+/* For most addresses of this machine the kernel chooses the same one as the source. Sends nothing. */
 static bool is_own_source(const struct addr *a)
 {
     const int fd = socket(a->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -10,7 +10,7 @@
 
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 
-/* By port, for a dial must not get slower with each listener; Unix sockets are at 0. */
+/* By port, so that a dial does not get slower with each listener. Unix sockets are at 0. */
 #define BUCKETS 256
 static LIST_HEAD(, listening) table[BUCKETS];
 
@@ -51,7 +51,7 @@ void listening_remove(struct listening *l)
     free(l->section);
 }
 
-/* Where the kernel connects to. */
+/* Returns the address that the kernel connects to. */
 static struct addr find_destination(const struct addr *to, const struct addr *from)
 {
     struct addr out = *to;

@@ -20,9 +20,8 @@ struct keep {
 };
 
 /*
- * A server that shows another key each time is not to fill the pool, where names are resolved: a
- * key is noted at a time, and the latest of those that came meanwhile. False: it is left to the
- * other.
+ * Returns true if the key is to be noted now. While another one of the section is being noted, only
+ * the latest waits: a server that shows another key each time must not fill libuv's pool of threads.
  */
 static bool begin_note(struct stats *s, const uint8_t key[CERT_DIGEST_SIZE])
 {
