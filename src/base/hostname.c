@@ -27,7 +27,7 @@ size_t hostname_length(const char *name)
     return n > 1 && name[n - 1] == '.' && name[n - 2] != '.' ? n - 1 : n;
 }
 
-/* The character at which a name is compared, in lower case; 0 at its end and at its trailing dot. */
+/* A character of a name in lower case, to compare it; 0 at the end and at a trailing dot. */
 static int folded_at(const char *name, const char *at)
 {
     if (*at == '.' && !at[1] && at > name && at[-1] != '.')

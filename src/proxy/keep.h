@@ -36,8 +36,8 @@ struct keep_owner {
 };
 
 /*
- * Starts a change. owner: its done() is called once, from the loop; NULL: nothing is called. Returns
- * NULL when memory is short, or when a change that is under way includes this one.
+ * Starts a change. owner: its done() is called once, from the loop; NULL: nothing is called.
+ * Returns NULL when memory is short, or when a change that is under way makes this one afterwards.
  */
 struct keep *keep_start(uv_loop_t *loop, const struct keep_order *order, struct keep_owner *owner);
 
