@@ -31,11 +31,20 @@ static const char *escape(struct arena *arena, const char *dir)
     return out;
 }
 
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+/* A link of another name is not looked for: its sections are there twice, which is an error too. */
 static bool is_same_file(const char *a, const char *b)
 {
     struct stat x, y;
 
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    return strcmp(last_part(a), last_part(b)) == 0 && stat(a, &x) == 0 && stat(b, &y) == 0
+           && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 const char *include_find(struct arena *arena, const char *from, const char *value,
