@@ -182,7 +182,7 @@ static bool is_quoted(const char *value)
 static const char *check_writing(struct arena *arena, const struct option_row *o,
                                  const struct inifile_entry *e)
 {
-    const char *hash;
+    const char *hash, *character;
 
     if (*e->value == ';')
         return arena_printf(arena,
@@ -197,6 +197,10 @@ static const char *check_writing(struct arena *arena, const struct option_row *o
                                 o->name, e->value);
     if (is_quoted(e->value))
         return arena_printf(arena, "%s = %s: values are written without quotes", o->name, e->value);
+    character = foreign_character(e->value);
+    if (character)
+        return arena_printf(arena, "%s = %s: remove %s from its beginning or end", o->name,
+                            e->value, character);
     if (e->comment && o->in_comment && o->in_comment(e->comment))
         return arena_printf(
             arena,

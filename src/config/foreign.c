@@ -260,6 +260,30 @@ const char *foreign_pin(const char *value)
     return NULL;
 }
 
+const char *foreign_character(const char *value)
+{
+    static const struct {
+        const char *bytes; /* UTF-8 */
+        const char *name;
+    } characters[] = {
+        {"\u00a0", "a no-break space (U+00A0)"},    {"\u200b", "a zero-width space (U+200B)"},
+        {"\ufeff", "a byte order mark (U+FEFF)"},   {"\u201c", "a typographic quote (U+201C)"},
+        {"\u201d", "a typographic quote (U+201D)"}, {"\u201e", "a typographic quote (U+201E)"},
+        {"\u2018", "a typographic quote (U+2018)"}, {"\u2019", "a typographic quote (U+2019)"},
+    };
+    const size_t len = strlen(value);
+    size_t i, n;
+
+    for (i = 0; i < COUNT(characters); i++) {
+        n = strlen(characters[i].bytes);
+        if (len >= n
+            && (memcmp(value, characters[i].bytes, n) == 0
+                || memcmp(value + len - n, characters[i].bytes, n) == 0))
+            return characters[i].name;
+    }
+    return NULL;
+}
+
 bool foreign_comment(const char *comment, const char *words)
 {
     size_t n;

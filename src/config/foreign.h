@@ -28,4 +28,10 @@ bool foreign_comment(const char *comment, const char *words);
 /* Looks at a text that stands where a host name belongs. */
 const char *foreign_host(const char *text);
 
+/*
+ * Returns the name of a character that editors and web pages put in the place of a blank or a
+ * quote, if a value begins or ends with one; else NULL.
+ */
+const char *foreign_character(const char *value);
+
 #endif

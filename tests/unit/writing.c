@@ -200,6 +200,15 @@ static void a_semicolon_right_behind_the_equals_sign_is_an_error(void **state)
     refuse("[global]\ninclude =;conf.d/*.conf\n[a.example]\npin = " A "\n", 2, "starts no comment");
 }
 
+static void a_character_that_cannot_be_told_from_a_blank_is_named(void **state)
+{
+    (void)state;
+    refuse("[a.example]\npin =\u00a0" A "\n", 2, "U+00A0");
+    refuse("[a.example]\npin = " A "\u200b\n", 2, "U+200B");
+    refuse("[a.example]\npin = \u201c" A "\u201d\n", 2, "U+201C");
+    refuse("[a.example]\npin = " A "\nca_file = \u2019x\n", 3, "U+2019");
+}
+
 /* One that names no file is fine, so that it would take files away without a word. */
 static void two_patterns_of_one_include_are_an_error(void **state)
 {
@@ -256,6 +265,7 @@ int main(void)
         cmocka_unit_test(limits_that_cannot_be_turned_off_are_not),
         cmocka_unit_test(a_group_without_a_user_is_an_error),
         cmocka_unit_test(a_semicolon_right_behind_the_equals_sign_is_an_error),
+        cmocka_unit_test(a_character_that_cannot_be_told_from_a_blank_is_named),
         cmocka_unit_test(two_patterns_of_one_include_are_an_error),
         cmocka_unit_test(an_attribute_of_a_socket_is_given_once),
         cmocka_unit_test(a_report_ends_after_1970),
