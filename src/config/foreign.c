@@ -274,6 +274,8 @@ const char *foreign_character(const char *value)
     const size_t len = strlen(value);
     size_t i, n;
 
+    if (len == 0 || (isascii(value[0]) && isascii(value[len - 1])))
+        return NULL;
     for (i = 0; i < COUNT(characters); i++) {
         n = strlen(characters[i].bytes);
         if (len >= n
