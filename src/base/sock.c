@@ -115,7 +115,9 @@ static bool can_bind(struct addr a)
     return can;
 }
 
-/* For most addresses of this machine the kernel chooses the same one as the source. Sends nothing. */
+/*
+ * For most addresses of this machine the kernel chooses the same one as the source. Sends nothing.
+ */
 static bool is_own_source(const struct addr *a)
 {
     const int fd = socket(a->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);

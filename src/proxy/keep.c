@@ -21,7 +21,8 @@ struct keep {
 
 /*
  * Returns true if the key is to be noted now. While another one of the section is being noted, only
- * the latest waits: a server that shows another key each time must not fill libuv's pool of threads.
+ * the latest waits: a server that shows another key each time must not fill libuv's pool of
+ * threads.
  */
 static bool begin_note(struct stats *s, const uint8_t key[CERT_DIGEST_SIZE])
 {
