@@ -24,9 +24,13 @@ def state(pid, tid):
 
 
 def workers(daemon):
-    """Its worker threads."""
+    """Its worker threads. Each thread gives itself a name, at some time after it was started."""
     tasks = Path(f"/proc/{daemon.pid}/task")
-    return [int(task.name) for task in tasks.iterdir() if (task / "comm").read_text() == "worker\n"]
+
+    def names():
+        return {int(task.name): (task / "comm").read_text().strip() for task in tasks.iterdir()}
+    wait_until(lambda: list(names().values()).count(names()[daemon.pid]) == 1, "every thread to have a name")
+    return [tid for tid, name in names().items() if name == "worker"]
 
 
 def _trace(request, tid):
