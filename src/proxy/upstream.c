@@ -41,7 +41,7 @@ static void note_refused(struct upstream *u)
 static void fail(struct upstream *u, enum reason reason, const char *detail)
 {
     u->state = UPSTREAM_FAILED;
-    if (reason == REASON_TOFU_CHANGED && u->for_client)
+    if (reason == REASON_TOFU_CHANGED && u->for_client && !u->overtaken)
         note_refused(u);
     u->reason = reason;
     free(u->detail);
@@ -108,6 +108,10 @@ static void on_kept(struct keep_owner *owner, enum learned_result result, const 
 static void keep_key(struct upstream *u)
 {
     endpoint_want_read(&u->wire, false);
+    if (u->overtaken) {
+        fail(u, REASON_UNSAVED, "a reload has changed the server's address during the handshake");
+        return;
+    }
     if (!u->for_client || u->kept) {
         fail(u, u->kept ? REASON_UNSAVED : REASON_FIRST_USE,
              u->kept ? "it was gone as soon as it was kept" : tls_verdict(u->tls)->detail);
@@ -301,12 +305,33 @@ void upstream_start(struct upstream *u, struct reactor *reactor, const struct se
     start_dial(u);
 }
 
+static bool texts_equal(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+/* Returns true if a connection that was made for one section is to a server of the other as well. */
+static bool leads_to_same(const struct config_section *a, const struct config_section *b)
+{
+    size_t i;
+
+    if (!texts_equal(a->host, b->host) || a->port != b->port || !texts_equal(a->sni, b->sni)
+        || a->address.count != b->address.count)
+        return false;
+    for (i = 0; i < a->address.count; i++)
+        if (!texts_equal(a->address.items[i].host, b->address.items[i].host)
+            || a->address.items[i].port != b->address.items[i].port)
+            return false;
+    return true;
+}
+
 void upstream_set_section(struct upstream *u, const struct section *section)
 {
     const bool same = memcmp(u->section->trust->fingerprint, section->trust->fingerprint,
                              POLICY_FINGERPRINT_SIZE)
                       == 0;
 
+    u->overtaken |= u->tls && !leads_to_same(u->section->config, section->config);
     u->section = section;
     u->kept = false;
     if (u->tls)

@@ -56,6 +56,7 @@ struct upstream {
     struct keep_owner keep_owner;
     bool for_client; /* set by the owner after upstream_start(): may keep keys, resume sessions */
     bool kept;       /* it has kept one */
+    bool overtaken;  /* a reload has changed the address: no key is learned from the one before */
     bool fresh;      /* READY: the engine has records or an end that were not yet read */
     int holds;       /* handles not yet closed */
 };

@@ -305,6 +305,21 @@ def test_key_that_stays_in_the_file_opens(scene, state):
     scene.opens()
 
 
+@versions
+@places
+@pytest.mark.parametrize("change", ["host", "port", "address"])
+def test_key_of_the_server_before_is_not_learned_for_the_one_after(change, place, version, scene, state):
+    """Nobody has said that they are one server: whoever comes first after the reload is."""
+    scene.serve(place, version)
+    elsewhere = scene.tls_server(cert=scene.other)
+    changes = {"host": {"host": "elsewhere.test"}, "port": {"port": 8443},
+               "address": {"address": f"127.0.0.1:{elsewhere.port}"}}
+    scene.begin(TOFU)
+    scene.reload({**TOFU, **changes[change]})
+    scene.refused("refused", "unsaved")
+    assert state.text() == ""
+
+
 @contextlib.contextmanager
 def locked(state):
     """The lock of the learned pins is another's: a first key waits for it."""
