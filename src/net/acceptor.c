@@ -190,10 +190,14 @@ static char *identify(struct acceptor *a, mode_t mask)
 {
     const int fd = open(a->addr.un.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
+    int error;
 
-    if (fd < 0 || fstat(fd, &st) != 0)
+    if (fd < 0)
         return xstrdup(strerror(errno));
+    error = fstat(fd, &st) != 0 ? errno : 0;
     close(fd);
+    if (error)
+        return xstrdup(strerror(error));
     /* the daemon's user, who can write to the directory, may have been quicker */
     if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)
         return xstrdup("another file has been put in its place");

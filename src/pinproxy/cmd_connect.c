@@ -292,12 +292,15 @@ static int relay(struct snapshot *snapshot, const struct section *section)
     static struct stdio s = {.lock = PTHREAD_MUTEX_INITIALIZER, .reason = REASON_MEMORY};
     struct tunnel_client client = {.is_tcp = false};
     pthread_t input, output;
-    int pair[2];
+    int pair[2], error;
 
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0
-        || reactor_init(&s.reactor) != 0
-        || uv_async_init(&s.reactor.loop, &s.failed, on_failed) != 0) {
-        fprintf(stderr, "pinproxy connect: %s\n", strerror(errno));
+    error = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0 ? 0 : -errno;
+    if (!error)
+        error = reactor_init(&s.reactor);
+    if (!error)
+        error = uv_async_init(&s.reactor.loop, &s.failed, on_failed);
+    if (error) {
+        fprintf(stderr, "pinproxy connect: %s\n", uv_strerror(error));
         return EXITCODE_FAILURE;
     }
     s.failed.data = &s;
@@ -310,9 +313,11 @@ static int relay(struct snapshot *snapshot, const struct section *section)
         watch_input(&s);
     else
         reactor_close(&s.reactor);
-    if (pthread_create(&output, NULL, pump_output, &s) != 0
-        || pthread_create(&input, NULL, pump_input, &s) != 0) {
-        fprintf(stderr, "pinproxy connect: no threads: %s\n", strerror(errno));
+    error = pthread_create(&output, NULL, pump_output, &s);
+    if (!error)
+        error = pthread_create(&input, NULL, pump_input, &s);
+    if (error) {
+        fprintf(stderr, "pinproxy connect: no threads: %s\n", strerror(error));
         exit(EXITCODE_FAILURE);
     }
     uv_run(&s.reactor.loop, UV_RUN_DEFAULT);
