@@ -70,6 +70,8 @@ void upstream_start(struct upstream *u, struct reactor *reactor, const struct se
  * which must outlive it from now on. Its server is judged by the new section alone. Address and TLS
  * settings stay, unless it is still dialling and something has changed: then it dials again.
  * Deadlines stay.
+ * If host, port, address or sni has changed, a key that is seen first is refused: it would be stored
+ * for another server.
  */
 void upstream_set_section(struct upstream *u, const struct section *section);
 
