@@ -97,7 +97,7 @@ static const char *read_origin(struct reading *r, const char *word)
 /* A pin in the configuration's own form; not one that names a file. */
 static const char *read_via(struct learned_key *k, const char *word)
 {
-    static const char *const forms[] = {PIN_PREFIX, "cert:sha256:", "issuer:" PIN_PREFIX,
+    static const char *const forms[] = {"sha256//", "cert:sha256:", "issuer:sha256//",
                                         "issuer-cert:sha256:"};
     struct pin_list list = {0};
     struct arena arena = {0};

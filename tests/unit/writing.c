@@ -41,7 +41,7 @@ static void what_a_comment_would_hide_is_an_error(void **state)
                                        "; c ; " B,    " ;key:b.pem",
                                        ";; " B,       "; CERT:b.pem until=2027-01-01",
                                        "; issuer:" B, "; issuer-cert:x"};
-    static const char *const fine[] = {"; today's", "; see " B, "; key: of today", ";", "; cert"};
+    static const char *const fine[] = {"; today's", ("; see " B), "; key: of today", ";", "; cert"};
     char text[256];
     size_t i;
 
