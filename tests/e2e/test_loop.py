@@ -107,7 +107,7 @@ def test_an_own_address_and_a_closed_one_are_a_failure_to_connect(pinproxyd, tls
 
 @pytest.mark.parametrize("listen, host", [("127.0.0.1", "127.0.0.2"), ("127.0.0.1", "::1"), ("[::1]", "127.0.0.1")])
 def test_another_program_on_the_same_port_is_no_loop(listen, host, pinproxyd, tls_server):
-    server = tls_server(host=host)
+    server = tls_server(host=host, port=closed_port())
     passes(pinproxyd({NAME: to(server, listen=f"{listen}:{server.port}")}))
 
 
