@@ -57,6 +57,11 @@ EVP_PKEY *certs_ec_key(void)
     return keep(EVP_EC_gen("P-256"), free_key);
 }
 
+EVP_PKEY *certs_take_key(EVP_PKEY *key)
+{
+    return keep(key, free_key);
+}
+
 EVP_PKEY *certs_rsa_key(unsigned bits)
 {
     return keep(EVP_RSA_gen(bits), free_key);

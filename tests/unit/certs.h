@@ -39,6 +39,9 @@ struct cert certs_make(const struct cert_order *order);
 EVP_PKEY *certs_ec_key(void);
 EVP_PKEY *certs_rsa_key(unsigned bits);
 
+/* Takes ownership of a key, and frees it at the end of the program as all others. */
+EVP_PKEY *certs_take_key(EVP_PKEY *key);
+
 /* A CA, and a certificate for a DNS name from it. */
 struct cert certs_ca(const char *cn);
 struct cert certs_leaf(const char *san, const struct cert *issuer);

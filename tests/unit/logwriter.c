@@ -305,11 +305,12 @@ static void the_end_waits_no_longer_than_it_is_told(void **state)
             _exit(2);
         logwriter_stop();
         write_numbers(0, 10);
-        _exit(0);
+        /* not by _exit(2), where valgrind would take the stuck thread for a leak */
+        raise(SIGKILL);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGKILL);
     close(fds[0]);
     close(fds[1]);
 }
