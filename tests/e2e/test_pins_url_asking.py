@@ -11,13 +11,14 @@ from held import held, workers
 from learned import Announcer, state
 from waiting import wait_until
 
-def test_main_loop_asks_no_host(pinproxyd, tls_server):
+
+def test_main_loop_asks_no_host(pinproxyd, tls_server, state):
     """A host that takes its time must not hold up accepting: the workers are busy, so nobody asks; and who comes is
     accepted."""
     server = tls_server()
-    daemon = pinproxyd({"other.test": to(server)})
+    daemon = pinproxyd(state.config({"other.test": to(server)}))
     with held(daemon, workers(daemon)):
-        daemon.write({"other.test": to(server), NAME: to(server, pins_url="/pins")})
+        daemon.write(state.config({"other.test": to(server), NAME: to(server, pins_url="/pins")}))
         daemon.signal(signal.SIGHUP)
         daemon.wait_event(event="listen", section=NAME)
         before = daemon.fds()

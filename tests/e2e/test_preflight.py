@@ -1,6 +1,7 @@
 """pinproxyd -t says what a start by the daemon's own user would find: what is certain is an error, the rest a warning."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -106,16 +107,18 @@ def test_files_that_the_user_cannot_read_are_warnings(tmp_path):
 def test_the_installed_configuration_is_read_as_the_unit_would(tmp_path):
     """Its user owns no file. The configuration of anybody else says nothing of who will run it."""
     open_up(tmp_path)
-    etc = tmp_path / "etc" / "pinproxy"
-    etc.mkdir(parents=True)
+    installed = Path(re.search(r"default: (/\S+/pinproxyd.conf)", run_pinproxyd("-h").out).group(1))
+    there = next(parent for parent in installed.parents if parent.exists())
+    path = tmp_path / "etc" / installed.relative_to(there)
+    path.parent.mkdir(parents=True, exist_ok=True)
     text = ini({"global": {"state_dir": "/srv/state"}, NAME: {"listen": f"127.0.0.1:{closed_port()}", "pin": PIN}})
     for mode, warned in ((0o600, True), (0o644, False)):
-        (etc / "pinproxyd.conf").write_text(text)
-        (etc / "pinproxyd.conf").chmod(mode)
-        run = _run(in_mount_namespace('mount --bind "$0" /etc && exec "$1" -t', tmp_path / "etc", PINPROXYD))
+        path.write_text(text)
+        path.chmod(mode)
+        run = _run(in_mount_namespace('mount --bind "$0" "$1" && exec "$2" -t', tmp_path / "etc", there, PINPROXYD))
         assert run.returncode == 0, run.err
         assert ("DynamicUser" in run.err) == warned, run.err
-        assert run_pinproxyd("-t", "-c", etc / "pinproxyd.conf").err == ""
+        assert run_pinproxyd("-t", "-c", path).err == ""
 
 
 def test_a_unix_socket_that_could_not_be_made_is_warned_of(tmp_path):
