@@ -237,7 +237,7 @@ static char *bind_tcp(struct acceptor *a, const struct acceptor_options *options
     if (addr->sa.sa_family == AF_INET6)
         (void)setsockopt(a->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
     /* only a socket of the same user can share the port, later, when we are no longer root */
-    if (geteuid() == 0)
+    if (options->user != 0)
         given = fchown(a->fd, options->user, (gid_t)-1);
     (void)given; /* without the right to do so, such a reload fails: the address is in use */
     if (options->share_port)

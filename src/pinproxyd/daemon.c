@@ -37,7 +37,9 @@ struct daemon {
     enum state state;
     uv_loop_t loop;
     struct snapshot *snapshot;
-    uint64_t reloading;          /* the order that not every worker has applied yet; 0: none */
+    uint64_t reloading;         /* the order that not every worker has applied yet; 0: none */
+    struct snapshot **replaced; /* until then: what a worker would take long to free */
+    size_t replaced_count;
     uint64_t learned_generation; /* of the learned pins that tunnels were last held to */
     int64_t warned_on;           /* the day, since the epoch */
     struct listener_set *listeners;
@@ -191,6 +193,20 @@ static void say_ready(const struct daemon *d)
     notify_ready(status);
 }
 
+static void release_replaced(struct daemon *d)
+{
+    while (d->replaced_count)
+        snapshot_release(d->replaced[--d->replaced_count]);
+    free(d->replaced);
+    d->replaced = NULL;
+}
+
+static void keep_replaced(struct daemon *d, struct snapshot *before)
+{
+    d->replaced = xrealloc(d->replaced, (d->replaced_count + 1) * sizeof(*d->replaced));
+    d->replaced[d->replaced_count++] = before;
+}
+
 /*
  * The end of a reload: it is said when every worker has applied it, for whoever reads that a key is
  * revoked relies on it. A reload that came meanwhile takes over what there is to say.
@@ -200,6 +216,7 @@ static void finish_reload(struct daemon *d)
     if (!d->reloading || !pool_has_applied(&d->pool, d->reloading))
         return;
     d->reloading = 0;
+    release_replaced(d);
     log_state(d, "reload");
     warn(d);
     if (d->state == RUNNING)
@@ -223,7 +240,7 @@ static void reload(struct daemon *d)
         listener_set_commit(next.listeners, &d->loop, &listener_events, d);
         d->listeners = next.listeners;
         listener_set_retire(listeners, d->listeners);
-        snapshot_release(before);
+        keep_replaced(d, before);
         trim_soon(&d->trim);
         set_most(d);
         update_full(d);
@@ -432,6 +449,7 @@ static void end(struct daemon *d, int status)
     if (!clean)
         _exit(status);
     close_loop(d);
+    release_replaced(d);
     snapshot_release(d->snapshot);
     pool_free(&d->pool);
     log_stop();
