@@ -167,7 +167,6 @@ static void *run(void *arg)
     uint64_t lost, dropped;
 
     (void)arg;
-    (void)pthread_setname_np(pthread_self(), "log");
     pthread_mutex_lock(&writer.lock);
     for (;;) {
         while (writer.queue.len == 0 && !writer.busy && !writer.stopping)
@@ -237,7 +236,7 @@ int logwriter_start(logwriter_report *report)
     writer.torn = false;
     writer.dropped = 0;
     writer.lost = 0;
-    error = thread_start(&writer.thread, run, NULL);
+    error = thread_start(&writer.thread, "log", run, NULL);
     writer.running = error == 0;
     if (error)
         close_output();

@@ -65,7 +65,6 @@ static void *run(void *arg)
 {
     struct lookup *l = arg;
 
-    (void)pthread_setname_np(pthread_self(), "lookup");
     while (l) {
         const struct addrinfo hints = {.ai_family = l->family, .ai_socktype = SOCK_STREAM};
         const enum lookup_class class = l->class;
@@ -86,7 +85,7 @@ static void *run(void *arg)
 static int start_thread(struct lookup *l)
 {
     pthread_t thread;
-    const int error = thread_start(&thread, run, l);
+    const int error = thread_start(&thread, "lookup", run, l);
 
     if (error == 0)
         (void)pthread_detach(thread);

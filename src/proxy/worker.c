@@ -191,7 +191,6 @@ static void *run(void *arg)
 {
     struct worker *w = arg;
 
-    (void)pthread_setname_np(pthread_self(), "worker"); /* as ps(1) and top(1) show it */
     blocks_keep();
     /* returns when the last handle has closed: after worker_stop() */
     uv_run(&w->reactor.loop, UV_RUN_DEFAULT);
@@ -219,7 +218,7 @@ struct worker *worker_start(struct worker_pool *pool, bool announces)
     if (error)
         goto fail_reactor;
     w->announcer = announces ? announcer_new(&w->reactor) : NULL;
-    error = thread_start(&w->thread, run, w);
+    error = thread_start(&w->thread, "worker", run, w);
     if (error == 0)
         return w;
     announcer_close(w->announcer);

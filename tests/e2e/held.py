@@ -24,13 +24,9 @@ def state(pid, tid):
 
 
 def workers(daemon):
-    """Its worker threads. Each thread gives itself a name, at some time after it was started."""
+    """Its worker threads, which have their name before the daemon says `start`."""
     tasks = Path(f"/proc/{daemon.pid}/task")
-
-    def names():
-        return {int(task.name): (task / "comm").read_text().strip() for task in tasks.iterdir()}
-    wait_until(lambda: list(names().values()).count(names()[daemon.pid]) == 1, "every thread to have a name")
-    return [tid for tid, name in names().items() if name == "worker"]
+    return [int(task.name) for task in tasks.iterdir() if (task / "comm").read_text() == "worker\n"]
 
 
 def _trace(request, tid):
