@@ -76,21 +76,30 @@ static struct learnedfile_line *append(struct learnedfile *f, char *text)
     return line;
 }
 
+/*
+ * As a part of the first name, a byte order mark would have that section learn its key again. It may
+ * begin any line: of files that were joined, or once the lines above it have gone.
+ */
+static const char *skip_marks(const char *text, const char *end)
+{
+    while (end - text >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        text += 3;
+    return text;
+}
+
 char *learnedfile_parse(const char *text, size_t len, struct learnedfile *f, unsigned *number)
 {
     const char *end = text + len, *why = NULL, *newline;
     void *owners = NULL;
 
     memset(f, 0, sizeof(*f));
-    /* as a part of the first name, a byte order mark would have that section learn its key again */
-    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-        text += 3;
     for (*number = 1; text < end; text = newline + 1, ++*number) {
-        const size_t n = (size_t)((newline = memchr(text, '\n', (size_t)(end - text)))
-                                      ? newline - text
-                                      : end - text);
         struct learnedfile_line *line;
+        size_t n;
 
+        text = skip_marks(text, end);
+        newline = memchr(text, '\n', (size_t)(end - text));
+        n = (size_t)((newline ? newline : end) - text);
         if (len > LEARNEDFILE_MOST)
             why = "the file is too large: 4 MiB fit";
         else if (memchr(text, '\0', n))

@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "base/hostname.h"
 #include "base/mem.h"
 #include "engine/learnedfile.h"
 
@@ -47,7 +47,7 @@ static void check_keys(const struct learnedfile *f)
         need(k->first_seen >= 0 && k->until >= 0 && !(k->refused && k->from == LEARNED_PINS_URL));
         for (same = refused = j = 0; j < f->count; j++) {
             other = f->lines[j].key;
-            if (!other || strcasecmp(other->section, k->section) != 0)
+            if (!other || hostname_compare(other->section, k->section) != 0)
                 continue;
             same++;
             refused += other->refused;
@@ -63,7 +63,7 @@ static char *others(const struct learnedfile *f, const char *section)
     size_t i;
 
     for (i = 0; i < f->count; i++)
-        if (!f->lines[i].key || strcasecmp(f->lines[i].key->section, section) != 0)
+        if (!f->lines[i].key || hostname_compare(f->lines[i].key->section, section) != 0)
             strbuf_addf(&text, "%s\n", f->lines[i].text);
     strbuf_add(&text, "");
     return strbuf_detach(&text);
@@ -151,8 +151,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     check_keys(&f);
     learnedfile_print(&f, &printed);
-    need(printed.len == size || (printed.len == size + 1 && printed.data[size] == '\n'));
-    need(size == 0 || memcmp(printed.data, text, size) == 0);
+    if (!memmem(text, size, "\xef\xbb\xbf", 3)) { /* byte order marks go */
+        need(printed.len == size || (printed.len == size + 1 && printed.data[size] == '\n'));
+        need(size == 0 || memcmp(printed.data, text, size) == 0);
+    }
     again = read_good(strbuf_text(&printed), printed.len);
     need(again.count == f.count && learnedfile_same_keys(&f, &again));
     learnedfile_free(&again);

@@ -294,6 +294,7 @@ static void what_is_right_is_refused(void **state)
     struct strbuf keys = {0};
     struct learned_key found[LEARNED_KEYS_MOST];
     struct learned *l;
+    char *why = NULL;
     int i;
 
     (void)state;
@@ -318,6 +319,15 @@ static void what_is_right_is_refused(void **state)
     learned_release(l);
     put("\xef\xbb\xbf");
     learned_release(store());
+    /* nor of one further down, where files were joined, however often the file is written again */
+    put("\xef\xbb\xbfs h:1 " A " 2026-01-02\n\xef\xbb\xbf\xef\xbb\xbf"
+        "a h:1 " A " 2026-01-02\n");
+    l = store();
+    assert_int_equal(learned_forget(l, "s", &why), LEARNED_DONE);
+    learned_release(l);
+    l = store();
+    assert_int_equal(learned_find(l, "a", "h:1", found), 1);
+    learned_release(l);
     put("");
     learned_release(store());
     put("\r\n");
