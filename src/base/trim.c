@@ -18,12 +18,17 @@ void trim_soon(struct trim *t)
     t->due = true;
 }
 
+void trim_note(struct trim *t, uint64_t in_use)
+{
+    if (in_use > t->most)
+        t->most = in_use;
+}
+
 void trim_tick(struct trim *t, uint64_t in_use)
 {
     bool settled;
 
-    if (in_use > t->most)
-        t->most = in_use;
+    trim_note(t, in_use);
     if (t->most - in_use >= LEAST && in_use <= t->most / 2)
         t->due = true;
     settled = t->again && in_use >= t->last;

@@ -26,6 +26,12 @@ void trim_prepare(void);
 void trim_soon(struct trim *t);
 
 /*
+ * Notes about how many bytes the tunnels use now: to be called when they have become more, for many
+ * may come and go between two ticks.
+ */
+void trim_note(struct trim *t, uint64_t in_use);
+
+/*
  * Once a second, with about how many bytes the tunnels use: gives back when they have come to use
  * much less, and once more when it does not go on becoming less (malloc_trim(3)).
  */

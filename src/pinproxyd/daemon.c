@@ -109,6 +109,7 @@ static void on_accepted(const struct section *section, const struct tunnel_clien
         shed(section, client, REASON_MEMORY);
         return;
     }
+    trim_note(&d->trim, pool_memory(&d->pool));
     if (pool_tunnels(&d->pool) >= d->most) {
         log_limit(NULL, REASON_MAX_CONNECTIONS, "further clients wait in the backlog");
         update_full(d);

@@ -37,6 +37,21 @@ static void it_waits_until_half_has_gone(void **state)
     assert_int_equal(t.most, 10 * MIB);
 }
 
+/* Many tunnels may come and go within a second. */
+static void what_came_and_went_between_two_ticks_counts(void **state)
+{
+    struct trim t = {0};
+
+    (void)state;
+    trim_tick(&t, 1 * MIB);
+    trim_note(&t, 10 * MIB);
+    trim_note(&t, 9 * MIB);
+    assert_int_equal(t.most, 10 * MIB);
+    trim_tick(&t, 1 * MIB);
+    assert_true(t.again);
+    assert_int_equal(t.most, 1 * MIB);
+}
+
 /* Once, when it has come to rest: a slow decline must not keep the heap busy. */
 static void what_comes_late_goes_too(void **state)
 {
@@ -108,8 +123,11 @@ static void memory_really_goes_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(little_is_not_worth_it),   cmocka_unit_test(it_waits_until_half_has_gone),
-        cmocka_unit_test(what_comes_late_goes_too), cmocka_unit_test(what_was_said_is_done_once),
+        cmocka_unit_test(little_is_not_worth_it),
+        cmocka_unit_test(it_waits_until_half_has_gone),
+        cmocka_unit_test(what_comes_late_goes_too),
+        cmocka_unit_test(what_was_said_is_done_once),
+        cmocka_unit_test(what_came_and_went_between_two_ticks_counts),
         cmocka_unit_test(memory_really_goes_back),
     };
 
