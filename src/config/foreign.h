@@ -25,7 +25,10 @@ const char *foreign_pin(const char *value);
  */
 bool foreign_comment(const char *comment, const char *words);
 
-/* Looks at a text that stands where a host name belongs. */
+/*
+ * Checks a text that was written in the place of a host name. Returns what to write instead if
+ * another program would take it, such as a URL or a host with a port; else NULL.
+ */
 const char *foreign_host(const char *text);
 
 /*
