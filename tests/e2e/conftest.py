@@ -8,11 +8,11 @@ import time
 import pytest
 
 sys.dont_write_bytecode = True
+pytest.register_assert_rewrite("harness")  # a failed assertion there shows its values, as one in a test does
 
-import certs
-import servers
-from daemon import PINPROXY, PINPROXYD, Daemon
-from notify import Manager
+from harness import certs, servers
+from harness.daemon import PINPROXY, PINPROXYD, Daemon
+from harness.service_manager import Manager
 
 LOG_LINES = 200
 

@@ -14,13 +14,12 @@ from pathlib import Path
 
 import pytest
 
-import certs
-import servers
-from certs import NAME
-from clients import REFUSED, connect, knock, open_tunnel, ping
-from config import to
-from daemon import instrumented
-from waiting import DEADLINE, wait_steady, wait_until
+from harness import certs, servers
+from harness.certs import NAME
+from harness.clients import REFUSED, connect, knock, open_tunnel, ping
+from harness.config import to
+from harness.daemon import instrumented
+from harness.waiting import DEADLINE, wait_steady, wait_until
 
 KIB, MIB = 1 << 10, 1 << 20
 

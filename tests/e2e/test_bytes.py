@@ -8,14 +8,13 @@ import threading
 
 import pytest
 
-import certs
-import servers
-from certs import NAME
-from clients import connect, knock, open_tunnel, ping, read_all, read_exactly, read_to_any_end, read_to_reset, talk
-from config import to
-from daemon import instrumented
-from tls import reset
-from waiting import wait_steady, wait_until
+from harness import certs, servers
+from harness.certs import NAME
+from harness.clients import connect, knock, open_tunnel, ping, read_all, read_exactly, read_to_any_end, read_to_reset, talk
+from harness.config import to
+from harness.daemon import instrumented
+from harness.tls_connection import reset
+from harness.waiting import wait_steady, wait_until
 
 MB = 1 << 20
 

@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-import certs
-from certs import NAME, OTHER
-from clients import talk
-from config import ini, to
-from daemon import run_pinproxy, run_pinproxyd
-from learned import Announcer, passes, state
-from refusal import assert_refused
+from harness import certs
+from harness.assertions import assert_refused
+from harness.certs import NAME, OTHER
+from harness.clients import talk
+from harness.config import ini, to
+from harness.daemon import run_pinproxy, run_pinproxyd
+from harness.learned import Announcer, passes, state
 
 OK, WARNING, CRITICAL = 0, 1, 2
 

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-import servers
-from certs import NAME
-from clients import connect, read_exactly, read_to_any_end
-from config import to
+from harness import servers
+from harness.certs import NAME
+from harness.clients import connect, read_exactly, read_to_any_end
+from harness.config import to
 
 
 def tls_hello():

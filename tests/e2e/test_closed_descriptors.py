@@ -6,13 +6,13 @@ import subprocess
 
 import pytest
 
-import certs
-from certs import NAME
-from clients import talk
-from config import ini, to
-from daemon import PINPROXY, PINPROXYD, WRAPPER, environment
-from servers import closed_port
-from waiting import DEADLINE, wait_until
+from harness import certs
+from harness.certs import NAME
+from harness.clients import talk
+from harness.config import ini, to
+from harness.daemon import PINPROXY, PINPROXYD, WRAPPER, environment
+from harness.servers import closed_port
+from harness.waiting import DEADLINE, wait_until
 
 CLOSED = [(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)]
 

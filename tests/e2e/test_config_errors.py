@@ -9,10 +9,10 @@ import re
 
 import pytest
 
-import certs
-from certs import day
-from clients import talk
-from daemon import run_pinproxyd
+from harness import certs
+from harness.certs import day
+from harness.clients import talk
+from harness.daemon import run_pinproxyd
 
 HEAD = "[server.test]\nlisten = 127.0.0.1:0\n"
 PINNED = HEAD + "pin = {good}\n"

@@ -2,11 +2,11 @@
 
 import pytest
 
-import certs
-from certs import NAME
-from clients import REFUSED, knock, talk
-from config import to
-from daemon import run_pinproxyd
+from harness import certs
+from harness.certs import NAME
+from harness.clients import REFUSED, knock, talk
+from harness.config import to
+from harness.daemon import run_pinproxyd
 from test_config_errors import DIGEST, HEAD, HEX, PINNED, assert_error, fill, write_marked  # noqa: F401
 
 LISTS = ("pin", "revoked", "ca_file", "ca_dir", "crl_file", "also_check", "address", "alpn")

@@ -3,13 +3,13 @@
 import pytest
 from cryptography.hazmat.primitives import hashes
 
-import certs
-from certs import NAME
-from clients import knock, talk
-from config import ini, to
-from daemon import run_pinproxyd
-from refusal import SECRET, assert_refused
-from revocation import crl
+from harness import certs
+from harness.assertions import SECRET, assert_refused
+from harness.certs import NAME
+from harness.clients import knock, talk
+from harness.config import ini, to
+from harness.daemon import run_pinproxyd
+from harness.revocation import crl
 
 
 @pytest.fixture

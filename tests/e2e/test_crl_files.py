@@ -7,13 +7,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509 import ocsp
 
-import certs
-from certs import NAME
-from clients import REFUSED, knock, open_tunnel, ping, talk
-from config import ini, to
-from daemon import run_pinproxyd
-from refusal import SECRET, assert_refused, told
-from revocation import crl, responder, response
+from harness import certs
+from harness.assertions import SECRET, assert_refused, told
+from harness.certs import NAME
+from harness.clients import REFUSED, knock, open_tunnel, ping, talk
+from harness.config import ini, to
+from harness.daemon import run_pinproxyd
+from harness.revocation import crl, responder, response
 
 MODES = ["pki", "pin+pki", "tofu+pki"]
 

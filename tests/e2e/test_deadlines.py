@@ -5,13 +5,13 @@ import time
 
 import pytest
 
-import servers
-from certs import NAME
-from clients import connect, open_tunnel, ping, read_all, read_to_any_end
-from config import to
-from refusal import assert_refused
-from servers import FullBacklog
-from waiting import PATIENCE
+from harness import servers
+from harness.assertions import assert_refused
+from harness.certs import NAME
+from harness.clients import connect, open_tunnel, ping, read_all, read_to_any_end
+from harness.config import to
+from harness.servers import FullBacklog
+from harness.waiting import PATIENCE
 
 NOBODYS_PIN = f"sha256//{'A' * 42}8="
 SOON = f"{int(400 * PATIENCE)}ms"

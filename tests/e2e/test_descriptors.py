@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-import servers
-from certs import NAME
-from clients import connect, talk
-from config import to
-from waiting import wait_steady, wait_until
+from harness import servers
+from harness.certs import NAME
+from harness.clients import connect, talk
+from harness.config import to
+from harness.waiting import wait_steady, wait_until
 
 NOFILE = 512
 

@@ -5,12 +5,12 @@ import time
 
 import pytest
 
-import servers
-from certs import NAME
-from clients import REFUSED, knock, open_tunnel, talk
-from config import to
-from servers import closed_port
-from waiting import wait_until
+from harness import servers
+from harness.certs import NAME
+from harness.clients import REFUSED, knock, open_tunnel, talk
+from harness.config import to
+from harness.servers import closed_port
+from harness.waiting import wait_until
 
 
 def passes(daemon, section=NAME):

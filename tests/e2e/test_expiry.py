@@ -2,10 +2,10 @@
 
 import pytest
 
-import certs
-from certs import NAME, day
-from config import to
-from learned import DAY, FROM_URL, Announcer, passes, state, turned_away
+from harness import certs
+from harness.certs import NAME, day
+from harness.config import to
+from harness.learned import DAY, FROM_URL, Announcer, passes, state, turned_away
 
 
 def expiring(daemon, since=0, **wanted):

@@ -7,15 +7,15 @@ import threading
 
 import pytest
 
-import certs
-from certs import NAME
-from clients import REFUSED, knock, talk
-from config import ini, to
-from daemon import PINPROXYD, run_pinproxy, run_pinproxyd
-from refusal import SECRET
-from revocation import crl
+from harness import certs
+from harness.assertions import SECRET
+from harness.certs import NAME
+from harness.clients import REFUSED, knock, talk
+from harness.config import ini, to
+from harness.daemon import PINPROXYD, run_pinproxy, run_pinproxyd
+from harness.revocation import crl
+from harness.waiting import DEADLINE
 from test_pki import hashed_directory
-from waiting import DEADLINE
 
 OPTIONS = ["include", "pin", "revoked", "issuer", "ca_file", "crl_file", "ca_dir"]
 

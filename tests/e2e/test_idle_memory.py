@@ -3,12 +3,12 @@
 import re
 from pathlib import Path
 
-import servers
-from certs import NAME
-from clients import open_tunnel, ping, read_exactly
-from config import to
-from daemon import instrumented, run_pinproxyd
-from waiting import DEADLINE, wait_until
+from harness import servers
+from harness.certs import NAME
+from harness.clients import open_tunnel, ping, read_exactly
+from harness.config import to
+from harness.daemon import instrumented, run_pinproxyd
+from harness.waiting import DEADLINE, wait_until
 
 KIB = 1 << 10
 TUNNELS = 300

@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-import certs
-from certs import NAME
-from clients import talk
-from daemon import instrumented
+from harness import certs
+from harness.certs import NAME
+from harness.clients import talk
+from harness.daemon import instrumented
 
 IMPOSTORS = 200
 MIB = 1 << 20

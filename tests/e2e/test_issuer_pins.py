@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-import certs
-from certs import NAME, OTHER, day
-from clients import knock
-from config import to
-from daemon import run_pinproxyd
-from learned import passes
-from refusal import SECRET, assert_refused
+from harness import certs
+from harness.assertions import SECRET, assert_refused
+from harness.certs import NAME, OTHER, day
+from harness.clients import knock
+from harness.config import to
+from harness.daemon import run_pinproxyd
+from harness.learned import passes
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ import time
 
 import pytest
 
-import servers
-from certs import NAME
-from clients import connect, open_tunnel, read_exactly, read_to_reset
-from config import to
-from networks import Network
-from waiting import wait_steady
+from harness import servers
+from harness.certs import NAME
+from harness.clients import connect, open_tunnel, read_exactly, read_to_reset
+from harness.config import to
+from harness.network_namespace import Network
+from harness.waiting import wait_steady
 
 KEEPALIVE = "1s"  # a probe after one second and four more, one apart, and one for the last: six
 LIMIT = 6

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import certs
-from certs import NAME, OTHER
-from config import ini, to
-from daemon import PINPROXY
-from learned import PLACE, State, tofu
-from waiting import DEADLINE
+from harness import certs
+from harness.certs import NAME, OTHER
+from harness.config import ini, to
+from harness.daemon import PINPROXY
+from harness.learned import PLACE, State, tofu
+from harness.waiting import DEADLINE
 
 NOBODY = 65534
 OK, WARNING, CRITICAL, UNKNOWN, CONFIG = 0, 1, 2, 3, 78

@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from certs import NAME, OTHER
-from config import ini
-from daemon import run_pinproxy, run_pinproxyd
-from learned import PLACE, passes, state, tofu, turned_away
-from waiting import wait_until
+from harness.certs import NAME, OTHER
+from harness.config import ini
+from harness.daemon import run_pinproxy, run_pinproxyd
+from harness.learned import PLACE, passes, state, tofu, turned_away
+from harness.waiting import wait_until
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")

@@ -5,12 +5,12 @@ import os
 
 import pytest
 
-import certs
-from certs import NAME, OTHER, day
-from clients import open_tunnel, ping, read_to_any_end
-from config import ini
-from daemon import run_pinproxy
-from learned import PLACE, Announcer, never_heard, passes, state, tofu, turned_away
+from harness import certs
+from harness.certs import NAME, OTHER, day
+from harness.clients import open_tunnel, ping, read_to_any_end
+from harness.config import ini
+from harness.daemon import run_pinproxy
+from harness.learned import PLACE, Announcer, never_heard, passes, state, tofu, turned_away
 
 DONE, NOTHING, USAGE, TRUST, CONFIG = 0, 1, 2, 3, 78
 OK, WARNING, CRITICAL = 0, 1, 2

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-import certs
-from certs import NAME, OTHER, day
-from clients import open_tunnel, ping, read_to_any_end
-from config import to
-from daemon import run_pinproxy
-from learned import FROM_URL, PLACE, Announcer, http, never_heard, passes, state, tofu, turned_away
-from waiting import wait_until
+from harness import certs
+from harness.certs import NAME, OTHER, day
+from harness.clients import open_tunnel, ping, read_to_any_end
+from harness.config import to
+from harness.daemon import run_pinproxy
+from harness.learned import FROM_URL, PLACE, Announcer, http, never_heard, passes, state, tofu, turned_away
+from harness.waiting import wait_until
 
 WARNING = 1
 

@@ -12,12 +12,12 @@ import threading
 
 import pytest
 
-from certs import NAME
-from clients import connect, open_tunnel, ping, talk
-from config import to
-from daemon import Daemon, run_pinproxyd
-from servers import closed_port
-from waiting import DEADLINE, wait_until
+from harness.certs import NAME
+from harness.clients import connect, open_tunnel, ping, talk
+from harness.config import to
+from harness.daemon import Daemon, run_pinproxyd
+from harness.servers import closed_port
+from harness.waiting import DEADLINE, wait_until
 
 
 def test_tcp_and_unix_and_ipv6_for_one_section(pinproxyd, tls_server, tmp_path):

@@ -7,14 +7,13 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-import certs
-import servers
-from certs import NAME
-from clients import knock, talk
-from config import to
-from daemon import parse_logfmt
-from refusal import SECRET, assert_refused
-from waiting import wait_until
+from harness import certs, servers
+from harness.assertions import SECRET, assert_refused
+from harness.certs import NAME
+from harness.clients import knock, talk
+from harness.config import to
+from harness.daemon import parse_logfmt
+from harness.waiting import wait_until
 
 EVIL = ("evil\nlevel=info event=tunnel_open section=server.test\r\n\t\"quoted\" \\ \x1b[31mred\x7f"
         " \u202etxt.exe\u202c \u2066x\u2069 \u200f \u0085 \u2028 end")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from certs import NAME
-from clients import REFUSED, knock, talk
-from config import to
-from servers import closed_port
+from harness.certs import NAME
+from harness.clients import REFUSED, knock, talk
+from harness.config import to
+from harness.servers import closed_port
 
 OPEN = {"global": {"remote_clients": "yes"}}
 

@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-import certs
-from certs import NAME
-from clients import REFUSED, connect, knock, open_tunnel, ping, read_all, read_exactly, talk
-from config import to
-from daemon import instrumented
-from waiting import DEADLINE, wait_until
+from harness import certs
+from harness.certs import NAME
+from harness.clients import REFUSED, connect, knock, open_tunnel, ping, read_all, read_exactly, talk
+from harness.config import to
+from harness.daemon import instrumented
+from harness.waiting import DEADLINE, wait_until
 
 
 @pytest.mark.threads

@@ -1,4 +1,4 @@
-"""The trust matrix: every chain of matrix_certs.py under every policy, over TLS 1.2 and 1.3.
+"""The trust matrix: every chain of harness/chains.py under every policy, over TLS 1.2 and 1.3.
 
 What must come of each cell was written down from the rules, with the reason, before it was tried:
 
@@ -21,12 +21,12 @@ from collections import Counter
 
 import pytest
 
-import servers
-from certs import NAME
-from clients import connect
-from daemon import Daemon
-from matrix_certs import World
-from refusal import TELLING
+from harness import servers
+from harness.assertions import TELLING
+from harness.certs import NAME
+from harness.chains import World
+from harness.clients import connect
+from harness.daemon import Daemon
 
 # the certificates' own library warns of SHA-1 and MD5
 pytestmark = pytest.mark.filterwarnings("ignore:.* signatures are deprecated")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from clients import talk
-from config import to
-from learned import passes
-from matrix_certs import issue
-from refusal import assert_refused
+from harness.assertions import assert_refused
+from harness.chains import issue
+from harness.clients import talk
+from harness.config import to
+from harness.learned import passes
 
 ASKED = "bar.zone.test"
 

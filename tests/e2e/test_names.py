@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from certs import NAME
-from clients import talk
-from config import to
-from daemon import PINPROXY, WRAPPER
-from nameserver import NameServer
-from namespaces import in_mount_namespace
-from waiting import DEADLINE, wait_until
+from harness.certs import NAME
+from harness.clients import talk
+from harness.config import to
+from harness.daemon import PINPROXY, WRAPPER
+from harness.mount_namespace import in_mount_namespace
+from harness.nameserver import NameServer
+from harness.waiting import DEADLINE, wait_until
 
 
 def tries(daemon, section):

@@ -4,12 +4,12 @@ import pytest
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-import certs
-from certs import NAME
-from clients import connect, read_exactly
-from config import to
-from refusal import SECRET, assert_refused
-from revocation import StaplingServer, responder, response
+from harness import certs
+from harness.assertions import SECRET, assert_refused
+from harness.certs import NAME
+from harness.clients import connect, read_exactly
+from harness.config import to
+from harness.revocation import StaplingServer, responder, response
 
 
 @pytest.fixture

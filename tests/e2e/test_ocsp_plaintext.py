@@ -8,14 +8,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-import certs
-from certs import DAY, NAME, now
-from clients import REFUSED, connect, knock
-from config import to
-from refusal import SECRET, assert_refused, told
-from revocation import responder, response, sign_response
-from servers import closed_port
-from waiting import DEADLINE, wait_until
+from harness import certs
+from harness.assertions import SECRET, assert_refused, told
+from harness.certs import DAY, NAME, now
+from harness.clients import REFUSED, connect, knock
+from harness.config import to
+from harness.revocation import responder, response, sign_response
+from harness.servers import closed_port
+from harness.waiting import DEADLINE, wait_until
 
 
 class TellingServer:
@@ -100,7 +100,7 @@ def status_changed(cert, ca):
 
 
 def responder_of_age(ca, **dates):
-    from matrix_certs import issue
+    from harness.chains import issue
     return issue(ca.cert.directory, "responder", ca.cert, purpose=ExtendedKeyUsageOID.OCSP_SIGNING, **dates)
 
 

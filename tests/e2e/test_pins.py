@@ -2,10 +2,10 @@
 
 import pytest
 
-import certs
-from certs import NAME, day
-from clients import talk
-from config import to
+from harness import certs
+from harness.certs import NAME, day
+from harness.clients import talk
+from harness.config import to
 
 
 def passes(daemon, section=NAME):

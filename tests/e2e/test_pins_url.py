@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-import certs
-from certs import NAME, OTHER, day
-from config import ini, to
-from daemon import run_pinproxyd
-from learned import DAY, FROM_URL, PLACE, Announcer, http, never_heard, passes, pkp, state, tofu, turned_away
-from servers import closed_port
-from waiting import wait_steady, wait_until
+from harness import certs
+from harness.certs import NAME, OTHER, day
+from harness.config import ini, to
+from harness.daemon import run_pinproxyd
+from harness.learned import DAY, FROM_URL, PLACE, Announcer, http, never_heard, passes, pkp, state, tofu, turned_away
+from harness.servers import closed_port
+from harness.waiting import wait_steady, wait_until
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 

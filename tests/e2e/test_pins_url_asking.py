@@ -3,13 +3,13 @@
 import signal
 import time
 
-import certs
-from certs import NAME
-from clients import connect
-from config import to
-from held import held, workers
-from learned import Announcer, state
-from waiting import wait_until
+from harness import certs
+from harness.certs import NAME
+from harness.clients import connect
+from harness.config import to
+from harness.frozen_threads import held, workers
+from harness.learned import Announcer, state
+from harness.waiting import wait_until
 
 
 def test_main_loop_asks_no_host(pinproxyd, tls_server, state):

@@ -4,13 +4,13 @@ import subprocess
 
 import pytest
 
-import certs
-from certs import NAME
-from clients import talk
-from config import to
-from matrix_certs import issue
-from refusal import assert_refused
-from revocation import crl
+from harness import certs
+from harness.assertions import assert_refused
+from harness.certs import NAME
+from harness.chains import issue
+from harness.clients import talk
+from harness.config import to
+from harness.revocation import crl
 
 
 def passes(daemon, section=NAME):

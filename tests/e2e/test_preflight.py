@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import certs
-from certs import NAME
-from config import ini
-from daemon import PINPROXYD, _run, run_pinproxyd
-from namespaces import in_mount_namespace
-from servers import closed_port
+from harness import certs
+from harness.certs import NAME
+from harness.config import ini
+from harness.daemon import PINPROXYD, _run, run_pinproxyd
+from harness.mount_namespace import in_mount_namespace
+from harness.servers import closed_port
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 PIN = f"sha256//{'A' * 42}8="

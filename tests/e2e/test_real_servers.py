@@ -6,13 +6,12 @@ import subprocess
 
 import pytest
 
-import certs
-import realservers
-from certs import NAME
-from clients import REFUSED, connect, knock, read_exactly
-from config import to
-from realservers import need
-from waiting import DEADLINE
+from harness import certs, real_servers
+from harness.certs import NAME
+from harness.clients import REFUSED, connect, knock, read_exactly
+from harness.config import to
+from harness.real_servers import need
+from harness.waiting import DEADLINE
 
 
 def run(*command, **options):
@@ -27,7 +26,7 @@ def cert(tmp_path):
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 def test_curl_and_openssl_s_server(version, pinproxyd, cert, stack, tmp_path):
     curl, = need("curl")
-    server = stack.add(realservers.openssl_server(tmp_path, cert, "-www", version))
+    server = stack.add(real_servers.openssl_server(tmp_path, cert, "-www", version))
     daemon = pinproxyd({NAME: to(server, truncation="allow")})
     got = run(curl, "-sS", f"http://{daemon.address(NAME)}/")
     assert got.returncode == 0, got.stderr
@@ -35,7 +34,7 @@ def test_curl_and_openssl_s_server(version, pinproxyd, cert, stack, tmp_path):
 
 
 def test_openssl_s_server_that_answers_backwards(pinproxyd, cert, stack, tmp_path):
-    server = stack.add(realservers.openssl_server(tmp_path, cert, "-rev"))
+    server = stack.add(real_servers.openssl_server(tmp_path, cert, "-rev"))
     daemon = pinproxyd({NAME: to(server)})
     with connect(daemon.address(NAME)) as client:
         for word in (b"pinned", b"proxy", b"x" * 1000 + b"y"):
@@ -44,7 +43,7 @@ def test_openssl_s_server_that_answers_backwards(pinproxyd, cert, stack, tmp_pat
 
 
 def test_openssl_s_server_with_another_key(pinproxyd, cert, stack, tmp_path):
-    server = stack.add(realservers.openssl_server(tmp_path, cert, "-www"))
+    server = stack.add(real_servers.openssl_server(tmp_path, cert, "-www"))
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
     assert knock(daemon.address(NAME), b"GET / HTTP/1.0\r\n\r\n") == REFUSED
     daemon.wait_event(event="pin_mismatch")
@@ -52,7 +51,7 @@ def test_openssl_s_server_with_another_key(pinproxyd, cert, stack, tmp_path):
 
 @pytest.mark.parametrize("group", ["X25519", "P-256", "P-384"])
 def test_hello_retry(group, pinproxyd, cert, stack, tmp_path):
-    server = stack.add(realservers.openssl_server(tmp_path, cert, "-rev", "-tls1_3", "-groups", group))
+    server = stack.add(real_servers.openssl_server(tmp_path, cert, "-rev", "-tls1_3", "-groups", group))
     daemon = pinproxyd({NAME: to(server, groups="P-521:P-384:P-256:X25519")})
     with connect(daemon.address(NAME)) as client:
         client.sendall(b"abc\n")
@@ -66,7 +65,7 @@ def test_curl_and_nginx(pinproxyd, cert, stack, tmp_path):
     (root / "page").write_text("a page from nginx\n")
     big = os.urandom(5_000_000)
     (root / "big").write_bytes(big)
-    server = stack.add(realservers.nginx(tmp_path, cert, root))
+    server = stack.add(real_servers.nginx(tmp_path, cert, root))
     daemon = pinproxyd({NAME: to(server)})
     base = f"http://{daemon.address(NAME)}"
     # two requests over one kept-alive connection
@@ -83,7 +82,7 @@ def test_curl_over_a_unix_socket_and_nginx(pinproxyd, cert, stack, tmp_path):
     root = tmp_path / "www"
     root.mkdir()
     (root / "page").write_text("a page from nginx\n")
-    server = stack.add(realservers.nginx(tmp_path, cert, root))
+    server = stack.add(real_servers.nginx(tmp_path, cert, root))
     pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")})
     got = run(curl, "-sS", "--fail", "--unix-socket", tmp_path / "sock", f"http://{NAME}/page")
     assert got.stdout == b"a page from nginx\n", got.stderr
@@ -94,7 +93,7 @@ def test_curl_sees_the_refusal_as_an_error(pinproxyd, cert, stack, tmp_path):
     root = tmp_path / "www"
     root.mkdir()
     (root / "page").write_text("a page from nginx\n")
-    server = stack.add(realservers.nginx(tmp_path, cert, root))
+    server = stack.add(real_servers.nginx(tmp_path, cert, root))
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
     got = run(curl, "-sS", "--fail", f"http://{daemon.address(NAME)}/page")
     assert got.returncode in (52, 56)
@@ -107,14 +106,14 @@ def test_curl_pins_as_we_do(cert, stack, tmp_path):
     root = tmp_path / "www"
     root.mkdir()
     (root / "page").write_text("a page from nginx\n")
-    server = stack.add(realservers.nginx(tmp_path, cert, root))
+    server = stack.add(real_servers.nginx(tmp_path, cert, root))
     got = run(curl, "-sS", "--fail", "-k", "--pinnedpubkey", cert.pin, f"https://{server.address}/page")
     assert got.stdout == b"a page from nginx\n", got.stderr
 
 
 def test_redis(pinproxyd, cert, stack, tmp_path):
     redis_cli, = need("redis-cli")
-    server = stack.add(realservers.redis_tls(tmp_path, cert))
+    server = stack.add(real_servers.redis_tls(tmp_path, cert))
     daemon = pinproxyd({NAME: to(server)})
     port = daemon.address(NAME).rsplit(":", 1)[1]
 
@@ -134,7 +133,7 @@ def test_redis(pinproxyd, cert, stack, tmp_path):
 
 def test_redis_with_another_key(pinproxyd, cert, stack, tmp_path):
     redis_cli, = need("redis-cli")
-    server = stack.add(realservers.redis_tls(tmp_path, cert))
+    server = stack.add(real_servers.redis_tls(tmp_path, cert))
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
     port = daemon.address(NAME).rsplit(":", 1)[1]
     got = run(redis_cli, "-h", "127.0.0.1", "-p", port, "PING")
@@ -145,8 +144,8 @@ def test_redis_with_another_key(pinproxyd, cert, stack, tmp_path):
 @pytest.mark.slow
 def test_psql_and_postgres_behind_tls(pinproxyd, cert, stack, tmp_path):
     psql, = need("psql")
-    postgres = stack.add(realservers.Postgres())
-    server = stack.add(realservers.tls_before(tmp_path, cert, postgres.port))
+    postgres = stack.add(real_servers.Postgres())
+    server = stack.add(real_servers.tls_before(tmp_path, cert, postgres.port))
     daemon = pinproxyd({NAME: to(server)})
     host, port = daemon.address(NAME).rsplit(":", 1)
     target = f"host={host} port={port} user=tester dbname=postgres sslmode=disable"

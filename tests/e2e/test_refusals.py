@@ -5,14 +5,13 @@ import ssl
 import pytest
 from cryptography.hazmat.primitives import hashes
 
-import certs
-import servers
-from certs import NAME, day
-from clients import REFUSED, knock, open_tunnel, ping
-from config import to
-from refusal import SECRET, assert_refused
-from servers import closed_port
-from waiting import wait_until
+from harness import certs, servers
+from harness.assertions import SECRET, assert_refused
+from harness.certs import NAME, day
+from harness.clients import REFUSED, knock, open_tunnel, ping
+from harness.config import to
+from harness.servers import closed_port
+from harness.waiting import wait_until
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 NOBODYS_PIN = f"sha256//{'A' * 42}8="

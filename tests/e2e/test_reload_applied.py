@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-import certs
-from certs import NAME
-from clients import connect, open_tunnel, read_to_any_end
-from config import to
-from held import held, state, workers
-from refusal import SECRET
-from servers import pour
-from waiting import DEADLINE, wait_until
+from harness import certs
+from harness.assertions import SECRET
+from harness.certs import NAME
+from harness.clients import connect, open_tunnel, read_to_any_end
+from harness.config import to
+from harness.frozen_threads import held, state, workers
+from harness.servers import pour
+from harness.waiting import DEADLINE, wait_until
 
 # How long a line that must not come is given to come.
 GRACE = 0.5

@@ -7,16 +7,16 @@ import ssl
 
 import pytest
 
-import certs
-from certs import NAME, day
-from clients import connect, ping, read_exactly, read_to_any_end
-from config import to
-from held import held, workers
-from learned import PLACE, state
-from refusal import SECRET, TELLING, told
-from revocation import crl
-from servers import FullBacklog
-from waiting import wait_steady, wait_until
+from harness import certs
+from harness.assertions import SECRET, TELLING, told
+from harness.certs import NAME, day
+from harness.clients import connect, ping, read_exactly, read_to_any_end
+from harness.config import to
+from harness.frozen_threads import held, workers
+from harness.learned import PLACE, state
+from harness.revocation import crl
+from harness.servers import FullBacklog
+from harness.waiting import wait_steady, wait_until
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 versions = pytest.mark.parametrize("version", VERSIONS)

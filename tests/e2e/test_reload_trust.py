@@ -4,12 +4,12 @@ import threading
 
 import pytest
 
-import certs
-from certs import NAME
-from clients import connect, knock, open_tunnel, ping, read_to_any_end, talk
-from config import to
-from refusal import SECRET
-from waiting import wait_until
+from harness import certs
+from harness.assertions import SECRET
+from harness.certs import NAME
+from harness.clients import connect, knock, open_tunnel, ping, read_to_any_end, talk
+from harness.config import to
+from harness.waiting import wait_until
 
 
 def closed_by_reload(daemon, sock, reason):

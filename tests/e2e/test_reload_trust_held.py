@@ -5,13 +5,12 @@ import ssl
 
 import pytest
 
-import certs
-import servers
-from certs import NAME, day
-from clients import REFUSED, connect, knock, open_tunnel, ping, read_exactly, read_to_any_end
-from config import to
-from refusal import SECRET, told
-from waiting import DEADLINE, wait_steady, wait_until
+from harness import certs, servers
+from harness.assertions import SECRET, told
+from harness.certs import NAME, day
+from harness.clients import REFUSED, connect, knock, open_tunnel, ping, read_exactly, read_to_any_end
+from harness.config import to
+from harness.waiting import DEADLINE, wait_steady, wait_until
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 both_versions = pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])

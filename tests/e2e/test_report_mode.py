@@ -4,12 +4,12 @@ import signal
 
 import pytest
 
-import certs
-from certs import NAME, day
-from clients import talk
-from config import to
-from daemon import run_pinproxy
-from refusal import assert_refused
+from harness import certs
+from harness.assertions import assert_refused
+from harness.certs import NAME, day
+from harness.clients import talk
+from harness.config import to
+from harness.daemon import run_pinproxy
 
 
 @pytest.fixture

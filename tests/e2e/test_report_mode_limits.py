@@ -4,13 +4,13 @@ import signal
 
 import pytest
 
-import certs
-from certs import NAME, day
-from clients import REFUSED, knock, open_tunnel, ping, read_to_any_end, talk
-from config import ini, to
-from daemon import run_pinproxy, run_pinproxyd
-from refusal import SECRET, assert_refused, told
-from revocation import StaplingServer, crl, response
+from harness import certs
+from harness.assertions import SECRET, assert_refused, told
+from harness.certs import NAME, day
+from harness.clients import REFUSED, knock, open_tunnel, ping, read_to_any_end, talk
+from harness.config import ini, to
+from harness.daemon import run_pinproxy, run_pinproxyd
+from harness.revocation import StaplingServer, crl, response
 
 
 def section(server, ca, tmp_path, pin=None, enforce="report", name=NAME, **options):

@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-import servers
-from certs import NAME
-from clients import connect, knock, ping, read_all, read_exactly, read_to_any_end, read_to_reset
-from config import to
-from tls import reset
-from waiting import wait_steady, wait_until
+from harness import servers
+from harness.certs import NAME
+from harness.clients import connect, knock, ping, read_all, read_exactly, read_to_any_end, read_to_reset
+from harness.config import to
+from harness.tls_connection import reset
+from harness.waiting import wait_steady, wait_until
 
 ROUNDS = 25  # what depends on who is scheduled first shows in one of so many
 

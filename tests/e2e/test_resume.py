@@ -4,11 +4,11 @@ import ssl
 
 import pytest
 
-import certs
-from certs import NAME
-from clients import connect, knock, ping
-from config import to
-from refusal import SECRET
+from harness import certs
+from harness.assertions import SECRET
+from harness.certs import NAME
+from harness.clients import connect, knock, ping
+from harness.config import to
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -57,7 +57,7 @@ def test_not_past_a_change_of_trust(change, version, pinproxyd, tls_server, tmp_
 
 
 def test_not_past_new_revocation_lists_and_anchors(pinproxyd, tls_server, ca, tmp_path):
-    from revocation import crl
+    from harness.revocation import crl
     server = tls_server(cert=ca.issue())
     path = crl(tmp_path, ca)
     options = {"verify": "pki", "pin": None, "ca_file": ca.cert.pem_file(), "crl_file": path}

@@ -4,11 +4,11 @@ import ssl
 
 import pytest
 
-import certs
-from certs import NAME, day
-from clients import REFUSED, connect, knock, ping
-from config import to
-from refusal import SECRET, told
+from harness import certs
+from harness.assertions import SECRET, told
+from harness.certs import NAME, day
+from harness.clients import REFUSED, connect, knock, ping
+from harness.config import to
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 versions = pytest.mark.parametrize("version", VERSIONS)

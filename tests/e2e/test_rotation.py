@@ -7,12 +7,12 @@ import threading
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-import certs
-from certs import NAME, day
-from clients import talk
-from config import ini, to
-from daemon import run_pinproxy
-from waiting import DEADLINE, wait_until
+from harness import certs
+from harness.certs import NAME, day
+from harness.clients import talk
+from harness.config import ini, to
+from harness.daemon import run_pinproxy
+from harness.waiting import DEADLINE, wait_until
 
 OK, WARNING, CRITICAL = 0, 1, 2
 

@@ -7,10 +7,10 @@ import subprocess
 
 import pytest
 
-from certs import NAME
-from config import to
-from daemon import PINPROXYD, WRAPPER, environment
-from waiting import DEADLINE, wait_until
+from harness.certs import NAME
+from harness.config import to
+from harness.daemon import PINPROXYD, WRAPPER, environment
+from harness.waiting import DEADLINE, wait_until
 
 
 def test_readiness_reload_and_stop_are_told(pinproxyd, tls_server, manager):

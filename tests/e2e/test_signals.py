@@ -7,13 +7,12 @@ import time
 
 import pytest
 
-import certs
-import servers
-from certs import NAME
-from clients import REFUSED, connect, knock, open_tunnel, ping, read_all, read_exactly, read_to_reset, talk
-from config import to
-from servers import closed_port
-from waiting import wait_steady, wait_until
+from harness import certs, servers
+from harness.certs import NAME
+from harness.clients import REFUSED, connect, knock, open_tunnel, ping, read_all, read_exactly, read_to_reset, talk
+from harness.config import to
+from harness.servers import closed_port
+from harness.waiting import wait_steady, wait_until
 
 
 def refused_now(daemon, section=NAME):

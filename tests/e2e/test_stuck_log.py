@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from certs import NAME
-from clients import talk
-from config import ini, to
-from daemon import PINPROXYD, WRAPPER, environment, parse_line
-from servers import closed_port
-from waiting import DEADLINE, wait_until
+from harness.certs import NAME
+from harness.clients import talk
+from harness.config import ini, to
+from harness.daemon import PINPROXYD, WRAPPER, environment, parse_line
+from harness.servers import closed_port
+from harness.waiting import DEADLINE, wait_until
 
 SECTIONS = 200  # so many lines for each SIGUSR1
 

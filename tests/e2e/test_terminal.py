@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-import certs
-from certs import NAME
-from config import ini, to
-from daemon import run_pinproxy, run_pinproxyd
+from harness import certs
+from harness.certs import NAME
+from harness.config import ini, to
+from harness.daemon import run_pinproxy, run_pinproxyd
 
 EVIL = "ev\x1b]0;title\x07il\n\u202etxt\r\x7f end"
 BYTES = os.fsdecode(b"ev\xffil\x9b31m end")

@@ -6,13 +6,12 @@ import time
 
 import pytest
 
-import certs
-import servers
-from certs import NAME
-from clients import connect, read_exactly, read_to_reset, talk
-from config import to
-from daemon import run_pinproxyd
-from realservers import need
+from harness import certs, servers
+from harness.certs import NAME
+from harness.clients import connect, read_exactly, read_to_reset, talk
+from harness.config import to
+from harness.daemon import run_pinproxyd
+from harness.real_servers import need
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 

@@ -13,18 +13,17 @@ from pathlib import Path
 
 import pytest
 
-import certs
-import servers
-from certs import NAME, day, OTHER
-from clients import REFUSED, connect, knock, read_exactly, talk
-from config import ini
-from daemon import PINPROXYD, WRAPPER, Daemon, run_pinproxy, run_pinproxyd
-from learned import PLACE, State, never_heard, parse, passes, state, tofu, turned_away
-from namespaces import in_mount_namespace
-from refusal import SECRET, assert_refused
-from servers import TlsServer
-from tls import Truncated, reset
-from waiting import DEADLINE, wait_steady, wait_until
+from harness import certs, servers
+from harness.assertions import SECRET, assert_refused
+from harness.certs import NAME, day, OTHER
+from harness.clients import REFUSED, connect, knock, read_exactly, talk
+from harness.config import ini
+from harness.daemon import PINPROXYD, WRAPPER, Daemon, run_pinproxy, run_pinproxyd
+from harness.learned import PLACE, State, never_heard, parse, passes, state, tofu, turned_away
+from harness.mount_namespace import in_mount_namespace
+from harness.servers import TlsServer
+from harness.tls_connection import Truncated, reset
+from harness.waiting import DEADLINE, wait_steady, wait_until
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 

@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-import certs
-from certs import NAME, day
-from config import ini, to
-from daemon import run_pinproxy
-from servers import closed_port
+from harness import certs
+from harness.certs import NAME, day
+from harness.config import ini, to
+from harness.daemon import run_pinproxy
+from harness.servers import closed_port
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 

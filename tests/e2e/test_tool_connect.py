@@ -8,15 +8,14 @@ import threading
 
 import pytest
 
-import certs
-import servers
-from certs import NAME, day
-from clients import ping, read_all, read_exactly, read_to_any_end
-from config import ini, to
-from daemon import PINPROXY, environment, run_pinproxy
-from servers import closed_port
-from tls import reset
-from waiting import DEADLINE, wait_steady
+from harness import certs, servers
+from harness.certs import NAME, day
+from harness.clients import ping, read_all, read_exactly, read_to_any_end
+from harness.config import ini, to
+from harness.daemon import PINPROXY, environment, run_pinproxy
+from harness.servers import closed_port
+from harness.tls_connection import reset
+from harness.waiting import DEADLINE, wait_steady
 
 ACCEPTED, NETWORK, USAGE, TRUST, CONFIG = 0, 1, 2, 3, 78
 

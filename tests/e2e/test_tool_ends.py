@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-import certs
-from certs import NAME
-from config import ini, to
-from daemon import PINPROXY, run_pinproxy
+from harness import certs
+from harness.certs import NAME
+from harness.config import ini, to
+from harness.daemon import PINPROXY, run_pinproxy
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 VERSIONS = pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])

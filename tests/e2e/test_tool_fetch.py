@@ -5,13 +5,12 @@ import re
 
 import pytest
 
-import certs
-import servers
-from certs import NAME
-from clients import talk
-from daemon import PINPROXY, _run, run_pinproxy, run_pinproxyd
-from namespaces import in_mount_namespace
-from servers import closed_port
+from harness import certs, servers
+from harness.certs import NAME
+from harness.clients import talk
+from harness.daemon import PINPROXY, _run, run_pinproxy, run_pinproxyd
+from harness.mount_namespace import in_mount_namespace
+from harness.servers import closed_port
 
 
 def test_shows_the_chain_and_its_pins(tls_server, ca, tmp_path):

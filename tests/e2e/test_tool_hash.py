@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-import certs
-from daemon import run_pinproxy
+from harness import certs
+from harness.daemon import run_pinproxy
 
 
 def openssl(*arguments, input=None):

@@ -6,12 +6,12 @@ import socket
 
 import pytest
 
-import servers
-from certs import NAME
-from clients import connect, open_tunnel, read_all, read_exactly
-from config import to
-from tls import TlsConn
-from waiting import wait_until
+from harness import servers
+from harness.certs import NAME
+from harness.clients import connect, open_tunnel, read_all, read_exactly
+from harness.config import to
+from harness.tls_connection import TlsConn
+from harness.waiting import wait_until
 
 
 @pytest.fixture(params=["tcp", "unix"])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from config import ini
-from daemon import run_pinproxy, run_pinproxyd
+from harness.config import ini
+from harness.daemon import run_pinproxy, run_pinproxyd
 
 
 @pytest.mark.parametrize("option", ["-V"])

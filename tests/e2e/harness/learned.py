@@ -5,11 +5,11 @@ from typing import NamedTuple, Optional
 
 import pytest
 
-from certs import NAME
-from clients import REFUSED, knock, talk
-from config import to
-from refusal import SECRET, TELLING
-from waiting import wait_until
+from harness.assertions import SECRET, TELLING
+from harness.certs import NAME
+from harness.clients import REFUSED, knock, talk
+from harness.config import to
+from harness.waiting import wait_until
 
 LINE = re.compile(
     r"(?P<section>\S+) (?P<place>\S+:\d+) (?P<pin>sha256//[A-Za-z0-9+/]{43}=) (?P<since>\d{4}-\d\d-\d\d)"

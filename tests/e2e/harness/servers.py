@@ -9,8 +9,8 @@ import threading
 import time
 from pathlib import Path
 
-from tls import KEPT, TlsConn, Truncated, reset
-from waiting import DEADLINE, wait_until
+from harness.tls_connection import KEPT, TlsConn, Truncated, reset
+from harness.waiting import DEADLINE, wait_until
 
 
 # What a TLS server may do with a connection, once shaken.

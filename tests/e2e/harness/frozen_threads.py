@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from waiting import wait_until
+from harness.waiting import wait_until
 
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 WAIT_ALL = 0x40000000  # __WALL: threads too

@@ -8,7 +8,7 @@ import ssl
 import struct
 import threading
 
-from waiting import DEADLINE
+from harness.waiting import DEADLINE
 
 KEPT = 1 << 20  # bytes of each stream that are kept for a later look
 

@@ -1,7 +1,7 @@
 """The proof of a refusal: nothing in clear upstream, the right end for the client, one event that says why."""
 
-from certs import NAME
-from clients import knock
+from harness.certs import NAME
+from harness.clients import knock
 
 SECRET = b"PASS s3cr3t-of-the-client\r\n"
 TELLING = ("pin_mismatch", "refused", "upstream_error", "truncated", "limit")

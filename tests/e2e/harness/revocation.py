@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-import certs
-from certs import DAY, now
-from servers import closed_port
-from waiting import DEADLINE, wait_until
+from harness import certs
+from harness.certs import DAY, now
+from harness.servers import closed_port
+from harness.waiting import DEADLINE, wait_until
 
 _numbers = iter(range(1, 10_000))
 
@@ -35,7 +35,7 @@ def crl(directory, ca, *revoked, start=-1, end=7, der=False, digest=hashes.SHA25
 
 def responder(ca, purpose=ExtendedKeyUsageOID.OCSP_SIGNING):
     """A certificate that a CA has made out for whoever answers for it, and its key."""
-    from matrix_certs import issue
+    from harness.chains import issue
     return issue(ca.cert.directory, "responder", ca.cert, purpose=purpose)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from servers import closed_port
-from waiting import DEADLINE, wait_until
+from harness.servers import closed_port
+from harness.waiting import DEADLINE, wait_until
 
 
 def need(*programs):

@@ -3,7 +3,7 @@
 import socket
 import time
 
-from waiting import DEADLINE
+from harness.waiting import DEADLINE
 
 
 def connect(address, timeout=DEADLINE, receive_buffer=None):

@@ -3,7 +3,7 @@
 import select
 import socket
 
-from waiting import DEADLINE
+from harness.waiting import DEADLINE
 
 
 class Manager:

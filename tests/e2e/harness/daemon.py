@@ -12,11 +12,11 @@ import threading
 import time
 from pathlib import Path
 
-from config import ini
-from namespaces import in_mount_namespace
-from waiting import DEADLINE, PATIENCE
+from harness.config import ini
+from harness.mount_namespace import in_mount_namespace
+from harness.waiting import DEADLINE, PATIENCE
 
-SRCDIR = Path(os.environ.get("PINPROXY_SRCDIR", Path(__file__).resolve().parents[2]))
+SRCDIR = Path(os.environ.get("PINPROXY_SRCDIR", Path(__file__).resolve().parents[3]))
 PINPROXYD = os.path.abspath(os.environ.get("PINPROXYD", SRCDIR / "build" / "pinproxyd"))
 PINPROXY = os.path.abspath(os.environ.get("PINPROXY", SRCDIR / "build" / "pinproxy"))
 WRAPPER = shlex.split(os.environ.get("PINPROXY_WRAPPER", ""))
