@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/thread.h"
+#include "base/bgthread.h"
 
 /* Bytes that may wait in the queue. As many again may be in the thread's hands. */
 #define QUEUE_MAX (1024 * 1024)

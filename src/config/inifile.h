@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 #include "base/file.h"
-#include "config/problems.h"
+#include "config/diag.h"
 
 /*
  * The longest section name that inih holds without cutting it: MAX_SECTION of its ini.c, less the

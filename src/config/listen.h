@@ -2,8 +2,8 @@
 #ifndef CONFIG_LISTEN_H
 #define CONFIG_LISTEN_H
 
-#include "config/config.h"
-#include "config/problems.h"
+#include "config/diag.h"
+#include "config/section.h"
 
 /*
  * Parses ADDR:PORT, [IPV6]:PORT or unix:PATH[,mode=0660][,user=U][,group=G] into the address, mode,

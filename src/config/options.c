@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "config/foreign.h"
+#include "base/foreign.h"
 
 static const char *const family_words[] = {"any", "ipv4", "ipv6", NULL};
 static const char *const truncation_words[] = {"reset", "allow", NULL};

@@ -3,7 +3,7 @@
 #include <strings.h>
 
 #include "base/hostname.h"
-#include "config/config.h"
+#include "config/section.h"
 
 bool config_is_reserved(const char *name)
 {

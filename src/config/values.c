@@ -7,10 +7,10 @@
 #include <strings.h>
 
 #include "base/file.h"
+#include "base/foreign.h"
 #include "base/hostname.h"
 #include "base/strbuf.h"
 #include "base/units.h"
-#include "config/foreign.h"
 #include "config/listen.h"
 
 static const char not_yet[] = "not supported yet";

@@ -6,9 +6,9 @@
 #ifndef CONFIG_VALUES_H
 #define CONFIG_VALUES_H
 
-#include "config/config.h"
-#include "config/pin.h"
-#include "config/problems.h"
+#include "config/diag.h"
+#include "config/section.h"
+#include "pin/pin.h"
 
 /* Where a value stands, and where what it needs is kept. */
 struct value_context {

@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 #include "base/addr.h"
-#include "config/config.h"
+#include "config/section.h"
 #include "net/listening.h"
 
 /* Owner, group and mode of a socket file. */

@@ -16,7 +16,7 @@
 
 #include "base/addr.h"
 #include "base/reason.h"
-#include "config/config.h"
+#include "config/section.h"
 #include "net/resolver.h"
 
 struct dial;

@@ -46,8 +46,7 @@ static void discard(struct unsent *u)
 /* Keeps the socket watched while libuv would report nothing of it. */
 static void update_watch(struct endpoint *ep)
 {
-    watch_set(&ep->reactor->watch, &ep->watched,
-              ep->open && !ep->error && (ep->unacked || !ep->reading));
+    watch_set(ep->io->watch, &ep->watched, ep->open && !ep->error && (ep->unacked || !ep->reading));
 }
 
 /* The first error stands, but for EPIPE: a write can meet it where the socket knows of a reset. */
@@ -92,7 +91,7 @@ static bool note_poll(struct endpoint *ep, short revents)
 /* Returns true if everything has been acknowledged, or the peer has not answered for too long. */
 static bool note_acks(struct endpoint *ep)
 {
-    const int64_t now = (int64_t)uv_now(&ep->reactor->loop);
+    const int64_t now = (int64_t)uv_now(ep->io->loop);
     struct sock_acks acks;
 
     if (!sock_acks(ep->watched.fd, &acks) || !acks.pending) {
@@ -123,11 +122,11 @@ static void on_tick(struct watched *w, short revents)
         ep->events->changed(ep);
 }
 
-void endpoint_open(struct endpoint *ep, struct reactor *reactor, int fd, bool is_tcp,
+void endpoint_open(struct endpoint *ep, const struct endpoint_io *io, int fd, bool is_tcp,
                    int64_t keepalive_ms, const struct endpoint_events *events)
 {
     memset(ep, 0, sizeof(*ep));
-    ep->reactor = reactor;
+    ep->io = io;
     ep->is_tcp = is_tcp;
     ep->events = events;
     ep->ack_limit = sock_keepalive_limit(keepalive_ms);
@@ -135,9 +134,9 @@ void endpoint_open(struct endpoint *ep, struct reactor *reactor, int fd, bool is
     ep->watched.tick = on_tick;
     /* neither can fail: they only fill in the handle */
     if (is_tcp)
-        (void)uv_tcp_init(&reactor->loop, &ep->uv.tcp);
+        (void)uv_tcp_init(io->loop, &ep->uv.tcp);
     else
-        (void)uv_pipe_init(&reactor->loop, &ep->uv.pipe, 0);
+        (void)uv_pipe_init(io->loop, &ep->uv.pipe, 0);
     ep->uv.handle.data = ep;
     ep->open = true;
     if (!is_tcp)
@@ -155,7 +154,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     struct endpoint *ep = handle->data;
 
     (void)suggested;
-    *buf = uv_buf_init((char *)ep->reactor->input, TLS_TURN_SIZE);
+    *buf = uv_buf_init((char *)ep->io->input, (unsigned)ep->io->input_size);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -217,7 +216,7 @@ static void expect_acks(struct endpoint *ep)
     if (!ep->is_tcp || ep->unacked)
         return;
     ep->unacked = true;
-    ep->silent_since = (int64_t)uv_now(&ep->reactor->loop);
+    ep->silent_since = (int64_t)uv_now(ep->io->loop);
     update_watch(ep);
 }
 

@@ -12,10 +12,18 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "net/reactor.h"
+#include "net/watch.h"
 
 struct endpoint;
 struct unsent;
+
+/* What all endpoints of a thread share; it outlives them. */
+struct endpoint_io {
+    uv_loop_t *loop;
+    struct watch *watch;
+    uint8_t *input; /* reads go here */
+    size_t input_size;
+};
 
 struct endpoint_events {
     /* Bytes have come; they are gone when this returns. */
@@ -34,7 +42,7 @@ struct endpoint {
         uv_pipe_t pipe;
     } uv;
     const struct endpoint_events *events;
-    struct reactor *reactor; /* reads go to its `input`, which all endpoints of the thread share */
+    const struct endpoint_io *io;
     struct watched watched;
     int64_t ack_limit; /* ms without an acknowledgment after which the peer is gone; 0: no limit */
     int64_t silent_since; /* loop time: since then nothing was acknowledged that should have been */
@@ -60,7 +68,7 @@ struct endpoint {
  * for sock_keepalive_limit() although it should is lost: ep->error is UV_ETIMEDOUT. (The kernel
  * sends its keepalive probes only while nothing is outstanding.)
  */
-void endpoint_open(struct endpoint *ep, struct reactor *reactor, int fd, bool is_tcp,
+void endpoint_open(struct endpoint *ep, const struct endpoint_io *io, int fd, bool is_tcp,
                    int64_t keepalive_ms, const struct endpoint_events *events);
 
 /*

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "base/thread.h"
+#include "base/bgthread.h"
 
 /* The part of the maximum that a class and the worse ones may take together. */
 static const double part[LOOKUP_CLASSES] = {

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
-#include "config/config.h"
+#include "config/section.h"
 #include "net/resolver.h"
 
 /* Returns the family to look up: AF_INET, AF_INET6 or AF_UNSPEC. */

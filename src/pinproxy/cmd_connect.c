@@ -12,11 +12,11 @@
 
 #include "base/mem.h"
 #include "base/sock.h"
-#include "engine/presented.h"
+#include "pinproxy/adhoc.h"
 #include "pinproxy/command.h"
-#include "pinproxy/oneoff.h"
 #include "pinproxy/report.h"
 #include "proxy/tunnel.h"
+#include "trust/peerchain.h"
 
 static const char usage[] =
     "usage: pinproxy connect HOST[:PORT] --pin PIN... [--sni NAME] [--timeout TIME]\n"

@@ -7,9 +7,9 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "config/inifile.h"
-#include "config/pin.h"
+#include "pin/pin.h"
+#include "pinproxy/adhoc.h"
 #include "pinproxy/command.h"
-#include "pinproxy/oneoff.h"
 #include "pinproxy/probe.h"
 #include "pinproxy/report.h"
 

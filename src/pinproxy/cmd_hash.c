@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/print.h"
-#include "config/pin.h"
-#include "config/pinfile.h"
+#include "pin/keyfile.h"
+#include "pin/pin.h"
 #include "pinproxy/command.h"
 #include "pinproxy/report.h"
 

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "base/units.h"
-#include "config/config.h"
-#include "config/pin.h"
-#include "engine/learned.h"
+#include "config/section.h"
+#include "learned/learned.h"
+#include "pin/pin.h"
 #include "pinproxy/command.h"
 #include "pinproxy/report.h"
 

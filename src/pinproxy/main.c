@@ -12,8 +12,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/print.h"
-#include "engine/tls.h"
 #include "pinproxy/command.h"
+#include "tls/tls.h"
 
 static const struct {
     const struct command *command;

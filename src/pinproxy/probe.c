@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "base/mem.h"
-#include "engine/presented.h"
+#include "trust/peerchain.h"
 
 /* Connections at once: enough for any configuration, few enough for any ulimit. */
 #define AT_ONCE 64

@@ -7,7 +7,7 @@
 #include "base/print.h"
 #include "base/strbuf.h"
 #include "base/units.h"
-#include "config/pin.h"
+#include "pin/pin.h"
 
 #define DAY 86400
 

@@ -8,8 +8,8 @@
 
 #include "base/exitcode.h"
 #include "base/units.h"
-#include "config/cert.h"
-#include "config/config.h"
+#include "config/section.h"
+#include "pin/cert.h"
 #include "proxy/upstream.h"
 
 /* Text that a peer chose, made safe to print. The caller frees it. */

@@ -12,16 +12,16 @@
 #include <unistd.h>
 
 #include "base/exitcode.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/sock.h"
-#include "base/trim.h"
+#include "pinproxyd/expiry.h"
 #include "pinproxyd/limits.h"
 #include "pinproxyd/listener.h"
 #include "pinproxyd/privileges.h"
 #include "pinproxyd/reload.h"
 #include "pinproxyd/status.h"
-#include "pinproxyd/warnings.h"
 #include "proxy/pool.h"
 
 #define TICK_MS 1000

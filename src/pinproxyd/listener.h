@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <uv.h>
 
-#include "config/problems.h"
+#include "config/diag.h"
 #include "proxy/snapshot.h"
 #include "proxy/tunnel.h"
 

@@ -8,14 +8,14 @@
 
 #include "base/exitcode.h"
 #include "base/file.h"
+#include "base/heap.h"
 #include "base/print.h"
-#include "base/trim.h"
 #include "config/options.h"
-#include "engine/blocks.h"
-#include "engine/tls.h"
 #include "pinproxyd/daemon.h"
+#include "pinproxyd/expiry.h"
 #include "pinproxyd/preflight.h"
-#include "pinproxyd/warnings.h"
+#include "tls/tls.h"
+#include "tls/tlsmem.h"
 
 #define DEFAULT_CONFIG PINPROXY_SYSCONFDIR "/pinproxy/pinproxyd.conf"
 

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "engine/learned.h"
+#include "learned/learned.h"
 
 /* More errors than this are a file of another kind: nobody reads them all. */
 #define ERRORS_MAX 1000

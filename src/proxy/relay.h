@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "base/reason.h"
-#include "engine/clienthello.h"
+#include "tls/clienthello.h"
 
 struct endpoint;
 struct upstream;

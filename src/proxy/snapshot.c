@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "engine/anchors.h"
-#include "engine/tlsctx.h"
+#include "tls/tlsctx.h"
+#include "trust/anchors.h"
 
 struct snapshot *snapshot_hold(struct snapshot *s)
 {

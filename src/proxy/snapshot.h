@@ -8,10 +8,10 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-#include "config/config.h"
-#include "config/problems.h"
-#include "engine/trust.h"
+#include "config/diag.h"
+#include "config/section.h"
 #include "proxy/stats.h"
+#include "trust/trust.h"
 
 struct ssl_ctx_st;
 struct tlsctx_set;

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "base/reason.h"
-#include "config/cert.h"
+#include "pin/cert.h"
 
 #define STATS_TEXT_SIZE 160
 

@@ -5,7 +5,7 @@
 
 #include "base/sock.h"
 #include "net/endpoint.h"
-#include "proxy/events.h"
+#include "proxy/connlog.h"
 #include "proxy/relay.h"
 #include "proxy/upstream.h"
 
@@ -355,7 +355,7 @@ struct tunnel *tunnel_start(struct reactor *reactor, struct snapshot *snapshot,
     t->checked = (int64_t)time(NULL);
     (void)uv_timer_init(&reactor->loop, &t->timer); /* cannot fail */
     t->timer.data = t;
-    endpoint_open(&t->client, reactor, client->fd, client->is_tcp, section->config->keepalive,
+    endpoint_open(&t->client, &reactor->io, client->fd, client->is_tcp, section->config->keepalive,
                   &client_events);
     upstream_start(&t->upstream, reactor, section, &upstream_events);
     t->upstream.for_client = true;

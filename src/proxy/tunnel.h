@@ -18,8 +18,8 @@
 #include <stdbool.h>
 
 #include "base/addr.h"
-#include "net/reactor.h"
 #include "proxy/snapshot.h"
+#include "proxy/thread.h"
 
 struct tunnel;
 struct upstream;

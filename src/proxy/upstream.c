@@ -253,8 +253,8 @@ static void on_connected(struct dial_owner *owner, int fd, const struct addr *pe
 
     u->dial = NULL;
     u->peer = *peer;
-    endpoint_open(&u->wire, r, fd, peer->sa.sa_family != AF_UNIX, u->section->config->keepalive,
-                  &wire_events);
+    endpoint_open(&u->wire, &r->io, fd, peer->sa.sa_family != AF_UNIX,
+                  u->section->config->keepalive, &wire_events);
     u->holds++;
     u->tls = tls_new(u->section->tls, u->section->config, u->section->trust, &r->records,
                      r->familiar, u->for_client ? r->sessions : NULL);

@@ -13,12 +13,12 @@
 
 #include "base/addr.h"
 #include "base/reason.h"
-#include "engine/tls.h"
 #include "net/dial.h"
 #include "net/endpoint.h"
-#include "net/reactor.h"
-#include "proxy/keep.h"
+#include "proxy/learn.h"
 #include "proxy/snapshot.h"
+#include "proxy/thread.h"
+#include "tls/tls.h"
 
 enum upstream_state {
     UPSTREAM_DIAL,   /* deadline: connect_timeout */

@@ -7,12 +7,12 @@
 #include <sys/queue.h>
 #include <time.h>
 
+#include "base/bgthread.h"
 #include "base/log.h"
 #include "base/sock.h"
-#include "base/thread.h"
-#include "engine/blocks.h"
-#include "net/reactor.h"
-#include "proxy/announcer.h"
+#include "proxy/pinfetch.h"
+#include "proxy/thread.h"
+#include "tls/tlsmem.h"
 
 struct letter {
     struct snapshot *snapshot;

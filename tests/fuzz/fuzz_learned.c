@@ -8,7 +8,7 @@
 
 #include "base/hostname.h"
 #include "base/mem.h"
-#include "engine/learnedfile.h"
+#include "learned/learnedfile.h"
 
 #define TODAY (INT64_C(20783) * 86400)
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/pin.h"
-#include "config/pinfile.h"
 #include "harmless.h"
+#include "pin/keyfile.h"
+#include "pin/pin.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -14,12 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/cert.h"
-#include "config/config.h"
-#include "engine/anchors.h"
-#include "engine/tls.h"
-#include "engine/tlsctx.h"
-#include "engine/trust.h"
+#include "config/section.h"
+#include "pin/cert.h"
+#include "tls/tls.h"
+#include "tls/tlsctx.h"
+#include "trust/anchors.h"
+#include "trust/trust.h"
 
 #define NOW ((int64_t)1800000000)
 #define PIECE 4096

@@ -18,7 +18,7 @@ IN_FILE = re.compile(r"(\w+\.[ch]): (\w+)(?:\(\))?")
 NAME = re.compile(r"[A-Za-z_]\w*")
 
 # Files and functions of libuv and OpenSSL.
-FOREIGN = {"uv.h", "uv__stream_io", "openssl.cnf"}
+FOREIGN = {"<openssl/ssl.h>", "<uv.h>", "<ini.h>", "uv.h", "uv__stream_io", "openssl.cnf"}
 
 
 def read_sources(root):

@@ -1,11 +1,11 @@
-/* config/cert: what is said about a certificate. */
-#include "config/cert.h"
+/* pin/cert: what is said about a certificate. */
+#include "pin/cert.h"
 
 #include <string.h>
 
 #include "certs.h"
-#include "config/pin.h"
 #include "help.h"
+#include "pin/pin.h"
 
 static void the_digests_are_those_of_openssl(void **state)
 {

@@ -1,8 +1,8 @@
 /*
- * engine/certmsg: which Certificate messages OpenSSL may parse. What is let through may cost its
+ * tls/certmsg: which Certificate messages OpenSSL may parse. What is let through may cost its
  * worst.
  */
-#include "engine/certmsg.h"
+#include "tls/certmsg.h"
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>

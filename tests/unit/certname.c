@@ -1,5 +1,5 @@
-/* engine/certname: which names a certificate is good for. */
-#include "engine/certname.h"
+/* trust/certname: which names a certificate is good for. */
+#include "trust/certname.h"
 
 #include <openssl/x509v3.h>
 #include <stdio.h>

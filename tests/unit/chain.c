@@ -1,5 +1,5 @@
-/* engine/chain: what a key may be. Chains are verified in unit/trust and unit/verdicts. */
-#include "engine/chain.h"
+/* trust/chain: what a key may be. Chains are verified in unit/trust and unit/verdicts. */
+#include "trust/chain.h"
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>

@@ -1,5 +1,5 @@
-/* engine/clienthello: a ClientHello is recognized in any pieces, and nothing else is. */
-#include "engine/clienthello.h"
+/* tls/clienthello: a ClientHello is recognized in any pieces, and nothing else is. */
+#include "tls/clienthello.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 #ifndef UNIT_CONFIGS_H
 #define UNIT_CONFIGS_H
 
-#include "config/config.h"
+#include "config/section.h"
 
 /* Two pins. */
 #define A "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="

@@ -15,7 +15,7 @@
 
 #include "help.h"
 #include "names.h"
-#include "net/reactor.h"
+#include "proxy/thread.h"
 
 static struct reactor reactor;
 static int descriptors; /* when the test began */

@@ -1,8 +1,8 @@
 /*
- * engine/learned: keys that were learned survive crashes, other processes and people's editors, and
+ * learned/learned: keys that were learned survive crashes, other processes and people's editors, and
  * what people wrote beside them does, too. What cannot be read is told, and never written over.
  */
-#include "engine/learned.h"
+#include "learned/learned.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,8 +22,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
-#include "config/pin.h"
 #include "help.h"
+#include "pin/pin.h"
 
 #define A "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="
 #define B "sha256//Vjs8r4z+80wjNcr1YKepWQboSIRi63WsWXhIMN+eWys="

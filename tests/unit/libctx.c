@@ -1,7 +1,7 @@
 /*
- * engine/libctx: what TLS connections read certificates with. It must read all that can be trusted.
+ * tls/libctx: what TLS connections read certificates with. It must read all that can be trusted.
  */
-#include "engine/libctx.h"
+#include "tls/libctx.h"
 
 #include <openssl/crypto.h>
 #include <openssl/decoder.h>

@@ -1,5 +1,5 @@
-/* engine/ocsp: responses made to order, and damaged ones. */
-#include "engine/ocsp.h"
+/* trust/ocsp: responses made to order, and damaged ones. */
+#include "trust/ocsp.h"
 
 #include <openssl/ocsp.h>
 #include <stdbool.h>

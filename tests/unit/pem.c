@@ -1,5 +1,5 @@
-/* config/pem: PEM files. Whatever looks like a block is found, or is an error. */
-#include "config/pem.h"
+/* pin/pem: PEM files. Whatever looks like a block is found, or is an error. */
+#include "pin/pem.h"
 
 #include <stdio.h>
 #include <stdlib.h>

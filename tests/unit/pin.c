@@ -1,5 +1,5 @@
-/* config/pin: how pins are written. Whatever is not exactly a pin is an error, never skipped. */
-#include "config/pin.h"
+/* pin/pin: how pins are written. Whatever is not exactly a pin is an error, never skipped. */
+#include "pin/pin.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -10,7 +10,7 @@
 #include "help.h"
 #include "names.h"
 #include "net/lookup.h"
-#include "net/reactor.h"
+#include "proxy/thread.h"
 
 #define AGE 30000
 

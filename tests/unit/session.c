@@ -1,5 +1,5 @@
-/* engine/session: the cache of TLS sessions. What is taken twice, or too late, is a hole. */
-#include "engine/session.h"
+/* tls/session: the cache of TLS sessions. What is taken twice, or too late, is a hole. */
+#include "tls/session.h"
 
 #include <openssl/ssl.h>
 #include <stdlib.h>

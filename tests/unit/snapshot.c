@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "certs.h"
-#include "engine/trust.h"
 #include "help.h"
+#include "trust/trust.h"
 
 #define PIN "pin = sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg=\n"
 

@@ -1,8 +1,8 @@
 /*
- * engine/tls against an OpenSSL server, in memory. The plaintext gates stay shut until this server
+ * tls/tls against an OpenSSL server, in memory. The plaintext gates stay shut until this server
  * has been trusted, whatever comes in, and however it is cut into pieces.
  */
-#include "engine/tls.h"
+#include "tls/tls.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -10,11 +10,11 @@
 #include <string.h>
 
 #include "certs.h"
-#include "engine/anchors.h"
-#include "engine/certmsg.h"
-#include "engine/presented.h"
-#include "engine/tlsctx.h"
 #include "help.h"
+#include "tls/certmsg.h"
+#include "tls/tlsctx.h"
+#include "trust/anchors.h"
+#include "trust/peerchain.h"
 
 #define CHUNK_ALL 0
 #define CHUNK_RANDOM SIZE_MAX

@@ -1,5 +1,5 @@
-/* engine/tlsctx: contexts, and settings that OpenSSL or we do not take. */
-#include "engine/tlsctx.h"
+/* tls/tlsctx: contexts, and settings that OpenSSL or we do not take. */
+#include "tls/tlsctx.h"
 
 #include <openssl/ssl.h>
 #include <stdlib.h>

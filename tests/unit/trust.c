@@ -1,5 +1,5 @@
-/* engine/trust: certificates against policies. What is not trusted for a reason is a hole. */
-#include "engine/trust.h"
+/* trust/trust: certificates against policies. What is not trusted for a reason is a hole. */
+#include "trust/trust.h"
 
 #include <openssl/x509.h>
 #include <stdio.h>
@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "certs.h"
-#include "engine/anchors.h"
-#include "engine/presented.h"
 #include "help.h"
+#include "trust/anchors.h"
+#include "trust/peerchain.h"
 
 #define NOW CERTS_NOW
 

@@ -1,5 +1,5 @@
 /*
- * engine/trust beyond a server's pins: issuers, report mode, first use, what a reload takes away.
+ * trust/trust beyond a server's pins: issuers, report mode, first use, what a reload takes away.
  * Which chains are accepted is held to a table in tests/e2e/test_matrix.py.
  */
 #include <openssl/x509.h>
@@ -9,11 +9,11 @@
 
 #include "base/units.h"
 #include "certs.h"
-#include "engine/anchors.h"
-#include "engine/learned.h"
-#include "engine/presented.h"
-#include "engine/trust.h"
 #include "help.h"
+#include "learned/learned.h"
+#include "trust/anchors.h"
+#include "trust/peerchain.h"
+#include "trust/trust.h"
 
 #define NOW CERTS_NOW
 #define DAY 86400

@@ -1,0 +1,319 @@
+#include "base/foreign.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+struct word {
+    const char *theirs;
+    const char *advice;
+};
+
+static const char write_host[] = "write the server's name as 'host = NAME', and its port as "
+                                 "'port = N'; the default host is the section's name";
+static const char write_address[] = "write 'address = IP[:PORT]' to dial another place than the "
+                                    "host";
+static const char write_ca[] = "write 'ca_file = FILE' or 'ca_dir = DIR'";
+static const char write_verify[] = "write 'verify = pin' (the server must match a 'pin') or "
+                                   "'verify = pki' (its certificate must come from a CA)";
+static const char write_name[] = "write 'verify_name = NAME'; the default is the host";
+static const char write_tls[] = "write 'tls_min = 1.2' or '1.3', and 'tls_max' likewise";
+static const char write_client_cert[] =
+    "to pin the server's certificate write 'pin = cert:FILE'; client certificates "
+    "('client_cert', 'client_key') are not supported yet";
+static const char write_starttls[] = "STARTTLS ('starttls') is not supported yet";
+static const char write_log[] = "the log goes to standard error or the journal; see 'log_level' "
+                                "and 'log_format'";
+static const char no_pid[] = "pinproxyd runs in the foreground and writes no such file: a service "
+                             "manager such as systemd knows its process";
+static const char write_groups[] = "write 'groups = LIST'";
+
+static const struct word keys[] = {
+    /* stunnel */
+    {"accept", "write 'listen = ADDR:PORT', such as 'listen = 127.0.0.1:8443'"},
+    {"connect", write_host},
+    {"CAfile", write_ca},
+    {"CApath", write_ca},
+    {"CAengine", write_ca},
+    {"CRLfile", "write 'crl_file = FILE'"},
+    {"CRLpath", "write 'crl_file = FILE' for each list"},
+    {"cert", write_client_cert},
+    {"key", write_client_cert},
+    {"verifyChain", write_verify},
+    {"verifyPeer", write_verify},
+    {"checkHost", write_name},
+    {"checkIP", write_name},
+    {"sslVersion", write_tls},
+    {"sslVersionMin", write_tls},
+    {"sslVersionMax", write_tls},
+    {"options", write_tls},
+    {"curves", write_groups},
+    {"curve", write_groups},
+    {"protocol", write_starttls},
+    {"local", "write 'bind = IP'"},
+    {"output", write_log},
+    {"debug", write_log},
+    {"syslog", write_log},
+    {"pid", no_pid},
+    {"foreground", no_pid},
+    {"daemon", no_pid},
+    {"setuid", "write 'user = NAME' in [global]"},
+    {"setgid", "write 'group = NAME' in [global]"},
+    {"TIMEOUTconnect", "write 'connect_timeout = 10s'"},
+    {"TIMEOUTbusy", "write 'handshake_timeout = 10s'"},
+    {"TIMEOUTidle", "write 'idle_timeout = 10m'"},
+    {"TIMEOUTclose", "write 'half_close_timeout = 30s'"},
+    {"sessionCacheSize", "write 'resume = yes'"},
+    /* ssh */
+    {"HostName", write_host},
+    {"BindAddress", "write 'bind = IP'"},
+    {"AddressFamily", "write 'family = ipv4' or 'ipv6'"},
+    {"ConnectTimeout", "write 'connect_timeout = 10s'"},
+    {"ServerAliveInterval", "write 'keepalive = 60s'"},
+    {"StrictHostKeyChecking", write_verify},
+    {"IdentityFile", write_client_cert},
+    {"LocalForward", "write 'listen = ADDR:PORT' in the section of the host"},
+    {"LogLevel", "write 'log_level = info' in [global]"},
+    {"ProxyCommand", "'via' knows 'tcp' only yet"},
+    /* curl */
+    {"url", write_host},
+    {"pinnedpubkey", "write 'pin = sha256//BASE64'"},
+    {"cacert", write_ca},
+    {"insecure", write_verify},
+    {"interface", "write 'bind = IP'"},
+    {"resolve", write_address},
+    {"connect-to", write_address},
+    {"proxy", "'via' knows 'tcp' only yet"},
+    {"tls-max", write_tls},
+    {"tls13-ciphers", "write 'ciphersuites = LIST'"},
+    {"max-time", "write 'idle_timeout = 10m'"},
+    /* nginx, HAProxy */
+    {"server", write_host},
+    {"server_name", write_host},
+    {"upstream", write_host},
+    {"proxy_pass", write_host},
+    {"proxy_bind", "write 'bind = IP'"},
+    {"proxy_timeout", "write 'idle_timeout = 10m'"},
+    {"timeout", "there are 'connect_timeout', 'handshake_timeout', 'idle_timeout' and "
+                "'half_close_timeout'"},
+    {"proxy_connect_timeout", "write 'connect_timeout = 10s'"},
+    {"proxy_ssl_verify", write_verify},
+    {"proxy_ssl_name", write_name},
+    {"proxy_ssl_server_name", "write 'sni = NAME' or 'sni = off'; the default is the host"},
+    {"proxy_ssl_trusted_certificate", write_ca},
+    {"proxy_ssl_crl", "write 'crl_file = FILE'"},
+    {"proxy_ssl_protocols", write_tls},
+    {"proxy_ssl_ciphers", "write 'ciphers = LIST'"},
+    {"proxy_ssl_certificate", write_client_cert},
+    {"ssl_certificate", write_client_cert},
+    {"worker_processes", "write 'workers = N' in [global]"},
+    {"worker_connections", "write 'max_connections = N' in [global]"},
+    {"maxconn", "write 'max_connections = N'"},
+    {"error_log", write_log},
+    {"log", write_log},
+    /* words of the trade */
+    {"fingerprint", "write 'pin = cert:sha256:HEX' for a certificate's fingerprint, or "
+                    "'pin = sha256//BASE64' for a key's"},
+    {"sha256", "write 'pin = sha256//BASE64'"},
+    {"pins", "write 'pin = ...', once for each"},
+    {"public_key", "write 'pin = key:FILE'"},
+    {"certificate", "write 'pin = cert:FILE'"},
+    {"ca", write_ca},
+    {"issuer", "write 'pin = issuer-cert:FILE' or 'pin = issuer:sha256//BASE64'"},
+};
+
+static const struct {
+    const char *key;
+    const char *values; /* words between blanks */
+    const char *advice;
+} values[] = {
+    {"verify", " yes on true 1 2 3 4 peer required chain ",
+     "'pin' holds the server to its pins, 'pki' to the CAs of the system or of 'ca_file', "
+     "'pin+pki' to both"},
+    {"verify", " no off false 0 none optional ",
+     "a server is never taken unverified: 'pin' needs no CA, and 'tofu' keeps the key that it sees "
+     "first"},
+    {"sni", " host section default name yes on ",
+     "leave this line out: by default the host's name is sent"},
+    {"sni", " no none false 0 ", "write 'sni = off' to send none"},
+    {"verify_name", " host section default yes on ",
+     "leave this line out: by default the certificate must carry the host's name"},
+    {"verify_name", " off no none false any ",
+     "no mode that looks at names can do without: 'verify = pin' with a server's pin looks at none"},
+    {"client", " yes no on off true false ",
+     "pinproxyd is always the TLS client: leave this line out"},
+    {"tls_min", " TLSv1.2 TLS1.2 TLSv1_2 tls_1.2 12 ", "write 'tls_min = 1.2'"},
+    {"tls_min", " TLSv1.3 TLS1.3 TLSv1_3 tls_1.3 13 ", "write 'tls_min = 1.3'"},
+    {"tls_max", " TLSv1.2 TLS1.2 TLSv1_2 tls_1.2 12 ", "write 'tls_max = 1.2'"},
+    {"tls_max", " TLSv1.3 TLS1.3 TLSv1_3 tls_1.3 13 ", "write 'tls_max = 1.3'"},
+    {"family", " 4 inet ip4 IPv4only v4 ", "write 'family = ipv4'"},
+    {"family", " 6 inet6 ip6 IPv6only v6 ", "write 'family = ipv6'"},
+    {"log_level", " warn ", "write 'log_level = warning'"},
+    {"log_level", " err crit alert emerg ", "write 'log_level = error'"},
+};
+
+/* Compares a key, up to a blank in it, without regard to case, and to '-' and '_'. */
+static bool is_same_key(const char *a, const char *b)
+{
+    for (; *a && *a != ' ' && *b; a++, b++) {
+        const int x = *a == '-' ? '_' : tolower((unsigned char)*a);
+        const int y = *b == '-' ? '_' : tolower((unsigned char)*b);
+
+        if (x != y)
+            return false;
+    }
+    return (*a == '\0' || *a == ' ') && *b == '\0';
+}
+
+const char *foreign_key(const char *key)
+{
+    size_t i;
+
+    for (i = 0; i < COUNT(keys); i++)
+        if (is_same_key(key, keys[i].theirs))
+            return keys[i].advice;
+    return NULL;
+}
+
+/* Whether a word is one of those in a list of words between blanks. */
+static bool is_listed(const char *list, const char *word)
+{
+    const size_t n = strlen(word);
+    const char *p;
+
+    for (p = list; n > 0 && (p = strcasestr(p, word)); p++)
+        if (p[-1] == ' ' && p[n] == ' ')
+            return !strchr(word, ' ');
+    return false;
+}
+
+const char *foreign_value(const char *key, const char *value)
+{
+    size_t i;
+
+    for (i = 0; i < COUNT(values); i++)
+        if (strcmp(key, values[i].key) == 0 && is_listed(values[i].values, value))
+            return values[i].advice;
+    return NULL;
+}
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncasecmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Whether a text is base64 of 32 bytes and nothing else, with or without its padding. */
+static bool is_base64_digest(const char *text)
+{
+    const size_t n = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                  "0123456789+/-_");
+
+    return n == 43 && (text[n] == '\0' || strcmp(text + n, "=") == 0);
+}
+
+/* Whether a text is 64 hex digits, with or without colons or blanks between the bytes. */
+static bool is_hex_digest(const char *text)
+{
+    size_t digits = 0;
+
+    for (; *text; text++) {
+        if (isxdigit((unsigned char)*text))
+            digits++;
+        else if (!strchr(": ", *text))
+            return false;
+    }
+    return digits == 64;
+}
+
+const char *foreign_pin(const char *value)
+{
+    static const char key[] = "expected sha256//BASE64 for a key's digest: two slashes, no quotes";
+    static const char cert[] = "expected cert:sha256:HEX for a certificate's fingerprint";
+    static const char *const key_prefixes[] = {"pin-sha256", "pin-sha-256", "sha256/", "sha-256/",
+                                               "\"sha256",   "'sha256",     "spki"};
+    const char *text = value;
+    size_t i;
+
+    if (is_base64_digest(value))
+        return key;
+    if (is_hex_digest(value))
+        return cert;
+    /* as openssl x509 -fingerprint prints it, "SHA256 Fingerprint=" or "sha256 Fingerprint=" */
+    if (strcasestr(value, "fingerprint"))
+        return cert;
+    if (starts_with(text, "sha256:") || starts_with(text, "sha-256:")) {
+        text = strchr(text, ':') + 1;
+        return is_hex_digest(text) ? cert : key;
+    }
+    for (i = 0; i < COUNT(key_prefixes); i++)
+        if (starts_with(text, key_prefixes[i]))
+            return key;
+    if (starts_with(text, "-----BEGIN"))
+        return "expected cert:FILE or key:FILE: write the PEM block to a file";
+    if (strchr(text, '/') || strcasestr(text, ".pem") || strcasestr(text, ".crt")
+        || strcasestr(text, ".cer") || strcasestr(text, ".der") || strcasestr(text, ".pub"))
+        return "expected cert:FILE for a certificate, key:FILE for its key";
+    return NULL;
+}
+
+const char *foreign_character(const char *value)
+{
+    static const struct {
+        const char *bytes; /* UTF-8 */
+        const char *name;
+    } characters[] = {
+        {"\u00a0", "a no-break space (U+00A0)"},    {"\u200b", "a zero-width space (U+200B)"},
+        {"\ufeff", "a byte order mark (U+FEFF)"},   {"\u201c", "a typographic quote (U+201C)"},
+        {"\u201d", "a typographic quote (U+201D)"}, {"\u201e", "a typographic quote (U+201E)"},
+        {"\u2018", "a typographic quote (U+2018)"}, {"\u2019", "a typographic quote (U+2019)"},
+    };
+    const size_t len = strlen(value);
+    size_t i, n;
+
+    if (len == 0 || (isascii(value[0]) && isascii(value[len - 1])))
+        return NULL;
+    for (i = 0; i < COUNT(characters); i++) {
+        n = strlen(characters[i].bytes);
+        if (len >= n
+            && (memcmp(value, characters[i].bytes, n) == 0
+                || memcmp(value + len - n, characters[i].bytes, n) == 0))
+            return characters[i].name;
+    }
+    return NULL;
+}
+
+bool foreign_comment(const char *comment, const char *words)
+{
+    size_t n;
+
+    comment += strspn(comment, "; \t");
+    for (; *words; words += n + strspn(words + n, " ")) {
+        n = strcspn(words, " ");
+        if (strncasecmp(comment, words, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+const char *foreign_host(const char *text)
+{
+    const char *colon = strchr(text, ':');
+
+    if (strstr(text, "://"))
+        return "is a URL: write the host's name alone, and a port as 'port = N'";
+    if (strchr(text, '/'))
+        return "has a path: write the host's name alone";
+    if (strchr(text, '@'))
+        return "has a user: write the host's name alone";
+    if (text[0] == '[' && text[strlen(text) - 1] == ']')
+        return "has brackets: write an IPv6 address without them here";
+    if (text[0] == '[' || (colon && strchr(colon + 1, ':')))
+        return NULL; /* an IPv6 literal, or what should be one */
+    if (colon && colon[1] && strspn(colon + 1, "0123456789") == strlen(colon + 1))
+        return "has a port: write the host's name alone, and 'port = N' on another line";
+    return NULL;
+}

@@ -1,0 +1,103 @@
+#include "config/diag.h"
+
+#include <search.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/strbuf.h"
+
+static int compare_texts(const void *a, const void *b)
+{
+    const struct problem *x = a, *y = b;
+    const int files = strcmp(x->file, y->file);
+
+    if (files != 0)
+        return files;
+    return x->line != y->line ? x->line < y->line ? -1 : 1 : strcmp(x->text, y->text);
+}
+
+/* The tree has copies of its own, for the list moves when it grows. */
+static void append(struct problems *p, const struct problem *problem)
+{
+    struct problem *copy = arena_alloc(&p->arena, sizeof(*copy));
+
+    copy->file = arena_strdup(&p->arena, problem->file);
+    copy->line = problem->line;
+    copy->text = arena_strdup(&p->arena, problem->text);
+    copy->order = p->count;
+    (void)tsearch(copy, &p->known, compare_texts);
+    p->items = arena_grow(&p->arena, p->items, p->count, sizeof(*p->items));
+    p->items[p->count++] = *copy;
+}
+
+void problems_add(struct problems *p, struct source where, const char *format, ...)
+{
+    struct strbuf safe = {0};
+    struct problem problem;
+    char *text;
+    va_list ap;
+
+    va_start(ap, format);
+    if (vasprintf(&text, format, ap) < 0)
+        text = xstrdup("out of memory");
+    va_end(ap);
+    /* quotes what it found, and a configuration may hold anything */
+    strbuf_add_safe(&safe, text, strlen(text), 2048);
+    free(text);
+
+    problem = (struct problem){.file = where.file, .line = where.line, .text = strbuf_text(&safe)};
+    /* a value inherited by many sections is wrong once */
+    if (!tfind(&problem, &p->known, compare_texts))
+        append(p, &problem);
+    strbuf_free(&safe);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct problem *x = a, *y = b;
+    int files = strcmp(x->file, y->file);
+
+    if (files != 0)
+        return files;
+    if (x->line != y->line)
+        return x->line < y->line ? -1 : 1;
+    return x->order < y->order ? -1 : 1;
+}
+
+void problem_add_text(const struct problem *p, struct strbuf *out)
+{
+    strbuf_add_safe(out, p->file, strlen(p->file), 4096);
+    if (p->line)
+        strbuf_addf(out, ":%u", p->line);
+    strbuf_addf(out, ": %s", p->text);
+}
+
+void problems_print(struct problems *p, FILE *to)
+{
+    size_t i;
+
+    if (p->count)
+        qsort(p->items, p->count, sizeof(*p->items), compare);
+    for (i = 0; i < p->count; i++) {
+        struct strbuf line = {0};
+
+        problem_add_text(&p->items[i], &line);
+        fprintf(to, "%s\n", line.data);
+        strbuf_free(&line);
+    }
+}
+
+static void keep(void *item)
+{
+    (void)item; /* it is in the arena */
+}
+
+void problems_free(struct problems *p)
+{
+    tdestroy(p->known, keep);
+    p->known = NULL;
+    arena_free(&p->arena);
+    p->items = NULL;
+    p->count = 0;
+}

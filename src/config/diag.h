@@ -1,0 +1,47 @@
+/*
+ * What is wrong with a configuration: every problem, with file and line, so that an administrator
+ * mends them all in one go.
+ */
+#ifndef CONFIG_DIAG_H
+#define CONFIG_DIAG_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/strbuf.h"
+
+/* A place in a configuration. The file name belongs to the configuration. */
+struct source {
+    const char *file;
+    unsigned line;
+};
+
+struct problem {
+    const char *file;
+    unsigned line;
+    size_t order;
+    const char *text;
+};
+
+/* Zero-initialised is empty. */
+struct problems {
+    struct arena arena;
+    struct problem *items;
+    size_t count;
+    void *known; /* tsearch(3): the same ones, to say none of them twice */
+};
+
+/* line 0: the whole file. */
+void problems_add(struct problems *p, struct source where, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* "FILE:LINE: text", or "FILE: text" for a whole file. */
+void problem_add_text(const struct problem *p, struct strbuf *out);
+
+/* One such line for each problem; those of one file together, by line. */
+void problems_print(struct problems *p, FILE *to);
+
+void problems_free(struct problems *p);
+
+#endif

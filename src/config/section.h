@@ -1,0 +1,191 @@
+/*
+ * The configuration: INI files to plain structs, every value checked. Knows neither sockets nor
+ * TLS; what only OpenSSL can judge (cipher lists, trust anchors) carries its place along, so that a
+ * later complaint can name the line. Manual: pinproxyd.conf(5).
+ */
+#ifndef CONFIG_SECTION_H
+#define CONFIG_SECTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "config/diag.h"
+#include "pin/pin.h"
+
+/* A value that is judged later, by whoever uses it. */
+struct config_text {
+    const char *text; /* NULL: not given */
+    struct source where;
+};
+
+struct config_texts {
+    struct config_text *items;
+    size_t count;
+};
+
+/* One place to dial: an IP address or a name to resolve. */
+struct config_target {
+    const char *host;
+    uint16_t port; /* 0: the section's */
+};
+
+struct config_targets {
+    struct config_target *items;
+    size_t count;
+};
+
+struct config_listen {
+    struct source where;
+    const char *text; /* as written; what logs and a reload know it by */
+    struct addr addr;
+    int mode;          /* unix: of the socket file; -1: as the umask has it */
+    const char *user;  /* unix: its owner, or NULL */
+    const char *group; /* unix: its group, or NULL */
+};
+
+struct config_listens {
+    struct config_listen *items;
+    size_t count;
+};
+
+enum config_verify { VERIFY_PIN, VERIFY_PIN_PKI, VERIFY_PKI, VERIFY_TOFU, VERIFY_TOFU_PKI };
+enum config_pin_removed { PIN_REMOVED_KEEP, PIN_REMOVED_CLOSE };
+enum config_ocsp { OCSP_OFF, OCSP_STAPLE };
+enum config_family { FAMILY_ANY, FAMILY_IPV4, FAMILY_IPV6 };
+enum config_truncation { TRUNCATION_RESET, TRUNCATION_ALLOW };
+enum config_tls { CONFIG_TLS_ANY, CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
+enum config_log_format { LOG_AUTO, LOG_TEXT, LOG_JSON };
+
+/* Bits of also_check. */
+enum { ALSO_CHECK_NAME = 1, ALSO_CHECK_DATES = 2 };
+
+/* Whether a pin mismatch refuses. */
+struct config_enforce {
+    bool report;   /* it is only reported ... */
+    int64_t until; /* ... up to this second; 0: without an end */
+};
+
+/* What shapes TLS and nothing else: sections with equal settings share one context. */
+struct config_tls_settings {
+    int min; /* enum config_tls */
+    int max;
+    struct config_text ciphers;
+    struct config_text ciphersuites;
+    struct config_text groups;
+    struct config_text sigalgs;
+    bool resume;
+};
+
+struct config_section {
+    const char *name;
+    struct source where;
+    const char *config_path; /* of the configuration: for commands in messages */
+
+    const char *host; /* without a trailing dot; an IPv6 address may have a zone */
+    long port;
+    struct config_targets address;
+    int family; /* enum config_family */
+    struct addr bind;
+    int64_t keepalive; /* all durations in milliseconds, 0: off */
+
+    struct config_listens listen;
+    long max_connections; /* 0: no limit of its own */
+
+    int verify; /* enum config_verify */
+    struct pin_list pins;
+    struct pin_list revoked;
+    unsigned also_check;
+    struct config_enforce enforce;
+    int on_pin_removed;   /* enum config_pin_removed */
+    const char *pins_url; /* the path, or NULL */
+    struct config_texts ca_file;
+    struct config_texts ca_dir;
+    struct config_texts crl_file;
+    int ocsp;                /* enum config_ocsp */
+    const char *verify_name; /* never NULL once loaded */
+
+    const char *sni; /* NULL: none is sent */
+    struct config_tls_settings tls;
+    struct config_texts alpn;
+    int truncation; /* enum config_truncation */
+
+    int64_t connect_timeout;
+    int64_t handshake_timeout;
+    int64_t idle_timeout;
+    int64_t half_close_timeout;
+    int64_t dns_ttl;
+};
+
+struct config_global {
+    long workers; /* 0: one per CPU */
+    const char *user;
+    const char *group;
+    int log_level;              /* enum log_level */
+    int log_format;             /* enum config_log_format */
+    long max_connections;       /* 0: from RLIMIT_NOFILE */
+    const char *state_dir;      /* never NULL once loaded */
+    struct source state_dir_at; /* line 0: it is the default */
+    int64_t drain_timeout;
+    bool remote_clients;
+};
+
+struct config {
+    struct arena arena;
+    const char *path;          /* of the file that was loaded */
+    struct config_texts files; /* it, and those that it includes */
+    struct config_global global;
+    struct config_section **sections; /* by name */
+    size_t count;
+};
+
+/*
+ * Reads a configuration and all that it includes. What is wrong is added to problems; only if
+ * nothing was added may the result be used for more than finding further problems. Never NULL.
+ * origin: FILE_CONFIGURED where the file has to be there to be read again.
+ */
+struct config *config_load(const char *path, enum file_origin origin, struct problems *problems);
+
+/* The same from bytes at hand: path is for messages and as the base of relative paths. */
+struct config *config_parse(const char *path, const char *text, size_t len,
+                            struct problems *problems);
+
+/* A configuration of one section with every default, for the tool's one-off connections. */
+struct config *config_single(const char *name, struct config_section **section);
+
+/*
+ * Returns whether a section's name, in whatever case, is no host's: [global], [defaults], [proxy].
+ */
+bool config_is_reserved(const char *name);
+
+/*
+ * Returns a copy of a section's name as it is stored, logged and compared: without a trailing dot.
+ */
+const char *config_bare_name(struct arena *arena, const char *name);
+
+/*
+ * Sets what a section derives from its name and host, where it was not set: host, verify_name
+ * (without an IPv6 zone, which is this machine's alone) and sni.
+ */
+void config_complete(struct config_section *s, struct arena *arena);
+
+/* Whether the section's mode asks the PKI; whether it keeps the key that it sees first. */
+bool config_uses_pki(const struct config_section *s);
+bool config_uses_tofu(const struct config_section *s);
+
+/* Whether pins may be learned for the section, from first use or from its host. */
+bool config_learns(const struct config_section *s);
+
+/* Whether a pin mismatch is only reported at this time (seconds since the epoch). */
+bool config_is_reporting(const struct config_section *s, int64_t now);
+
+/* The index of a section in c->sections, or c->count when there is none of that name. */
+size_t config_find(const struct config *c, const char *name);
+
+void config_free(struct config *c);
+
+#endif

@@ -1,0 +1,452 @@
+#include "learned/learned.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/hostname.h"
+#include "base/mem.h"
+#include "learned/learneddir.h"
+#include "learned/learnedfile.h"
+
+/* How long to wait for another process that is changing the file, and how often to look. */
+#define LOCK_WAIT_MS 5000
+#define LOCK_POLL_MS 20
+
+#define DAY 86400
+
+struct learned {
+    _Atomic unsigned refs;
+    char *dir;
+    char *path;
+    uid_t user; /* besides root, who may change what is there; or LEARNEDDIR_OWNER */
+
+    pthread_mutex_t lock; /* for what follows; never held while waiting for the disk's sync */
+    struct learnedfile file;
+    struct stat identity; /* of what was read last, whether or not it could be; or all zero */
+    bool failed;          /* it could not be read: that may be mended without a change to it */
+    char *complaint;      /* why it could not, until learned_refresh() has reported that */
+    _Atomic uint64_t generation;
+};
+
+/* A change under way. */
+struct change {
+    struct learned *l;
+    int lock; /* descriptor of the lock file */
+    int dir;
+    struct learnedfile file;
+    struct stat identity; /* of what was written */
+    char *why;
+};
+
+/* What there is; all zero if it is nothing. */
+static struct stat identify(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0)
+        memset(&st, 0, sizeof(st));
+    return st;
+}
+
+/* Whether it is the same file in the same state: rename(2) makes another, an editor changes it. */
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size
+           && a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec
+           && a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* Reads the file. A file that is not there is empty; a directory that is not there has none. */
+static char *read_file(const char *path, struct learnedfile *f)
+{
+    const char *failed;
+    unsigned line;
+    char *data, *why, *text;
+    struct stat st;
+    size_t len;
+
+    memset(f, 0, sizeof(*f));
+    if (stat(path, &st) != 0)
+        return errno == ENOENT ? NULL : xasprintf("%s: %s", path, strerror(errno));
+    failed = file_read(path, FILE_CONFIGURED, LEARNEDFILE_MOST, &data, &len);
+    if (failed)
+        return xasprintf("%s: %s", path, failed);
+    why = learnedfile_parse(data, len, f, &line);
+    free(data);
+    if (!why)
+        return NULL;
+    text = xasprintf("%s:%u: %s", path, line, why);
+    free(why);
+    return text;
+}
+
+/* Takes over what was read. Lock held. */
+static bool adopt(struct learned *l, struct learnedfile *f, const struct stat *identity)
+{
+    const bool changed = !learnedfile_same_keys(&l->file, f);
+
+    learnedfile_free(&l->file);
+    l->file = *f;
+    memset(f, 0, sizeof(*f));
+    l->identity = *identity;
+    l->failed = false;
+    free(l->complaint);
+    l->complaint = NULL;
+    if (changed)
+        atomic_fetch_add(&l->generation, 1);
+    return changed;
+}
+
+/* Reads the file if it is another one, or could not be read before. Lock held. */
+static bool refresh(struct learned *l)
+{
+    /* before reading: a change in between is then found the next time */
+    const struct stat now = identify(l->path);
+    const bool known = is_same(&now, &l->identity);
+    struct learnedfile f;
+    char *why;
+
+    if (known && !l->failed)
+        return false;
+    why = learneddir_check(l->dir, l->user);
+    if (!why)
+        why = read_file(l->path, &f);
+    if (!why)
+        return adopt(l, &f, &now);
+    l->identity = now;
+    l->failed = true;
+    if (known) { /* reported already */
+        free(why);
+        return false;
+    }
+    free(l->complaint);
+    l->complaint = why;
+    return false;
+}
+
+struct learned *learned_open(const char *dir, bool create, uid_t user, char **why)
+{
+    struct learned *l;
+
+    *why = learneddir_open(dir, create, user);
+    if (*why)
+        return NULL;
+    l = xcalloc(1, sizeof(*l));
+    atomic_init(&l->refs, 1);
+    pthread_mutex_init(&l->lock, NULL);
+    l->dir = xstrdup(dir);
+    l->user = user;
+    l->path = xasprintf("%s/learned", dir);
+    (void)refresh(l);
+    if (!l->complaint)
+        return l;
+    *why = l->complaint;
+    l->complaint = NULL;
+    learned_release(l);
+    return NULL;
+}
+
+struct learned *learned_hold(struct learned *l)
+{
+    atomic_fetch_add(&l->refs, 1);
+    return l;
+}
+
+void learned_release(struct learned *l)
+{
+    if (!l || atomic_fetch_sub(&l->refs, 1) != 1)
+        return;
+    learnedfile_free(&l->file);
+    pthread_mutex_destroy(&l->lock);
+    free(l->complaint);
+    free(l->path);
+    free(l->dir);
+    free(l);
+}
+
+const char *learned_dir(const struct learned *l)
+{
+    return l->dir;
+}
+
+uint64_t learned_generation(const struct learned *l)
+{
+    return atomic_load(&l->generation);
+}
+
+bool learned_refresh(struct learned *l, char **why)
+{
+    bool changed;
+
+    pthread_mutex_lock(&l->lock);
+    changed = refresh(l);
+    *why = l->complaint;
+    l->complaint = NULL;
+    pthread_mutex_unlock(&l->lock);
+    return changed;
+}
+
+size_t learned_find(struct learned *l, const char *section, const char *place,
+                    struct learned_key out[LEARNED_KEYS_MOST])
+{
+    size_t n = 0, i;
+
+    pthread_mutex_lock(&l->lock);
+    (void)refresh(l);
+    for (i = 0; i < l->file.count && n < LEARNED_KEYS_MOST; i++) {
+        const struct learnedfile_line *line = &l->file.lines[i];
+
+        if (line->key && hostname_compare(line->key->section, section) == 0
+            && strcasecmp(line->key->place, place) == 0)
+            out[n++] = *line->key;
+    }
+    pthread_mutex_unlock(&l->lock);
+    return n;
+}
+
+struct learned_key *learned_list(struct learned *l, size_t *count)
+{
+    struct learned_key *keys;
+    size_t i;
+
+    pthread_mutex_lock(&l->lock);
+    (void)refresh(l);
+    keys = xcalloc(l->file.count + 1, sizeof(*keys));
+    for (*count = 0, i = 0; i < l->file.count; i++)
+        if (l->file.lines[i].key)
+            keys[(*count)++] = *l->file.lines[i].key;
+    pthread_mutex_unlock(&l->lock);
+    return keys;
+}
+
+/* Changes. */
+
+static bool complain(struct change *c, const char *name)
+{
+    c->why = xasprintf("%s%s%s: %s", c->l->dir, *name ? "/" : "", name, strerror(errno));
+    return false;
+}
+
+static bool take_lock(struct change *c)
+{
+    const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000L};
+    int waited;
+
+    c->lock = openat(c->dir, "learned.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (c->lock < 0 || !file_give_to_owner(c->dir, c->lock))
+        return complain(c, "learned.lock");
+    for (waited = 0; flock(c->lock, LOCK_EX | LOCK_NB) != 0; waited += LOCK_POLL_MS) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return complain(c, "learned.lock");
+        if (waited >= LOCK_WAIT_MS) {
+            c->why = xasprintf("%s/learned.lock: is locked by another process", c->l->dir);
+            return false;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
+/* Begins a change: the file as it is now, and nobody else changes it. End it in either case. */
+static bool begin(struct change *c, struct learned *l)
+{
+    *c = (struct change){.l = l, .lock = -1, .dir = -1};
+    c->why = learneddir_check(l->dir, l->user);
+    if (c->why)
+        return false;
+    c->dir = open(l->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (c->dir < 0)
+        return complain(c, "");
+    if (!take_lock(c))
+        return false;
+    c->why = read_file(l->path, &c->file);
+    return !c->why;
+}
+
+/*
+ * What is about to be written reads back as what is meant: a name with a blank in it, a line that
+ * became too long or a file that became too large would make the store unreadable, and stop the
+ * next start.
+ */
+static bool check_readable(struct change *c, const struct strbuf *text)
+{
+    struct learnedfile again;
+    unsigned line;
+    char *why;
+
+    why = learnedfile_parse(strbuf_text(text), text->len, &again, &line);
+    if (why)
+        c->why = xasprintf("%s: cannot be changed, for its line %u would then be wrong: %s",
+                           c->l->path, line, why);
+    else if (!learnedfile_same_keys(&c->file, &again))
+        c->why = xasprintf("%s: cannot be changed: a name or a day would read as another",
+                           c->l->path);
+    if (!why)
+        learnedfile_free(&again);
+    free(why);
+    return !c->why;
+}
+
+static bool write_file(struct change *c)
+{
+    struct strbuf text = {0};
+    bool ok;
+
+    learnedfile_print(&c->file, &text);
+    ok = check_readable(c, &text)
+         && (file_replace(c->dir, "learned", strbuf_text(&text), text.len, &c->identity)
+             || complain(c, "learned.new"));
+    strbuf_free(&text);
+    return ok;
+}
+
+/* Ends a change with what has come of it, and writes it down if it is one. */
+static enum learned_result end(struct change *c, enum learned_result result, char **why)
+{
+    if (result == LEARNED_DONE && !c->why && write_file(c)) {
+        pthread_mutex_lock(&c->l->lock);
+        (void)adopt(c->l, &c->file, &c->identity);
+        pthread_mutex_unlock(&c->l->lock);
+    }
+    if (result == LEARNED_FAILED && !c->why)
+        c->why = xasprintf("%s: the section has too many keys: 'pinproxy learned forget' helps",
+                           c->l->path);
+    *why = c->why;
+    learnedfile_free(&c->file);
+    if (c->lock >= 0)
+        close(c->lock); /* and with it the lock goes */
+    if (c->dir >= 0)
+        close(c->dir);
+    return *why ? LEARNED_FAILED : result;
+}
+
+/* The day's midnight: the file has whole days. */
+static int64_t day_of(int64_t seconds)
+{
+    return seconds - seconds % DAY;
+}
+
+/* Fills in *k. NULL, or a complaint: to cut what does not fit would make it another's key. */
+static char *make_key(struct learned_key *k, const struct learned *l, const char *section,
+                      const char *place, const uint8_t digest[CERT_DIGEST_SIZE], int64_t now)
+{
+    if (strlen(section) >= sizeof(k->section) || strlen(place) >= sizeof(k->place))
+        return xasprintf("%s: the section's name or its host:port does not fit: choose a shorter "
+                         "one",
+                         l->path);
+    memset(k, 0, sizeof(*k));
+    strcpy(k->section, section);
+    strcpy(k->place, place);
+    memcpy(k->digest, digest, CERT_DIGEST_SIZE);
+    k->first_seen = day_of(now);
+    return NULL;
+}
+
+typedef enum learned_result change_by_key(struct learnedfile *f, const struct learned_key *key);
+
+static enum learned_result change_by(change_by_key *change, struct learned *l, const char *section,
+                                     const char *place, const uint8_t digest[CERT_DIGEST_SIZE],
+                                     int64_t now, char **why)
+{
+    enum learned_result result = LEARNED_FAILED;
+    struct learned_key key;
+    struct change c;
+
+    *why = make_key(&key, l, section, place, digest, now);
+    if (*why)
+        return LEARNED_FAILED;
+    if (begin(&c, l))
+        result = change(&c.file, &key);
+    return end(&c, result, why);
+}
+
+enum learned_result learned_keep(struct learned *l, const char *section, const char *place,
+                                 const uint8_t digest[CERT_DIGEST_SIZE], int64_t now, char **why)
+{
+    return change_by(learnedfile_keep, l, section, place, digest, now, why);
+}
+
+enum learned_result learned_note_refused(struct learned *l, const char *section, const char *place,
+                                         const uint8_t digest[CERT_DIGEST_SIZE], int64_t now,
+                                         char **why)
+{
+    return change_by(learnedfile_refuse, l, section, place, digest, now, why);
+}
+
+enum learned_result learned_announce(struct learned *l, const char *section, const char *place,
+                                     const uint8_t (*digests)[CERT_DIGEST_SIZE], size_t count,
+                                     const struct learned_via *via, int64_t until, int64_t now,
+                                     char **why)
+{
+    enum learned_result result = LEARNED_FAILED;
+    struct learned_key keys[LEARNED_KEYS_MOST];
+    struct change c;
+    size_t i;
+
+    if (count > LEARNED_KEYS_MOST) {
+        *why = xasprintf("%s: the host announces too many keys: %d fit", l->path,
+                         LEARNED_KEYS_MOST);
+        return LEARNED_FAILED;
+    }
+    if (until != 0 && until < DAY)
+        until = DAY; /* long over, rather than the 0 that stands for no end */
+    for (i = 0; i < count; i++) {
+        *why = make_key(&keys[i], l, section, place, digests[i], now);
+        if (*why)
+            return LEARNED_FAILED;
+        keys[i].from = LEARNED_PINS_URL;
+        keys[i].until = day_of(until);
+        keys[i].via = *via;
+    }
+    if (begin(&c, l))
+        result = learnedfile_announce(&c.file, section, place, keys, count);
+    return end(&c, result, why);
+}
+
+enum learned_result learned_remove(struct learned *l, const struct learned_key *keys, size_t count,
+                                   char **why)
+{
+    enum learned_result result = LEARNED_FAILED;
+    struct change c;
+
+    if (begin(&c, l))
+        result = learnedfile_remove(&c.file, keys, count);
+    return end(&c, result, why);
+}
+
+enum learned_result learned_forget(struct learned *l, const char *section, char **why)
+{
+    enum learned_result result = LEARNED_FAILED;
+    struct change c;
+
+    if (begin(&c, l))
+        result = learnedfile_forget(&c.file, section);
+    return end(&c, result, why);
+}
+
+enum learned_result learned_accept(struct learned *l, const char *section,
+                                   const uint8_t digest[CERT_DIGEST_SIZE], int64_t now,
+                                   struct learned_key *key, char **why)
+{
+    enum learned_result result = LEARNED_FAILED;
+    struct learned_key accepted;
+    struct change c;
+
+    if (begin(&c, l))
+        result = learnedfile_accept(&c.file, section, digest, day_of(now), &accepted);
+    result = end(&c, result, why);
+    if (result != LEARNED_FAILED && result != LEARNED_NONE)
+        *key = accepted;
+    return result;
+}

@@ -1,0 +1,97 @@
+/*
+ * Learned pins: keys that were seen first (verify = tofu) or announced by their host (pins_url), in
+ * one file, $state_dir/learned, that people may read and edit:
+ *
+ *     # whatever stands behind a '#' is kept
+ *     section host:port sha256//BASE64 2026-11-26 [from=tofu|pins_url] [until=DATE] [refused]
+ * [via=PIN]
+ *
+ * The file is the truth. Every change is made under a lock that all processes respect: the file is
+ * read anew, changed, written whole to a temporary file, synced, and renamed; so a crash at any
+ * moment leaves the old or the new file, and nobody's change is lost. What cannot be read is never
+ * written over. Calls may come from any thread; those that change the file wait for the disk.
+ */
+#ifndef LEARNED_LEARNED_H
+#define LEARNED_LEARNED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "learned/learneddir.h"
+#include "learned/learnedkey.h"
+
+struct learned;
+
+/*
+ * Opens the store in a directory and reads it. A file that is not there is an empty one. With
+ * create the directory is made if it is missing (not its parents). Nobody but root and user may be
+ * able to change the directory or what is in it (learneddir.h): the daemon passes its own user, the
+ * tool cannot know whom the daemon runs as and passes LEARNEDDIR_OWNER. Returns NULL with *why,
+ * which the caller frees: "FILE:LINE: what is wrong and what would be right".
+ */
+struct learned *learned_open(const char *dir, bool create, uid_t user, char **why);
+
+struct learned *learned_hold(struct learned *l);
+void learned_release(struct learned *l); /* l may be NULL */
+
+const char *learned_dir(const struct learned *l);
+
+/*
+ * Reads the file anew if it is not the one that was read last. True when its keys have changed. A
+ * file that cannot be read leaves the keys as they were, and *why says so (once for each state of
+ * the file; NULL otherwise).
+ */
+bool learned_refresh(struct learned *l, char **why);
+
+/* A number that is another whenever the keys have changed, by whomever. */
+uint64_t learned_generation(const struct learned *l);
+
+/*
+ * The keys of a section at a place, those refused among them, as the file has them now (refreshed;
+ * a file that has become unreadable leaves the last good ones). Returns how many.
+ */
+size_t learned_find(struct learned *l, const char *section, const char *place,
+                    struct learned_key out[LEARNED_KEYS_MOST]);
+
+/* Every key, in the order of the file, in an array that the caller frees. */
+struct learned_key *learned_list(struct learned *l, size_t *count);
+
+/* First use: keeps a key, unless the section has one from tofu at that place. now: seconds. */
+enum learned_result learned_keep(struct learned *l, const char *section, const char *place,
+                                 const uint8_t digest[CERT_DIGEST_SIZE], int64_t now, char **why);
+
+/* Notes a key that was refused, in place of the one noted before for the section. */
+enum learned_result learned_note_refused(struct learned *l, const char *section, const char *place,
+                                         const uint8_t digest[CERT_DIGEST_SIZE], int64_t now,
+                                         char **why);
+
+/*
+ * What the host announced (pins_url) replaces what it announced before, and nothing else. Keys that
+ * stay keep their first_seen. count 0: it announces none any more. via is the pin that they all go
+ * back to.
+ */
+enum learned_result learned_announce(struct learned *l, const char *section, const char *place,
+                                     const uint8_t (*digests)[CERT_DIGEST_SIZE], size_t count,
+                                     const struct learned_via *via, int64_t until, int64_t now,
+                                     char **why);
+
+/* Removes these very keys, those of them that the file has as they are here, in every field. */
+enum learned_result learned_remove(struct learned *l, const struct learned_key *keys, size_t count,
+                                   char **why);
+
+/* Forgets every key of a section, at whichever place. */
+enum learned_result learned_forget(struct learned *l, const char *section, char **why);
+
+/*
+ * Makes the refused key of a section the accepted one, if it is this very key, in place of those
+ * from tofu that were accepted for the same host. now is in seconds. Returns LEARNED_DONE or
+ * LEARNED_SAME (it is accepted already) with the key in *key, LEARNED_OTHER with the key that is
+ * noted as refused in *key, LEARNED_NONE if none is, or LEARNED_FAILED.
+ */
+enum learned_result learned_accept(struct learned *l, const char *section,
+                                   const uint8_t digest[CERT_DIGEST_SIZE], int64_t now,
+                                   struct learned_key *key, char **why);
+
+#endif

@@ -1,0 +1,243 @@
+#include "learned/learnedkey.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "base/units.h"
+#include "pin/pin.h"
+
+#define PIN_PREFIX "sha256//"
+
+static const char *const origins[] = {"tofu", "pins_url"};
+
+const char *learnedkey_origin(enum learned_origin origin)
+{
+    return origins[origin];
+}
+
+/* The fields of one line while they are read. */
+struct reading {
+    char *rest;
+    struct learned_key *key;
+    bool has_from, has_until;
+};
+
+/* The grammar is that of the configuration, without all that may stand behind a digest there. */
+const char *learnedkey_parse_pin(const char *word, uint8_t digest[CERT_DIGEST_SIZE])
+{
+    struct pin_list list = {0};
+    struct arena arena = {0};
+    const char *why = "expected a key's pin, sha256// and the 44 characters of its base64";
+
+    if (strncmp(word, PIN_PREFIX, strlen(PIN_PREFIX)) == 0 && !pin_parse(word, NULL, &arena, &list)
+        && strcmp(list.items[0].text, word) == 0) {
+        memcpy(digest, list.items[0].digest, CERT_DIGEST_SIZE);
+        why = NULL;
+    }
+    arena_free(&arena);
+    return why;
+}
+
+static const char *copy(char *out, size_t size, const char *word, const char *hint)
+{
+    if (!word || strlen(word) >= size)
+        return hint;
+    memcpy(out, word, strlen(word) + 1);
+    return NULL;
+}
+
+static const char *read_place(struct learned_key *k, const char *word)
+{
+    static const char hint[] = "no place of a key: expected host:port behind the section";
+    const char *colon = word ? strrchr(word, ':') : NULL;
+    long port;
+
+    if (!colon || colon == word)
+        return hint;
+    if (units_number(colon + 1, 1, 65535, &port))
+        return "no port: expected host:port with a number from 1 to 65535";
+    return copy(k->place, sizeof(k->place), word, "host:port is too long: 271 bytes fit");
+}
+
+static const char *read_pin(struct learned_key *k, const char *word)
+{
+    if (word && !learnedkey_parse_pin(word, k->digest))
+        return NULL;
+    return "no key's digest: expected sha256// and the 44 characters of its base64 behind "
+           "host:port";
+}
+
+/* From 1970 on, for years of fewer digits are not printed as they are read. */
+static bool read_day(const char *word, int64_t least, int64_t *day)
+{
+    int64_t seconds;
+
+    if (!word || units_date(word, &seconds) || seconds < least)
+        return false;
+    *day = seconds;
+    return true;
+}
+
+static const char *read_origin(struct reading *r, const char *word)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(origins) / sizeof(origins[0]); i++) {
+        if (strcmp(word, origins[i]) != 0)
+            continue;
+        r->key->from = (enum learned_origin)i;
+        return NULL;
+    }
+    return "no known origin: expected from=tofu or from=pins_url";
+}
+
+/* A pin in the configuration's own form; not one that names a file. */
+static const char *read_via(struct learned_key *k, const char *word)
+{
+    static const char *const forms[] = {"sha256//", "cert:sha256:", "issuer:sha256//",
+                                        "issuer-cert:sha256:"};
+    struct pin_list list = {0};
+    struct arena arena = {0};
+    const char *why = "no pin of the configuration: expected via=sha256//..., via=cert:sha256:..., "
+                      "via=issuer:sha256//... or via=issuer-cert:sha256:...";
+    size_t i;
+
+    for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+        if (strncmp(word, forms[i], strlen(forms[i])) == 0)
+            break;
+    if (i < sizeof(forms) / sizeof(forms[0]) && !pin_parse(word, NULL, &arena, &list)
+        && list.count == 1) {
+        k->via = (struct learned_via){
+            .known = true, .role = list.items[0].role, .kind = list.items[0].kind};
+        memcpy(k->via.digest, list.items[0].digest, CERT_DIGEST_SIZE);
+        why = NULL;
+    }
+    arena_free(&arena);
+    return why;
+}
+
+/* What may stand behind the date, each once, in any order. */
+static const char *read_option(struct reading *r, const char *word)
+{
+    static const char twice[] = "the same word stands twice: take one of the two away";
+
+    if (strncmp(word, "from=", 5) == 0) {
+        if (r->has_from)
+            return twice;
+        r->has_from = true;
+        return read_origin(r, word + 5);
+    }
+    if (strncmp(word, "until=", 6) == 0) {
+        if (r->has_until)
+            return twice;
+        r->has_until = true;
+        return read_day(word + 6, 1, &r->key->until) /* 0 stands for no end */
+                   ? NULL
+                   : "no day: expected until=YYYY-MM-DD, a date that exists, from 1970 on";
+    }
+    if (strncmp(word, "via=", 4) == 0)
+        return r->key->via.known ? twice : read_via(r->key, word + 4);
+    if (strcmp(word, "refused") == 0) {
+        if (r->key->refused)
+            return twice;
+        r->key->refused = true;
+        return NULL;
+    }
+    return "an unknown word: expected from=, until=, via=, refused or a comment behind the date";
+}
+
+static const char *read_fields(struct reading *r)
+{
+    struct learned_key *k = r->key;
+    const char *word, *why;
+
+    why = copy(k->section, sizeof(k->section), strtok_r(r->rest, " \t", &r->rest),
+               "the section's name is too long: 63 bytes fit");
+    if (!why)
+        why = read_place(k, strtok_r(NULL, " \t", &r->rest));
+    if (!why)
+        why = read_pin(k, strtok_r(NULL, " \t", &r->rest));
+    if (why)
+        return why;
+    if (!read_day(strtok_r(NULL, " \t", &r->rest), 0, &k->first_seen))
+        return "no day: expected the one on which the key was first seen, YYYY-MM-DD, behind the "
+               "pin";
+    while (!why && (word = strtok_r(NULL, " \t", &r->rest)))
+        why = read_option(r, word);
+    if (!why && k->refused && k->from == LEARNED_PINS_URL)
+        return "a key from pins_url is never refused: take one of the two words away";
+    if (!why && k->via.known && k->from != LEARNED_PINS_URL)
+        return "only a key with from=pins_url goes back to another pin: take via= away";
+    return why;
+}
+
+size_t learnedkey_comment(const char *text)
+{
+    size_t i;
+
+    for (i = 0; text[i]; i++)
+        if (text[i] == '#' && (i == 0 || isblank((unsigned char)text[i - 1])))
+            break;
+    return i;
+}
+
+const char *learnedkey_parse(const char *text, struct learned_key *key, bool *is_key)
+{
+    const size_t end = learnedkey_comment(text);
+    struct reading r = {.key = key};
+    char *fields;
+    const char *why;
+
+    memset(key, 0, sizeof(*key));
+    *is_key = strspn(text, " \t\r") < end;
+    if (!*is_key)
+        return NULL; /* nothing but a comment */
+    fields = xstrndup(text, end);
+    /* a file that went through an editor of another system */
+    if (end == strlen(text) && fields[end - 1] == '\r')
+        fields[end - 1] = '\0';
+    r.rest = fields;
+    why = read_fields(&r);
+    free(fields);
+    return why;
+}
+
+char *learnedkey_format(const struct learned_key *k)
+{
+    char pin[PIN_KEY_TEXT_SIZE], seen[UNITS_DATE_SIZE], until[UNITS_DATE_SIZE];
+    char via[PIN_TEXT_SIZE] = "";
+
+    pin_format_key(k->digest, pin);
+    units_format_date(k->first_seen, seen);
+    units_format_date(k->until, until);
+    if (k->via.known)
+        pin_format(k->via.role, k->via.kind, k->via.digest, via);
+    return xasprintf("%s %s %s %s from=%s%s%s%s%s%s", k->section, k->place, pin, seen,
+                     learnedkey_origin(k->from), k->until ? " until=" : "", k->until ? until : "",
+                     k->refused ? " refused" : "", *via ? " via=" : "", via);
+}
+
+bool learnedkey_same(const struct learned_key *a, const struct learned_key *b)
+{
+    return strcasecmp(a->place, b->place) == 0 && a->from == b->from
+           && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0;
+}
+
+bool learnedkey_same_via(const struct learned_via *a, const struct learned_via *b)
+{
+    if (!a->known || !b->known)
+        return a->known == b->known;
+    return a->role == b->role && a->kind == b->kind
+           && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0;
+}
+
+bool learnedkey_equal(const struct learned_key *a, const struct learned_key *b)
+{
+    return strcmp(a->section, b->section) == 0 && strcmp(a->place, b->place) == 0
+           && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0 && a->first_seen == b->first_seen
+           && a->until == b->until && a->from == b->from && a->refused == b->refused
+           && learnedkey_same_via(&a->via, &b->via);
+}

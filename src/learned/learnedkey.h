@@ -1,0 +1,87 @@
+/*
+ * A learned key, and the line of the file that says it (learned.h has the grammar). Text in, text
+ * out.
+ */
+#ifndef LEARNED_LEARNEDKEY_H
+#define LEARNED_LEARNEDKEY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pin/cert.h"
+#include "pin/pin.h"
+
+/* Longest section name (inih's) and "HOST:PORT", with their NUL. */
+#define LEARNED_SECTION_SIZE 64
+#define LEARNED_PLACE_SIZE 272
+
+/* Keys that one section may have, of all kinds together. */
+#define LEARNED_KEYS_MOST 32
+
+enum learned_origin { LEARNED_TOFU, LEARNED_PINS_URL };
+
+/*
+ * The pin that a key from pins_url goes back to: the connection that announced the key was accepted
+ * on it, or on a learned pin that goes back to it. It is one of the configuration, or a key from
+ * tofu.
+ */
+struct learned_via {
+    bool known; /* false: the line does not say it */
+    enum pin_role role;
+    enum pin_kind kind;
+    uint8_t digest[CERT_DIGEST_SIZE];
+};
+
+struct learned_key {
+    char section[LEARNED_SECTION_SIZE];
+    char place[LEARNED_PLACE_SIZE]; /* "host:port", "[::1]:443": whose key it is */
+    uint8_t digest[CERT_DIGEST_SIZE];
+    int64_t first_seen; /* the day, in seconds since the epoch */
+    int64_t until;      /* not accepted from this second on; 0: no end */
+    enum learned_origin from;
+    bool refused; /* not accepted: noted for `pinproxy learned accept` */
+    struct learned_via via;
+};
+
+enum learned_result {
+    LEARNED_DONE,   /* the file was changed */
+    LEARNED_SAME,   /* there was nothing to change */
+    LEARNED_OTHER,  /* another key is there; nothing was changed */
+    LEARNED_NONE,   /* there is no such key; nothing was changed */
+    LEARNED_FAILED, /* *why says what went wrong, with file and line; the caller frees it */
+};
+
+/* Returns the word for an origin, as it is written behind "from=". */
+const char *learnedkey_origin(enum learned_origin origin);
+
+/*
+ * Reads a line without its newline. Fills in *key and sets *is_key, or clears *is_key if the line
+ * is blank or a comment. Returns NULL, or what is wrong and what would be right.
+ */
+const char *learnedkey_parse(const char *text, struct learned_key *key, bool *is_key);
+
+/*
+ * Reads a key's pin, "sha256//" and 44 characters of base64. Returns NULL and fills in digest, or
+ * returns what is wrong and what would be right.
+ */
+const char *learnedkey_parse_pin(const char *word, uint8_t digest[CERT_DIGEST_SIZE]);
+
+/*
+ * Returns the line that says a key, without a newline and without a comment. The caller frees it.
+ */
+char *learnedkey_format(const struct learned_key *k);
+
+/* Returns whether two keys go back to the same pin, or both to none. */
+bool learnedkey_same_via(const struct learned_via *a, const struct learned_via *b);
+
+/* Returns where the comment of a line begins, or the line's length if it has none. */
+size_t learnedkey_comment(const char *text);
+
+/* Returns whether two keys of one section are the same key, of the same host and origin. */
+bool learnedkey_same(const struct learned_key *a, const struct learned_key *b);
+
+/* Returns whether two keys are equal in every field. */
+bool learnedkey_equal(const struct learned_key *a, const struct learned_key *b);
+
+#endif

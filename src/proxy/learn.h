@@ -1,0 +1,53 @@
+/*
+ * A change to the learned pins, made off the loop: it waits for a lock and for the disk. An object
+ * of its own, which may outlive whoever asked for it.
+ */
+#ifndef PROXY_LEARN_H
+#define PROXY_LEARN_H
+
+#include <uv.h>
+
+#include "learned/hpkp.h"
+#include "learned/learned.h"
+#include "proxy/snapshot.h"
+
+struct keep;
+
+enum keep_kind {
+    KEEP_FIRST,     /* learned_keep() */
+    KEEP_REFUSED,   /* learned_note_refused(); one at a time for each section */
+    KEEP_ANNOUNCED, /* learned_announce() */
+    KEEP_STALE,     /* learned_remove(); see keep_remove_stale() */
+};
+
+struct keep_order {
+    enum keep_kind kind;
+    const struct section *section; /* whose learned pins; not used after keep_start() */
+    uint8_t digests[PKP_PINS_MOST][CERT_DIGEST_SIZE];
+    size_t count;
+    struct learned_via via; /* of KEEP_ANNOUNCED */
+    int64_t until;
+    int64_t now;
+};
+
+/* Embedded by whoever waits. detail: of LEARNED_FAILED, else "". */
+struct keep_owner {
+    void (*done)(struct keep_owner *owner, enum learned_result result, const char *detail);
+};
+
+/*
+ * Starts a change. owner: its done() is called once, from the loop; NULL: nothing is called.
+ * Returns NULL when memory is short, or when a change that is under way makes this one afterwards.
+ */
+struct keep *keep_start(uv_loop_t *loop, const struct keep_order *order, struct keep_owner *owner);
+
+/*
+ * Removes the keys of a section that the configuration no longer vouches for (policy_stale_keys()),
+ * and logs each that it does not pin itself. They have no effect already.
+ */
+void keep_remove_stale(uv_loop_t *loop, const struct section *section);
+
+/* The owner will not be told; the change is made all the same. k may be NULL. */
+void keep_cancel(struct keep *k);
+
+#endif

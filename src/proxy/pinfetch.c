@@ -1,0 +1,431 @@
+#include "proxy/pinfetch.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "base/units.h"
+#include "learned/hpkp.h"
+#include "proxy/connlog.h"
+#include "proxy/upstream.h"
+
+#define DAY 86400
+#define DAY_MS (UINT64_C(1000) * DAY)
+#define RETRY_MS (UINT64_C(1000) * 3600)
+
+/* What a host announces counts for so long at most. */
+#define LONGEST (INT64_C(60) * DAY)
+
+/* Hosts are asked one after the other, not all in one moment. */
+#define STAGGER_MS 20
+
+/* For the answer, as for the handshake before it, which has its own option. */
+#define ANSWER_MS 10000
+
+/* A host that is asked: one section's. */
+struct job {
+    struct announcer *announcer;
+    char *name; /* the section's */
+    uint8_t fingerprint[POLICY_FINGERPRINT_SIZE];
+    uv_timer_t timer; /* when to ask, and then the answer's deadline */
+    int holds;        /* the timer, the upstream */
+    bool wanted;      /* not closing */
+
+    struct snapshot *snapshot; /* a reference, while asking */
+    struct upstream upstream;
+    bool asking;  /* from upstream_start() to its closed event */
+    bool asked;   /* the request is out */
+    bool over;    /* it has come to an end, and is being closed */
+    bool unknown; /* its section has yet to keep the key seen first */
+    struct strbuf answer;
+
+    struct keep *keep;
+    struct keep_owner keep_owner;
+    struct pkp pkp; /* being kept */
+    int64_t until;
+    LIST_ENTRY(job) link;
+};
+
+struct announcer {
+    struct reactor *reactor;
+    struct snapshot *snapshot; /* a reference */
+    LIST_HEAD(, job) jobs;
+    bool closing;
+};
+
+static void ask(uv_timer_t *timer);
+
+struct announcer *announcer_new(struct reactor *reactor)
+{
+    struct announcer *a = xcalloc(1, sizeof(*a));
+
+    a->reactor = reactor;
+    LIST_INIT(&a->jobs);
+    return a;
+}
+
+static void free_if_done(struct announcer *a)
+{
+    if (!a->closing || !LIST_EMPTY(&a->jobs))
+        return;
+    snapshot_release(a->snapshot);
+    free(a);
+}
+
+static void release(struct job *j)
+{
+    struct announcer *a = j->announcer;
+
+    if (--j->holds > 0)
+        return;
+    LIST_REMOVE(j, link);
+    snapshot_release(j->snapshot);
+    strbuf_free(&j->answer);
+    free(j->name);
+    free(j);
+    free_if_done(a);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    release(handle->data);
+}
+
+static void drop(struct job *j)
+{
+    if (!j->wanted)
+        return;
+    j->wanted = false;
+    keep_cancel(j->keep);
+    j->keep = NULL;
+    if (j->asking)
+        upstream_close(&j->upstream, true);
+    uv_close((uv_handle_t *)&j->timer, on_timer_closed);
+}
+
+/* The connection has done its part; the next one is due after that long. */
+static void finish(struct job *j, uint64_t next_ms)
+{
+    j->over = true;
+    upstream_end(&j->upstream);
+    if (j->wanted)
+        uv_timer_start(&j->timer, ask, next_ms, 0);
+}
+
+static void give_up(struct job *j, const char *why)
+{
+    char name[UPSTREAM_NAME_SIZE];
+    struct log_line l;
+
+    log_begin(&l, LOG_LEVEL_WARNING, "pins_url_failed", j->name);
+    log_add(&l, "upstream", upstream_name(&j->upstream, name));
+    log_add(&l, "detail", why);
+    log_end(&l);
+    finish(j, RETRY_MS);
+}
+
+static bool has(const struct learned_key *keys, size_t count, const uint8_t *digest)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        if (keys[i].from == LEARNED_PINS_URL
+            && memcmp(keys[i].digest, digest, CERT_DIGEST_SIZE) == 0)
+            return true;
+    return false;
+}
+
+static void log_learned(const struct job *j, const uint8_t *digest)
+{
+    char pin[PIN_KEY_TEXT_SIZE], day[UNITS_DATE_SIZE];
+    struct log_line l;
+
+    pin_format_key(digest, pin);
+    units_format_date(j->until, day);
+    log_begin(&l, LOG_LEVEL_NOTICE, "learned", j->name);
+    log_add(&l, "pin", pin);
+    log_add(&l, "from", "pins_url");
+    log_add(&l, "until", day);
+    log_end(&l);
+}
+
+static void on_kept(struct keep_owner *owner, enum learned_result result, const char *detail)
+{
+    struct job *j = (struct job *)((char *)owner - offsetof(struct job, keep_owner));
+    size_t i;
+
+    j->keep = NULL;
+    if (result == LEARNED_FAILED) {
+        give_up(j, detail);
+        return;
+    }
+    for (i = 0; i < j->pkp.count; i++)
+        log_learned(j, j->pkp.pins[i]);
+    finish(j, DAY_MS);
+}
+
+/* RFC 7469 section 2.5 and 2.6: today's key is among them, and one that is not in use. */
+static const char *check_pins(const struct upstream *u, const struct pkp *pkp)
+{
+    const struct trust_verdict *v = tls_verdict(u->tls);
+    size_t i, current = 0;
+
+    if (v->reported != REASON_OK || !v->pin || tls_is_resumed(u->tls))
+        return "the connection was not accepted on a pin";
+    for (i = 0; i < pkp->count; i++)
+        if (memcmp(pkp->pins[i], v->keys[0], CERT_DIGEST_SIZE) == 0)
+            current++;
+    if (pkp->max_age == 0)
+        return NULL;
+    if (current == 0)
+        return "the key in use is not among the pins that the host announces";
+    return pkp->count > current ? NULL : "the host announces no backup pin, of a key not in use";
+}
+
+static void take(struct job *j, const struct pkp *pkp)
+{
+    const struct policy *policy = j->upstream.section->trust;
+    struct keep_order order = {
+        .kind = KEEP_ANNOUNCED, .section = j->upstream.section, .now = (int64_t)time(NULL)};
+    const char *why = check_pins(&j->upstream, pkp);
+    struct learned_key known[LEARNED_KEYS_MOST];
+    size_t n = policy_learned_keys(policy, known), i;
+
+    if (!why && !policy_trace_pin(policy, tls_verdict(j->upstream.tls)->pin, &order.via))
+        why = "the pin that the connection was accepted on has been removed";
+    if (why) {
+        give_up(j, why);
+        return;
+    }
+    order.until = order.now + (pkp->max_age < LONGEST ? pkp->max_age : LONGEST);
+    order.until -= order.until % DAY;
+    if (pkp->max_age && order.until <= order.now) {
+        give_up(j, "max-age is over before the day is");
+        return;
+    }
+    /* a pin of the configuration ends when the configuration says so */
+    for (i = 0, order.count = 0; pkp->max_age && i < pkp->count; i++)
+        if (!policy_pins_key(policy->section, pkp->pins[i]))
+            memcpy(order.digests[order.count++], pkp->pins[i], CERT_DIGEST_SIZE);
+    /* those that are new, to be told of once they are kept */
+    j->until = order.until;
+    j->pkp.count = 0;
+    for (i = 0; i < order.count; i++)
+        if (!has(known, n, order.digests[i]))
+            memcpy(j->pkp.pins[j->pkp.count++], order.digests[i], CERT_DIGEST_SIZE);
+    j->keep_owner.done = on_kept;
+    j->keep = keep_start(&j->announcer->reactor->loop, &order, &j->keep_owner);
+    if (!j->keep)
+        give_up(j, "out of memory");
+}
+
+static void send_request(struct job *j)
+{
+    struct upstream *u = &j->upstream;
+    const struct config_section *s = u->section->config;
+    struct strbuf text = {0};
+
+    /* an IPv6 zone is this machine's alone: RFC 6874 section 1 */
+    strbuf_addf(&text, "GET %s HTTP/1.1\r\nHost: ", s->pins_url);
+    strbuf_addf(&text, strchr(s->host, ':') ? "[%.*s]" : "%.*s", (int)strcspn(s->host, "%"),
+                s->host);
+    if (s->port != 443)
+        strbuf_addf(&text, ":%ld", s->port);
+    strbuf_add(&text, "\r\nUser-Agent: pinproxyd/" PACKAGE_VERSION
+                      "\r\nAccept: */*\r\nConnection: close\r\n\r\n");
+    (void)tls_write(u->tls, (const uint8_t *)text.data, text.len);
+    upstream_flush(u);
+    strbuf_free(&text);
+    j->asked = true;
+}
+
+static void on_overdue(uv_timer_t *timer)
+{
+    give_up(timer->data, "no answer in time");
+}
+
+static void read_answer(struct job *j)
+{
+    struct upstream *u = &j->upstream;
+    const char *why = NULL;
+    enum tls_result result;
+    struct pkp pkp;
+    size_t n;
+
+    u->fresh = false;
+    result = tls_read(u->tls, j->announcer->reactor->plaintext, TLS_PLAINTEXT_SIZE, &n);
+    upstream_flush(u);
+    if (n > PKP_HEAD_MOST + 1 - j->answer.len)
+        n = PKP_HEAD_MOST + 1 - j->answer.len; /* one more than a head may have, to be refused */
+    strbuf_add_bytes(&j->answer, (const char *)j->announcer->reactor->plaintext, n);
+    switch (pkp_read(strbuf_text(&j->answer), j->answer.len, result != TLS_OK && result != TLS_MORE,
+                     &pkp, &why)) {
+    case PKP_MORE:
+        endpoint_want_read(&u->wire, true);
+        return;
+    case PKP_FOUND:
+        break;
+    case PKP_BAD:
+        uv_timer_stop(&j->timer);
+        give_up(j, why);
+        return;
+    }
+    uv_timer_stop(&j->timer);
+    endpoint_want_read(&u->wire, false);
+    take(j, &pkp);
+}
+
+static struct job *from_upstream(struct upstream *u)
+{
+    return (struct job *)((char *)u - offsetof(struct job, upstream));
+}
+
+static void on_step(struct upstream *u)
+{
+    struct job *j = from_upstream(u);
+
+    if (!j->wanted || j->over || j->keep)
+        return;
+    if (u->state == UPSTREAM_FAILED) {
+        /* a key that has yet to be seen first is the first client's matter, and no failure */
+        j->unknown = u->reason == REASON_FIRST_USE;
+        if (!j->unknown)
+            events_failed(u, u->reason, u->detail, NULL);
+        finish(j, RETRY_MS);
+        return;
+    }
+    if (u->state != UPSTREAM_READY)
+        return;
+    if (!j->asked) {
+        uv_timer_start(&j->timer, on_overdue, ANSWER_MS, 0);
+        send_request(j);
+    }
+    if (u->fresh)
+        read_answer(j);
+}
+
+static void on_closed(struct upstream *u)
+{
+    struct job *j = from_upstream(u);
+
+    j->asking = false;
+    snapshot_release(j->snapshot);
+    j->snapshot = NULL;
+    release(j);
+}
+
+static const struct upstream_events upstream_events = {on_step, on_closed};
+
+/* Time to ask, with the configuration as it is now. */
+static void ask(uv_timer_t *timer)
+{
+    struct job *j = timer->data;
+    const struct section *section = snapshot_find(j->announcer->snapshot, j->name);
+
+    if (j->asking || !section) {
+        uv_timer_start(&j->timer, ask, STAGGER_MS, 0);
+        return;
+    }
+    j->snapshot = snapshot_hold(j->announcer->snapshot);
+    j->asking = true;
+    j->asked = j->over = j->unknown = false;
+    strbuf_clear(&j->answer);
+    j->holds++;
+    upstream_start(&j->upstream, j->announcer->reactor, section, &upstream_events);
+}
+
+static void add(struct announcer *a, const struct section *s, uint64_t delay_ms)
+{
+    struct job *j = xcalloc(1, sizeof(*j));
+
+    j->announcer = a;
+    j->name = xstrdup(s->config->name);
+    memcpy(j->fingerprint, s->trust->fingerprint, sizeof(j->fingerprint));
+    j->wanted = true;
+    j->holds = 1;
+    uv_timer_init(&a->reactor->loop, &j->timer);
+    j->timer.data = j;
+    uv_timer_start(&j->timer, ask, delay_ms, 0);
+    LIST_INSERT_HEAD(&a->jobs, j, link);
+}
+
+static void wake(struct announcer *a)
+{
+    struct job *j;
+
+    LIST_FOREACH (j, &a->jobs, link)
+        if (j->wanted && j->unknown)
+            uv_timer_start(&j->timer, ask, 0, 0);
+}
+
+/* What is under way was begun with a configuration that is no longer in service. */
+static void ask_again(struct job *j)
+{
+    if (j->asking && !j->over && !j->keep)
+        finish(j, STAGGER_MS);
+}
+
+/* Whether a job is for this section (NULL: none), under the same trust. */
+static bool is_for(const struct job *j, const struct section *s)
+{
+    return s && s->config->pins_url
+           && memcmp(j->fingerprint, s->trust->fingerprint, sizeof(j->fingerprint)) == 0;
+}
+
+void announcer_update(struct announcer *a, struct snapshot *snapshot)
+{
+    struct job *j, *next;
+    uint64_t delay = 0;
+    bool *has_job;
+    size_t i;
+
+    if (snapshot == a->snapshot) {
+        wake(a);
+        return;
+    }
+    snapshot_release(a->snapshot);
+    a->snapshot = snapshot_hold(snapshot);
+    has_job = xcalloc(snapshot->count, sizeof(*has_job));
+    for (j = LIST_FIRST(&a->jobs); j; j = next) {
+        const struct section *s = snapshot_find(snapshot, j->name);
+
+        next = LIST_NEXT(j, link);
+        if (!j->wanted)
+            continue;
+        if (is_for(j, s)) {
+            has_job[s - snapshot->sections] = true;
+            ask_again(j);
+        } else {
+            drop(j);
+        }
+    }
+    for (i = 0; i < snapshot->count; i++) {
+        const struct section *s = &snapshot->sections[i];
+
+        if (!s->config->pins_url)
+            continue;
+        keep_remove_stale(&a->reactor->loop, s);
+        if (!has_job[i])
+            add(a, s, STAGGER_MS * delay++);
+    }
+    free(has_job);
+    wake(a);
+}
+
+void announcer_close(struct announcer *a)
+{
+    struct job *j, *next;
+
+    if (!a)
+        return;
+    a->closing = true;
+    for (j = LIST_FIRST(&a->jobs); j; j = next) {
+        next = LIST_NEXT(j, link);
+        drop(j);
+    }
+    free_if_done(a);
+}

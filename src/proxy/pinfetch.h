@@ -1,0 +1,28 @@
+/*
+ * Pins that hosts announce (pins_url): asked for over a connection that the section's own trust has
+ * accepted, at start and once a day, and kept among the learned ones. Runs on the loop of a worker,
+ * so that a slow host holds up no accept(2).
+ */
+#ifndef PROXY_PINFETCH_H
+#define PROXY_PINFETCH_H
+
+#include "proxy/snapshot.h"
+#include "proxy/thread.h"
+
+struct announcer;
+
+/* Creates one on the loop of the reactor, which must outlive it. announcer_close() ends it. */
+struct announcer *announcer_new(struct reactor *reactor);
+
+/*
+ * Applies a snapshot, of which it takes a reference. Hosts whose section is new or has another
+ * trust are asked at once, those that are being asked are asked again, and the others when their
+ * day has passed. With the snapshot that it has already, keys have been learned: those hosts are
+ * asked whose key was not known before.
+ */
+void announcer_update(struct announcer *a, struct snapshot *snapshot);
+
+/* Asks no more. It frees itself when its last handle has closed. a may be NULL. */
+void announcer_close(struct announcer *a);
+
+#endif

@@ -1,0 +1,14 @@
+/* Application-Layer Protocol Negotiation (RFC 7301), the client's part. */
+#ifndef TLS_ALPN_H
+#define TLS_ALPN_H
+
+#include <stdbool.h>
+
+#include "config/section.h"
+
+struct ssl_st; /* OpenSSL's SSL */
+
+/* Makes a connection offer these protocols, in this order. Returns false when memory is short. */
+bool alpn_offer(struct ssl_st *ssl, const struct config_texts *protocols);
+
+#endif

@@ -1,0 +1,493 @@
+#include "tls/tls.h"
+
+#include <assert.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tls/alpn.h"
+#include "tls/certcache.h"
+#include "tls/certmsg.h"
+#include "tls/flood.h"
+#include "tls/resumption.h"
+#include "tls/tlsbio.h"
+#include "tls/tlserr.h"
+#include "trust/peerchain.h"
+
+struct tls {
+    SSL *ssl;
+    const struct policy *policy;
+    struct familiar *familiar; /* the certificates that are shared */
+    struct resumption resumption;
+    struct trust_verdict verdict;
+    uint64_t learned;   /* the generation of the learned keys that the verdict is by */
+    bool trust_changed; /* tls_set_policy() has brought another trust */
+    int64_t now;
+
+    struct wire wire;
+
+    bool heard;  /* the server has said something */
+    bool failed; /* for good */
+    bool shaken; /* the handshake is over, and nothing has gone wrong with TLS since */
+    bool open;   /* the plaintext gates; set in conclude() only */
+    struct flood flood;
+    const char *excess; /* what of the handshake is too much, a literal; or NULL */
+
+    enum reason reason;
+    const char *detail; /* a literal, the words below, or the verdict's */
+    char *words;
+};
+
+/*
+ * Asks for a verdict on what was presented. complete: the handshake is over, and whatever belongs
+ * to it has come. Of a resumed session it is what the full handshake had brought.
+ */
+static void judge(struct tls *t, X509 *leaf, STACK_OF(X509) *sent, bool complete)
+{
+    struct trust_evidence evidence = {.leaf = leaf, .sent = sent, .complete = complete};
+    unsigned char *staple = NULL;
+    long len = SSL_get_tlsext_status_ocsp_resp(t->ssl, &staple);
+
+    if (complete && SSL_session_reused(t->ssl)) {
+        evidence.staple = t->resumption.offered.staple;
+        evidence.staple_len = t->resumption.offered.staple_len;
+    } else if (len > 0) {
+        evidence.staple = staple;
+        evidence.staple_len = (size_t)len;
+    }
+    trust_verdict_free(&t->verdict);
+    t->learned = policy_learned_generation(t->policy);
+    trust_judge(t->policy, &evidence, t->now, &t->verdict);
+}
+
+/*
+ * A verdict of no that has an effect only when the server has proved its key: the key is then
+ * stored, as the accepted or as a refused one. A certificate alone is public, so anybody can send
+ * it.
+ */
+static bool awaits_proof(const struct trust_verdict *v)
+{
+    return v->reason == REASON_FIRST_USE || v->reason == REASON_TOFU_CHANGED;
+}
+
+/* Checks that the verdict was reached by the policy and the learned keys of now, and is final. */
+static bool verdict_is_current(const struct tls *t)
+{
+    return presented_length(&t->verdict) > 0 && !awaits_proof(&t->verdict)
+           && policy_learned_generation(t->policy) == t->learned;
+}
+
+/* A verdict of no that lets the handshake continue to its end. */
+static bool is_open_question(const struct trust_verdict *v)
+{
+    return v->reason == REASON_OBSERVED || awaits_proof(v);
+}
+
+/*
+ * Called by OpenSSL with the presented chain, in place of its own verification. It is not evidence
+ * by itself: the proof that the server holds the key comes later in the handshake, and it does not
+ * run at all when a session is resumed. conclude() looks at what it leaves behind.
+ *
+ * The list is the connection's own, and OpenSSL takes the server's key out of it when this returns.
+ * So this is where its certificates can be replaced by equal ones; a server that is not trusted
+ * leaves none behind.
+ */
+static int verify_callback(X509_STORE_CTX *ctx, void *unused)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls *t = SSL_get_app_data(ssl);
+    STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(ctx);
+
+    (void)unused;
+    familiar_share(t->familiar, sent);
+    X509_STORE_CTX_set_cert(ctx, sk_X509_value(sent, 0));
+    judge(t, sk_X509_value(sent, 0), sent, false);
+    X509_STORE_CTX_set_error(ctx, t->verdict.x509_error);
+    return t->verdict.trusted || is_open_question(&t->verdict);
+}
+
+/* A session that could be resumed. It waits until conclude() has opened the connection it is of. */
+static int session_callback(SSL *ssl, SSL_SESSION *session)
+{
+    struct tls *t = SSL_get_app_data(ssl);
+
+    return resumption_take(&t->resumption, session);
+}
+
+void tls_install(SSL_CTX *ctx)
+{
+    /* without VERIFY_PEER OpenSSL would go on after a refusal */
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_cert_verify_callback(ctx, verify_callback, NULL);
+    SSL_CTX_sess_set_new_cb(ctx, session_callback);
+}
+
+/* Ends the handshake with this reason: OpenSSL gets nothing more to read. */
+static void stop(struct tls *t, const char *why)
+{
+    t->excess = why;
+    t->wire.cut = true;
+}
+
+/*
+ * Checks what the peer has sent, before OpenSSL does, and counts it. A callback cannot stop
+ * OpenSSL. So a message that it must not parse is overwritten, and has impossible lengths then.
+ * Should OpenSSL ever hand out a copy, that is without effect, but not the refusal.
+ */
+static void message_callback(int sent, int version, int type, const void *bytes, size_t n, SSL *ssl,
+                             void *arg)
+{
+    struct tls *t = arg;
+    const char *why;
+
+    (void)version;
+    if (sent)
+        return;
+    if (t->open) {
+        flood_count(&t->flood, type);
+        return;
+    }
+    if (flood_in_handshake(&t->flood, type))
+        stop(t, "a flood of TLS messages in the handshake");
+    why = type == SSL3_RT_HANDSHAKE ? certmsg_check(bytes, n, SSL_version(ssl) == TLS1_3_VERSION)
+                                    : NULL;
+    if (why) {
+        stop(t, why);
+        memset((uint8_t *)(uintptr_t)bytes + SSL3_HM_HEADER_LENGTH, 0xff,
+               n - SSL3_HM_HEADER_LENGTH);
+    }
+}
+
+struct tls *tls_new(SSL_CTX *ctx, const struct config_section *section, const struct policy *policy,
+                    struct wire_scratch *scratch, struct familiar *familiar,
+                    struct session_cache *sessions)
+{
+    struct tls *t = calloc(1, sizeof(*t));
+    BIO *bio;
+
+    if (!t)
+        return NULL;
+    t->policy = policy;
+    t->wire.scratch = scratch;
+    t->familiar = familiar;
+    t->resumption.policy = policy;
+    t->resumption.sessions = section->tls.resume ? sessions : NULL;
+    t->reason = REASON_TLS;
+    t->detail = "";
+    t->ssl = SSL_new(ctx);
+    bio = t->ssl ? wire_bio(&t->wire) : NULL;
+    if (!bio)
+        goto fail;
+    SSL_set_bio(t->ssl, bio, bio);
+    if ((section->sni && SSL_set_tlsext_host_name(t->ssl, section->sni) != 1)
+        || !alpn_offer(t->ssl, &section->alpn) || SSL_set_app_data(t->ssl, t) != 1)
+        goto fail;
+    /* OpenSSL itself then refuses a session that was made under another policy */
+    if (SSL_set_session_id_context(t->ssl, policy->fingerprint, POLICY_FINGERPRINT_SIZE) != 1)
+        goto fail;
+    if (policy_wants_staple(policy)
+        && SSL_set_tlsext_status_type(t->ssl, TLSEXT_STATUSTYPE_ocsp) != 1)
+        goto fail;
+    SSL_set_msg_callback(t->ssl, message_callback);
+    SSL_set_msg_callback_arg(t->ssl, t);
+    SSL_set_connect_state(t->ssl);
+    return t;
+fail:
+    ERR_clear_error();
+    tls_free(t);
+    return NULL;
+}
+
+void tls_free(struct tls *t)
+{
+    if (!t)
+        return;
+    wire_leave(&t->wire);
+    SSL_free(t->ssl);
+    resumption_clear(&t->resumption);
+    trust_verdict_free(&t->verdict);
+    free(t->words);
+    free(t);
+}
+
+void tls_set_policy(struct tls *t, const struct policy *policy)
+{
+    assert(!t->open);
+    if (t->failed)
+        return;
+    if (memcmp(policy->fingerprint, t->policy->fingerprint, POLICY_FINGERPRINT_SIZE) != 0) {
+        t->trust_changed = true;
+        resumption_give_up(&t->resumption);
+    }
+    t->policy = t->resumption.policy = policy;
+    /* it points into the old policy, and has no effect any more */
+    trust_verdict_free(&t->verdict);
+}
+
+void tls_put_records(struct tls *t, const uint8_t *bytes, size_t n)
+{
+    assert(t->wire.in_len == 0); /* whatever is left would be lost */
+    t->wire.in = bytes;
+    t->wire.in_len = n;
+    t->heard = t->heard || n > 0;
+}
+
+void tls_put_end(struct tls *t)
+{
+    t->wire.ended = true;
+}
+
+size_t tls_take_records(struct tls *t, const uint8_t **bytes)
+{
+    return wire_take(&t->wire, bytes);
+}
+
+/* detail lives as long as the connection; NULL: none */
+static enum tls_result fail(struct tls *t, enum reason reason, const char *detail)
+{
+    t->failed = true;
+    t->open = false;
+    t->shaken = false;
+    t->reason = reason;
+    t->detail = detail ? detail : "";
+    return TLS_FAILED;
+}
+
+/*
+ * The verdict is no, and the handshake is over. close_notify may still be sent, but not on a
+ * connection that was open: what the server got then must not look complete.
+ */
+static enum tls_result refuse(struct tls *t)
+{
+    const bool was_open = t->open;
+
+    (void)fail(t, t->verdict.reason, t->verdict.detail);
+    t->shaken = !was_open;
+    return TLS_FAILED;
+}
+
+/* A plaintext gate was tried that is not open. What went wrong before stays what is told. */
+static enum tls_result shut(struct tls *t)
+{
+    if (!t->failed)
+        t->detail = "plaintext before the server was trusted";
+    return TLS_FAILED;
+}
+
+/* Puts OpenSSL's complaint into words. Called right after the call that failed. */
+static enum tls_result fail_openssl(struct tls *t)
+{
+    char words[COMPLAINT_SIZE];
+    enum reason reason;
+
+    if (t->wire.overflowed)
+        return fail(t, REASON_TLS, "the server made us answer more than is sane");
+    reason = complaint_reason(t->ssl, words);
+    free(t->words);
+    t->words = strdup(words); /* without memory, without words */
+    return fail(t, reason, t->words);
+}
+
+/*
+ * What the server has sent behind its handshake is read when the key has been kept: in a later
+ * turn, when the caller's buffer holds other bytes.
+ */
+static enum tls_result wait_for_key(struct tls *t)
+{
+    return wire_copy_input(&t->wire) ? TLS_FIRST_USE : fail(t, REASON_MEMORY, "");
+}
+
+/* A context keeps to its versions; but the policy may be a later one's. */
+static bool version_is_permitted(const struct tls *t)
+{
+    const struct config_tls_settings *s = &t->policy->section->tls;
+
+    return SSL_version(t->ssl) == TLS1_2_VERSION ? s->min != CONFIG_TLS_1_3
+                                                 : s->max != CONFIG_TLS_1_2;
+}
+
+/*
+ * The one place that opens the plaintext gates. The handshake is over, so the server has proved
+ * that it holds the key of the certificate that was judged; all of the following must hold as well,
+ * whatever the callback returned, and whether it ran at all (it does not for resumed sessions nor
+ * for anonymous suites). Where a verdict is wanted on more than the callback saw, on a resumed
+ * session, or where the policy or the learned keys have changed since the callback, it is asked for
+ * here, by today's policy and today's date.
+ */
+static enum tls_result conclude(struct tls *t)
+{
+    X509 *peer = SSL_get0_peer_certificate(t->ssl);
+    const bool reused = SSL_session_reused(t->ssl);
+
+    t->shaken = true;
+    if (!peer)
+        return fail(t, REASON_TLS, "the server presented no certificate");
+    if (reused && !t->resumption.offered.tls)
+        return fail(t, REASON_TLS, "a session was resumed that was never offered");
+    if (reused || policy_wants_staple(t->policy) || !verdict_is_current(t))
+        judge(t, peer, SSL_get_peer_cert_chain(t->ssl), true);
+    if (presented_length(&t->verdict) == 0 || !presented_starts_with(&t->verdict, peer))
+        return fail(t, REASON_TLS, "the certificate that was judged is not the server's");
+    if (t->verdict.reason == REASON_FIRST_USE)
+        return wait_for_key(t);
+    if (!t->verdict.trusted)
+        return refuse(t);
+    if (!version_is_permitted(t))
+        return fail(t, REASON_TLS,
+                    "the TLS version is one that tls_min or tls_max no longer permits");
+    if (reused && t->trust_changed)
+        return fail(t, REASON_TLS, "a session was resumed that was made under another trust");
+    t->open = true;
+    flood_opened(&t->flood);
+    if (!reused)
+        familiar_add_chain(t->familiar, SSL_get_peer_cert_chain(t->ssl), t->verdict.verified);
+    resumption_opened(&t->resumption, t->ssl, &t->verdict);
+    return TLS_OK;
+}
+
+enum tls_result tls_handshake(struct tls *t, int64_t now)
+{
+    int ret;
+
+    if (t->failed)
+        return TLS_FAILED;
+    t->now = now;
+    if (SSL_in_before(t->ssl))
+        resumption_offer(&t->resumption, t->ssl, now);
+    for (;;) {
+        ERR_clear_error();
+        ret = SSL_connect(t->ssl);
+        if (t->excess)
+            return fail(t, REASON_TLS, t->excess);
+        if (ret == 1)
+            return conclude(t);
+        switch (SSL_get_error(t->ssl, ret)) {
+        case SSL_ERROR_WANT_READ:
+            if (t->wire.in_len == 0 && !t->wire.ended)
+                return TLS_MORE;
+            if (t->wire.in_len == 0)
+                return fail(t, REASON_TLS, tls_loss(t, false));
+            continue; /* a record was read, and it was not the last */
+        default:
+            break;
+        }
+        /* a refusal in the callback ends the handshake: it is the reason, not what OpenSSL says */
+        if (presented_length(&t->verdict) > 0 && !t->verdict.trusted && !awaits_proof(&t->verdict))
+            return fail(t, t->verdict.reason, t->verdict.detail);
+        if (t->wire.ended && t->wire.in_len == 0 && complaint_is_end())
+            return fail(t, REASON_TLS, tls_loss(t, false));
+        return fail_openssl(t);
+    }
+}
+
+enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
+{
+    size_t n;
+    int ret;
+
+    *got = 0;
+    if (!t->open)
+        return shut(t);
+    ERR_clear_error(); /* once: SSL_read_ex() leaves nothing in the queue while all goes well */
+    while (*got < size) {
+        ret = SSL_read_ex(t->ssl, buf + *got, size - *got, &n);
+        if (ret == 1) {
+            *got += n;
+            t->flood.received += n;
+            continue;
+        }
+        switch (SSL_get_error(t->ssl, 0)) {
+        case SSL_ERROR_WANT_READ:
+            resumption_keep(&t->resumption, t->ssl, &t->verdict);
+            ERR_clear_error();
+            if (flood_is_over(&t->flood))
+                return fail(t, REASON_TLS, "a flood of TLS messages without data");
+            if (t->wire.in_len > 0)
+                continue; /* that was a record without plaintext */
+            /*
+             * SSL_MODE_RELEASE_BUFFERS does so after plaintext, but not after a ticket; in the
+             * midst of a record older libraries would free what they still need (CVE-2024-4741)
+             */
+            if (tls_is_between_records(t))
+                (void)SSL_free_buffers(t->ssl);
+            return t->wire.ended ? TLS_TRUNCATED : TLS_MORE;
+        case SSL_ERROR_ZERO_RETURN:
+            resumption_keep(&t->resumption, t->ssl, &t->verdict);
+            return TLS_FINISHED;
+        default:
+            if (t->wire.ended && t->wire.in_len == 0 && complaint_is_end())
+                return TLS_TRUNCATED;
+            return fail_openssl(t);
+        }
+    }
+    return TLS_OK;
+}
+
+bool tls_is_between_records(const struct tls *t)
+{
+    /* "RH": it reads a header next; has_pending: of which it holds a part already */
+    return !SSL_has_pending(t->ssl) && strcmp(SSL_rstate_string(t->ssl), "RH") == 0;
+}
+
+enum tls_result tls_write(struct tls *t, const uint8_t *bytes, size_t n)
+{
+    size_t written;
+
+    if (!t->open)
+        return shut(t);
+    if (n == 0)
+        return TLS_OK;
+    ERR_clear_error();
+    /* the scratch takes a whole turn, so a write is never partial */
+    if (SSL_write_ex(t->ssl, bytes, n, &written) != 1)
+        return fail_openssl(t);
+    return TLS_OK;
+}
+
+void tls_finish(struct tls *t)
+{
+    /* SSL_shutdown() in a handshake, or after a fatal error, only poisons the error queue */
+    if (!t->shaken)
+        return;
+    ERR_clear_error();
+    (void)SSL_shutdown(t->ssl); /* 0: sent, the peer's is still to come */
+    ERR_clear_error();
+}
+
+const char *tls_loss(const struct tls *t, bool is_reset)
+{
+    return complaint_loss(is_reset, t->heard);
+}
+
+enum reason tls_failure(const struct tls *t, const char **detail)
+{
+    *detail = t->detail;
+    return t->reason;
+}
+
+const struct trust_verdict *tls_verdict(const struct tls *t)
+{
+    return &t->verdict;
+}
+
+const char *tls_version(const struct tls *t)
+{
+    return SSL_get_version(t->ssl);
+}
+
+const char *tls_cipher(const struct tls *t)
+{
+    return SSL_get_cipher_name(t->ssl);
+}
+
+bool tls_is_resumed(const struct tls *t)
+{
+    return SSL_session_reused(t->ssl);
+}
+
+const char *tls_library(void)
+{
+    return OpenSSL_version(OPENSSL_VERSION);
+}

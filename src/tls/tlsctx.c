@@ -1,0 +1,289 @@
+#include "tls/tlsctx.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "tls/libctx.h"
+#include "tls/tls.h"
+#include "tls/tlsoffer.h"
+
+/*
+ * No anonymous, PSK or SRP suites, none without forward secrecy, 112 bits at least. None of
+ * finite-field Diffie-Hellman either: the server chooses the group, and with it how long the client
+ * computes, before it has proved anything. ffdhe8192 costs 100 ms, and X25519 a tenth of one.
+ */
+#define CIPHERS "DEFAULT:!aNULL:!eNULL:!PSK:!SRP:!kRSA:!kDHE:@SECLEVEL=2"
+#define SECURITY_LEVEL 2
+
+/*
+ * The key exchange groups, for the same reason without those of finite fields. Libraries from 3.5
+ * on know hybrids with ML-KEM and the first form, where '?' passes over what is unknown, '*' asks
+ * for a key share and '/' separates what is tried first (SSL_CTX_set1_groups_list(3)).
+ */
+static const char *const groups_default[] = {
+    "?*X25519MLKEM768:?SecP256r1MLKEM768:?SecP384r1MLKEM1024/?*X25519:?P-256/?P-384:?P-521",
+    "X25519:P-256:P-384:P-521", "P-256:P-384:P-521", /* FIPS */
+};
+
+/* The largest group of finite-field Diffie-Hellman, in bits, where an administrator permits any. */
+#define DH_BITS_MAX 4096
+
+/* What a server may send as its certificate list, in bytes. */
+#define CERTIFICATES_MOST (64 * 1024)
+
+struct entry {
+    char *key; /* the settings, as text */
+    SSL_CTX *ctx;
+    SLIST_ENTRY(entry) next;
+};
+
+struct tlsctx_set {
+    SLIST_HEAD(, entry) list;
+};
+
+struct tlsctx_set *tlsctx_set_new(void)
+{
+    struct tlsctx_set *set = xcalloc(1, sizeof(*set));
+
+    SLIST_INIT(&set->list);
+    return set;
+}
+
+void tlsctx_set_free(struct tlsctx_set *set)
+{
+    struct entry *e;
+
+    if (!set)
+        return;
+    while ((e = SLIST_FIRST(&set->list))) {
+        SLIST_REMOVE_HEAD(&set->list, next);
+        SSL_CTX_free(e->ctx);
+        free(e->key);
+        free(e);
+    }
+    free(set);
+}
+
+static char *settings_key(const struct config_tls_settings *s)
+{
+    const char *const texts[] = {s->ciphers.text, s->ciphersuites.text, s->groups.text,
+                                 s->sigalgs.text};
+    struct strbuf key = {0};
+    size_t i;
+
+    strbuf_addf(&key, "%d %d %d", s->min, s->max, s->resume);
+    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        strbuf_addf(&key, "\n%s", texts[i] ? texts[i] : "");
+    return strbuf_detach(&key);
+}
+
+static int version_number(int tls)
+{
+    switch ((enum config_tls)tls) {
+    case CONFIG_TLS_1_2:
+        return TLS1_2_VERSION;
+    case CONFIG_TLS_1_3:
+        return TLS1_3_VERSION;
+    case CONFIG_TLS_ANY:
+        break;
+    }
+    return 0;
+}
+
+static void complain(struct problems *problems, const char *key, const struct config_text *value,
+                     const char *fallback)
+{
+    const unsigned long error = ERR_peek_last_error();
+    const char *text = ERR_reason_error_string(error);
+
+    /* its text for an unknown name would not help */
+    if (ERR_GET_REASON(error) == ERR_R_PASSED_INVALID_ARGUMENT)
+        text = NULL;
+    problems_add(problems, value->where, "%s = %s: %s", key, value->text, text ? text : fallback);
+    ERR_clear_error();
+}
+
+/*
+ * The administrator's list may choose among safe suites, not add unsafe ones: whatever it names,
+ * nothing anonymous, unencrypted or with a shared key remains, and the security level stands.
+ */
+static bool set_ciphers(SSL_CTX *ctx, const struct config_text *ciphers, struct problems *problems)
+{
+    STACK_OF(SSL_CIPHER) *list;
+    int i;
+
+    if (!ciphers->text)
+        return SSL_CTX_set_cipher_list(ctx, CIPHERS) == 1;
+    if (strchr(ciphers->text, '@')) {
+        problems_add(problems, ciphers->where,
+                     "ciphers = %s: '@' commands are not taken: the security level is %d",
+                     ciphers->text, SECURITY_LEVEL);
+        return false;
+    }
+    if (SSL_CTX_set_cipher_list(ctx, ciphers->text) != 1) {
+        complain(problems, "ciphers", ciphers, "not a cipher list (openssl-ciphers(1))");
+        return false;
+    }
+    list = SSL_CTX_get_ciphers(ctx);
+    for (i = 0; i < sk_SSL_CIPHER_num(list); i++) {
+        const SSL_CIPHER *c = sk_SSL_CIPHER_value(list, i);
+        int auth = SSL_CIPHER_get_auth_nid(c), kx = SSL_CIPHER_get_kx_nid(c);
+
+        if (SSL_CIPHER_get_cipher_nid(c) == NID_undef || auth == NID_auth_null
+            || auth == NID_auth_psk || auth == NID_auth_srp || kx == NID_kx_rsa || kx == NID_kx_psk
+            || kx == NID_kx_srp || kx == NID_kx_rsa_psk) {
+            problems_add(problems, ciphers->where,
+                         "ciphers = %s: %s has no certificate, no encryption or no forward "
+                         "secrecy: exclude it",
+                         ciphers->text, SSL_CIPHER_get_name(c));
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool set_groups(SSL_CTX *ctx, const struct config_text *groups, struct problems *problems)
+{
+    size_t i;
+
+    if (groups->text) {
+        if (SSL_CTX_set1_groups_list(ctx, groups->text) == 1)
+            return true;
+        complain(problems, "groups", groups, "not a list of groups that OpenSSL knows");
+        return false;
+    }
+    for (i = 0; i < sizeof(groups_default) / sizeof(groups_default[0]); i++) {
+        if (SSL_CTX_set1_groups_list(ctx, groups_default[i]) == 1)
+            return true;
+        ERR_clear_error();
+    }
+    return false;
+}
+
+/* OpenSSL's own callback, which knows the security level. */
+static int (*permits)(const SSL *, const SSL_CTX *, int, int, int, void *, void *);
+
+static void find_permits(void)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+    permits = ctx ? SSL_CTX_get_security_callback(ctx) : NULL;
+    SSL_CTX_free(ctx);
+}
+
+/*
+ * Called by OpenSSL before it uses what the peer has sent (SSL_CTX_set_security_callback(3)). A
+ * server of TLS 1.2 sends a group of its own making, and OpenSSL itself stops at 10,000 bits only.
+ */
+static int is_permitted(const SSL *ssl, const SSL_CTX *ctx, int op, int bits, int nid, void *other,
+                        void *ex)
+{
+    if (op == SSL_SECOP_TMP_DH && other && EVP_PKEY_get_bits(other) > DH_BITS_MAX)
+        return 0;
+    return permits(ssl, ctx, op, bits, nid, other, ex);
+}
+
+static bool apply(SSL_CTX *ctx, const struct config_tls_settings *s, struct problems *problems)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    bool ok = set_ciphers(ctx, &s->ciphers, problems);
+
+    pthread_once(&once, find_permits);
+    if (!permits)
+        return false;
+    SSL_CTX_set_security_callback(ctx, is_permitted);
+    SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
+    if (s->ciphersuites.text && SSL_CTX_set_ciphersuites(ctx, s->ciphersuites.text) != 1) {
+        complain(problems, "ciphersuites", &s->ciphersuites, "not a list of TLS 1.3 cipher suites");
+        ok = false;
+    }
+    ok = set_groups(ctx, &s->groups, problems) && ok;
+    if (s->sigalgs.text && SSL_CTX_set1_sigalgs_list(ctx, s->sigalgs.text) != 1) {
+        complain(problems, "sigalgs", &s->sigalgs,
+                 "not a list of signature algorithms that OpenSSL knows");
+        ok = false;
+    }
+    return ok && SSL_CTX_set_min_proto_version(ctx, version_number(s->min)) == 1
+           && SSL_CTX_set_max_proto_version(ctx, version_number(s->max)) == 1;
+}
+
+static SSL_CTX *make(const struct config_tls_settings *s, struct problems *problems)
+{
+    SSL_CTX *ctx = SSL_CTX_new_ex(libctx(), NULL, TLS_client_method());
+
+    if (!ctx) {
+        problems_add(problems, (struct source){.file = "openssl"}, "no TLS context: %s",
+                     ERR_reason_error_string(ERR_peek_last_error()));
+        return NULL;
+    }
+    /* whatever openssl.cnf says: a truncated stream is never a clean end */
+    SSL_CTX_clear_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_LEGACY_SERVER_CONNECT
+                                   | SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION
+                                 | (s->resume ? 0 : SSL_OP_NO_TICKET));
+#ifdef SSL_OP_NO_RX_CERTIFICATE_COMPRESSION
+    /* RFC 8879: certmsg.c checks the Certificate message, and cannot look into a compressed one */
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RX_CERTIFICATE_COMPRESSION);
+#endif
+    /* sessions are ours to keep: session.h */
+    SSL_CTX_set_session_cache_mode(
+        ctx, s->resume ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL : SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+    /* one record of handshake a call, so that tls.c can count them: see there */
+    SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
+    SSL_CTX_set_max_cert_list(ctx, CERTIFICATES_MOST);
+    tls_install(ctx);
+    if (!apply(ctx, s, problems) || !tlsoffer_check(ctx, s, problems)) {
+        if (problems->count == 0)
+            problems_add(problems, (struct source){.file = "openssl"},
+                         "the settings of a TLS context are not taken: %s",
+                         ERR_reason_error_string(ERR_peek_last_error()));
+        ERR_clear_error();
+        SSL_CTX_free(ctx);
+        return NULL;
+    }
+    return ctx;
+}
+
+const char *tlsctx_finite_field(SSL_CTX *ctx, const struct config_tls_settings *settings)
+{
+    const char *group = settings->groups.text ? strcasestr(settings->groups.text, "ffdhe") : NULL;
+    /* the suites that are offered by default have none */
+    STACK_OF(SSL_CIPHER) *list = settings->ciphers.text ? SSL_CTX_get_ciphers(ctx) : NULL;
+    int i;
+
+    for (i = 0; i < sk_SSL_CIPHER_num(list); i++)
+        if (SSL_CIPHER_get_kx_nid(sk_SSL_CIPHER_value(list, i)) == NID_kx_dhe)
+            return SSL_CIPHER_get_name(sk_SSL_CIPHER_value(list, i));
+    return group ? "an ffdhe group" : NULL;
+}
+
+SSL_CTX *tlsctx_get(struct tlsctx_set *set, const struct config_tls_settings *settings,
+                    struct problems *problems)
+{
+    char *key = settings_key(settings);
+    struct entry *e;
+
+    SLIST_FOREACH (e, &set->list, next) {
+        if (strcmp(e->key, key) == 0) {
+            free(key);
+            return e->ctx;
+        }
+    }
+    e = xcalloc(1, sizeof(*e));
+    e->key = key;
+    e->ctx = make(settings, problems);
+    if (!e->ctx) {
+        free(e->key);
+        free(e);
+        return NULL;
+    }
+    SLIST_INSERT_HEAD(&set->list, e, next);
+    return e->ctx;
+}

@@ -1,0 +1,150 @@
+#include "tls/tlsmem.h"
+
+#include <malloc.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
+
+/* Sizes are told apart in malloc's own steps: class n has blocks of STEP * n - OVERHEAD bytes. */
+#define STEP 16
+#define OVERHEAD 8
+
+/* The largest that are kept have 20 KiB: a record buffer has 16.5. */
+#define CLASSES ((size_t)20 * 1024 / STEP)
+#define SIZE_MOST (STEP * (CLASSES - 1) - OVERHEAD)
+
+struct block {
+    struct block *next;
+};
+
+/* Blocks that a thread has freed. */
+struct shelf {
+    struct {
+        struct block *first;
+        size_t count;
+    } classes[CLASSES];
+};
+
+static _Thread_local struct shelf *shelf;
+
+void blocks_keep(void)
+{
+    if (!shelf)
+        shelf = calloc(1, sizeof(*shelf)); /* without one all goes to malloc() */
+}
+
+void blocks_keep_no_more(void)
+{
+    struct shelf *s = shelf;
+    struct block *b;
+    size_t i;
+
+    shelf = NULL;
+    for (i = 0; s && i < CLASSES; i++) {
+        while ((b = s->classes[i].first)) {
+            s->classes[i].first = b->next;
+            free(b);
+        }
+    }
+    free(s);
+}
+
+void *blocks_take(size_t size)
+{
+    struct shelf *s = shelf;
+    struct block *b;
+    size_t class;
+
+    if (!s || size > SIZE_MOST)
+        return malloc(size);
+    /* rounded up: whatever lies there has room for it */
+    class = (size + OVERHEAD + STEP - 1) / STEP;
+    if (!s->classes[class].first)
+        return malloc(size);
+    b = s->classes[class].first;
+    s->classes[class].first = b->next;
+    s->classes[class].count--;
+    return b;
+}
+
+void blocks_give(void *p)
+{
+    struct shelf *s = shelf;
+    struct block *b = p;
+    size_t class;
+
+    if (!p)
+        return;
+    /* malloc_usable_size(3), rounded down */
+    class = s ? (malloc_usable_size(p) + OVERHEAD) / STEP : CLASSES;
+    /* one is kept of any size, if it has room for the link */
+    if (class == 0 || class >= CLASSES
+        || s->classes[class].count * class * STEP > BLOCKS_KEPT_MOST) {
+        free(p);
+        return;
+    }
+    if (s->classes[class].first == b)
+        abort(); /* freed twice */
+    b->next = s->classes[class].first;
+    s->classes[class].first = b;
+    s->classes[class].count++;
+}
+
+void *blocks_resize(void *p, size_t size)
+{
+    return realloc(p, size);
+}
+
+size_t blocks_kept(void)
+{
+    const struct shelf *s = shelf;
+    size_t bytes = 0, i;
+
+    for (i = 0; s && i < CLASSES; i++)
+        bytes += s->classes[i].count * i * STEP;
+    return bytes;
+}
+
+/* OpenSSL also says where in its sources it asks. */
+
+static void *take(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return blocks_take(size);
+}
+
+static void *resize(void *p, size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return blocks_resize(p, size);
+}
+
+static void give(void *p, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    /*
+     * most are NULL: OpenSSL frees what each of 32 possible pipelines may have had, with every
+     * record
+     */
+    if (p)
+        blocks_give(p);
+}
+
+/* Sanitizers would not see a use after free, nor who hands memory to whom, in what is kept here. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED true
+#endif
+#endif
+#ifndef IS_SANITIZED
+#define IS_SANITIZED false
+#endif
+
+bool blocks_install(void)
+{
+    return !IS_SANITIZED && CRYPTO_set_mem_functions(take, resize, give) == 1;
+}

@@ -1,0 +1,34 @@
+/*
+ * Memory for OpenSSL: a handshake asks for some two thousand small blocks and gives nearly all of
+ * them back, each record of a busy connection for one of 17 KiB. A worker keeps what it has freed,
+ * up to a bound, and takes it again without a lock and without splitting and merging; all else is
+ * malloc(3)'s.
+ */
+#ifndef TLS_TLSMEM_H
+#define TLS_TLSMEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What a thread keeps at most of blocks of one size, in bytes; or one block, if that is larger. */
+#define BLOCKS_KEPT_MOST ((size_t)16 * 1024)
+
+/*
+ * To be called before anything else of OpenSSL (CRYPTO_set_mem_functions(3)), which from then on
+ * takes its memory here. False: it is too late, and OpenSSL goes on with malloc().
+ */
+bool blocks_install(void);
+
+/* From now on this thread keeps what it frees; and frees it when it ends. */
+void blocks_keep(void);
+void blocks_keep_no_more(void);
+
+/* As malloc(3), realloc(3) and free(3), with which they may be mixed, and other threads' blocks. */
+void *blocks_take(size_t size);
+void *blocks_resize(void *p, size_t size);
+void blocks_give(void *p);
+
+/* How many bytes this thread keeps now. */
+size_t blocks_kept(void);
+
+#endif

@@ -1,0 +1,455 @@
+#include "trust/anchors.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "pin/pem.h"
+#include "trust/sigalg.h"
+
+/* Lists of large authorities have tens of megabytes. */
+#define CRL_SIZE_MAX ((size_t)64 * 1024 * 1024)
+
+struct store {
+    char *key; /* the files and directories it was loaded from */
+    uint8_t digest[32];
+    X509_STORE *store;
+    SLIST_ENTRY(store) next;
+};
+
+struct anchors {
+    SLIST_HEAD(, store) list;
+};
+
+/* A store while it is loaded. */
+struct loading {
+    const struct config_section *section;
+    struct problems *problems;
+    X509_STORE *store;
+    EVP_MD_CTX *digest;
+};
+
+/* A kind of file with PEM blocks. */
+struct file_kind {
+    const char *option; /* that names it */
+    size_t max_size;
+    /* Takes a block, perhaps without effect. Returns NULL and adds to *taken, or what is wrong. */
+    const char *(*take)(X509_STORE *store, const struct pem_block *block, size_t *taken);
+    /* The same for a file that is not PEM. */
+    const char *(*take_der)(X509_STORE *store, const unsigned char *der, size_t len);
+};
+
+/* The system's, for those who do not go by them. */
+static X509_STORE *system_store;
+static pthread_mutex_t system_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void forget_system_store(void)
+{
+    pthread_mutex_lock(&system_lock);
+    X509_STORE_free(system_store);
+    system_store = NULL;
+    pthread_mutex_unlock(&system_lock);
+}
+
+struct anchors *anchors_new(void)
+{
+    struct anchors *a = xcalloc(1, sizeof(*a));
+
+    SLIST_INIT(&a->list);
+    forget_system_store();
+    return a;
+}
+
+static void store_free(struct store *e)
+{
+    X509_STORE_free(e->store);
+    free(e->key);
+    free(e);
+}
+
+void anchors_free(struct anchors *a)
+{
+    struct store *e;
+
+    if (!a)
+        return;
+    while ((e = SLIST_FIRST(&a->list))) {
+        SLIST_REMOVE_HEAD(&a->list, next);
+        store_free(e);
+    }
+    free(a);
+}
+
+/* What OpenSSL's error queue says, or the fallback. Empties the queue. */
+static const char *openssl_reason(const char *fallback)
+{
+    const char *text = ERR_reason_error_string(ERR_peek_error());
+
+    ERR_clear_error();
+    return text ? text : fallback;
+}
+
+/* Trust anchors. */
+
+static bool is_label(const struct pem_block *block, const char *label)
+{
+    return strcmp(block->label, label) == 0;
+}
+
+static const char *take_anchor(X509_STORE *store, const struct pem_block *block, size_t *taken)
+{
+    const unsigned char *p = block->der;
+    X509 *cert = NULL;
+    bool ok;
+
+    if (is_label(block, PEM_STRING_X509) || is_label(block, PEM_STRING_X509_OLD))
+        cert = d2i_X509(NULL, &p, (long)block->len);
+    else if (is_label(block, PEM_STRING_X509_TRUSTED))
+        cert = d2i_X509_AUX(NULL, &p, (long)block->len);
+    else if (is_label(block, PEM_STRING_X509_CRL))
+        return "a revocation list has no effect among trust anchors: move it to a crl_file";
+    else if (strstr(block->label, "PRIVATE KEY"))
+        return "a private key among trust anchors, which anyone may read: remove it";
+    else
+        return "this PEM block is no certificate: remove it";
+    ok = cert && p == block->der + block->len && X509_STORE_add_cert(store, cert) == 1;
+    X509_free(cert);
+    *taken += ok;
+    return ok ? NULL : "this certificate is damaged";
+}
+
+static const char *refuse_der(X509_STORE *store, const unsigned char *der, size_t len)
+{
+    const unsigned char *p = der;
+    X509 *cert = d2i_X509(NULL, &p, (long)len);
+
+    (void)store;
+    X509_free(cert);
+    return cert ? "is in DER: convert it with 'openssl x509 -inform der -in FILE -out FILE.pem'"
+                : "holds no certificate: PEM is expected";
+}
+
+/* Revocation lists. */
+
+/*
+ * OpenSSL passes over a list that does not tell all that the CA has revoked (RFC 5280 section 5.2).
+ */
+static bool is_partial(const X509_CRL *crl)
+{
+    int critical = 0;
+    ISSUING_DIST_POINT *point = X509_CRL_get_ext_d2i(crl, NID_issuing_distribution_point, &critical,
+                                                     NULL);
+    const bool partial = X509_CRL_get_ext_by_NID(crl, NID_delta_crl, -1) >= 0
+                         || (point ? point->indirectCRL > 0 || point->onlyattr > 0
+                                         || point->onlysomereasons
+                                   : critical != -1);
+
+    ISSUING_DIST_POINT_free(point);
+    return partial;
+}
+
+static const char *add_crl(X509_STORE *store, const unsigned char *der, size_t len)
+{
+    const unsigned char *p = der;
+    X509_CRL *crl = d2i_X509_CRL(NULL, &p, (long)len);
+    const char *why = NULL;
+
+    if (!crl || p != der + len)
+        why = "no revocation list, or a damaged one: PEM or DER is expected";
+    else if (signature_is_weak(X509_CRL_get_signature_nid(crl)))
+        why = "a revocation list signed with SHA-1 or MD5, which can be forged";
+    else if (is_partial(crl))
+        why = "a delta list, an indirect list or one for some reasons only, which would have no "
+              "effect: name the CA's complete list";
+    else if (X509_STORE_add_crl(store, crl) != 1)
+        why = openssl_reason("cannot be loaded");
+    X509_CRL_free(crl);
+    return why;
+}
+
+/* CAs hand out their certificates along with their lists: those have no effect, and do no harm. */
+static const char *take_crl(X509_STORE *store, const struct pem_block *block, size_t *taken)
+{
+    const char *why;
+
+    if (is_label(block, PEM_STRING_X509) || is_label(block, PEM_STRING_X509_TRUSTED))
+        return NULL;
+    if (!is_label(block, PEM_STRING_X509_CRL))
+        return "this PEM block is no revocation list: remove it";
+    why = add_crl(store, block->der, block->len);
+    *taken += !why;
+    return why;
+}
+
+/* Files. */
+
+static const struct file_kind ca_files = {"ca_file", FILE_SIZE_MAX, take_anchor, refuse_der};
+static const struct file_kind ca_dirs = {"ca_dir", FILE_SIZE_MAX, take_anchor, refuse_der};
+static const struct file_kind crl_files = {"crl_file", CRL_SIZE_MAX, take_crl, add_crl};
+
+/* Takes all blocks of a file. *line is where it is wrong, or 0. */
+static const char *take_file(X509_STORE *store, const struct file_kind *kind, const char *data,
+                             size_t len, unsigned *line)
+{
+    struct pem_reader reader;
+    struct pem_block block;
+    size_t taken = 0;
+    const char *why;
+
+    *line = 0;
+    if (!pem_is_text(data, len))
+        return kind->take_der(store, (const unsigned char *)data, len);
+    pem_start(&reader, data, len);
+    while (!(why = pem_next(&reader, &block)) && block.der) {
+        why = kind->take(store, &block, &taken);
+        *line = block.line;
+        pem_block_free(&block);
+        if (why)
+            return why;
+    }
+    *line = why ? reader.line : 0;
+    return why || taken ? why : kind->take_der(store, (const unsigned char *)data, len);
+}
+
+/* Contents go into the digest: a file may change while its name stays. */
+static void load_file(struct loading *l, const struct file_kind *kind, const char *path,
+                      struct source where)
+{
+    unsigned line = 0;
+    size_t len;
+    char *data;
+    const char *why = file_read(path, FILE_CONFIGURED, kind->max_size, &data, &len);
+
+    if (!why) {
+        EVP_DigestUpdate(l->digest, data, len);
+        why = take_file(l->store, kind, data, len, &line);
+        free(data);
+        ERR_clear_error();
+    }
+    if (why && line)
+        problems_add(l->problems, where, "%s = %s: line %u: %s", kind->option, path, line, why);
+    else if (why)
+        problems_add(l->problems, where, "%s = %s: %s", kind->option, path, why);
+}
+
+/* Directories, as openssl-rehash(1) makes them. */
+
+/* "HASH.N", or with the letter before N "HASH.rN". */
+static bool is_link_name(const char *name, const char *letter)
+{
+    const size_t hash = strspn(name, "0123456789abcdef"), n = strlen(letter);
+
+    if (hash != 8 || name[8] != '.' || strncmp(name + 9, letter, n) != 0)
+        return false;
+    name += 9 + n;
+    return *name && !name[strspn(name, "0123456789")];
+}
+
+static int is_certificate_link(const struct dirent *entry)
+{
+    return is_link_name(entry->d_name, "");
+}
+
+static int is_crl_link(const struct dirent *entry)
+{
+    return is_link_name(entry->d_name, "r");
+}
+
+/* Loads the files whose names the filter likes. Returns how many those are, or -1 with errno. */
+static int load_links(struct loading *l, const struct file_kind *kind, const char *path,
+                      struct source where, int filter(const struct dirent *))
+{
+    struct dirent **links;
+    const int count = scandir(path, &links, filter, alphasort);
+    int i;
+
+    for (i = 0; i < count; i++) {
+        char *file = xasprintf("%s/%s", path, links[i]->d_name);
+
+        load_file(l, kind, file, where);
+        free(file);
+        free(links[i]);
+    }
+    if (count >= 0)
+        free(links);
+    return count;
+}
+
+/*
+ * OpenSSL would look into the directory when it needs a certificate, in the midst of a handshake,
+ * and might wait there. So all is read now, like any other file.
+ */
+static void load_ca_dir(struct loading *l, const struct config_text *dir)
+{
+    const int count = load_links(l, &ca_dirs, dir->text, dir->where, is_certificate_link);
+
+    if (count < 0)
+        problems_add(l->problems, dir->where, "ca_dir = %s: %s%s", dir->text, strerror(errno),
+                     errno == ENOTDIR ? ": name a file with ca_file" : "");
+    else if (count == 0)
+        problems_add(
+            l->problems, dir->where,
+            "ca_dir = %s: holds no certificate under its hash: run 'openssl rehash %s', or "
+            "name files with ca_file",
+            dir->text, dir->text);
+    else if (config_uses_pki(l->section) && l->section->crl_file.count)
+        (void)load_links(l, &crl_files, dir->text, dir->where, is_crl_link);
+}
+
+/* The system's. */
+
+/* Whether one of the directories, separated by colons, has certificates under their hashes. */
+static bool has_links(const char *directories)
+{
+    const char *end, *p;
+    bool found = false;
+
+    for (p = directories; p && *p && !found; p = *end ? end + 1 : end) {
+        struct dirent **links;
+        char *path;
+        int count;
+
+        end = strchrnul(p, ':');
+        path = xstrndup(p, (size_t)(end - p));
+        count = scandir(path, &links, is_certificate_link, NULL);
+        found = count > 0;
+        while (count > 0)
+            free(links[--count]);
+        if (count == 0)
+            free(links);
+        free(path);
+    }
+    return found;
+}
+
+static void load_system(struct loading *l)
+{
+    const struct config_section *s = l->section;
+    const char *dirs = secure_getenv(X509_get_default_cert_dir_env());
+
+    if (X509_STORE_set_default_paths(l->store) != 1)
+        problems_add(l->problems, s->where, "[%s]: the system's trust anchors: %s", s->name,
+                     openssl_reason("cannot be loaded"));
+    else if (sk_X509_OBJECT_num(X509_STORE_get0_objects(l->store)) == 0
+             && !has_links(dirs ? dirs : X509_get_default_cert_dir()))
+        problems_add(l->problems, s->where,
+                     "[%s]: the system has no trust anchors in %s: install them (ca-certificates), "
+                     "or name your own with ca_file",
+                     s->name, X509_get_default_cert_dir());
+    ERR_clear_error();
+}
+
+/*
+ * The section's own anchors, or the system's when it names none; and its revocation lists. Of a
+ * section that goes by its pins alone the system's are not loaded: they take a megabyte, and 30 ms.
+ */
+static bool load(struct loading *l)
+{
+    const struct config_section *s = l->section;
+    const size_t before = l->problems->count;
+    size_t i;
+
+    if (s->ca_file.count == 0 && s->ca_dir.count == 0 && config_uses_pki(s))
+        load_system(l);
+    for (i = 0; i < s->ca_file.count; i++)
+        load_file(l, &ca_files, s->ca_file.items[i].text, s->ca_file.items[i].where);
+    for (i = 0; i < s->ca_dir.count; i++)
+        load_ca_dir(l, &s->ca_dir.items[i]);
+    for (i = 0; i < s->crl_file.count && config_uses_pki(s); i++)
+        load_file(l, &crl_files, s->crl_file.items[i].text, s->crl_file.items[i].where);
+    return l->problems->count == before;
+}
+
+static char *store_key(const struct config_section *s)
+{
+    struct strbuf key = {0};
+    size_t i;
+
+    if (!config_uses_pki(s))
+        strbuf_add(&key, "pins alone\n");
+    for (i = 0; i < s->ca_file.count; i++)
+        strbuf_addf(&key, "file %s\n", s->ca_file.items[i].text);
+    for (i = 0; i < s->ca_dir.count; i++)
+        strbuf_addf(&key, "dir %s\n", s->ca_dir.items[i].text);
+    for (i = 0; i < s->crl_file.count && config_uses_pki(s); i++)
+        strbuf_addf(&key, "crl %s\n", s->crl_file.items[i].text);
+    return strbuf_detach(&key);
+}
+
+/* Takes over key. */
+static struct store *store_new(char *key, const struct config_section *section,
+                               struct problems *problems)
+{
+    struct store *e = xcalloc(1, sizeof(*e));
+    struct loading l = {.section = section, .problems = problems};
+    bool ok;
+
+    e->key = key;
+    l.store = e->store = X509_STORE_new();
+    l.digest = EVP_MD_CTX_new();
+    ok = e->store && l.digest && EVP_DigestInit_ex(l.digest, EVP_sha256(), NULL) == 1
+         && EVP_DigestUpdate(l.digest, key, strlen(key) + 1) == 1;
+    if (!ok)
+        problems_add(problems, section->where, "[%s]: out of memory", section->name);
+    else
+        ok = load(&l) && EVP_DigestFinal_ex(l.digest, e->digest, NULL) == 1;
+    EVP_MD_CTX_free(l.digest);
+    if (ok)
+        return e;
+    store_free(e);
+    return NULL;
+}
+
+X509_STORE *anchors_system(void)
+{
+    X509_STORE *store;
+
+    pthread_mutex_lock(&system_lock);
+    if (!system_store) {
+        system_store = X509_STORE_new();
+        if (system_store && X509_STORE_set_default_paths(system_store) != 1) {
+            X509_STORE_free(system_store);
+            system_store = NULL;
+        }
+        ERR_clear_error();
+    }
+    store = system_store;
+    if (store)
+        X509_STORE_up_ref(store);
+    pthread_mutex_unlock(&system_lock);
+    return store;
+}
+
+X509_STORE *anchors_find(struct anchors *a, const struct config_section *section,
+                         uint8_t digest[32], struct problems *problems)
+{
+    char *key = store_key(section);
+    struct store *e;
+
+    SLIST_FOREACH (e, &a->list, next)
+        if (strcmp(e->key, key) == 0)
+            break;
+    if (e) {
+        free(key);
+    } else {
+        e = store_new(key, section, problems);
+        if (!e)
+            return NULL;
+        SLIST_INSERT_HEAD(&a->list, e, next);
+    }
+    memcpy(digest, e->digest, sizeof(e->digest));
+    return e->store;
+}

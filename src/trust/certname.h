@@ -1,0 +1,18 @@
+/* The names in a certificate, and the one rule by which a wanted name is compared with them. */
+#ifndef TRUST_CERTNAME_H
+#define TRUST_CERTNAME_H
+
+#include <openssl/x509.h>
+#include <stdbool.h>
+
+/*
+ * Checks that a certificate carries a name in its subjectAltName extension; the subject's CN has no
+ * effect. An IP address must equal one of its IP addresses. A host name must equal one of its DNS
+ * names without regard to case, or match one that begins with "*.": the star stands for exactly one
+ * whole label, and at least two labels follow it (RFC 9525 section 6.3). A label may have letters,
+ * digits, hyphens and underscores, with a wildcard and without: X509_check_host(3) takes
+ * underscores in an exact name only.
+ */
+bool certname_matches(X509 *cert, const char *name);
+
+#endif

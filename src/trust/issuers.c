@@ -1,0 +1,140 @@
+#include "trust/issuers.h"
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+
+bool issuers_pin_is_of(const struct pin *pin, const X509 *ca)
+{
+    uint8_t digest[CERT_DIGEST_SIZE];
+
+    return (pin->kind == PIN_KEY ? cert_key_digest(ca, digest) : cert_digest(ca, digest))
+           && memcmp(pin->digest, digest, CERT_DIGEST_SIZE) == 0;
+}
+
+static void add(STACK_OF(X509) *anchors, X509 *ca)
+{
+    if (X509_add_cert(anchors, ca, X509_ADD_FLAG_UP_REF | X509_ADD_FLAG_NO_DUP) != 1)
+        ERR_clear_error(); /* no memory: one anchor less, and so a refusal */
+}
+
+/* Whether a certificate is named as issuer by another that was sent. */
+static bool is_named(const X509 *ca, const STACK_OF(X509) *sent)
+{
+    int i;
+
+    for (i = 0; i < sk_X509_num(sent); i++) {
+        const X509 *other = sk_X509_value(sent, i);
+
+        if (other != ca
+            && X509_NAME_cmp(X509_get_subject_name(ca), X509_get_issuer_name(other)) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The two ways to find the CAs of one pin. Each tells whether what was sent has to do with one. */
+
+static bool add_at_hand(STACK_OF(X509) *anchors, const struct pin *pin, const X509 *leaf,
+                        const STACK_OF(X509) *sent)
+{
+    const unsigned char *der = pin->der;
+    X509 *ca = der ? d2i_X509(NULL, &der, (long)pin->der_len) : NULL;
+    bool named = false;
+
+    if (ca && X509_cmp(ca, leaf) != 0) {
+        add(anchors, ca);
+        named = is_named(ca, sent);
+    }
+    X509_free(ca);
+    return named;
+}
+
+static bool add_sent(STACK_OF(X509) *anchors, const struct pin *pin, const X509 *leaf,
+                     const STACK_OF(X509) *sent)
+{
+    bool found = false;
+    int i;
+
+    for (i = 0; i < sk_X509_num(sent); i++) {
+        X509 *ca = sk_X509_value(sent, i);
+
+        if (X509_cmp(ca, leaf) == 0 || !issuers_pin_is_of(pin, ca))
+            continue;
+        add(anchors, ca);
+        found = true;
+    }
+    return found;
+}
+
+void issuers_find(struct issuers *found, const struct pin_list *pins, int64_t now, X509 *leaf,
+                  STACK_OF(X509) *sent)
+{
+    size_t i;
+    int n;
+
+    *found = (struct issuers){.live = sk_X509_new_null(), .over = sk_X509_new_null()};
+    for (i = 0; i < pins->count; i++) {
+        const struct pin *pin = &pins->items[i];
+        const bool over = pin_is_over(pin, now);
+        STACK_OF(X509) *anchors = over ? found->over : found->live;
+        bool named;
+
+        if (pin->role != PIN_ISSUER || !anchors)
+            continue;
+        named = add_at_hand(anchors, pin, leaf, sent);
+        named = add_sent(anchors, pin, leaf, sent) || named;
+        found->named = found->named || (named && !over);
+    }
+    for (n = 0; n < sk_X509_num(sent); n++)
+        if (X509_self_signed(sk_X509_value(sent, n), 0) == 1)
+            found->complete = true;
+    ERR_clear_error();
+}
+
+void issuers_free(struct issuers *found)
+{
+    sk_X509_pop_free(found->live, X509_free);
+    sk_X509_pop_free(found->over, X509_free);
+    memset(found, 0, sizeof(*found));
+}
+
+const char *issuers_hint(const struct pin_list *pins, const struct issuers *found)
+{
+    size_t i;
+
+    if (found->complete || found->named)
+        return "";
+    for (i = 0; i < pins->count; i++)
+        if (pins->items[i].role == PIN_ISSUER && !pins->items[i].der)
+            return "no pinned issuer was sent, and a digest says nothing about a CA that the server "
+                   "does not send: pinned as issuer-cert:FILE it need not be sent";
+    return "";
+}
+
+void issuers_describe_misplaced(const struct pin_list *pins, const STACK_OF(X509) *sent, char *text,
+                                size_t size)
+{
+    size_t i;
+    int n;
+
+    text[0] = '\0';
+    for (i = 0; i < pins->count; i++) {
+        const struct pin *pin = &pins->items[i];
+
+        for (n = 1; pin->role == PIN_SERVER && n < sk_X509_num(sent); n++) {
+            X509 *ca = sk_X509_value(sent, n);
+            struct cert_info info;
+
+            if (!issuers_pin_is_of(pin, ca) || X509_check_ca(ca) == 0 || !is_named(ca, sent))
+                continue;
+            if (cert_describe(ca, &info))
+                snprintf(text, size, "pin %s: this is the %s of the CA %.150s: %s%s pins it",
+                         pin_label(pin), pin->kind == PIN_KEY ? "key" : "certificate", info.subject,
+                         pin->kind == PIN_KEY ? "issuer:" : "issuer-", pin->text);
+            cert_info_free(&info);
+            return;
+        }
+    }
+}

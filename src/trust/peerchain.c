@@ -1,0 +1,75 @@
+#include "trust/peerchain.h"
+
+#include <openssl/x509.h>
+
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "trust/anchors.h"
+#include "trust/chain.h"
+
+size_t presented_length(const struct trust_verdict *v)
+{
+    return v->chain ? (size_t)sk_X509_num(v->chain) : 0;
+}
+
+X509 *presented_leaf(const struct trust_verdict *v)
+{
+    return sk_X509_value(v->chain, 0);
+}
+
+bool presented_starts_with(const struct trust_verdict *v, const X509 *leaf)
+{
+    return X509_cmp(sk_X509_value(v->chain, 0), leaf) == 0;
+}
+
+bool presented_describe(const struct trust_verdict *v, size_t index, struct cert_info *info)
+{
+    return cert_describe(sk_X509_value(v->chain, (int)index), info);
+}
+
+char *presented_pins(const struct trust_verdict *v)
+{
+    struct strbuf out = {0};
+    uint8_t key[CERT_DIGEST_SIZE], cert[CERT_DIGEST_SIZE];
+    char key_pin[PIN_TEXT_SIZE], cert_pin[PIN_TEXT_SIZE];
+    size_t i;
+
+    for (i = 0; i < presented_length(v); i++) {
+        const enum pin_role role = i == 0 ? PIN_SERVER : PIN_ISSUER;
+
+        if (!cert_key_digest(sk_X509_value(v->chain, (int)i), key)
+            || !cert_digest(sk_X509_value(v->chain, (int)i), cert))
+            continue;
+        pin_format(role, PIN_KEY, key, key_pin);
+        pin_format(role, PIN_CERT, cert, cert_pin);
+        strbuf_addf(&out, "%s%s %s", out.len ? " " : "", key_pin, cert_pin);
+    }
+    return strbuf_detach(&out);
+}
+
+/* The section's anchors, or the system's where it has none, for it goes by its pins alone. */
+static X509_STORE *find_store(const struct config_section *s, X509_STORE *store)
+{
+    if (!config_uses_pki(s) && s->ca_file.count == 0 && s->ca_dir.count == 0)
+        return anchors_system();
+    X509_STORE_up_ref(store);
+    return store;
+}
+
+char *presented_pki(const struct policy *policy, const struct trust_verdict *v, int64_t now)
+{
+    struct chain_request request;
+    struct chain_result r;
+    char *text;
+
+    if (presented_length(v) == 0 || !policy->store)
+        return xstrdup("nothing to verify");
+    request = chain_request(policy, sk_X509_value(v->chain, 0), v->chain, NULL, now);
+    request.store = find_store(policy->section, policy->store);
+    text = chain_verify(&request, &r)
+               ? xstrdup("valid")
+               : xasprintf("%s at depth %d", X509_verify_cert_error_string(r.error), r.depth);
+    chain_free(&r);
+    X509_STORE_free(request.store);
+    return text;
+}

@@ -1,0 +1,80 @@
+/*
+ * A policy: whom a section trusts, made ready to judge by (trust.h). Built once from the
+ * configuration, and never changed.
+ */
+#ifndef TRUST_POLICY_H
+#define TRUST_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/diag.h"
+#include "config/section.h"
+#include "learned/learned.h"
+
+#define POLICY_FINGERPRINT_SIZE 32
+
+struct anchors;
+struct x509_store_st; /* OpenSSL's X509_STORE */
+
+struct policy {
+    const struct config_section *section;
+    struct x509_store_st *store; /* a reference; NULL when only observing */
+    struct learned *learned;     /* a reference; NULL: the section learns nothing */
+    char *place;                 /* "host:port", which learned pins are for */
+    bool observe;                /* trusts nobody */
+    /* SHA-256 over all that shapes whom the section trusts and how it speaks to them */
+    uint8_t fingerprint[POLICY_FINGERPRINT_SIZE];
+};
+
+/*
+ * The policy of a section. The section must outlive it; the anchors need not. learned: the store of
+ * learned pins; NULL only if the section learns none. NULL after adding to problems what cannot be
+ * loaded.
+ */
+struct policy *policy_new(const struct config_section *section, struct anchors *anchors,
+                          struct learned *learned, struct problems *problems);
+
+/* A policy that trusts nobody: to look at a server's certificates. The section must outlive it. */
+struct policy *policy_observe(const struct config_section *section);
+
+void policy_free(struct policy *p);
+
+/* Whether a server must staple a good OCSP response. */
+bool policy_wants_staple(const struct policy *p);
+
+/* Returns whether the section's `revoked` names this key. */
+bool policy_is_revoked(const struct config_section *section, const uint8_t key[CERT_DIGEST_SIZE]);
+
+/* Returns the pin of the configuration that a learned key goes back to, or NULL. */
+const struct pin *policy_find_pin(const struct config_section *section,
+                                  const struct learned_via *via);
+
+/* Returns whether the configuration itself pins this key of the server, however long it does. */
+bool policy_pins_key(const struct config_section *section, const uint8_t key[CERT_DIGEST_SIZE]);
+
+/*
+ * Fills in the learned keys that this policy accepts now, and returns how many. A key from pins_url
+ * is one of them only while the pin that it goes back to is accepted: it ends with that pin's
+ * `until`, which is then in its own.
+ */
+size_t policy_learned_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MOST]);
+
+/*
+ * Fills in the keys from pins_url that this policy does not accept any more or has no need of, as
+ * the file has them, and returns how many. A later configuration must not find them there.
+ */
+size_t policy_stale_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MOST]);
+
+/*
+ * Finds the pin that what is announced on a connection goes back to. pin is the one that the
+ * connection was accepted on. Returns false if it has been removed since.
+ */
+bool policy_trace_pin(const struct policy *p, const struct pin *pin, struct learned_via *via);
+
+/*
+ * A number that changes whenever those keys may have changed; 0 where the section learns nothing.
+ */
+uint64_t policy_learned_generation(const struct policy *p);
+
+#endif

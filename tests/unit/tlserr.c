@@ -1,0 +1,119 @@
+/* tls/tlserr: which of OpenSSL's errors is told, and how. */
+#include "tls/tlserr.h"
+
+#include <openssl/asn1err.h>
+#include <openssl/err.h>
+#include <openssl/proverr.h>
+#include <openssl/ssl.h>
+#include <string.h>
+
+#include "help.h"
+
+static SSL_CTX *ctx;
+static SSL *ssl;
+
+static void expect(enum reason reason, const char *part)
+{
+    char words[COMPLAINT_SIZE];
+
+    assert_string_equal(reason_name(complaint_reason(ssl, words)), reason_name(reason));
+    assert_contains(words, part);
+    ERR_clear_error();
+}
+
+static void the_error_of_tls_is_told_not_its_cause(void **state)
+{
+    (void)state;
+    ERR_raise(ERR_LIB_PROV, PROV_R_CIPHER_OPERATION_FAILED);
+    ERR_raise(ERR_LIB_SSL, SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC);
+    ERR_raise(ERR_LIB_SSL, SSL_R_BAD_LENGTH);
+    expect(REASON_TLS, "decryption failed or bad record mac");
+}
+
+/* Numbers of reasons mean something for their library only. */
+static void another_librarys_number_means_nothing(void **state)
+{
+    (void)state;
+    ERR_raise(ERR_LIB_X509, SSL_R_EE_KEY_TOO_SMALL);
+    expect(REASON_TLS, "");
+    ERR_raise(ERR_LIB_X509, SSL_R_DH_KEY_TOO_SMALL);
+    expect(REASON_TLS, "");
+    ERR_raise(ERR_LIB_X509, SSL_R_UNSUPPORTED_PROTOCOL);
+    ERR_raise(ERR_LIB_SSL, SSL_R_BAD_LENGTH);
+    expect(REASON_TLS, "bad length");
+    ERR_raise(ERR_LIB_X509, SSL_R_UNEXPECTED_EOF_WHILE_READING);
+    assert_false(complaint_is_end());
+    ERR_clear_error();
+    ERR_raise(ERR_LIB_X509, SSL_AD_REASON_OFFSET + SSL_AD_CERTIFICATE_REQUIRED);
+    expect(REASON_TLS, "");
+}
+
+static void a_weak_key_is_weak(void **state)
+{
+    (void)state;
+    ERR_raise(ERR_LIB_SSL, SSL_R_EE_KEY_TOO_SMALL);
+    expect(REASON_WEAK, "");
+    ERR_raise(ERR_LIB_EVP, 1);
+    ERR_raise(ERR_LIB_SSL, SSL_R_DH_KEY_TOO_SMALL);
+    expect(REASON_WEAK, "Diffie-Hellman");
+}
+
+static void an_alert_is_told_whatever_is_before_it(void **state)
+{
+    (void)state;
+    ERR_raise(ERR_LIB_ASN1, ASN1_R_TOO_LONG);
+    ERR_raise(ERR_LIB_SSL, SSL_AD_REASON_OFFSET + SSL_AD_CERTIFICATE_REQUIRED);
+    expect(REASON_TLS, "the server wants a client certificate");
+    ERR_raise(ERR_LIB_SSL, SSL_AD_REASON_OFFSET + SSL_AD_HANDSHAKE_FAILURE);
+    expect(REASON_TLS, "the server refused: handshake failure");
+}
+
+static void the_end_is_told_from_other_errors(void **state)
+{
+    (void)state;
+    assert_false(complaint_is_end());
+    ERR_raise(ERR_LIB_SSL, SSL_R_UNEXPECTED_EOF_WHILE_READING);
+    assert_true(complaint_is_end());
+    ERR_clear_error();
+    ERR_raise(ERR_LIB_SSL, SSL_R_BAD_LENGTH);
+    assert_false(complaint_is_end());
+    ERR_clear_error();
+}
+
+static void without_an_error_there_are_words_as_well(void **state)
+{
+    (void)state;
+    expect(REASON_TLS, "broke off");
+    ERR_raise(ERR_LIB_ASN1, ASN1_R_TOO_LONG);
+    expect(REASON_TLS, "too long");
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    ctx = SSL_CTX_new(TLS_client_method());
+    ssl = ctx ? SSL_new(ctx) : NULL;
+    return ssl ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_error_of_tls_is_told_not_its_cause),
+        cmocka_unit_test(another_librarys_number_means_nothing),
+        cmocka_unit_test(a_weak_key_is_weak),
+        cmocka_unit_test(an_alert_is_told_whatever_is_before_it),
+        cmocka_unit_test(the_end_is_told_from_other_errors),
+        cmocka_unit_test(without_an_error_there_are_words_as_well),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
