@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """The option table, pinproxyd.conf(5) and the sample configuration name the same options.
 
-The table is what `pinproxyd --help-config` prints. In the page an option is an item ".It Ic NAME"
-(of [global] under a heading that says so), and states a default that the table has as
-"Default:", then the value. In the sample it is "NAME = VALUE" or ";NAME = VALUE", switched off;
-then VALUE is the default if there is one.
+The table is the output of `pinproxyd --help-config`, and the rows of src/config/options.c that have
+OPTION_RESTART. In the page an option is an item ".It Ic NAME" (of [global] under a heading that says
+so). If the table has a default, the item says "The default is VALUE". Every item says "A reload
+applies it", or, with OPTION_RESTART, "A change needs a restart". In the sample an option is
+"NAME = VALUE", or ";NAME = VALUE" where it is switched off; VALUE is then the default, if there is
+one.
 """
 
 import os
@@ -27,6 +29,13 @@ def read_table(text):
             if line.endswith(LATER):
                 later.add((scope, match[1]))
     return table, later
+
+
+def read_restart(source):
+    """{(scope, name)} of the options that a reload does not change"""
+    rows = re.findall(r'\{\.name = "(\w+)",\s*\.scope = OPTION_(\w+),\s*\.flags = ([^,]*),', source)
+    return {("global" if scope == "GLOBAL" else "section", name)
+            for name, scope, flags in rows if "OPTION_RESTART" in flags}
 
 
 def plain(line):
@@ -62,16 +71,19 @@ def read_sample(text):
     return found
 
 
-def check_page(table, later, page):
+def check_page(table, later, restart, page):
     problems = []
     for key, default in table.items():
         if key not in page:
             problems += [] if key in later else [f"the page lacks {key[1]} ({key[0]})"]
             continue
-        said = re.search(r"Default: +(\S+?)[.,;]?( |$)", page[key])
+        said = re.search(r"The default is +(\S+?)[.,;]?( |$)", page[key])
         if default and key not in later and (not said or said[1] != default):
             problems.append(f"the page's default of {key[1]} ({key[0]}) is "
                             f"{said[1] if said else 'not said'}, not {default}")
+        sentence = "A change needs a restart" if key in restart else "A reload applies it"
+        if key not in later and sentence not in page[key]:
+            problems.append(f"the page does not say of {key[1]} ({key[0]}): {sentence}")
     return problems + [f"the page has {name} ({scope}), which no option is"
                        for scope, name in page if (scope, name) not in table]
 
@@ -88,11 +100,12 @@ def check_sample(table, later, sample):
                        for scope, name in table if (scope, name) not in named | later]
 
 
-def check(table_text, page_text, sample_text):
+def check(table_text, source_text, page_text, sample_text):
     table, later = read_table(table_text)
-    if len(table) < 3:
-        return ["--help-config could not be read"]
-    return (check_page(table, later, read_page(page_text))
+    restart = read_restart(source_text)
+    if len(table) < 3 or not restart or not restart <= table.keys():
+        return ["--help-config or the rows with OPTION_RESTART could not be read"]
+    return (check_page(table, later, restart, read_page(page_text))
             + check_sample(table, later, read_sample(sample_text)))
 
 
@@ -102,22 +115,28 @@ def self_check():
              "[HOST], and [defaults]\n  pin*                 -      pins\n"
              "  port                 443    port\n"
              "  warm                 0      ahead (not supported yet)\n")
-    page = (".Sh THE GLOBAL SECTION\n.It Ic workers No = Ar n\nThreads.\nDefault:\n.Ql auto .\n"
-            ".Sh HOSTS\n.It Ic pin\nPins.\n.It Ic port\nPort.\nDefault:\n.Ql 443 .\n")
+    source = ('    {.name = "workers", .scope = OPTION_GLOBAL, .flags = OPTION_RESTART, .value = "auto"},\n'
+              '    {.name = "pin", .scope = OPTION_SECTION, .flags = OPTION_LIST,\n')
+    page = (".Sh THE GLOBAL SECTION\n.It Ic workers No = Ar n\nThreads.\nThe default is\n.Cm auto .\n"
+            "A change needs a restart.\n.Sh HOSTS\n.It Ic pin\nPins.\nA reload applies it.\n"
+            ".It Ic port\nPort.\nThe default is\n.Cm 443 .\nA reload applies it.\n")
     sample = "[global]\n;workers = auto\n;[h]\n;pin = x\n;port = 443\n"
     faults = {
         "the page lacks pin": (page.replace("Ic pin", "Cm pin"), sample),
         "default of port": (page.replace("443", "44"), sample),
-        "default of workers (global) is not said": (page.replace("auto", "").replace(
-            "Default:", "", 1), sample),
+        "default of workers (global) is not said": (page.replace("The default is\n.Cm auto", "", 1),
+                                                    sample),
+        "workers (global): A change needs": (page.replace("A change needs a restart", "A reload applies it"),
+                                             sample),
+        "pin (section): A reload applies": (page.replace("Pins.\nA reload applies it", "Pins"), sample),
         "has ports": (page.replace("Ic pin", "Ic ports"), sample),
         "line 5: port is 443": (page, sample.replace("443", "44")),
         "sample lacks workers": (page, sample.replace(";workers = auto", "")),
         "prt is no option": (page, sample + ";prt = 1\n"),
     }
-    problems = [f"self-check: {p}" for p in check(table, page, sample)]
+    problems = [f"self-check: {p}" for p in check(table, source, page, sample)]
     for fault, (bad_page, bad_sample) in faults.items():
-        if not any(fault in p for p in check(table, bad_page, bad_sample)):
+        if not any(fault in p for p in check(table, source, bad_page, bad_sample)):
             problems.append(f"self-check: does not notice: {fault}")
     return problems
 
@@ -129,7 +148,8 @@ def main():
     if not problems:
         table = subprocess.run([pinproxyd, "--help-config"], check=True, text=True,
                                stdout=subprocess.PIPE).stdout
-        problems = check(table, (top / "man/pinproxyd.conf.5").read_text(),
+        problems = check(table, (top / "src/config/options.c").read_text(),
+                         (top / "man/pinproxyd.conf.5").read_text(),
                          (top / "etc/pinproxyd.conf").read_text())
     if problems:
         print("\n".join(problems))
