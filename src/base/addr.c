@@ -61,10 +61,10 @@ bool addr_from_unix(struct addr *a, const char *path)
 
 void addr_from_sockaddr(struct addr *a, const struct sockaddr *sa, socklen_t len)
 {
-    const size_t most = sizeof(*a) - offsetof(struct addr, sa);
+    const size_t max = sizeof(*a) - offsetof(struct addr, sa);
 
     memset(a, 0, sizeof(*a));
-    memcpy(&a->sa, sa, len > most ? most : len);
+    memcpy(&a->sa, sa, len > max ? max : len);
     a->len = len;
 }
 

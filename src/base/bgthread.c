@@ -2,7 +2,7 @@
 
 #include <signal.h>
 
-int thread_start(pthread_t *thread, const char *name, void *run(void *), void *arg)
+int bgthread_start(pthread_t *thread, const char *name, void *run(void *), void *arg)
 {
     sigset_t all, before;
     int error;

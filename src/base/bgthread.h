@@ -9,6 +9,6 @@
  * most; it has it when this returns. run: what it runs, with arg. The caller joins or detaches it;
  * it must not detach itself. Returns 0 and stores *thread, or returns an errno as pthread_create(3) does.
  */
-int thread_start(pthread_t *thread, const char *name, void *run(void *), void *arg);
+int bgthread_start(pthread_t *thread, const char *name, void *run(void *), void *arg);
 
 #endif

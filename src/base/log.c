@@ -14,7 +14,7 @@
 #include "base/logwriter.h"
 #include "base/mem.h"
 
-#define VALUE_MOST 1024
+#define VALUE_MAX 1024
 
 /* Repetition: a bucket of so many lines, refilled by one a second. */
 #define BURST 10
@@ -81,7 +81,7 @@ static void add_field(struct log_line *l, const char *name, const char *value, b
     l->fields[l->count].offset = l->values.len;
     l->fields[l->count].number = number;
     l->count++;
-    strbuf_add_safe(&l->values, value, strlen(value), VALUE_MOST);
+    strbuf_add_safe(&l->values, value, strlen(value), VALUE_MAX);
     strbuf_add_bytes(&l->values, "", 1);
 }
 

@@ -236,7 +236,7 @@ int logwriter_start(logwriter_report *report)
     writer.torn = false;
     writer.dropped = 0;
     writer.lost = 0;
-    error = thread_start(&writer.thread, "log", run, NULL);
+    error = bgthread_start(&writer.thread, "log", run, NULL);
     writer.running = error == 0;
     if (error)
         close_output();

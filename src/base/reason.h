@@ -47,7 +47,7 @@ enum reason_kind {
     X(FIRST_USE, "first_use", REFUSED, "no key of this server has been kept yet")                  \
     X(UNSAVED, "unsaved", REFUSED, "the key seen first could not be kept")                         \
     X(PIN_REMOVED, "pin_removed", REFUSED, "the pin that the server was accepted on is gone")      \
-    X(OBSERVED, "observed", REFUSED, "looked at only: not judged, not trusted")                    \
+    X(PROBE_ONLY, "probe_only", REFUSED, "a probe judges nobody, and trusts nobody")               \
     X(TLS_FROM_CLIENT, "tls_from_client", REFUSED,                                                 \
       "the client speaks TLS itself: let it speak plaintext to this port")                         \
     X(MAX_CONNECTIONS, "max_connections", LIMIT, "the section has all the tunnels it may have")    \

@@ -54,7 +54,7 @@ void strbuf_addf(struct strbuf *b, const char *format, ...)
  */
 static size_t utf8_decode(const unsigned char *s, size_t n, uint32_t *c)
 {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    static const uint32_t min[] = {0, 0, 0x80, 0x800, 0x10000};
     size_t len, i;
 
     if (s[0] < 0x80) {
@@ -77,7 +77,7 @@ static size_t utf8_decode(const unsigned char *s, size_t n, uint32_t *c)
             return 0;
         *c = (*c << 6) | (s[i] & 0x3fU);
     }
-    if (*c < least[len] || *c > 0x10ffff || (*c >= 0xd800 && *c <= 0xdfff))
+    if (*c < min[len] || *c > 0x10ffff || (*c >= 0xd800 && *c <= 0xdfff))
         return 0;
     return len;
 }
@@ -109,14 +109,14 @@ static bool is_deceptive(uint32_t c)
            || (c & 0xfffe) == 0xfffe;        /* noncharacters */
 }
 
-void strbuf_add_safe(struct strbuf *b, const char *s, size_t n, size_t most)
+void strbuf_add_safe(struct strbuf *b, const char *s, size_t n, size_t max)
 {
     const unsigned char *p = (const unsigned char *)s;
     size_t i, len;
     uint32_t c = 0;
 
     for (i = 0; i < n; i += len ? len : 1) {
-        if (i >= most) {
+        if (i >= max) {
             strbuf_add(b, "...");
             return;
         }

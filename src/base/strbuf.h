@@ -23,7 +23,7 @@ void strbuf_addf(struct strbuf *b, const char *format, ...) __attribute__((forma
  * byte, newline, invalid UTF-8 or character that reorders or hides text is left in it: those become
  * \n, \xHH or \u{HHHH}, and a backslash is doubled, so that the original can be told.
  */
-void strbuf_add_safe(struct strbuf *b, const char *s, size_t n, size_t most);
+void strbuf_add_safe(struct strbuf *b, const char *s, size_t n, size_t max);
 
 /* Adds a word as a POSIX shell reads it back: as it is, or between single quotes. */
 void strbuf_add_shell(struct strbuf *b, const char *word);

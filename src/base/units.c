@@ -20,7 +20,7 @@ static const struct {
 };
 
 /* Reads digits at *text, moving it past them. False when there are none or they overflow. */
-static bool read_digits(const char **text, int64_t most, int64_t *value)
+static bool read_digits(const char **text, int64_t max, int64_t *value)
 {
     const char *p = *text;
     int64_t v = 0;
@@ -29,7 +29,7 @@ static bool read_digits(const char **text, int64_t most, int64_t *value)
         return false;
     for (; isdigit((unsigned char)*p); p++) {
         v = v * 10 + (*p - '0');
-        if (v > most)
+        if (v > max)
             return false;
     }
     *text = p;
@@ -59,13 +59,13 @@ const char *units_duration(const char *text, int64_t *ms)
     return duration_hint;
 }
 
-const char *units_number(const char *text, long least, long most, long *value)
+const char *units_number(const char *text, long min, long max, long *value)
 {
     static _Thread_local char hint[64];
     int64_t n;
 
-    if (!read_digits(&text, most, &n) || *text || n < least) {
-        snprintf(hint, sizeof(hint), "a number from %ld to %ld", least, most);
+    if (!read_digits(&text, max, &n) || *text || n < min) {
+        snprintf(hint, sizeof(hint), "a number from %ld to %ld", min, max);
         return hint;
     }
     *value = (long)n;

@@ -14,7 +14,7 @@
 const char *units_duration(const char *text, int64_t *ms);
 
 /* Decimal digits only, least <= value <= most. */
-const char *units_number(const char *text, long least, long most, long *value);
+const char *units_number(const char *text, long min, long max, long *value);
 
 /* yes/no, on/off, true/false, in any case. */
 const char *units_bool(const char *text, bool *value);

@@ -9,7 +9,7 @@
 
 static int compare_texts(const void *a, const void *b)
 {
-    const struct problem *x = a, *y = b;
+    const struct diag *x = a, *y = b;
     const int files = strcmp(x->file, y->file);
 
     if (files != 0)
@@ -18,9 +18,9 @@ static int compare_texts(const void *a, const void *b)
 }
 
 /* The tree has copies of its own, for the list moves when it grows. */
-static void append(struct problems *p, const struct problem *problem)
+static void append(struct diag_list *p, const struct diag *problem)
 {
-    struct problem *copy = arena_alloc(&p->arena, sizeof(*copy));
+    struct diag *copy = arena_alloc(&p->arena, sizeof(*copy));
 
     copy->file = arena_strdup(&p->arena, problem->file);
     copy->line = problem->line;
@@ -31,10 +31,10 @@ static void append(struct problems *p, const struct problem *problem)
     p->items[p->count++] = *copy;
 }
 
-void problems_add(struct problems *p, struct source where, const char *format, ...)
+void diag_add(struct diag_list *p, struct location where, const char *format, ...)
 {
     struct strbuf safe = {0};
-    struct problem problem;
+    struct diag problem;
     char *text;
     va_list ap;
 
@@ -46,7 +46,7 @@ void problems_add(struct problems *p, struct source where, const char *format, .
     strbuf_add_safe(&safe, text, strlen(text), 2048);
     free(text);
 
-    problem = (struct problem){.file = where.file, .line = where.line, .text = strbuf_text(&safe)};
+    problem = (struct diag){.file = where.file, .line = where.line, .text = strbuf_text(&safe)};
     /* a value inherited by many sections is wrong once */
     if (!tfind(&problem, &p->known, compare_texts))
         append(p, &problem);
@@ -55,7 +55,7 @@ void problems_add(struct problems *p, struct source where, const char *format, .
 
 static int compare(const void *a, const void *b)
 {
-    const struct problem *x = a, *y = b;
+    const struct diag *x = a, *y = b;
     int files = strcmp(x->file, y->file);
 
     if (files != 0)
@@ -65,7 +65,7 @@ static int compare(const void *a, const void *b)
     return x->order < y->order ? -1 : 1;
 }
 
-void problem_add_text(const struct problem *p, struct strbuf *out)
+void diag_format(const struct diag *p, struct strbuf *out)
 {
     strbuf_add_safe(out, p->file, strlen(p->file), 4096);
     if (p->line)
@@ -73,7 +73,7 @@ void problem_add_text(const struct problem *p, struct strbuf *out)
     strbuf_addf(out, ": %s", p->text);
 }
 
-void problems_print(struct problems *p, FILE *to)
+void diag_print(struct diag_list *p, FILE *to)
 {
     size_t i;
 
@@ -82,7 +82,7 @@ void problems_print(struct problems *p, FILE *to)
     for (i = 0; i < p->count; i++) {
         struct strbuf line = {0};
 
-        problem_add_text(&p->items[i], &line);
+        diag_format(&p->items[i], &line);
         fprintf(to, "%s\n", line.data);
         strbuf_free(&line);
     }
@@ -93,7 +93,7 @@ static void keep(void *item)
     (void)item; /* it is in the arena */
 }
 
-void problems_free(struct problems *p)
+void diag_free(struct diag_list *p)
 {
     tdestroy(p->known, keep);
     p->known = NULL;

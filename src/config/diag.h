@@ -12,12 +12,12 @@
 #include "base/strbuf.h"
 
 /* A place in a configuration. The file name belongs to the configuration. */
-struct source {
+struct location {
     const char *file;
     unsigned line;
 };
 
-struct problem {
+struct diag {
     const char *file;
     unsigned line;
     size_t order;
@@ -25,23 +25,23 @@ struct problem {
 };
 
 /* Zero-initialised is empty. */
-struct problems {
+struct diag_list {
     struct arena arena;
-    struct problem *items;
+    struct diag *items;
     size_t count;
     void *known; /* tsearch(3): the same ones, to say none of them twice */
 };
 
 /* line 0: the whole file. */
-void problems_add(struct problems *p, struct source where, const char *format, ...)
+void diag_add(struct diag_list *p, struct location where, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* "FILE:LINE: text", or "FILE: text" for a whole file. */
-void problem_add_text(const struct problem *p, struct strbuf *out);
+void diag_format(const struct diag *p, struct strbuf *out);
 
 /* One such line for each problem; those of one file together, by line. */
-void problems_print(struct problems *p, FILE *to);
+void diag_print(struct diag_list *p, FILE *to);
 
-void problems_free(struct problems *p);
+void diag_free(struct diag_list *p);
 
 #endif

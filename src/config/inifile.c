@@ -11,16 +11,16 @@
 #include "base/hostname.h"
 
 /* MAX_NAME of inih's ini.c, less the NUL. */
-#define KEY_MOST 49
+#define KEY_MAX 49
 
 /* The reader of one file: hands lines to inih and remembers which one it is at. */
 struct reader {
-    struct source where;
+    struct location where;
     const char *next;
     const char *end;
     struct arena *arena;
     struct inifile *out;
-    struct problems *problems;
+    struct diag_list *diags;
     const char *section; /* NULL before the first, and after a head that cannot be taken */
     bool have_head;      /* there was one, if only a bad one */
     bool have_key;       /* an indented line would go on with a key */
@@ -71,31 +71,31 @@ static bool read_section_head(struct reader *r, const char *s, size_t n)
         end++;
     close = s + end;
     if (end == n || *close != ']') {
-        problems_add(r->problems, r->where, "a section's head must end with ']': [NAME]");
+        diag_add(r->diags, r->where, "a section's head must end with ']': [NAME]");
         return false;
     }
     rest = close + 1;
     rest_len = n - (size_t)(rest - s);
     trim(&rest, &rest_len);
     if (rest_len && *rest != ';' && *rest != '#') {
-        problems_add(r->problems, r->where,
-                     s[1] == '[' ? "an IPv6 address is written with one pair of brackets, and the "
-                                   "port as 'port = N'"
-                                 : "nothing may follow ']' but a comment");
+        diag_add(r->diags, r->where,
+                 s[1] == '[' ? "an IPv6 address is written with one pair of brackets, and the "
+                               "port as 'port = N'"
+                             : "nothing may follow ']' but a comment");
         return false;
     }
     n = (size_t)(close - s) - 1;
     s++;
     trim(&s, &n);
     if (n == 0) {
-        problems_add(r->problems, r->where, "a section needs a name: [NAME]");
+        diag_add(r->diags, r->where, "a section needs a name: [NAME]");
         return false;
     }
     if (n > INIFILE_SECTION_MAX) {
-        problems_add(r->problems, r->where,
-                     "section name too long: %zu bytes where %d fit: choose a short name and say "
-                     "'host = %.*s' in it",
-                     n, INIFILE_SECTION_MAX, (int)n, s);
+        diag_add(r->diags, r->where,
+                 "section name too long: %zu bytes where %d fit: choose a short name and say "
+                 "'host = %.*s' in it",
+                 n, INIFILE_SECTION_MAX, (int)n, s);
         return false;
     }
     r->section = arena_strndup(r->arena, s, n);
@@ -113,18 +113,18 @@ static bool read_key(struct reader *r, const char *s, size_t n)
         key++;
     separator = s + key;
     if (key == n || *separator == ';') {
-        problems_add(r->problems, r->where, "expected 'key = value' or '[section]', found '%.*s'",
-                     (int)n, s);
+        diag_add(r->diags, r->where, "expected 'key = value' or '[section]', found '%.*s'", (int)n,
+                 s);
         return false;
     }
     while (key && isspace((unsigned char)s[key - 1]))
         key--;
     if (key == 0) {
-        problems_add(r->problems, r->where, "a key is missing before '%c'", *separator);
+        diag_add(r->diags, r->where, "a key is missing before '%c'", *separator);
         return false;
     }
-    if (key > KEY_MOST) {
-        problems_add(r->problems, r->where, "unknown key '%.*s'", (int)key, s);
+    if (key > KEY_MAX) {
+        diag_add(r->diags, r->where, "unknown key '%.*s'", (int)key, s);
         return false;
     }
     r->have_key = true;
@@ -169,7 +169,7 @@ static const char *find_comment(struct reader *r, const char *s, size_t n)
  * Decides whether inih may have this line (without its newline), and whether it must be without
  * what indents it.
  */
-static bool examine(struct reader *r, const char *line, size_t n, size_t most, bool *flush)
+static bool examine(struct reader *r, const char *line, size_t n, size_t max, bool *flush)
 {
     const char *s = line;
     size_t len = n;
@@ -184,7 +184,7 @@ static bool examine(struct reader *r, const char *line, size_t n, size_t most, b
     }
     indented = len && isspace((unsigned char)*s);
     if (memchr(line, '\0', n)) {
-        problems_add(r->problems, r->where, "a NUL byte: this is not a text file");
+        diag_add(r->diags, r->where, "a NUL byte: this is not a text file");
         return false;
     }
     trim(&s, &len);
@@ -192,26 +192,24 @@ static bool examine(struct reader *r, const char *line, size_t n, size_t most, b
         return false;
     /* some editors show it as the end of a line, which it is not: a comment may hide an option */
     if (memchr(s, '\r', len)) {
-        problems_add(
-            r->problems, r->where,
-            "a carriage return within the line: save the file with lines that end with LF");
+        diag_add(r->diags, r->where,
+                 "a carriage return within the line: save the file with lines that end with LF");
         return false;
     }
-    if (n > most) {
-        problems_add(
-            r->problems, r->where,
-            "line too long: %zu bytes where %zu fit: a list can go on in indented lines, a "
-            "comment in another one",
-            n, most);
+    if (n > max) {
+        diag_add(r->diags, r->where,
+                 "line too long: %zu bytes where %zu fit: a list can go on in indented lines, a "
+                 "comment in another one",
+                 n, max);
         return false;
     }
     if (*s == ';' || *s == '#')
         return false;
     if (indented && (r->have_key ? is_head(s, len) : *s != '[')) {
-        problems_add(r->problems, r->where,
-                     "%s begins at the beginning of its line, without blanks or tabs before it: an "
-                     "indented line is one more value of the option above it",
-                     *s == '[' ? "a [section]" : "an option");
+        diag_add(r->diags, r->where,
+                 "%s begins at the beginning of its line, without blanks or tabs before it: an "
+                 "indented line is one more value of the option above it",
+                 *s == '[' ? "a [section]" : "an option");
         *flush = true;
     } else if (indented && r->have_key) {
         r->comment = find_comment(r, s, len);
@@ -225,7 +223,7 @@ static bool examine(struct reader *r, const char *line, size_t n, size_t most, b
     r->comment = find_comment(r, s, len);
     if (!r->section) {
         if (!r->have_head)
-            problems_add(r->problems, r->where, "a key before the first [section]");
+            diag_add(r->diags, r->where, "a key before the first [section]");
         return false;
     }
     return true;
@@ -286,7 +284,7 @@ static int take_key(void *user, const char *section, const char *key, const char
 }
 
 void inifile_parse(const char *path, const char *text, size_t len, struct arena *arena,
-                   struct inifile *out, struct problems *problems)
+                   struct inifile *out, struct diag_list *diags)
 {
     struct reader r = {
         .where = {.file = path, .line = 0},
@@ -294,29 +292,29 @@ void inifile_parse(const char *path, const char *text, size_t len, struct arena 
         .end = text + len,
         .arena = arena,
         .out = out,
-        .problems = problems,
+        .diags = diags,
     };
     int failed = ini_parse_stream(next_line, &r, take_key, &r);
 
-    if (failed && problems->count == 0) {
+    if (failed && diags->count == 0) {
         r.where.line = failed > 0 ? (unsigned)failed : 0;
-        problems_add(problems, r.where, "cannot be read as INI");
+        diag_add(diags, r.where, "cannot be read as INI");
     }
 }
 
 void inifile_read(const char *path, enum file_origin origin, struct arena *arena,
-                  struct inifile *out, struct problems *problems)
+                  struct inifile *out, struct diag_list *diags)
 {
-    const struct source where = {.file = path};
+    const struct location where = {.file = path};
     const char *why;
     char *text;
     size_t len;
 
     why = file_read(path, origin, FILE_SIZE_MAX, &text, &len);
     if (why) {
-        problems_add(problems, where, "%s", why);
+        diag_add(diags, where, "%s", why);
         return;
     }
-    inifile_parse(path, text, len, arena, out, problems);
+    inifile_parse(path, text, len, arena, out, diags);
     free(text);
 }

@@ -21,7 +21,7 @@
 #define INIFILE_SECTION_MAX 49
 
 struct inifile_entry {
-    struct source where;
+    struct location where;
     const char *section;
     const char *key; /* NULL: the section's head */
     const char *value;
@@ -39,10 +39,10 @@ struct inifile {
  * the rest is read all the same. Source: https://github.com/benhoyt/inih, ini.c.
  */
 void inifile_read(const char *path, enum file_origin origin, struct arena *arena,
-                  struct inifile *out, struct problems *problems);
+                  struct inifile *out, struct diag_list *diags);
 
 /* The same for bytes at hand; path is for messages only. */
 void inifile_parse(const char *path, const char *text, size_t len, struct arena *arena,
-                   struct inifile *out, struct problems *problems);
+                   struct inifile *out, struct diag_list *diags);
 
 #endif

@@ -136,16 +136,16 @@ const char *listen_parse(const char *value, const char *dir, struct arena *arena
     return read_tcp_listen(arena, listen, value);
 }
 
-static void check_loopback(const struct config_section *s, struct problems *problems)
+static void check_loopback(const struct config_section *s, struct diag_list *diags)
 {
     size_t i;
 
     for (i = 0; i < s->listen.count; i++)
         if (!addr_is_loopback(&s->listen.items[i].addr))
-            problems_add(problems, s->listen.items[i].where,
-                         "listen = %s: plaintext from other machines: listen on 127.0.0.1, [::1] "
-                         "or a Unix socket, or say remote_clients = yes in [global]",
-                         s->listen.items[i].text);
+            diag_add(diags, s->listen.items[i].where,
+                     "listen = %s: plaintext from other machines: listen on 127.0.0.1, [::1] "
+                     "or a Unix socket, or say remote_clients = yes in [global]",
+                     s->listen.items[i].text);
 }
 
 /* What makes two listeners one: sorted, those that clash are neighbours, a wildcard first. */
@@ -215,37 +215,36 @@ static int compare_places(const void *a, const void *b)
 
 /* first comes before place in their order. */
 static void check_clash(const struct listen_place *first, const struct listen_place *place,
-                        struct problems *problems)
+                        struct diag_list *diags)
 {
-    const struct source at = first->listen->where;
+    const struct location at = first->listen->where;
 
     if (first->family != place->family || first->port != place->port)
         return;
     if (strcmp(first->name, place->name) == 0)
-        problems_add(problems, place->listen->where, "listen = %s stands at %s:%u already",
-                     place->listen->text, at.file, at.line);
+        diag_add(diags, place->listen->where, "listen = %s stands at %s:%u already",
+                 place->listen->text, at.file, at.line);
     else if (first->wildcard)
-        problems_add(problems, place->listen->where,
-                     "listen = %s: every address with this port belongs to listen = %s at %s:%u: "
-                     "remove one of them",
-                     place->listen->text, first->listen->text, at.file, at.line);
+        diag_add(diags, place->listen->where,
+                 "listen = %s: every address with this port belongs to listen = %s at %s:%u: "
+                 "remove one of them",
+                 place->listen->text, first->listen->text, at.file, at.line);
 }
 
 /* Neighbours clash, and a wildcard with all that have its family and port. */
-static void check_clashes(const struct listen_place *places, size_t count,
-                          struct problems *problems)
+static void check_clashes(const struct listen_place *places, size_t count, struct diag_list *diags)
 {
     const struct listen_place *first = places;
     size_t i;
 
     for (i = 1; i < count; i++) {
-        check_clash(first, &places[i], problems);
+        check_clash(first, &places[i], diags);
         if (!first->wildcard || first->family != places[i].family || first->port != places[i].port)
             first = &places[i];
     }
 }
 
-void listen_check(const struct config *c, struct problems *problems)
+void listen_check(const struct config *c, struct diag_list *diags)
 {
     struct listen_place *places;
     size_t count = 0, i, j;
@@ -253,7 +252,7 @@ void listen_check(const struct config *c, struct problems *problems)
     for (i = 0; i < c->count; i++) {
         count += c->sections[i]->listen.count;
         if (!c->global.remote_clients)
-            check_loopback(c->sections[i], problems);
+            check_loopback(c->sections[i], diags);
     }
     places = xcalloc(count, sizeof(*places));
     count = 0;
@@ -268,7 +267,7 @@ void listen_check(const struct config *c, struct problems *problems)
     }
     if (count)
         qsort(places, count, sizeof(*places), compare_places);
-    check_clashes(places, count, problems);
+    check_clashes(places, count, diags);
     for (i = 0; i < count; i++)
         free(places[i].name);
     free(places);

@@ -18,6 +18,6 @@ const char *listen_parse(const char *value, const char *dir, struct arena *arena
  * written, none beside a wildcard that covers it, and none that other machines can reach unless
  * that is allowed. Adds to problems.
  */
-void listen_check(const struct config *c, struct problems *problems);
+void listen_check(const struct config *c, struct diag_list *diags);
 
 #endif

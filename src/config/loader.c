@@ -14,11 +14,11 @@
 #include "config/validate.h"
 
 /* A section while it is read: what was given in it, so that the rest can be inherited. */
-struct draft {
+struct section_parser {
     enum option_scope scope;
     void *target;
     struct config_section *section; /* NULL for [global] and [defaults] */
-    struct source where;            /* its head; .file NULL: there was none */
+    struct location where;          /* its head; .file NULL: there was none */
     unsigned line[OPTIONS_MAX];     /* where it was given first; 0: it was not */
     bool wrong[OPTIONS_MAX];        /* what was given could not be read, which has been said */
 };
@@ -26,48 +26,47 @@ struct draft {
 /* The key that the line at hand gives a value to. */
 struct current {
     const char *key;
-    struct draft *draft;
-    struct source where;
+    struct section_parser *section_parser;
+    struct location where;
     bool empty; /* it has no value yet */
 };
 
 struct loader {
     struct config *config;
-    struct problems *problems;
-    struct draft global;
-    struct draft defaults;
-    struct draft *hosts;  /* in the order of config->sections */
-    struct arena scratch; /* for them: nothing needs them after the load */
+    struct diag_list *diags;
+    struct section_parser global;
+    struct section_parser defaults;
+    struct section_parser *hosts; /* in the order of config->sections */
+    struct arena scratch;         /* for them: nothing needs them after the load */
     struct current current;
-    struct config_texts includes;
-    struct config_text unmatched; /* a pattern that no file matches, if there is one */
-    bool included;                /* reading an included file */
+    struct config_strings includes;
+    struct config_string unmatched; /* a pattern that no file matches, if there is one */
+    bool included;                  /* reading an included file */
     const char *dir;
 };
 
-static struct draft *start_host(struct loader *l, const struct inifile_entry *head)
+static struct section_parser *start_host(struct loader *l, const struct inifile_entry *head)
 {
     struct config *c = l->config;
     struct config_section *s = arena_alloc(&c->arena, sizeof(*s));
     const char *why;
-    struct draft *d;
+    struct section_parser *d;
 
     if (config_is_reserved(head->section)) {
-        problems_add(
-            l->problems, head->where,
-            "unknown section [%s]: [global], [defaults] and [proxy] are written in lower case",
-            head->section);
+        diag_add(l->diags, head->where,
+                 "unknown section [%s]: [global], [defaults] and [proxy] are written in lower case",
+                 head->section);
         return NULL;
     }
     why = foreign_host(head->section);
     if (why) {
-        problems_add(l->problems, head->where, "section name '%s' %s", head->section, why);
+        diag_add(l->diags, head->where, "section name '%s' %s", head->section, why);
         return NULL;
     }
     if (strchr(head->section, ':') && !hostname_is_ip(head->section)) {
-        problems_add(l->problems, head->where,
-                     "unknown kind of section [%s]: expected [global], [defaults] or [HOST]",
-                     head->section);
+        diag_add(l->diags, head->where,
+                 "unknown kind of section [%s]: expected [global], [defaults] or [HOST]",
+                 head->section);
         return NULL;
     }
     s->name = config_bare_name(&c->arena, head->section);
@@ -85,27 +84,27 @@ static struct draft *start_host(struct loader *l, const struct inifile_entry *he
     return d;
 }
 
-static struct draft *start_once(struct loader *l, const struct inifile_entry *head,
-                                struct draft *draft)
+static struct section_parser *start_once(struct loader *l, const struct inifile_entry *head,
+                                         struct section_parser *section_parser)
 {
-    if (draft->where.file) {
-        problems_add(l->problems, head->where, "section [%s] appears twice: it is at %s:%u already",
-                     head->section, draft->where.file, draft->where.line);
+    if (section_parser->where.file) {
+        diag_add(l->diags, head->where, "section [%s] appears twice: it is at %s:%u already",
+                 head->section, section_parser->where.file, section_parser->where.line);
         return NULL;
     }
-    draft->where = head->where;
-    return draft;
+    section_parser->where = head->where;
+    return section_parser;
 }
 
 /* The draft that the keys after this head belong to, or NULL when they cannot be read. */
-static struct draft *start_section(struct loader *l, const struct inifile_entry *head)
+static struct section_parser *start_section(struct loader *l, const struct inifile_entry *head)
 {
     if (strcmp(head->section, "global") == 0)
         return start_once(l, head, &l->global);
     if (strcmp(head->section, "defaults") == 0)
         return start_once(l, head, &l->defaults);
     if (strcmp(head->section, "proxy") == 0 || strncmp(head->section, "proxy:", 6) == 0) {
-        problems_add(l->problems, head->where, "section [%s] is not supported yet", head->section);
+        diag_add(l->diags, head->where, "section [%s] is not supported yet", head->section);
         return NULL;
     }
     return start_host(l, head);
@@ -126,10 +125,10 @@ static const char *add_include(struct loader *l, const struct inifile_entry *e)
 }
 
 /* A key of which nothing can be taken. It is not also missing then. */
-static void add_wrong(struct loader *l, struct draft *d, const struct option_row *o,
-                      struct source where, const char *why)
+static void add_wrong(struct loader *l, struct section_parser *d, const struct option_row *o,
+                      struct location where, const char *why)
 {
-    problems_add(l->problems, where, "%s", why);
+    diag_add(l->diags, where, "%s", why);
     d->wrong[o - options] = true;
 }
 
@@ -139,10 +138,10 @@ static void end_key(struct loader *l)
     const struct current *c = &l->current;
 
     if (c->empty) {
-        const struct option_row *o = options_find(c->key, c->draft->scope);
+        const struct option_row *o = options_find(c->key, c->section_parser->scope);
 
-        c->draft->line[o - options] = 0;
-        add_wrong(l, c->draft, o, c->where,
+        c->section_parser->line[o - options] = 0;
+        add_wrong(l, c->section_parser, o, c->where,
                   arena_printf(&l->config->arena,
                                "'%s' has no value, and no indented lines with values follow: give "
                                "one, or take the line away",
@@ -152,19 +151,19 @@ static void end_key(struct loader *l)
 }
 
 /* An indented line is one more value of the key at hand, or a key that was indented by mistake. */
-static void continue_key(struct loader *l, struct draft *d, struct inifile_entry *e)
+static void continue_key(struct loader *l, struct section_parser *d, struct inifile_entry *e)
 {
     const char *value, *key = options_find_key(e->value, &value);
 
     if (key) {
-        problems_add(l->problems, e->where,
-                     "'%s' begins at the beginning of its line, without blanks or tabs before it: "
-                     "an indented line is one more value of the option above it",
-                     key);
+        diag_add(l->diags, e->where,
+                 "'%s' begins at the beginning of its line, without blanks or tabs before it: "
+                 "an indented line is one more value of the option above it",
+                 key);
         end_key(l);
         e->value = value;
         e->continued = false;
-        l->current = (struct current){.key = key, .draft = d, .where = e->where};
+        l->current = (struct current){.key = key, .section_parser = d, .where = e->where};
     } else {
         l->current.empty = false;
     }
@@ -211,8 +210,8 @@ static const char *check_writing(struct arena *arena, const struct option_row *o
     return NULL;
 }
 
-static const char *read_value(struct loader *l, struct draft *d, const struct option_row *o,
-                              const struct inifile_entry *e)
+static const char *read_value(struct loader *l, struct section_parser *d,
+                              const struct option_row *o, const struct inifile_entry *e)
 {
     struct arena *arena = &l->config->arena;
     const struct value_context ctx = {.arena = arena, .where = e->where, .dir = l->dir};
@@ -233,7 +232,7 @@ static const char *read_value(struct loader *l, struct draft *d, const struct op
     return why;
 }
 
-static void read_key(struct loader *l, struct draft *d, struct inifile_entry e)
+static void read_key(struct loader *l, struct section_parser *d, struct inifile_entry e)
 {
     const struct option_row *o;
     const char *why;
@@ -242,21 +241,21 @@ static void read_key(struct loader *l, struct draft *d, struct inifile_entry e)
         continue_key(l, d, &e);
     } else {
         end_key(l);
-        l->current = (struct current){.key = e.key, .draft = d, .where = e.where};
+        l->current = (struct current){.key = e.key, .section_parser = d, .where = e.where};
     }
     o = options_find(e.key, d->scope);
     if (!o) {
         if (!e.continued)
-            problems_add(l->problems, e.where, "%s",
-                         options_explain_key(e.key, d->scope, &l->config->arena));
+            diag_add(l->diags, e.where, "%s",
+                     options_explain_key(e.key, d->scope, &l->config->arena));
         return;
     }
     if (d->line[o - options] && !(o->flags & OPTION_LIST)) {
-        problems_add(l->problems, e.where,
-                     e.continued ? "'%s' takes one value, and an indented line gives it another: "
-                                   "start a new key at the line's beginning"
-                                 : "'%s' is given twice in this section",
-                     e.key);
+        diag_add(l->diags, e.where,
+                 e.continued ? "'%s' takes one value, and an indented line gives it another: "
+                               "start a new key at the line's beginning"
+                             : "'%s' is given twice in this section",
+                 e.key);
         return;
     }
     if (!d->line[o - options])
@@ -268,7 +267,7 @@ static void read_key(struct loader *l, struct draft *d, struct inifile_entry e)
 
 static void read_entries(struct loader *l, const char *path, const struct inifile *file)
 {
-    struct draft *d = NULL;
+    struct section_parser *d = NULL;
     size_t i;
 
     l->dir = file_directory(&l->config->arena, path);
@@ -285,14 +284,14 @@ static void read_entries(struct loader *l, const char *path, const struct inifil
 
 static void read_file(struct loader *l, const char *path, enum file_origin origin)
 {
-    struct config_texts *files = &l->config->files;
+    struct config_strings *files = &l->config->files;
     struct arena *arena = &l->config->arena;
     struct inifile file = {0};
 
     path = arena_strdup(arena, path);
     files->items = arena_grow(arena, files->items, files->count, sizeof(*files->items));
     files->items[files->count++].text = path;
-    inifile_read(path, origin, arena, &file, l->problems);
+    inifile_read(path, origin, arena, &file, l->diags);
     read_entries(l, path, &file);
 }
 
@@ -304,12 +303,12 @@ static void read_includes(struct loader *l)
 
     l->included = true;
     for (i = 0; i < l->includes.count; i++) {
-        const struct config_text *include = &l->includes.items[i];
+        const struct config_string *include = &l->includes.items[i];
         struct include_files found = {0};
 
         why = include_find(arena, l->config->path, include->text, &found);
         if (why)
-            problems_add(l->problems, include->where, "%s", why);
+            diag_add(l->diags, include->where, "%s", why);
         else if (found.count == 0)
             l->unmatched = *include;
         for (j = 0; j < found.count; j++)
@@ -318,7 +317,7 @@ static void read_includes(struct loader *l)
 }
 
 /* Sets what a section does not say itself from [defaults], which has the built-in ones below. */
-static void inherit(const struct draft *d, const struct config_section *defaults,
+static void inherit(const struct section_parser *d, const struct config_section *defaults,
                     struct arena *arena)
 {
     size_t i;
@@ -338,7 +337,7 @@ static void inherit(const struct draft *d, const struct config_section *defaults
 }
 
 /* Whether a key was given wrongly, in the section or in [defaults]: then it is not also missing. */
-static bool was_wrong(const struct loader *l, const struct draft *d, const char *key)
+static bool was_wrong(const struct loader *l, const struct section_parser *d, const char *key)
 {
     const struct option_row *o = options_find(key, OPTION_HOST);
 
@@ -346,28 +345,28 @@ static bool was_wrong(const struct loader *l, const struct draft *d, const char 
 }
 
 /* The line of a draft that sets a key. */
-static struct source given_at(const struct draft *d, const char *key)
+static struct location given_at(const struct section_parser *d, const char *key)
 {
-    return (struct source){.file = d->where.file,
-                           .line = d->line[options_find(key, d->scope) - options]};
+    return (struct location){.file = d->where.file,
+                             .line = d->line[options_find(key, d->scope) - options]};
 }
 
 /* A daemon without any host would close every listener: no configuration is meant so. */
 static void check_not_empty(struct loader *l)
 {
-    const struct source where = {.file = l->config->path};
+    const struct location where = {.file = l->config->path};
 
-    if (l->config->count > 0 || l->problems->count > 0)
+    if (l->config->count > 0 || l->diags->count > 0)
         return;
     if (l->unmatched.text)
-        problems_add(l->problems, l->unmatched.where,
-                     "there is no host section: no file matches '%s'; write one, such as 'pinproxy "
-                     "fetch HOST --ini' prints, into a file of such a name or into this one",
-                     l->unmatched.text);
+        diag_add(l->diags, l->unmatched.where,
+                 "there is no host section: no file matches '%s'; write one, such as 'pinproxy "
+                 "fetch HOST --ini' prints, into a file of such a name or into this one",
+                 l->unmatched.text);
     else
-        problems_add(l->problems, where,
-                     "there is no host section: write one, such as 'pinproxy fetch HOST --ini' "
-                     "prints");
+        diag_add(l->diags, where,
+                 "there is no host section: write one, such as 'pinproxy fetch HOST --ini' "
+                 "prints");
 }
 
 static int compare_names(const void *a, const void *b)
@@ -390,36 +389,36 @@ static void finish(struct loader *l)
     if (!l->config->global.state_dir)
         l->config->global.state_dir = PINPROXY_LOCALSTATEDIR "/lib/pinproxy";
     for (i = 0; i < l->config->count; i++) {
-        const struct draft *d = &l->hosts[i];
+        const struct section_parser *d = &l->hosts[i];
 
         inherit(d, l->defaults.target, arena);
         d->section->config_path = l->config->path;
         if (!d->section->host && !was_wrong(l, d, "host"))
-            config_check_name(d->section, l->problems);
+            validate_name(d->section, l->diags);
         config_complete(d->section, arena);
-        config_check_trust(d->section, d->line,
-                           d->section->pins.count > 0 || !was_wrong(l, d, "pin"), l->problems);
-        config_check_family(d->section, l->problems);
-        config_check_tls(d->section, l->defaults.target, l->problems);
+        validate_trust(d->section, d->line, d->section->pins.count > 0 || !was_wrong(l, d, "pin"),
+                       l->diags);
+        validate_family(d->section, l->diags);
+        validate_tls(d->section, l->defaults.target, l->diags);
     }
     /* for config_find(); a merge sort in glibc, so what comes first in the files stays first */
     if (l->config->count)
         qsort(l->config->sections, l->config->count, sizeof(struct config_section *),
               compare_names);
-    config_check_twice(l->config, l->problems);
-    listen_check(l->config, l->problems);
-    config_check_privileges(l->config, given_at(&l->global, "group"), l->problems);
+    validate_twice(l->config, l->diags);
+    listen_check(l->config, l->diags);
+    validate_privileges(l->config, given_at(&l->global, "group"), l->diags);
     check_not_empty(l);
     arena_free(&l->scratch);
 }
 
-static void start(struct loader *l, struct problems *problems)
+static void start(struct loader *l, struct diag_list *diags)
 {
     struct config *c = xcalloc(1, sizeof(*c));
 
     memset(l, 0, sizeof(*l));
     l->config = c;
-    l->problems = problems;
+    l->diags = diags;
     options_set_defaults(&c->global, OPTION_GLOBAL, &c->arena);
     l->global.scope = OPTION_GLOBAL;
     l->global.target = &c->global;
@@ -427,11 +426,11 @@ static void start(struct loader *l, struct problems *problems)
     l->defaults.target = arena_alloc(&c->arena, sizeof(struct config_section));
 }
 
-struct config *config_load(const char *path, enum file_origin origin, struct problems *problems)
+struct config *config_load(const char *path, enum file_origin origin, struct diag_list *diags)
 {
     struct loader l;
 
-    start(&l, problems);
+    start(&l, diags);
     l.config->path = arena_strdup(&l.config->arena, path);
     read_file(&l, path, origin);
     read_includes(&l);
@@ -439,22 +438,21 @@ struct config *config_load(const char *path, enum file_origin origin, struct pro
     return l.config;
 }
 
-struct config *config_parse(const char *path, const char *text, size_t len,
-                            struct problems *problems)
+struct config *config_parse(const char *path, const char *text, size_t len, struct diag_list *diags)
 {
     struct inifile file = {0};
     struct loader l;
 
-    start(&l, problems);
+    start(&l, diags);
     path = l.config->path = arena_strdup(&l.config->arena, path);
-    inifile_parse(path, text, len, &l.config->arena, &file, problems);
+    inifile_parse(path, text, len, &l.config->arena, &file, diags);
     read_entries(&l, path, &file);
     read_includes(&l);
     finish(&l);
     return l.config;
 }
 
-struct config *config_single(const char *name, struct config_section **section)
+struct config *config_new_adhoc(const char *name, struct config_section **section)
 {
     struct config *c = xcalloc(1, sizeof(*c));
     struct config_section *s = arena_alloc(&c->arena, sizeof(*s));

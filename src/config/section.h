@@ -18,13 +18,13 @@
 #include "pin/pin.h"
 
 /* A value that is judged later, by whoever uses it. */
-struct config_text {
+struct config_string {
     const char *text; /* NULL: not given */
-    struct source where;
+    struct location where;
 };
 
-struct config_texts {
-    struct config_text *items;
+struct config_strings {
+    struct config_string *items;
     size_t count;
 };
 
@@ -40,7 +40,7 @@ struct config_targets {
 };
 
 struct config_listen {
-    struct source where;
+    struct location where;
     const char *text; /* as written; what logs and a reload know it by */
     struct addr addr;
     int mode;          /* unix: of the socket file; -1: as the umask has it */
@@ -74,16 +74,16 @@ struct config_enforce {
 struct config_tls_settings {
     int min; /* enum config_tls */
     int max;
-    struct config_text ciphers;
-    struct config_text ciphersuites;
-    struct config_text groups;
-    struct config_text sigalgs;
+    struct config_string ciphers;
+    struct config_string ciphersuites;
+    struct config_string groups;
+    struct config_string sigalgs;
     bool resume;
 };
 
 struct config_section {
     const char *name;
-    struct source where;
+    struct location where;
     const char *config_path; /* of the configuration: for commands in messages */
 
     const char *host; /* without a trailing dot; an IPv6 address may have a zone */
@@ -103,15 +103,15 @@ struct config_section {
     struct config_enforce enforce;
     int on_pin_removed;   /* enum config_pin_removed */
     const char *pins_url; /* the path, or NULL */
-    struct config_texts ca_file;
-    struct config_texts ca_dir;
-    struct config_texts crl_file;
+    struct config_strings ca_file;
+    struct config_strings ca_dir;
+    struct config_strings crl_file;
     int ocsp;                /* enum config_ocsp */
     const char *verify_name; /* never NULL once loaded */
 
     const char *sni; /* NULL: none is sent */
     struct config_tls_settings tls;
-    struct config_texts alpn;
+    struct config_strings alpn;
     int truncation; /* enum config_truncation */
 
     int64_t connect_timeout;
@@ -125,19 +125,19 @@ struct config_global {
     long workers; /* 0: one per CPU */
     const char *user;
     const char *group;
-    int log_level;              /* enum log_level */
-    int log_format;             /* enum config_log_format */
-    long max_connections;       /* 0: from RLIMIT_NOFILE */
-    const char *state_dir;      /* never NULL once loaded */
-    struct source state_dir_at; /* line 0: it is the default */
+    int log_level;                /* enum log_level */
+    int log_format;               /* enum config_log_format */
+    long max_connections;         /* 0: from RLIMIT_NOFILE */
+    const char *state_dir;        /* never NULL once loaded */
+    struct location state_dir_at; /* line 0: it is the default */
     int64_t drain_timeout;
     bool remote_clients;
 };
 
 struct config {
     struct arena arena;
-    const char *path;          /* of the file that was loaded */
-    struct config_texts files; /* it, and those that it includes */
+    const char *path;            /* of the file that was loaded */
+    struct config_strings files; /* it, and those that it includes */
     struct config_global global;
     struct config_section **sections; /* by name */
     size_t count;
@@ -148,14 +148,14 @@ struct config {
  * nothing was added may the result be used for more than finding further problems. Never NULL.
  * origin: FILE_CONFIGURED where the file has to be there to be read again.
  */
-struct config *config_load(const char *path, enum file_origin origin, struct problems *problems);
+struct config *config_load(const char *path, enum file_origin origin, struct diag_list *diags);
 
 /* The same from bytes at hand: path is for messages and as the base of relative paths. */
 struct config *config_parse(const char *path, const char *text, size_t len,
-                            struct problems *problems);
+                            struct diag_list *diags);
 
 /* A configuration of one section with every default, for the tool's one-off connections. */
-struct config *config_single(const char *name, struct config_section **section);
+struct config *config_new_adhoc(const char *name, struct config_section **section);
 
 /*
  * Returns whether a section's name, in whatever case, is no host's: [global], [defaults], [proxy].

@@ -57,7 +57,7 @@ const char *value_deadline(const struct value_context *ctx, const struct value_r
 const char *value_number(const struct value_context *ctx, const struct value_range *range,
                          void *field, const char *value)
 {
-    return expected(ctx, units_number(value, range->least, range->most, field));
+    return expected(ctx, units_number(value, range->min, range->max, field));
 }
 
 const char *value_workers(const struct value_context *ctx, const struct value_range *range,
@@ -85,7 +85,7 @@ static const char *list_words(const struct value_context *ctx, const struct valu
     const char *text;
     long i;
 
-    for (i = range->least; range->words[i]; i++)
+    for (i = range->min; range->words[i]; i++)
         if (range->words[i][0] != '!')
             strbuf_addf(&out, "%s%s", out.len ? ", " : "one of: ", range->words[i]);
     text = arena_strdup(ctx->arena, strbuf_text(&out));
@@ -98,13 +98,13 @@ const char *value_choice(const struct value_context *ctx, const struct value_ran
 {
     long i;
 
-    for (i = range->least; range->words[i]; i++) {
+    for (i = range->min; range->words[i]; i++) {
         if (range->words[i][0] != '!' && strcasecmp(value, range->words[i]) == 0) {
             *(int *)field = (int)i;
             return NULL;
         }
     }
-    for (i = range->least; range->words[i]; i++)
+    for (i = range->min; range->words[i]; i++)
         if (range->words[i][0] == '!' && strcasecmp(value, range->words[i] + 1) == 0)
             return not_yet;
     return expected(ctx, list_words(ctx, range));
@@ -321,7 +321,7 @@ const char *value_also_check(const struct value_context *ctx, const struct value
 const char *value_text(const struct value_context *ctx, const struct value_range *range,
                        void *field, const char *value)
 {
-    struct config_text *text = field;
+    struct config_string *text = field;
 
     (void)range;
     if (!*value)
@@ -334,7 +334,7 @@ const char *value_text(const struct value_context *ctx, const struct value_range
 static const char *read_texts(const struct value_context *ctx, const struct value_range *range,
                               void *field, const char *value)
 {
-    struct config_texts *list = field;
+    struct config_strings *list = field;
 
     if (!*value)
         return "expected a value";
@@ -423,7 +423,7 @@ const char *value_enforce(const struct value_context *ctx, const struct value_ra
 const char *value_alpn(const struct value_context *ctx, const struct value_range *range,
                        void *field, const char *value)
 {
-    const struct config_texts *list = field;
+    const struct config_strings *list = field;
 
     if (!*value || strlen(value) > 255 || strpbrk(value, " \t,") || list->count == 64)
         return "expected one protocol name such as http/1.1; further ones on lines of their own";

@@ -13,14 +13,14 @@
 /* Where a value stands, and where what it needs is kept. */
 struct value_context {
     struct arena *arena;
-    struct source where;
+    struct location where;
     const char *dir; /* relative paths start here; NULL: the working directory */
 };
 
 /* What a row says about its values. */
 struct value_range {
-    long least; /* numbers, and the first of words that may be chosen */
-    long most;
+    long min; /* numbers, and the first of words that may be chosen */
+    long max;
     /* In the order of their enum, NULL at the end. A word behind a "!" is not supported yet. */
     const char *const *words;
 };
@@ -43,7 +43,7 @@ value_in_comment value_enforce_in_comment;
 value_in_comment value_listen_in_comment;
 
 value_parse value_also_check;  /* unsigned: bits */
-value_parse value_alpn;        /* struct config_texts */
+value_parse value_alpn;        /* struct config_strings */
 value_parse value_bool;        /* bool */
 value_parse value_choice;      /* int: the index among the words */
 value_parse value_deadline;    /* int64_t: milliseconds, above 0 */
@@ -56,12 +56,12 @@ value_parse value_ip;          /* struct addr */
 value_parse value_listen;      /* struct config_listens */
 value_parse value_number;      /* long */
 value_parse value_path;        /* const char * */
-value_parse value_paths;       /* struct config_texts */
+value_parse value_paths;       /* struct config_strings */
 value_parse value_pin;         /* struct pin_list */
 value_parse value_revoked;     /* struct pin_list */
 value_parse value_sni;         /* const char *: a name, or "off" */
 value_parse value_target;      /* struct config_targets */
-value_parse value_text;        /* struct config_text */
+value_parse value_text;        /* struct config_string */
 value_parse value_tls;         /* int: enum config_tls, of the words */
 value_parse value_url_path;    /* const char *: begins with a slash */
 value_parse value_user;        /* const char *: a user of this system */

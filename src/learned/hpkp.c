@@ -7,19 +7,19 @@
 
 #include "pin/spki.h"
 
-#define NAME_MOST 64
-#define VALUE_MOST 1024
-#define INTERIM_MOST 8
+#define NAME_MAX 64
+#define VALUE_MAX 1024
+#define INTERIM_MAX 8
 
 static const char field_name[] = "Public-Key-Pins";
 
 /* A field's value while it is read: RFC 7469 section 2.1, words of RFC 9110 section 5.6. */
 struct reading {
     const char *p, *end;
-    struct pkp pkp;
+    struct hpkp pkp;
     bool has_max_age, has_subdomains, has_report;
-    char name[NAME_MOST + 1];
-    char value[VALUE_MOST + 1]; /* unescaped */
+    char name[NAME_MAX + 1];
+    char value[VALUE_MAX + 1]; /* unescaped */
     bool has_value, quoted, cut;
 };
 
@@ -42,12 +42,12 @@ static void skip_blanks(struct reading *r)
 }
 
 /* What is too long is cut, not refused: it is no directive of ours, and the others are ignored. */
-static const char *read_token(struct reading *r, char *out, size_t most)
+static const char *read_token(struct reading *r, char *out, size_t max)
 {
     size_t n = 0;
 
     for (; r->p < r->end && is_token((unsigned char)*r->p); r->p++) {
-        if (n == most)
+        if (n == max)
             r->cut = true;
         else
             out[n++] = *r->p;
@@ -63,7 +63,7 @@ static const char *read_quoted(struct reading *r)
     for (r->p++; r->p < r->end && *r->p != '"'; r->p++) {
         if (*r->p == '\\' && ++r->p == r->end)
             break;
-        if (n == VALUE_MOST)
+        if (n == VALUE_MAX)
             r->cut = true;
         else
             r->value[n++] = *r->p;
@@ -83,14 +83,14 @@ static const char *read_directive(struct reading *r)
 
     r->has_value = r->quoted = r->cut = false;
     r->value[0] = '\0';
-    why = read_token(r, r->name, NAME_MOST);
+    why = read_token(r, r->name, NAME_MAX);
     if (why)
         return why;
     if (r->p == r->end || *r->p != '=')
         return NULL;
     r->p++;
     r->has_value = true;
-    return r->p < r->end && *r->p == '"' ? read_quoted(r) : read_token(r, r->value, VALUE_MOST);
+    return r->p < r->end && *r->p == '"' ? read_quoted(r) : read_token(r, r->value, VALUE_MAX);
 }
 
 static bool decode(const char *text, uint8_t digest[CERT_DIGEST_SIZE])
@@ -114,7 +114,7 @@ static const char *take_pin(struct reading *r)
     for (i = 0; i < r->pkp.count; i++)
         if (memcmp(r->pkp.pins[i], digest, sizeof(digest)) == 0)
             return NULL;
-    if (r->pkp.count == PKP_PINS_MOST)
+    if (r->pkp.count == HPKP_PINS_MAX)
         return "too many pins";
     memcpy(r->pkp.pins[r->pkp.count++], digest, sizeof(digest));
     return NULL;
@@ -179,7 +179,7 @@ static const char *read_value(struct reading *r)
     }
 }
 
-const char *pkp_parse(const char *value, size_t len, struct pkp *out)
+const char *hpkp_parse(const char *value, size_t len, struct hpkp *out)
 {
     struct reading r = {.p = value, .end = value + len};
     const char *why;
@@ -255,8 +255,8 @@ static size_t field_value(const struct line *l)
 }
 
 /* One head, from its status line on. */
-static enum pkp_result read_head(const char **p, const char *end, int *status, struct line *found,
-                                 const char **why)
+static enum hpkp_result read_head(const char **p, const char *end, int *status, struct line *found,
+                                  const char **why)
 {
     static const char protocol[] = "HTTP/1.";
     struct line line;
@@ -266,53 +266,54 @@ static enum pkp_result read_head(const char **p, const char *end, int *status, s
     *why = "the answer is not HTTP/1.1";
     /* another protocol may come without a newline, and without an end */
     if (memcmp(*p, protocol, n < strlen(protocol) ? n : strlen(protocol)) != 0)
-        return PKP_BAD;
+        return HPKP_BAD;
     if (!next_line(p, end, &line))
-        return PKP_MORE;
+        return HPKP_MORE;
     *status = read_status(&line);
     if (*status == 0 || has_control_byte(&line))
-        return PKP_BAD;
+        return HPKP_BAD;
     for (;;) {
         if (!next_line(p, end, &line))
-            return PKP_MORE;
+            return HPKP_MORE;
         if (line.len == 0)
-            return PKP_FOUND;
+            return HPKP_FOUND;
         value = field_value(&line);
         *why = "the answer has a malformed header";
         if (value == 0 || has_control_byte(&line))
-            return PKP_BAD;
+            return HPKP_BAD;
         if (!found->text && value - 1 == strlen(field_name)
             && strncasecmp(line.text, field_name, value - 1) == 0)
             *found = (struct line){line.text + value, line.len - value};
     }
 }
 
-enum pkp_result pkp_read(const char *bytes, size_t n, int ended, struct pkp *out, const char **why)
+enum hpkp_result hpkp_read(const char *bytes, size_t n, int ended, struct hpkp *out,
+                           const char **why)
 {
-    const char *p = n ? bytes : "", *end = p + (n < PKP_HEAD_MOST ? n : PKP_HEAD_MOST);
-    enum pkp_result result = PKP_MORE;
+    const char *p = n ? bytes : "", *end = p + (n < HPKP_HEAD_MAX ? n : HPKP_HEAD_MAX);
+    enum hpkp_result result = HPKP_MORE;
     struct line found = {0};
     int status = 100, heads;
 
     /* interim responses come before the final one (RFC 9110 section 15.2) */
     for (heads = 0; status < 200; heads++) {
         result = read_head(&p, end, &status, &found, why);
-        if (result != PKP_FOUND)
+        if (result != HPKP_FOUND)
             break;
         *why = status == 101 ? "the host switches to another protocol"
                              : "the host sends too many interim answers";
-        if (status == 101 || (status < 200 && heads == INTERIM_MOST))
-            return PKP_BAD;
+        if (status == 101 || (status < 200 && heads == INTERIM_MAX))
+            return HPKP_BAD;
     }
-    if (result == PKP_MORE) {
-        *why = n >= PKP_HEAD_MOST ? "the answer's head is too long" : "the answer broke off";
-        return n >= PKP_HEAD_MOST || ended ? PKP_BAD : PKP_MORE;
+    if (result == HPKP_MORE) {
+        *why = n >= HPKP_HEAD_MAX ? "the answer's head is too long" : "the answer broke off";
+        return n >= HPKP_HEAD_MAX || ended ? HPKP_BAD : HPKP_MORE;
     }
-    if (result == PKP_BAD)
-        return PKP_BAD;
+    if (result == HPKP_BAD)
+        return HPKP_BAD;
     *why = "the answer has no Public-Key-Pins field";
     if (!found.text)
-        return PKP_BAD;
-    *why = pkp_parse(found.text, found.len, out);
-    return *why ? PKP_BAD : PKP_FOUND;
+        return HPKP_BAD;
+    *why = hpkp_parse(found.text, found.len, out);
+    return *why ? HPKP_BAD : HPKP_FOUND;
 }

@@ -11,24 +11,24 @@
 #include "pin/cert.h"
 
 /* Announced pins that are taken; a host that announces more is refused as a whole. */
-#define PKP_PINS_MOST 16
+#define HPKP_PINS_MAX 16
 
 /* A response head may be this long, in bytes. */
-#define PKP_HEAD_MOST ((size_t)32 * 1024)
+#define HPKP_HEAD_MAX ((size_t)32 * 1024)
 
-struct pkp {
-    uint8_t pins[PKP_PINS_MOST][CERT_DIGEST_SIZE]; /* pin-sha256, each once */
+struct hpkp {
+    uint8_t pins[HPKP_PINS_MAX][CERT_DIGEST_SIZE]; /* pin-sha256, each once */
     size_t count;
     int64_t max_age; /* seconds, 0 or more; what is larger than INT32_MAX counts as that */
 };
 
 /* Reads a field's value. NULL with *out filled in, or what is wrong; *out is then untouched. */
-const char *pkp_parse(const char *value, size_t len, struct pkp *out);
+const char *hpkp_parse(const char *value, size_t len, struct hpkp *out);
 
-enum pkp_result {
-    PKP_MORE,  /* the head is not complete yet */
-    PKP_FOUND, /* *out has what the host announces */
-    PKP_BAD,   /* *why says what is wrong: no HTTP, no such field, a bad one */
+enum hpkp_result {
+    HPKP_MORE,  /* the head is not complete yet */
+    HPKP_FOUND, /* *out has what the host announces */
+    HPKP_BAD,   /* *why says what is wrong: no HTTP, no such field, a bad one */
 };
 
 /*
@@ -36,6 +36,7 @@ enum pkp_result {
  * Interim responses (1xx) before it are passed over. Of several such fields the first counts
  * (RFC 7469 section 2.3.1). ended: no more bytes will come.
  */
-enum pkp_result pkp_read(const char *bytes, size_t n, int ended, struct pkp *out, const char **why);
+enum hpkp_result hpkp_read(const char *bytes, size_t n, int ended, struct hpkp *out,
+                           const char **why);
 
 #endif

@@ -79,7 +79,7 @@ static char *read_file(const char *path, struct learnedfile *f)
     memset(f, 0, sizeof(*f));
     if (stat(path, &st) != 0)
         return errno == ENOENT ? NULL : xasprintf("%s: %s", path, strerror(errno));
-    failed = file_read(path, FILE_CONFIGURED, LEARNEDFILE_MOST, &data, &len);
+    failed = file_read(path, FILE_CONFIGURED, LEARNEDFILE_MAX, &data, &len);
     if (failed)
         return xasprintf("%s: %s", path, failed);
     why = learnedfile_parse(data, len, f, &line);
@@ -197,18 +197,18 @@ bool learned_refresh(struct learned *l, char **why)
     return changed;
 }
 
-size_t learned_find(struct learned *l, const char *section, const char *place,
-                    struct learned_key out[LEARNED_KEYS_MOST])
+size_t learned_find(struct learned *l, const char *section, const char *hostport,
+                    struct learned_key out[LEARNED_KEYS_MAX])
 {
     size_t n = 0, i;
 
     pthread_mutex_lock(&l->lock);
     (void)refresh(l);
-    for (i = 0; i < l->file.count && n < LEARNED_KEYS_MOST; i++) {
+    for (i = 0; i < l->file.count && n < LEARNED_KEYS_MAX; i++) {
         const struct learnedfile_line *line = &l->file.lines[i];
 
         if (line->key && hostname_compare(line->key->section, section) == 0
-            && strcasecmp(line->key->place, place) == 0)
+            && strcasecmp(line->key->hostport, hostport) == 0)
             out[n++] = *line->key;
     }
     pthread_mutex_unlock(&l->lock);
@@ -339,15 +339,15 @@ static int64_t day_of(int64_t seconds)
 
 /* Fills in *k. NULL, or a complaint: to cut what does not fit would make it another's key. */
 static char *make_key(struct learned_key *k, const struct learned *l, const char *section,
-                      const char *place, const uint8_t digest[CERT_DIGEST_SIZE], int64_t now)
+                      const char *hostport, const uint8_t digest[CERT_DIGEST_SIZE], int64_t now)
 {
-    if (strlen(section) >= sizeof(k->section) || strlen(place) >= sizeof(k->place))
+    if (strlen(section) >= sizeof(k->section) || strlen(hostport) >= sizeof(k->hostport))
         return xasprintf("%s: the section's name or its host:port does not fit: choose a shorter "
                          "one",
                          l->path);
     memset(k, 0, sizeof(*k));
     strcpy(k->section, section);
-    strcpy(k->place, place);
+    strcpy(k->hostport, hostport);
     memcpy(k->digest, digest, CERT_DIGEST_SIZE);
     k->first_seen = day_of(now);
     return NULL;
@@ -356,14 +356,14 @@ static char *make_key(struct learned_key *k, const struct learned *l, const char
 typedef enum learned_result change_by_key(struct learnedfile *f, const struct learned_key *key);
 
 static enum learned_result change_by(change_by_key *change, struct learned *l, const char *section,
-                                     const char *place, const uint8_t digest[CERT_DIGEST_SIZE],
+                                     const char *hostport, const uint8_t digest[CERT_DIGEST_SIZE],
                                      int64_t now, char **why)
 {
     enum learned_result result = LEARNED_FAILED;
     struct learned_key key;
     struct change c;
 
-    *why = make_key(&key, l, section, place, digest, now);
+    *why = make_key(&key, l, section, hostport, digest, now);
     if (*why)
         return LEARNED_FAILED;
     if (begin(&c, l))
@@ -371,38 +371,38 @@ static enum learned_result change_by(change_by_key *change, struct learned *l, c
     return end(&c, result, why);
 }
 
-enum learned_result learned_keep(struct learned *l, const char *section, const char *place,
-                                 const uint8_t digest[CERT_DIGEST_SIZE], int64_t now, char **why)
+enum learned_result learned_add(struct learned *l, const char *section, const char *hostport,
+                                const uint8_t digest[CERT_DIGEST_SIZE], int64_t now, char **why)
 {
-    return change_by(learnedfile_keep, l, section, place, digest, now, why);
+    return change_by(learnedfile_add, l, section, hostport, digest, now, why);
 }
 
-enum learned_result learned_note_refused(struct learned *l, const char *section, const char *place,
+enum learned_result learned_note_refused(struct learned *l, const char *section,
+                                         const char *hostport,
                                          const uint8_t digest[CERT_DIGEST_SIZE], int64_t now,
                                          char **why)
 {
-    return change_by(learnedfile_refuse, l, section, place, digest, now, why);
+    return change_by(learnedfile_refuse, l, section, hostport, digest, now, why);
 }
 
-enum learned_result learned_announce(struct learned *l, const char *section, const char *place,
+enum learned_result learned_announce(struct learned *l, const char *section, const char *hostport,
                                      const uint8_t (*digests)[CERT_DIGEST_SIZE], size_t count,
                                      const struct learned_via *via, int64_t until, int64_t now,
                                      char **why)
 {
     enum learned_result result = LEARNED_FAILED;
-    struct learned_key keys[LEARNED_KEYS_MOST];
+    struct learned_key keys[LEARNED_KEYS_MAX];
     struct change c;
     size_t i;
 
-    if (count > LEARNED_KEYS_MOST) {
-        *why = xasprintf("%s: the host announces too many keys: %d fit", l->path,
-                         LEARNED_KEYS_MOST);
+    if (count > LEARNED_KEYS_MAX) {
+        *why = xasprintf("%s: the host announces too many keys: %d fit", l->path, LEARNED_KEYS_MAX);
         return LEARNED_FAILED;
     }
     if (until != 0 && until < DAY)
         until = DAY; /* long over, rather than the 0 that stands for no end */
     for (i = 0; i < count; i++) {
-        *why = make_key(&keys[i], l, section, place, digests[i], now);
+        *why = make_key(&keys[i], l, section, hostport, digests[i], now);
         if (*why)
             return LEARNED_FAILED;
         keys[i].from = LEARNED_PINS_URL;
@@ -410,7 +410,7 @@ enum learned_result learned_announce(struct learned *l, const char *section, con
         keys[i].via = *via;
     }
     if (begin(&c, l))
-        result = learnedfile_announce(&c.file, section, place, keys, count);
+        result = learnedfile_announce(&c.file, section, hostport, keys, count);
     return end(&c, result, why);
 }
 

@@ -52,18 +52,19 @@ uint64_t learned_generation(const struct learned *l);
  * The keys of a section at a place, those refused among them, as the file has them now (refreshed;
  * a file that has become unreadable leaves the last good ones). Returns how many.
  */
-size_t learned_find(struct learned *l, const char *section, const char *place,
-                    struct learned_key out[LEARNED_KEYS_MOST]);
+size_t learned_find(struct learned *l, const char *section, const char *hostport,
+                    struct learned_key out[LEARNED_KEYS_MAX]);
 
 /* Every key, in the order of the file, in an array that the caller frees. */
 struct learned_key *learned_list(struct learned *l, size_t *count);
 
 /* First use: keeps a key, unless the section has one from tofu at that place. now: seconds. */
-enum learned_result learned_keep(struct learned *l, const char *section, const char *place,
-                                 const uint8_t digest[CERT_DIGEST_SIZE], int64_t now, char **why);
+enum learned_result learned_add(struct learned *l, const char *section, const char *hostport,
+                                const uint8_t digest[CERT_DIGEST_SIZE], int64_t now, char **why);
 
 /* Notes a key that was refused, in place of the one noted before for the section. */
-enum learned_result learned_note_refused(struct learned *l, const char *section, const char *place,
+enum learned_result learned_note_refused(struct learned *l, const char *section,
+                                         const char *hostport,
                                          const uint8_t digest[CERT_DIGEST_SIZE], int64_t now,
                                          char **why);
 
@@ -72,7 +73,7 @@ enum learned_result learned_note_refused(struct learned *l, const char *section,
  * stay keep their first_seen. count 0: it announces none any more. via is the pin that they all go
  * back to.
  */
-enum learned_result learned_announce(struct learned *l, const char *section, const char *place,
+enum learned_result learned_announce(struct learned *l, const char *section, const char *hostport,
                                      const uint8_t (*digests)[CERT_DIGEST_SIZE], size_t count,
                                      const struct learned_via *via, int64_t until, int64_t now,
                                      char **why);

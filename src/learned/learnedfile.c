@@ -8,7 +8,7 @@
 #include "base/hostname.h"
 #include "base/mem.h"
 
-#define LINE_MOST 1024
+#define LINE_MAX 1024
 
 static const char *read_line(struct learnedfile_line *line)
 {
@@ -25,7 +25,7 @@ static const char *read_line(struct learnedfile_line *line)
 
 /* The keys of one section, found by its name: a file may have very many of both. */
 struct owner {
-    const struct learned_key *keys[LEARNED_KEYS_MOST];
+    const struct learned_key *keys[LEARNED_KEYS_MAX];
     size_t count;
 };
 
@@ -56,7 +56,7 @@ static const char *check_against(void **owners, const struct learned_key *k)
         if (o->keys[i]->refused && k->refused)
             return "the section has another refused key already: take one of the lines away";
     }
-    if (o->count == LEARNED_KEYS_MOST)
+    if (o->count == LEARNED_KEYS_MAX)
         return "the section has too many keys: 32 at most, take some of the lines away";
     o->keys[o->count++] = k;
     return NULL;
@@ -100,11 +100,11 @@ char *learnedfile_parse(const char *text, size_t len, struct learnedfile *f, uns
         text = skip_marks(text, end);
         newline = memchr(text, '\n', (size_t)(end - text));
         n = (size_t)((newline ? newline : end) - text);
-        if (len > LEARNEDFILE_MOST)
+        if (len > LEARNEDFILE_MAX)
             why = "the file is too large: 4 MiB fit";
         else if (memchr(text, '\0', n))
             why = "a NUL byte: expected text";
-        else if (n > LINE_MOST)
+        else if (n > LINE_MAX)
             why = "the line is too long: 1024 bytes fit";
         if (why)
             break;
@@ -196,7 +196,7 @@ static enum learned_result add(struct learnedfile *f, const struct learned_key *
 
     for (i = 0; i < f->count; i++)
         n += is_of(&f->lines[i], key->section);
-    if (n >= LEARNED_KEYS_MOST)
+    if (n >= LEARNED_KEYS_MAX)
         return LEARNED_FAILED;
     line = append(f, NULL);
     line->key = xmalloc(sizeof(*key));
@@ -230,14 +230,14 @@ static bool stands(const struct learnedfile *f, const struct learned_key *key)
     return false;
 }
 
-enum learned_result learnedfile_keep(struct learnedfile *f, const struct learned_key *key)
+enum learned_result learnedfile_add(struct learnedfile *f, const struct learned_key *key)
 {
     size_t i;
 
     for (i = 0; i < f->count; i++) {
         const struct learned_key *k = f->lines[i].key;
 
-        if (is_of(&f->lines[i], key->section) && strcasecmp(k->place, key->place) == 0
+        if (is_of(&f->lines[i], key->section) && strcasecmp(k->hostport, key->hostport) == 0
             && k->from == LEARNED_TOFU && !k->refused)
             return memcmp(k->digest, key->digest, CERT_DIGEST_SIZE) == 0 ? LEARNED_SAME
                                                                          : LEARNED_OTHER;
@@ -269,7 +269,7 @@ static const struct learned_key *find(const struct learned_key *key, const struc
 }
 
 enum learned_result learnedfile_announce(struct learnedfile *f, const char *section,
-                                         const char *place, const struct learned_key *keys,
+                                         const char *hostport, const struct learned_key *keys,
                                          size_t count)
 {
     enum learned_result result = LEARNED_SAME;
@@ -280,7 +280,7 @@ enum learned_result learnedfile_announce(struct learnedfile *f, const char *sect
         const struct learned_key *again;
 
         if (!is_of(line, section) || line->key->from != LEARNED_PINS_URL
-            || strcasecmp(line->key->place, place) != 0)
+            || strcasecmp(line->key->hostport, hostport) != 0)
             continue;
         again = find(line->key, keys, count);
         if (again && again->until == line->key->until
@@ -380,7 +380,7 @@ enum learned_result learnedfile_accept(struct learnedfile *f, const char *sectio
         const struct learned_key *k = f->lines[i].key;
 
         if (is_of(&f->lines[i], section) && k->from == LEARNED_TOFU && !learnedkey_same(k, key)
-            && strcasecmp(k->place, key->place) == 0)
+            && strcasecmp(k->hostport, key->hostport) == 0)
             drop(f, i);
     }
     return LEARNED_DONE;

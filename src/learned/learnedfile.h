@@ -13,7 +13,7 @@
 #include "learned/learnedkey.h"
 
 /* A file may be so large, in bytes. */
-#define LEARNEDFILE_MOST ((size_t)4 * 1024 * 1024)
+#define LEARNEDFILE_MAX ((size_t)4 * 1024 * 1024)
 
 struct learnedfile_line {
     char *text;              /* as it stands, without its newline */
@@ -43,10 +43,10 @@ bool learnedfile_same_keys(const struct learnedfile *a, const struct learnedfile
  * The changes that learned.h has, made to the lines. LEARNED_FAILED: a section would have too many
  * keys. Days are whole ones: first_seen and until are midnights.
  */
-enum learned_result learnedfile_keep(struct learnedfile *f, const struct learned_key *key);
+enum learned_result learnedfile_add(struct learnedfile *f, const struct learned_key *key);
 enum learned_result learnedfile_refuse(struct learnedfile *f, const struct learned_key *key);
 enum learned_result learnedfile_announce(struct learnedfile *f, const char *section,
-                                         const char *place, const struct learned_key *keys,
+                                         const char *hostport, const struct learned_key *keys,
                                          size_t count);
 enum learned_result learnedfile_remove(struct learnedfile *f, const struct learned_key *keys,
                                        size_t count);

@@ -59,7 +59,7 @@ static const char *read_place(struct learned_key *k, const char *word)
         return hint;
     if (units_number(colon + 1, 1, 65535, &port))
         return "no port: expected host:port with a number from 1 to 65535";
-    return copy(k->place, sizeof(k->place), word, "host:port is too long: 271 bytes fit");
+    return copy(k->hostport, sizeof(k->hostport), word, "host:port is too long: 271 bytes fit");
 }
 
 static const char *read_pin(struct learned_key *k, const char *word)
@@ -71,11 +71,11 @@ static const char *read_pin(struct learned_key *k, const char *word)
 }
 
 /* From 1970 on, for years of fewer digits are not printed as they are read. */
-static bool read_day(const char *word, int64_t least, int64_t *day)
+static bool read_day(const char *word, int64_t min, int64_t *day)
 {
     int64_t seconds;
 
-    if (!word || units_date(word, &seconds) || seconds < least)
+    if (!word || units_date(word, &seconds) || seconds < min)
         return false;
     *day = seconds;
     return true;
@@ -215,14 +215,14 @@ char *learnedkey_format(const struct learned_key *k)
     units_format_date(k->until, until);
     if (k->via.known)
         pin_format(k->via.role, k->via.kind, k->via.digest, via);
-    return xasprintf("%s %s %s %s from=%s%s%s%s%s%s", k->section, k->place, pin, seen,
+    return xasprintf("%s %s %s %s from=%s%s%s%s%s%s", k->section, k->hostport, pin, seen,
                      learnedkey_origin(k->from), k->until ? " until=" : "", k->until ? until : "",
                      k->refused ? " refused" : "", *via ? " via=" : "", via);
 }
 
 bool learnedkey_same(const struct learned_key *a, const struct learned_key *b)
 {
-    return strcasecmp(a->place, b->place) == 0 && a->from == b->from
+    return strcasecmp(a->hostport, b->hostport) == 0 && a->from == b->from
            && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0;
 }
 
@@ -236,7 +236,7 @@ bool learnedkey_same_via(const struct learned_via *a, const struct learned_via *
 
 bool learnedkey_equal(const struct learned_key *a, const struct learned_key *b)
 {
-    return strcmp(a->section, b->section) == 0 && strcmp(a->place, b->place) == 0
+    return strcmp(a->section, b->section) == 0 && strcmp(a->hostport, b->hostport) == 0
            && memcmp(a->digest, b->digest, CERT_DIGEST_SIZE) == 0 && a->first_seen == b->first_seen
            && a->until == b->until && a->from == b->from && a->refused == b->refused
            && learnedkey_same_via(&a->via, &b->via);

@@ -14,10 +14,10 @@
 
 /* Longest section name (inih's) and "HOST:PORT", with their NUL. */
 #define LEARNED_SECTION_SIZE 64
-#define LEARNED_PLACE_SIZE 272
+#define LEARNED_HOSTPORT_SIZE 272
 
 /* Keys that one section may have, of all kinds together. */
-#define LEARNED_KEYS_MOST 32
+#define LEARNED_KEYS_MAX 32
 
 enum learned_origin { LEARNED_TOFU, LEARNED_PINS_URL };
 
@@ -35,7 +35,7 @@ struct learned_via {
 
 struct learned_key {
     char section[LEARNED_SECTION_SIZE];
-    char place[LEARNED_PLACE_SIZE]; /* "host:port", "[::1]:443": whose key it is */
+    char hostport[LEARNED_HOSTPORT_SIZE]; /* "host:port", "[::1]:443": whose key it is */
     uint8_t digest[CERT_DIGEST_SIZE];
     int64_t first_seen; /* the day, in seconds since the epoch */
     int64_t until;      /* not accepted from this second on; 0: no end */

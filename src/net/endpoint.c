@@ -83,7 +83,7 @@ static bool note_poll(struct endpoint *ep, short revents)
     else if (revents & POLLRDHUP)
         ep->fin_received = true;
     /* a Unix socket hangs up when both directions are shut: by the peer, unless one is by us */
-    if (!ep->is_tcp && (revents & POLLHUP) && !ep->finished)
+    if (!ep->is_tcp && (revents & POLLHUP) && !ep->fin_sent)
         set_write_error(ep, UV_EPIPE);
     return ep->fin_received != had_fin || (could_write && ep->write_error);
 }
@@ -181,14 +181,14 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     else if (was_reset(ep))
         ep->error = ep->write_error;
     else
-        ep->ended = ep->fin_received = true;
+        ep->eof = ep->fin_received = true;
     update_watch(ep);
     ep->events->changed(ep);
 }
 
 void endpoint_want_read(struct endpoint *ep, bool want)
 {
-    if (!ep->open || ep->ended || ep->error)
+    if (!ep->open || ep->eof || ep->error)
         want = false;
     if (want == ep->reading)
         return;
@@ -220,10 +220,10 @@ static void expect_acks(struct endpoint *ep)
     update_watch(ep);
 }
 
-static void finish_now(struct endpoint *ep)
+static void send_fin(struct endpoint *ep)
 {
     /* nothing is in libuv's queue, so the FIN cannot overtake anything */
-    ep->finished = true;
+    ep->fin_sent = true;
     (void)shutdown(ep->watched.fd, SHUT_WR);
     expect_acks(ep);
 }
@@ -260,8 +260,8 @@ static void on_written(uv_write_t *request, int status)
         write_later(ep, next);
         if (ep->in_flight)
             return;
-    } else if (ep->finish && !ep->finished) {
-        finish_now(ep);
+    } else if (ep->fin_wanted && !ep->fin_sent) {
+        send_fin(ep);
     }
     ep->events->changed(ep);
 }
@@ -305,13 +305,13 @@ void endpoint_write(struct endpoint *ep, const uint8_t *bytes, size_t n)
         ep->write_error = UV_ENOMEM;
 }
 
-void endpoint_finish(struct endpoint *ep)
+void endpoint_shutdown(struct endpoint *ep)
 {
-    if (!ep->open || ep->finish)
+    if (!ep->open || ep->fin_wanted)
         return;
-    ep->finish = true;
+    ep->fin_wanted = true;
     if (!ep->in_flight)
-        finish_now(ep);
+        send_fin(ep);
 }
 
 int endpoint_unsent(const struct endpoint *ep)

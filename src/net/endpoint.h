@@ -54,10 +54,10 @@ struct endpoint {
     bool is_tcp;       /* knows resets */
     bool reading;      /* as last asked for */
     bool unacked;      /* TCP: something written may not have been acknowledged */
-    bool finish;       /* to be finished once everything is written */
-    bool finished;     /* our FIN is out */
+    bool fin_wanted;   /* to be finished once everything is written */
+    bool fin_sent;     /* our FIN is out */
     bool fin_received; /* the peer's FIN has come; there may be more to read before it */
-    bool ended;        /* the peer's FIN has been read */
+    bool eof;          /* the peer's FIN has been read */
     int write_error;   /* a libuv error code: nothing can be written; there may be more to read */
     int error;         /* likewise: the stream is of no more use */
 };
@@ -95,7 +95,7 @@ size_t endpoint_queued(const struct endpoint *ep);
 uint64_t endpoints_hold(void);
 
 /* Sends FIN once everything is written. */
-void endpoint_finish(struct endpoint *ep);
+void endpoint_shutdown(struct endpoint *ep);
 
 /* Bytes that the kernel holds and the peer has not acknowledged. */
 int endpoint_unsent(const struct endpoint *ep);

@@ -85,7 +85,7 @@ static void *run(void *arg)
 static int start_thread(struct lookup *l)
 {
     pthread_t thread;
-    const int error = thread_start(&thread, "lookup", run, l);
+    const int error = bgthread_start(&thread, "lookup", run, l);
 
     if (error == 0)
         (void)pthread_detach(thread);

@@ -14,9 +14,9 @@ static const char encrypted[] =
     "-pubout'";
 static const char unknown[] = "holds neither a certificate, a CSR nor a key, in PEM or DER";
 
-static struct pinfile_item *add_item(struct pinfile *out, enum pinfile_kind kind)
+static struct keyfile_item *add_item(struct keyfile *out, enum keyfile_kind kind)
 {
-    struct pinfile_item *item;
+    struct keyfile_item *item;
 
     out->items = xrealloc(out->items, (out->count + 1) * sizeof(*out->items));
     item = &out->items[out->count++];
@@ -25,7 +25,7 @@ static struct pinfile_item *add_item(struct pinfile *out, enum pinfile_kind kind
     return item;
 }
 
-static void free_items(struct pinfile *f)
+static void free_items(struct keyfile *f)
 {
     size_t i;
 
@@ -38,7 +38,7 @@ static void free_items(struct pinfile *f)
     f->count = 0;
 }
 
-static bool add_key(struct pinfile *out, enum pinfile_kind kind, const EVP_PKEY *key)
+static bool add_key(struct keyfile *out, enum keyfile_kind kind, const EVP_PKEY *key)
 {
     unsigned char *der = NULL;
     int len = key ? i2d_PUBKEY(key, &der) : 0;
@@ -49,9 +49,9 @@ static bool add_key(struct pinfile *out, enum pinfile_kind kind, const EVP_PKEY 
     return ok;
 }
 
-static bool add_certificate(struct pinfile *out, const X509 *cert)
+static bool add_certificate(struct keyfile *out, const X509 *cert)
 {
-    struct pinfile_item *item = add_item(out, PINFILE_CERTIFICATE);
+    struct keyfile_item *item = add_item(out, KEYFILE_CERTIFICATE);
 
     int len = i2d_X509(cert, &item->der);
 
@@ -63,7 +63,7 @@ static bool add_certificate(struct pinfile *out, const X509 *cert)
 }
 
 /* The four kinds of DER. Each takes all of the bytes or none. */
-static bool take_certificate(struct pinfile *out, const unsigned char *der, long len)
+static bool take_certificate(struct keyfile *out, const unsigned char *der, long len)
 {
     const unsigned char *p = der;
     X509 *cert = d2i_X509(NULL, &p, len);
@@ -74,7 +74,7 @@ static bool take_certificate(struct pinfile *out, const unsigned char *der, long
 }
 
 /* OpenSSL's own "TRUSTED CERTIFICATE" carries trust settings behind the certificate. */
-static bool take_trusted_certificate(struct pinfile *out, const unsigned char *der, long len)
+static bool take_trusted_certificate(struct keyfile *out, const unsigned char *der, long len)
 {
     const unsigned char *p = der;
     X509 *cert = d2i_X509_AUX(NULL, &p, len);
@@ -84,38 +84,38 @@ static bool take_trusted_certificate(struct pinfile *out, const unsigned char *d
     return ok;
 }
 
-static bool take_request(struct pinfile *out, const unsigned char *der, long len)
+static bool take_request(struct keyfile *out, const unsigned char *der, long len)
 {
     const unsigned char *p = der;
     X509_REQ *request = d2i_X509_REQ(NULL, &p, len);
     bool ok = request && p == der + len
-              && add_key(out, PINFILE_REQUEST, X509_REQ_get0_pubkey(request));
+              && add_key(out, KEYFILE_REQUEST, X509_REQ_get0_pubkey(request));
 
     X509_REQ_free(request);
     return ok;
 }
 
-static bool take_public_key(struct pinfile *out, const unsigned char *der, long len)
+static bool take_public_key(struct keyfile *out, const unsigned char *der, long len)
 {
     const unsigned char *p = der;
     EVP_PKEY *key = d2i_PUBKEY(NULL, &p, len);
-    bool ok = key && p == der + len && add_key(out, PINFILE_PUBLIC_KEY, key);
+    bool ok = key && p == der + len && add_key(out, KEYFILE_PUBLIC_KEY, key);
 
     EVP_PKEY_free(key);
     return ok;
 }
 
-static bool take_private_key(struct pinfile *out, const unsigned char *der, long len)
+static bool take_private_key(struct keyfile *out, const unsigned char *der, long len)
 {
     const unsigned char *p = der;
     EVP_PKEY *key = d2i_AutoPrivateKey(NULL, &p, len);
-    bool ok = key && p == der + len && add_key(out, PINFILE_PRIVATE_KEY, key);
+    bool ok = key && p == der + len && add_key(out, KEYFILE_PRIVATE_KEY, key);
 
     EVP_PKEY_free(key);
     return ok;
 }
 
-typedef bool take_der(struct pinfile *out, const unsigned char *der, long len);
+typedef bool take_der(struct keyfile *out, const unsigned char *der, long len);
 
 static const struct {
     const char *name; /* RFC 7468, and OpenSSL's older ones */
@@ -135,7 +135,7 @@ static const struct {
     {PEM_STRING_DHPARAMS, NULL},
 };
 
-static const char *take_block(struct pinfile *out, const struct pem_block *block)
+static const char *take_block(struct keyfile *out, const struct pem_block *block)
 {
     const size_t before = out->count;
     size_t i;
@@ -154,7 +154,7 @@ static const char *take_block(struct pinfile *out, const struct pem_block *block
     return "this PEM block is neither a certificate, a CSR nor a key";
 }
 
-static const char *parse_pem(const char *data, size_t len, struct pinfile *out)
+static const char *parse_pem(const char *data, size_t len, struct keyfile *out)
 {
     struct pem_reader reader;
     struct pem_block block;
@@ -173,7 +173,7 @@ static const char *parse_pem(const char *data, size_t len, struct pinfile *out)
     return why;
 }
 
-static const char *parse_der(const char *data, size_t len, struct pinfile *out)
+static const char *parse_der(const char *data, size_t len, struct keyfile *out)
 {
     static take_der *const kinds[] = {take_certificate, take_request, take_public_key,
                                       take_private_key};
@@ -186,7 +186,7 @@ static const char *parse_der(const char *data, size_t len, struct pinfile *out)
     return i < sizeof(kinds) / sizeof(kinds[0]) ? NULL : unknown;
 }
 
-const char *pinfile_parse(const char *data, size_t len, struct pinfile *out)
+const char *keyfile_parse(const char *data, size_t len, struct keyfile *out)
 {
     const char *why;
 
@@ -202,7 +202,7 @@ const char *pinfile_parse(const char *data, size_t len, struct pinfile *out)
     return why;
 }
 
-const char *pinfile_read(const char *path, enum file_origin origin, struct pinfile *out)
+const char *keyfile_read(const char *path, enum file_origin origin, struct keyfile *out)
 {
     const char *why;
     char *data;
@@ -212,7 +212,7 @@ const char *pinfile_read(const char *path, enum file_origin origin, struct pinfi
     why = file_read(path, origin, FILE_SIZE_MAX, &data, &len);
     if (why)
         return why;
-    why = pinfile_parse(data, len, out);
+    why = keyfile_parse(data, len, out);
     OPENSSL_cleanse(data, len);
     free(data);
     return why;
@@ -243,7 +243,7 @@ static size_t find_relative(const struct candidate *all, size_t count, size_t i,
     return k;
 }
 
-size_t pinfile_find_chain(const struct pinfile *f, size_t *issuer)
+size_t keyfile_find_chain(const struct keyfile *f, size_t *issuer)
 {
     struct candidate *all = xcalloc(f->count + 1, sizeof(*all));
     size_t found = f->count, i, k;
@@ -270,13 +270,13 @@ size_t pinfile_find_chain(const struct pinfile *f, size_t *issuer)
     return found;
 }
 
-void pinfile_free(struct pinfile *f)
+void keyfile_free(struct keyfile *f)
 {
     free_items(f);
     f->wrong_line = 0;
 }
 
-const char *pinfile_kind_name(enum pinfile_kind kind)
+const char *keyfile_kind_name(enum keyfile_kind kind)
 {
     static const char *const names[] = {"certificate", "certificate request", "public key",
                                         "private key"};

@@ -98,7 +98,7 @@ const struct pin *pin_first(const struct pin_list *list, enum pin_role role)
     return NULL;
 }
 
-bool pin_is_over(const struct pin *pin, int64_t now)
+bool pin_is_expired(const struct pin *pin, int64_t now)
 {
     return pin->until != 0 && now >= pin->until;
 }
@@ -110,7 +110,7 @@ const char *pin_label(const struct pin *pin)
 
 /* item and file: what it was read from, or NULL. */
 static const char *add(struct reading *r, enum pin_kind kind,
-                       const uint8_t digest[CERT_DIGEST_SIZE], const struct pinfile_item *item,
+                       const uint8_t digest[CERT_DIGEST_SIZE], const struct keyfile_item *item,
                        const char *file)
 {
     static const uint8_t zero[CERT_DIGEST_SIZE];
@@ -211,10 +211,10 @@ static const char *at_line(struct reading *r, const char *file, unsigned line, c
 }
 
 /* A chain is no list of pins: of its certificates one is meant, and the others are CAs. */
-static const char *check_chain(struct reading *r, const char *file, const struct pinfile *f)
+static const char *check_chain(struct reading *r, const char *file, const struct keyfile *f)
 {
     size_t issuer = 0;
-    const size_t issued = pinfile_find_chain(f, &issuer);
+    const size_t issued = keyfile_find_chain(f, &issuer);
 
     if (issued == f->count)
         return NULL;
@@ -243,7 +243,7 @@ static const char *check_chain(struct reading *r, const char *file, const struct
 static const char *read_file(struct reading *r, enum pin_kind kind, const char *path)
 {
     const char *file = file_resolve(r->arena, r->dir, path), *why;
-    struct pinfile f;
+    struct keyfile f;
     size_t i;
 
     if (!*path)
@@ -251,16 +251,16 @@ static const char *read_file(struct reading *r, enum pin_kind kind, const char *
     if (strncasecmp(path, "sha256:", 7) == 0 || strncasecmp(path, "sha256/", 7) == 0)
         return "a digest is written sha256//BASE64 for a key, cert:sha256:HEX for a certificate, and "
                "with issuer: or issuer- before it for a CA's (for a file of such a name: ./sha256...)";
-    why = pinfile_read(file, r->dir ? FILE_CONFIGURED : FILE_ARGUMENT, &f);
+    why = keyfile_read(file, r->dir ? FILE_CONFIGURED : FILE_ARGUMENT, &f);
     if (why)
         return at_line(r, file, f.wrong_line, why);
     for (i = 0; !why && i < f.count; i++) {
-        const struct pinfile_item *item = &f.items[i];
+        const struct keyfile_item *item = &f.items[i];
 
-        if (item->kind == PINFILE_PRIVATE_KEY)
+        if (item->kind == KEYFILE_PRIVATE_KEY)
             why = "a private key does not belong near a configuration: pin what 'pinproxy hash "
                   "FILE' prints for it";
-        else if (kind == PIN_CERT && item->kind != PINFILE_CERTIFICATE)
+        else if (kind == PIN_CERT && item->kind != KEYFILE_CERTIFICATE)
             why = r->role == PIN_ISSUER
                       ? "issuer-cert: takes a CA's certificate"
                       : "cert: takes a certificate; for a key or a CSR say key:FILE";
@@ -274,7 +274,7 @@ static const char *read_file(struct reading *r, enum pin_kind kind, const char *
     }
     if (!why)
         why = check_chain(r, file, &f);
-    pinfile_free(&f);
+    keyfile_free(&f);
     return why;
 }
 

@@ -84,7 +84,7 @@ bool pin_is_of_ca(const struct pin_list *list, const struct pin *pin);
 const struct pin *pin_first(const struct pin_list *list, enum pin_role role);
 
 /* Whether the pin is no longer accepted at this time. */
-bool pin_is_over(const struct pin *pin, int64_t now);
+bool pin_is_expired(const struct pin *pin, int64_t now);
 
 /* What to call it: its name, or its text. */
 const char *pin_label(const struct pin *pin);

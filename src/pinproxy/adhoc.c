@@ -5,7 +5,7 @@
 #include "base/hostname.h"
 #include "config/options.h"
 
-const char *oneoff_init(struct oneoff *o, const char *host_and_port)
+const char *adhoc_init(struct adhoc *o, const char *host_and_port)
 {
     char host[HOSTNAME_MAX + 2] = "";
     uint16_t port = 443;
@@ -14,7 +14,7 @@ const char *oneoff_init(struct oneoff *o, const char *host_and_port)
     const char *why = expected ? NULL : hostname_check(host);
 
     memset(o, 0, sizeof(*o));
-    o->config = config_single(host, &o->section);
+    o->config = config_new_adhoc(host, &o->section);
     o->section->port = port;
     if (url)
         return arena_printf(
@@ -26,7 +26,7 @@ const char *oneoff_init(struct oneoff *o, const char *host_and_port)
     return why ? arena_printf(&o->config->arena, "host name '%s' %s", host, why) : NULL;
 }
 
-const char *oneoff_set(struct oneoff *o, const char *option, const char *value)
+const char *adhoc_set(struct adhoc *o, const char *option, const char *value)
 {
     const struct value_context ctx = {.arena = &o->config->arena,
                                       .where = {.file = "command line"}};
@@ -34,42 +34,42 @@ const char *oneoff_set(struct oneoff *o, const char *option, const char *value)
     return options_set(options_find(option, OPTION_HOST), o->section, &ctx, value);
 }
 
-const char *oneoff_set_timeout(struct oneoff *o, const char *value)
+const char *adhoc_set_timeout(struct adhoc *o, const char *value)
 {
-    const char *why = oneoff_set(o, "connect_timeout", value);
+    const char *why = adhoc_set(o, "connect_timeout", value);
 
-    return why ? why : oneoff_set(o, "handshake_timeout", value);
+    return why ? why : adhoc_set(o, "handshake_timeout", value);
 }
 
-static const struct section *ready(struct oneoff *o,
-                                   struct snapshot *make(struct config *, struct problems *))
+static const struct section *ready(struct adhoc *o,
+                                   struct snapshot *make(struct config *, struct diag_list *))
 {
-    struct problems problems = {0};
+    struct diag_list diags = {0};
 
     config_complete(o->section, &o->config->arena);
-    o->snapshot = make(o->config, &problems);
+    o->snapshot = make(o->config, &diags);
     o->config = NULL; /* it is the snapshot's, or gone with it */
-    problems_print(&problems, stderr);
-    problems_free(&problems);
+    diag_print(&diags, stderr);
+    diag_free(&diags);
     return o->snapshot ? &o->snapshot->sections[0] : NULL;
 }
 
-static struct snapshot *make_trusting(struct config *config, struct problems *problems)
+static struct snapshot *make_trusting(struct config *config, struct diag_list *diags)
 {
-    return snapshot_new(config, NULL, problems);
+    return snapshot_new(config, NULL, diags);
 }
 
-const struct section *oneoff_ready(struct oneoff *o)
+const struct section *adhoc_ready(struct adhoc *o)
 {
     return ready(o, make_trusting);
 }
 
-const struct section *oneoff_observe(struct oneoff *o)
+const struct section *adhoc_probe(struct adhoc *o)
 {
-    return ready(o, snapshot_observer);
+    return ready(o, snapshot_new_probe);
 }
 
-void oneoff_free(struct oneoff *o)
+void adhoc_free(struct adhoc *o)
 {
     snapshot_release(o->snapshot);
     config_free(o->config);

@@ -140,7 +140,7 @@ static void check_pins(const struct check *check, const struct section *section,
 {
     const struct config_section *s = section->config;
     const int64_t now = (int64_t)time(NULL);
-    struct learned_key learned[LEARNED_KEYS_MOST];
+    struct learned_key learned[LEARNED_KEYS_MAX];
     size_t live = 0, n, i;
 
     for (i = 0; i < s->pins.count; i++) {
@@ -149,7 +149,7 @@ static void check_pins(const struct check *check, const struct section *section,
 
         units_format_date(pin->until, day);
         report_span(pin->until, span);
-        if (pin_is_over(pin, now)) {
+        if (pin_is_expired(pin, now)) {
             note(f, LEVEL_WARNING, "pin %s ended on %s: remove it", pin_label(pin), day);
             continue;
         }
@@ -167,7 +167,7 @@ static void check_pins(const struct check *check, const struct section *section,
              s->enforce.until ? "" : ", without an end");
     if (s->verify == VERIFY_PKI || config_uses_tofu(s))
         return;
-    n = policy_learned_keys(section->trust, learned);
+    n = policy_learned_keys(section->policy, learned);
     for (i = 0; i < n; i++)
         live += (!learned[i].until || learned[i].until > now) && check_learned(s, &learned[i], f);
     if (live == 0)
@@ -183,8 +183,8 @@ static void check_pins(const struct check *check, const struct section *section,
  */
 static void check_announced(const struct probe *p, struct finding *f)
 {
-    struct learned_key keys[LEARNED_KEYS_MOST];
-    size_t n = policy_learned_keys(p->section->trust, keys), i;
+    struct learned_key keys[LEARNED_KEYS_MAX];
+    size_t n = policy_learned_keys(p->section->policy, keys), i;
     const struct pin *pin;
 
     for (i = 0; i < n; i++) {
@@ -224,7 +224,7 @@ static void check_match(const struct check *check, const struct probe *p, struct
         const struct pin *pin = &pins->items[i];
 
         passed = passed || pin == p->pin;
-        if (pin == p->pin || pin->role != p->pin->role || pin_is_over(pin, now)
+        if (pin == p->pin || pin->role != p->pin->role || pin_is_expired(pin, now)
             || is_of_ca(p->section->config, pin, p))
             continue;
         if (passed)
@@ -267,7 +267,7 @@ static void check_server(const struct check *check, const struct probe *p, struc
         note(f, LEVEL_OK, "presented: %s, issued by %s", leaf->subject, leaf->issuer);
         note(f, LEVEL_OK, "presented: %s", key);
         note(f, LEVEL_OK, "the PKI says: %s", p->pki);
-        if (p->reason == REASON_PKI && policy_wants_staple(p->section->trust)
+        if (p->reason == REASON_PKI && policy_wants_staple(p->section->policy)
             && !leaf->has_responder)
             note(f, LEVEL_CRITICAL,
                  "ocsp = staple can never succeed with this certificate, which names no OCSP "
@@ -412,12 +412,12 @@ static void clear(struct check *check)
 
 static int check_config(struct check *check, char **names, int count)
 {
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     enum level level;
 
-    check->snapshot = snapshot_load_readable(check->path, &problems);
-    problems_print(&problems, check->snapshot ? stdout : stderr);
-    problems_free(&problems);
+    check->snapshot = snapshot_load_readable(check->path, &diags);
+    diag_print(&diags, check->snapshot ? stdout : stderr);
+    diag_free(&diags);
     if (!check->snapshot)
         return LEVEL_CRITICAL;
     if (!choose_sections(check, names, count)) {

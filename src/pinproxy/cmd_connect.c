@@ -45,7 +45,7 @@ static const struct option words[] = {
  * threads pump standard input and output, which may be anything: a file, a terminal, a pipe.
  */
 struct stdio {
-    struct reactor reactor;
+    struct thread thread;
     struct watched watched; /* standard input, if that is a socket */
     pthread_mutex_t lock;   /* of failed: the thread of the input may outlive the loop */
     bool loop_is_closed;
@@ -173,7 +173,7 @@ static void watch_input(struct stdio *s)
     s->watched.fd = STDIN_FILENO;
     s->watched.tick = on_tick;
     if (is_socket(STDIN_FILENO))
-        watch_set(&s->reactor.watch, &s->watched, true);
+        watch_set(&s->thread.watch, &s->watched, true);
 }
 
 /* How long to wait until the peer has what was written: a reset would discard it. */
@@ -210,9 +210,9 @@ static void on_opening(struct tunnel *t, void *owner)
     char name[UPSTREAM_NAME_SIZE], *pki;
 
     (void)owner;
-    if (v->reported == REASON_OK || !presented_describe(v, 0, &presented))
+    if (v->reported == REASON_OK || !peerchain_describe(v, 0, &presented))
         return;
-    pki = presented_pki(u->section->trust, v, (int64_t)time(NULL));
+    pki = peerchain_pki(u->section->policy, v, (int64_t)time(NULL));
     report_refusal(stderr, upstream_name(u, name), v->reported, v->detail, u->section->config,
                    &presented, pki);
     fputs("pinproxy: enforce = report: it is let through all the same\n", stderr);
@@ -235,9 +235,9 @@ static void on_ended(struct tunnel *t, enum reason reason, const char *detail, v
     s->reason = reason;
     if (reason == REASON_OK || (reason == REASON_CLIENT_RESET && stdio_failed(s)))
         return;
-    if (v && presented_length(v) > 0) {
-        have_presented = presented_describe(v, 0, &presented);
-        pki = presented_pki(u->section->trust, v, (int64_t)time(NULL));
+    if (v && peerchain_length(v) > 0) {
+        have_presented = peerchain_describe(v, 0, &presented);
+        pki = peerchain_pki(u->section->policy, v, (int64_t)time(NULL));
     }
     report_refusal(stderr, upstream_name(u, name), reason, detail, u->section->config,
                    have_presented ? &presented : NULL, pki);
@@ -252,7 +252,7 @@ static void on_freed(struct tunnel *t, void *owner)
 
     (void)t;
     s->tunnel = NULL;
-    reactor_close(&s->reactor);
+    thread_close(&s->thread);
 }
 
 static const struct tunnel_events events = {
@@ -277,8 +277,8 @@ static int finish_relay(struct stdio *s, pthread_t input, pthread_t output)
     s->loop_is_closed = true;
     pthread_mutex_unlock(&s->lock);
     uv_close((uv_handle_t *)&s->failed, NULL);
-    uv_run(&s->reactor.loop, UV_RUN_DEFAULT);
-    reactor_free(&s->reactor);
+    uv_run(&s->thread.loop, UV_RUN_DEFAULT);
+    thread_free(&s->thread);
     report_stdio("standard input", atomic_load(&s->input_error));
     report_stdio("standard output", atomic_load(&s->output_error));
     if (s->reason == REASON_OK && !stdio_failed(s))
@@ -296,9 +296,9 @@ static int relay(struct snapshot *snapshot, const struct section *section)
 
     error = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0 ? 0 : -errno;
     if (!error)
-        error = reactor_init(&s.reactor);
+        error = thread_init(&s.thread);
     if (!error)
-        error = uv_async_init(&s.reactor.loop, &s.failed, on_failed);
+        error = uv_async_init(&s.thread.loop, &s.failed, on_failed);
     if (error) {
         fprintf(stderr, "pinproxy connect: %s\n", uv_strerror(error));
         return EXITCODE_FAILURE;
@@ -308,11 +308,11 @@ static int relay(struct snapshot *snapshot, const struct section *section)
     s.ours = pair[0];
     client.fd = pair[1];
     stats_add(&section->stats->open, 1);
-    s.tunnel = tunnel_start(&s.reactor, snapshot_hold(snapshot), section, &client, &events, &s);
+    s.tunnel = tunnel_start(&s.thread, snapshot_hold(snapshot), section, &client, &events, &s);
     if (s.tunnel)
         watch_input(&s);
     else
-        reactor_close(&s.reactor);
+        thread_close(&s.thread);
     error = pthread_create(&output, NULL, pump_output, &s);
     if (!error)
         error = pthread_create(&input, NULL, pump_input, &s);
@@ -320,25 +320,25 @@ static int relay(struct snapshot *snapshot, const struct section *section)
         fprintf(stderr, "pinproxy connect: no threads: %s\n", strerror(error));
         exit(EXITCODE_FAILURE);
     }
-    uv_run(&s.reactor.loop, UV_RUN_DEFAULT);
+    uv_run(&s.thread.loop, UV_RUN_DEFAULT);
     return finish_relay(&s, input, output);
 }
 
 static int connect_section(const char *path, const char *name)
 {
-    struct problems problems = {0};
-    struct snapshot *snapshot = snapshot_load_readable(path, &problems);
+    struct diag_list diags = {0};
+    struct snapshot *snapshot = snapshot_load_readable(path, &diags);
     const struct section *section = snapshot ? snapshot_find(snapshot, name) : NULL;
     int status;
 
     if (section && section_is_denied(section))
-        problems_add(&problems, section->config->where,
-                     "[%s]: %s/learned may not be read, run as root or as the daemon's user", name,
-                     snapshot->config->global.state_dir);
-    else if (section && section->trust->learned)
-        snapshot_make_state(snapshot, LEARNEDDIR_OWNER, &problems);
-    problems_print(&problems, stderr);
-    problems_free(&problems);
+        diag_add(&diags, section->config->where,
+                 "[%s]: %s/learned may not be read, run as root or as the daemon's user", name,
+                 snapshot->config->global.state_dir);
+    else if (section && section->policy->learned)
+        snapshot_create_state_dir(snapshot, LEARNEDDIR_OWNER, &diags);
+    diag_print(&diags, stderr);
+    diag_free(&diags);
     if (!snapshot || (section && section_is_denied(section))) {
         snapshot_release(snapshot);
         return EXITCODE_CONFIG;
@@ -351,29 +351,29 @@ static int connect_section(const char *path, const char *name)
     return status;
 }
 
-static int connect_oneoff(struct oneoff *o)
+static int connect_adhoc(struct adhoc *o)
 {
-    const struct section *section = oneoff_ready(o);
+    const struct section *section = adhoc_ready(o);
 
     return section ? relay(o->snapshot, section) : EXITCODE_FAILURE;
 }
 
-static int run_oneoff(const char *host, const char *const *pins, size_t count, const char *sni,
-                      const char *timeout)
+static int run_adhoc(const char *host, const char *const *pins, size_t count, const char *sni,
+                     const char *timeout)
 {
-    struct oneoff o;
-    const char *why = oneoff_init(&o, host);
+    struct adhoc o;
+    const char *why = adhoc_init(&o, host);
     int status;
     size_t i;
 
     for (i = 0; !why && i < count; i++)
-        why = oneoff_set(&o, "pin", pins[i]);
+        why = adhoc_set(&o, "pin", pins[i]);
     if (!why && sni)
-        why = oneoff_set(&o, "sni", sni);
+        why = adhoc_set(&o, "sni", sni);
     if (!why && timeout)
-        why = oneoff_set_timeout(&o, timeout);
-    status = why ? command_misused(&command_connect, "%s", why) : connect_oneoff(&o);
-    oneoff_free(&o);
+        why = adhoc_set_timeout(&o, timeout);
+    status = why ? command_misused(&command_connect, "%s", why) : connect_adhoc(&o);
+    adhoc_free(&o);
     return status;
 }
 
@@ -410,7 +410,7 @@ static int run(int argc, char **argv)
                                  "presents), or -c FILE SECTION",
                                  argv[optind]);
     else
-        status = run_oneoff(argv[optind], pins, count, sni, timeout);
+        status = run_adhoc(argv[optind], pins, count, sni, timeout);
     free(pins);
     return status;
 }

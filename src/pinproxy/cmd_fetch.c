@@ -106,15 +106,15 @@ static void print_json(const struct probe *p)
     report_json(o);
 }
 
-static int fetch(struct oneoff *o, const char *sni, int format)
+static int fetch(struct adhoc *o, const char *sni, int format)
 {
     struct probe p = {0};
     int status = EXITCODE_OK;
 
-    p.section = oneoff_observe(o);
+    p.section = adhoc_probe(o);
     if (!p.section || probe_run(&p, 1) != 0)
         return EXITCODE_FAILURE;
-    if (p.reason != REASON_OBSERVED || p.chain_count == 0) {
+    if (p.reason != REASON_PROBE_ONLY || p.chain_count == 0) {
         report_refusal(stderr, o->section->host, p.reason, p.detail, o->section, NULL, NULL);
         status = EXITCODE_FAILURE;
     } else if (format == FORMAT_INI) {
@@ -132,7 +132,7 @@ static int run(int argc, char **argv)
 {
     const char *sni = NULL, *timeout = NULL, *why;
     int format = FORMAT_TEXT, status, c;
-    struct oneoff o;
+    struct adhoc o;
 
     while ((c = getopt_long(argc, argv, ":h", words, NULL)) != -1) {
         if (c == 's')
@@ -150,13 +150,13 @@ static int run(int argc, char **argv)
         return command_misused(&command_fetch, "--ini or --json, not both");
     if (argc - optind != 1)
         return command_misused(&command_fetch, "which host? one HOST[:PORT]");
-    why = oneoff_init(&o, argv[optind]);
+    why = adhoc_init(&o, argv[optind]);
     if (!why && sni)
-        why = oneoff_set(&o, "sni", sni);
+        why = adhoc_set(&o, "sni", sni);
     if (!why && timeout)
-        why = oneoff_set_timeout(&o, timeout);
+        why = adhoc_set_timeout(&o, timeout);
     status = why ? command_misused(&command_fetch, "%s", why) : fetch(&o, sni, format);
-    oneoff_free(&o);
+    adhoc_free(&o);
     return status;
 }
 

@@ -24,30 +24,30 @@ static const struct option words[] = {
     {NULL, 0, NULL, 0},
 };
 
-static void print_item(const char *path, const struct pinfile_item *item)
+static void print_item(const char *path, const struct keyfile_item *item)
 {
     char key[PIN_KEY_TEXT_SIZE], cert[PIN_CERT_TEXT_SIZE];
     const char *subject = item->cert.subject ? item->cert.subject : "";
 
     pin_format_key(item->key, key);
-    print_line(stdout, "%s  %s: key of the %s%s%s", key, path, pinfile_kind_name(item->kind),
+    print_line(stdout, "%s  %s: key of the %s%s%s", key, path, keyfile_kind_name(item->kind),
                *subject ? " " : "", subject);
-    if (item->kind == PINFILE_CERTIFICATE) {
+    if (item->kind == KEYFILE_CERTIFICATE) {
         pin_format_cert(item->cert.cert, cert);
         print_line(stdout, "%s  %s: the certificate %s", cert, path, subject);
     }
-    if (item->kind == PINFILE_CERTIFICATE && item->cert.is_ca) {
+    if (item->kind == KEYFILE_CERTIFICATE && item->cert.is_ca) {
         print_line(stdout, "issuer:%s  %s: the CA's key, for what it issues", key, path);
         print_line(stdout, "issuer-%s  %s: the CA's certificate, likewise", cert, path);
     }
 }
 
-static json_t *item_json(const char *path, const struct pinfile_item *item)
+static json_t *item_json(const char *path, const struct keyfile_item *item)
 {
     char key[PIN_KEY_TEXT_SIZE], *file = report_safe(path);
     json_t *o;
 
-    if (item->kind == PINFILE_CERTIFICATE) {
+    if (item->kind == KEYFILE_CERTIFICATE) {
         o = report_cert_json(0, &item->cert);
     } else {
         pin_format_key(item->key, key);
@@ -55,15 +55,15 @@ static json_t *item_json(const char *path, const struct pinfile_item *item)
     }
     json_object_set_new(o, "file", json_string(file)); /* JSON has no bytes that are not UTF-8 */
     free(file);
-    json_object_set_new(o, "kind", json_string(pinfile_kind_name(item->kind)));
+    json_object_set_new(o, "kind", json_string(keyfile_kind_name(item->kind)));
     return o;
 }
 
 /* False when the file could not be read; that is said. */
 static bool hash_file(const char *path, json_t *all)
 {
-    struct pinfile f;
-    const char *why = pinfile_read(path, FILE_ARGUMENT, &f);
+    struct keyfile f;
+    const char *why = keyfile_read(path, FILE_ARGUMENT, &f);
     size_t i;
 
     if (why) {
@@ -79,7 +79,7 @@ static bool hash_file(const char *path, json_t *all)
         else
             print_item(path, &f.items[i]);
     }
-    pinfile_free(&f);
+    keyfile_free(&f);
     return true;
 }
 

@@ -54,8 +54,8 @@ static json_t *key_json(const struct learned_key *k)
 
     pin_format_key(k->digest, pin);
     units_format_date(k->first_seen, day);
-    o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "section", k->section, "place", k->place, "pin",
-                  pin, "first_seen", day, "from", learnedkey_origin(k->from), "refused",
+    o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "section", k->section, "place", k->hostport,
+                  "pin", pin, "first_seen", day, "from", learnedkey_origin(k->from), "refused",
                   k->refused);
     if (k->until) {
         units_format_date(k->until, day);
@@ -125,7 +125,7 @@ static int accept_key(struct learned *learned, const char *section, const uint8_
     pin_format_key(digest, pin);
     switch (result) {
     case LEARNED_DONE:
-        printf("%s: %s is accepted for %s\n", section, pin, key.place);
+        printf("%s: %s is accepted for %s\n", section, pin, key.hostport);
         return EXITCODE_OK;
     case LEARNED_FAILED:
         return failed(why);
@@ -190,17 +190,17 @@ static int act(struct learned *learned, const struct order *o)
 /* Opens the store that the configuration names, and acts on it. */
 static int carry_out(const struct order *o)
 {
-    struct problems problems = {0};
-    struct config *config = config_load(o->path, FILE_ARGUMENT, &problems);
+    struct diag_list diags = {0};
+    struct config *config = config_load(o->path, FILE_ARGUMENT, &diags);
     const char *dir = config->global.state_dir;
     int status = EXITCODE_CONFIG;
     struct learned *learned;
     char *why = NULL;
 
-    problems_print(&problems, stderr);
-    if (problems.count == 0 && learneddir_is_denied(dir)) {
+    diag_print(&diags, stderr);
+    if (diags.count == 0 && learneddir_is_denied(dir)) {
         status = denied(dir, strcmp(o->action, "list") == 0);
-    } else if (problems.count == 0) {
+    } else if (diags.count == 0) {
         learned = learned_open(dir, false, LEARNEDDIR_OWNER, &why);
         if (learned)
             status = act(learned, o);
@@ -209,7 +209,7 @@ static int carry_out(const struct order *o)
         learned_release(learned);
         free(why);
     }
-    problems_free(&problems);
+    diag_free(&diags);
     config_free(config);
     return status;
 }

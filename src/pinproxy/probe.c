@@ -12,7 +12,7 @@
 #define AT_ONCE 64
 
 struct probe_run {
-    struct reactor reactor;
+    struct thread thread;
     struct probe *probes;
     size_t count;
     size_t next;
@@ -43,19 +43,19 @@ static void note_server(struct probe *p)
         p->learned.text = p->learned_text;
         p->pin = &p->learned;
     }
-    p->chain_count = presented_length(v);
+    p->chain_count = peerchain_length(v);
     p->chain = xcalloc(p->chain_count, sizeof(*p->chain));
     for (i = 0; i < p->chain_count; i++)
-        (void)presented_describe(v, i, &p->chain[i]);
+        (void)peerchain_describe(v, i, &p->chain[i]);
     if (p->reason != REASON_OK && p->chain_count > 0)
-        p->pki = presented_pki(u->section->trust, v, (int64_t)time(NULL));
+        p->pki = peerchain_pki(u->section->policy, v, (int64_t)time(NULL));
 }
 
 static void on_step(struct upstream *u)
 {
     struct probe *p = from_upstream(u);
 
-    if (u->state == UPSTREAM_DIAL || u->state == UPSTREAM_SHAKE)
+    if (u->state == UPSTREAM_DIAL || u->state == UPSTREAM_HANDSHAKE)
         return;
     p->reason = u->state == UPSTREAM_READY ? REASON_OK : u->reason;
     p->detail = xstrdup(u->detail ? u->detail : "");
@@ -85,21 +85,21 @@ static void start_more(struct probe_run *run)
         p->run = run;
         p->reason = REASON_NONE;
         run->open++;
-        upstream_start(&p->connection, &run->reactor, p->section, &events);
+        upstream_start(&p->connection, &run->thread, p->section, &events);
     }
     if (run->open == 0)
-        reactor_close(&run->reactor);
+        thread_close(&run->thread);
 }
 
 int probe_run(struct probe *probes, size_t count)
 {
     struct probe_run run = {.probes = probes, .count = count};
 
-    if (reactor_init(&run.reactor) != 0)
+    if (thread_init(&run.thread) != 0)
         return -1;
     start_more(&run);
-    uv_run(&run.reactor.loop, UV_RUN_DEFAULT);
-    reactor_free(&run.reactor);
+    uv_run(&run.thread.loop, UV_RUN_DEFAULT);
+    thread_free(&run.thread);
     return 0;
 }
 

@@ -23,7 +23,7 @@ struct probe {
     enum reason reported; /* what the pins said, where the section only reports; else REASON_OK */
     struct cert_info *chain;
     size_t chain_count;
-    char *pki; /* for a server that was refused: see presented_pki(). Or NULL */
+    char *pki; /* for a server that was refused: see peerchain_pki(). Or NULL */
 
     struct upstream connection;
     struct probe_run *run;

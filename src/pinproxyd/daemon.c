@@ -44,11 +44,11 @@ struct daemon {
     int64_t warned_on;           /* the day, since the epoch */
     struct listener_set *listeners;
     struct pool pool;
-    uint64_t most; /* tunnels in all */
+    uint64_t max_tunnels;
     bool full;     /* that many are open */
     bool shortage; /* accept(2) found no descriptors */
 
-    struct trim trim;
+    struct heap_trim trim;
 
     uv_async_t wake;
     uv_timer_t tick;
@@ -79,9 +79,9 @@ static void update_full(struct daemon *d)
 {
     const bool was_full = d->full;
 
-    atomic_store(&d->pool.shared.tell, true);
-    d->full = pool_tunnels(&d->pool) >= d->most;
-    atomic_store(&d->pool.shared.tell, d->full || d->shortage || d->state == DRAINING);
+    atomic_store(&d->pool.shared.notify, true);
+    d->full = pool_tunnels(&d->pool) >= d->max_tunnels;
+    atomic_store(&d->pool.shared.notify, d->full || d->shortage || d->state == DRAINING);
     if (d->full != was_full)
         update_accepting(d);
 }
@@ -98,9 +98,9 @@ static void on_accepted(const struct section *section, const struct tunnel_clien
                         void *owner)
 {
     struct daemon *d = owner;
-    const uint64_t most = (uint64_t)section->config->max_connections;
+    const uint64_t max = (uint64_t)section->config->max_connections;
 
-    if (most && stats_get(&section->stats->open) >= most) {
+    if (max && stats_get(&section->stats->open) >= max) {
         shed(section, client, REASON_MAX_CONNECTIONS);
         return;
     }
@@ -109,8 +109,8 @@ static void on_accepted(const struct section *section, const struct tunnel_clien
         shed(section, client, REASON_MEMORY);
         return;
     }
-    trim_note(&d->trim, pool_memory(&d->pool));
-    if (pool_tunnels(&d->pool) >= d->most) {
+    heap_trim_note(&d->trim, pool_memory(&d->pool));
+    if (pool_tunnels(&d->pool) >= d->max_tunnels) {
         log_limit(NULL, REASON_MAX_CONNECTIONS, "further clients wait in the backlog");
         update_full(d);
     }
@@ -132,7 +132,7 @@ static void on_shortage(int error, void *owner)
     log_limit(NULL, error == ENOMEM || error == ENOBUFS ? REASON_MEMORY : REASON_FILES,
               strerror(error));
     d->shortage = true;
-    atomic_store(&d->pool.shared.tell, true);
+    atomic_store(&d->pool.shared.notify, true);
     update_accepting(d);
     uv_timer_start(&d->resume, on_resume, SHORTAGE_MS + (uint64_t)random() % SHORTAGE_MS, 0);
 }
@@ -158,10 +158,10 @@ static void log_state(const struct daemon *d, const char *event)
     log_end(&l);
 }
 
-static void set_most(struct daemon *d)
+static void set_limit(struct daemon *d)
 {
-    d->most = limits_tunnels((uint64_t)d->snapshot->config->global.max_connections, d->pool.count,
-                             listener_set_count(d->listeners));
+    d->max_tunnels = limits_tunnels((uint64_t)d->snapshot->config->global.max_connections,
+                                    d->pool.count, listener_set_count(d->listeners));
 }
 
 /* Once a day, and whenever there is a new configuration. */
@@ -170,14 +170,14 @@ static void warn(struct daemon *d)
     const int64_t now = (int64_t)time(NULL);
 
     d->warned_on = now / DAY;
-    warnings_log(d->snapshot, now);
+    expiry_log(d->snapshot, now);
 }
 
 /* Orders the workers to apply the snapshot in service. Returns the order's generation. */
 static uint64_t tell_snapshot(struct daemon *d)
 {
     d->learned_generation = d->snapshot->learned ? learned_generation(d->snapshot->learned) : 0;
-    return pool_reload(&d->pool, d->snapshot);
+    return pool_apply(&d->pool, d->snapshot);
 }
 
 static void describe(const struct daemon *d, char *out, size_t size)
@@ -242,8 +242,8 @@ static void reload(struct daemon *d)
         d->listeners = next.listeners;
         listener_set_retire(listeners, d->listeners);
         keep_replaced(d, before);
-        trim_soon(&d->trim);
-        set_most(d);
+        heap_trim_soon(&d->trim);
+        set_limit(d);
         update_full(d);
         update_accepting(d);
     }
@@ -284,7 +284,7 @@ static void start_drain(struct daemon *d)
     notify_stopping(status);
     listener_set_retire(d->listeners, NULL);
     d->listeners = NULL;
-    atomic_store(&d->pool.shared.tell, true);
+    atomic_store(&d->pool.shared.notify, true);
     uv_timer_start(&d->drain, on_drained, (uint64_t)limit, 0);
     if (pool_tunnels(&d->pool) == 0)
         stop(d);
@@ -316,7 +316,7 @@ static void on_tick(uv_timer_t *tick)
 
     log_tick();
     notify_retry();
-    trim_tick(&d->trim, pool_memory(&d->pool));
+    heap_trim_tick(&d->trim, pool_memory(&d->pool));
     watch_learned(d);
     if (d->state == RUNNING && (int64_t)time(NULL) / DAY != d->warned_on) {
         warn(d);
@@ -376,14 +376,14 @@ static void open_handles(struct daemon *d)
 /* Binds the listeners, and then gives up the rights that this took. */
 static int bind_listeners(struct daemon *d)
 {
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     const struct config_global *g = &d->snapshot->config->global;
     const char *why;
 
-    d->listeners = listener_set_prepare(d->snapshot, NULL, &problems);
+    d->listeners = listener_set_prepare(d->snapshot, NULL, &diags);
     if (!d->listeners) {
-        problems_print(&problems, stderr);
-        problems_free(&problems);
+        diag_print(&diags, stderr);
+        diag_free(&diags);
         return EXITCODE_FAILURE; /* a port in use is no fault of the configuration's */
     }
     why = privileges_drop(g->user, g->group);
@@ -396,21 +396,21 @@ static int bind_listeners(struct daemon *d)
 }
 
 /* The directory of learned pins: as whoever the daemon has become. */
-static int make_state(const struct daemon *d)
+static int create_state_dir(const struct daemon *d)
 {
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     int status;
 
-    snapshot_make_state(d->snapshot, geteuid(), &problems);
-    problems_print(&problems, stderr);
-    status = problems.count ? EXITCODE_CONFIG : EXITCODE_OK;
-    problems_free(&problems);
+    snapshot_create_state_dir(d->snapshot, geteuid(), &diags);
+    diag_print(&diags, stderr);
+    status = diags.count ? EXITCODE_CONFIG : EXITCODE_OK;
+    diag_free(&diags);
     return status;
 }
 
 static void serve(struct daemon *d)
 {
-    set_most(d);
+    set_limit(d);
     (void)tell_snapshot(d);
     d->state = RUNNING;
     listener_set_commit(d->listeners, &d->loop, &listener_events, d);
@@ -474,7 +474,7 @@ int daemon_run(const char *path, struct snapshot *snapshot)
     }
     status = bind_listeners(&d);
     if (status == 0)
-        status = make_state(&d);
+        status = create_state_dir(&d);
     if (status == 0) {
         open_handles(&d);
         if (start_workers(&d))

@@ -70,8 +70,8 @@ static void log_pins(const struct section *s, int64_t now)
 
 static void log_learned(const struct section *s, int64_t now)
 {
-    struct learned_key keys[LEARNED_KEYS_MOST];
-    size_t n = policy_learned_keys(s->trust, keys), i;
+    struct learned_key keys[LEARNED_KEYS_MAX];
+    size_t n = policy_learned_keys(s->policy, keys), i;
     char pin[PIN_KEY_TEXT_SIZE];
     struct log_line l;
 
@@ -121,7 +121,7 @@ static void log_report_mode(const struct section *s, int64_t now)
 /* What is wrong with the key exchange that a section permits; false: nothing. */
 static bool slow_key_exchange(const struct section *s, char *text, size_t size)
 {
-    const char *offered = tlsctx_finite_field(s->tls, &s->config->tls);
+    const char *offered = tlsctx_finite_field(s->ctx, &s->config->tls);
 
     if (!offered)
         return false;
@@ -145,7 +145,7 @@ static void log_slow_key_exchange(const struct section *s)
     log_end(&l);
 }
 
-void warnings_print(const struct snapshot *s, FILE *to)
+void expiry_print(const struct snapshot *s, FILE *to)
 {
     char text[256];
     size_t i;
@@ -155,7 +155,7 @@ void warnings_print(const struct snapshot *s, FILE *to)
             print_line(to, "warning: [%s]: %s", s->sections[i].config->name, text);
 }
 
-void warnings_log(const struct snapshot *s, int64_t now)
+void expiry_log(const struct snapshot *s, int64_t now)
 {
     size_t i;
 

@@ -11,9 +11,9 @@
 #include "proxy/snapshot.h"
 
 /* Logs them for every section; to be called at start, at a reload, and once a day. now: seconds. */
-void warnings_log(const struct snapshot *s, int64_t now);
+void expiry_log(const struct snapshot *s, int64_t now);
 
 /* Prints those that a configuration alone tells of, for pinproxyd -t: a line for each section. */
-void warnings_print(const struct snapshot *s, FILE *to);
+void expiry_print(const struct snapshot *s, FILE *to);
 
 #endif

@@ -215,10 +215,10 @@ static void keep_covered(struct listener_set *set, const struct listener_set *ol
 }
 
 struct listener_set *listener_set_prepare(const struct snapshot *snapshot, struct listener_set *old,
-                                          struct problems *problems)
+                                          struct diag_list *diags)
 {
     struct listener_set *set = xcalloc(1, sizeof(*set));
-    const size_t before = problems->count;
+    const size_t before = diags->count;
     const uid_t user = privileges_uid(snapshot->config->global.user);
     size_t i, j;
 
@@ -233,15 +233,14 @@ struct listener_set *listener_set_prepare(const struct snapshot *snapshot, struc
             if (l)
                 add(set, l, section, &list->items[j]);
             else
-                problems_add(problems, list->items[j].where, "listen = %s: %s", list->items[j].text,
-                             why);
+                diag_add(diags, list->items[j].where, "listen = %s: %s", list->items[j].text, why);
             free(why);
         }
     }
     set->named = set->count;
     keep_covered(set, old);
     sort_by_key(set);
-    if (problems->count == before)
+    if (diags->count == before)
         return set;
     listener_set_retire(set, old);
     return NULL;

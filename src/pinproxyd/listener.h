@@ -31,7 +31,7 @@ struct listener_events {
  * set.
  */
 struct listener_set *listener_set_prepare(const struct snapshot *snapshot, struct listener_set *old,
-                                          struct problems *problems);
+                                          struct diag_list *diags);
 
 /*
  * Puts a prepared set in service: its listeners have their sections in its snapshot from now on.

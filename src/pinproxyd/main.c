@@ -45,12 +45,12 @@ static const struct option words[] = {
 
 static struct snapshot *load(const char *path)
 {
-    struct problems problems = {0};
-    struct snapshot *snapshot = snapshot_load(path, NULL, &problems);
+    struct diag_list diags = {0};
+    struct snapshot *snapshot = snapshot_load(path, NULL, &diags);
 
     if (!snapshot)
-        problems_print(&problems, stderr);
-    problems_free(&problems);
+        diag_print(&diags, stderr);
+    diag_free(&diags);
     return snapshot;
 }
 
@@ -60,7 +60,7 @@ static int test_config(const char *path)
 
     if (!snapshot)
         return EXITCODE_CONFIG;
-    warnings_print(snapshot, stderr);
+    expiry_print(snapshot, stderr);
     preflight_print(snapshot, stderr);
     print_line(stdout, "%s: ok, %zu section%s", path, snapshot->count,
                snapshot->count == 1 ? "" : "s");
@@ -118,8 +118,8 @@ int main(int argc, char **argv)
 
     if (!file_open_standard())
         return EXITCODE_FAILURE; /* there may be nowhere to say so */
-    trim_prepare();
-    (void)blocks_install();
+    heap_trim_prepare();
+    (void)tlsmem_install();
     status = run(argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;

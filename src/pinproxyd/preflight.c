@@ -37,7 +37,7 @@ static void add_file(struct preflight *p, const char *path)
     p->files[p->count++] = path;
 }
 
-static void add_texts(struct preflight *p, const struct config_texts *texts)
+static void add_texts(struct preflight *p, const struct config_strings *texts)
 {
     size_t i;
 

@@ -19,20 +19,20 @@ static void log_failure(const char *detail)
     log_end(&l);
 }
 
-static void log_problems(const struct problems *problems)
+static void log_problems(const struct diag_list *diags)
 {
     size_t i;
 
-    for (i = 0; i < problems->count && i < ERRORS_MAX; i++) {
+    for (i = 0; i < diags->count && i < ERRORS_MAX; i++) {
         struct strbuf text = {0};
 
-        problem_add_text(&problems->items[i], &text);
+        diag_format(&diags->items[i], &text);
         log_failure(strbuf_text(&text));
         strbuf_free(&text);
     }
-    if (i < problems->count) {
+    if (i < diags->count) {
         char *more = xasprintf("%zu errors more: 'pinproxyd -t' prints all of them",
-                               problems->count - i);
+                               diags->count - i);
 
         log_failure(more);
         free(more);
@@ -42,22 +42,22 @@ static void log_problems(const struct problems *problems)
 bool reload_prepare(struct reload *next, const char *path, const struct snapshot *snapshot,
                     struct listener_set *listeners)
 {
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     bool ok;
 
     next->listeners = NULL;
-    next->snapshot = snapshot_load(path, snapshot, &problems);
+    next->snapshot = snapshot_load(path, snapshot, &diags);
     if (next->snapshot)
-        next->listeners = listener_set_prepare(next->snapshot, listeners, &problems);
+        next->listeners = listener_set_prepare(next->snapshot, listeners, &diags);
     if (next->listeners)
-        snapshot_make_state(next->snapshot, geteuid(), &problems);
-    ok = next->listeners && problems.count == 0;
+        snapshot_create_state_dir(next->snapshot, geteuid(), &diags);
+    ok = next->listeners && diags.count == 0;
     if (!ok) {
-        log_problems(&problems);
+        log_problems(&diags);
         listener_set_retire(next->listeners, listeners);
         snapshot_release(next->snapshot);
     }
-    problems_free(&problems);
+    diag_free(&diags);
     return ok;
 }
 

@@ -38,16 +38,16 @@ static void add_presented(struct log_line *l, const struct trust_verdict *v)
     struct cert_info info;
     char day[UNITS_DATE_SIZE], *pins;
 
-    if (presented_length(v) == 0)
+    if (peerchain_length(v) == 0)
         return;
-    if (presented_describe(v, 0, &info)) {
+    if (peerchain_describe(v, 0, &info)) {
         units_format_date(info.not_after, day);
         log_add(l, "subject", info.subject);
         log_add(l, "issuer", info.issuer);
         log_add(l, "not_after", day);
     }
     cert_info_free(&info);
-    pins = presented_pins(v);
+    pins = peerchain_pins(v);
     log_add(l, "presented", pins);
     free(pins);
 }
@@ -55,7 +55,7 @@ static void add_presented(struct log_line *l, const struct trust_verdict *v)
 /* The keys that were kept before, and may not have been changed. */
 static void add_learned(struct log_line *l, const struct policy *p)
 {
-    struct learned_key keys[LEARNED_KEYS_MOST];
+    struct learned_key keys[LEARNED_KEYS_MAX];
     size_t n = policy_learned_keys(p, keys), i;
     struct strbuf pins = {0};
     char pin[PIN_KEY_TEXT_SIZE];
@@ -74,8 +74,8 @@ static void add_comparison(struct log_line *l, const struct upstream *u)
     char *pki;
 
     add_expected(l, u->section->config);
-    add_learned(l, u->section->trust);
-    pki = presented_pki(u->section->trust, tls_verdict(u->tls), (int64_t)time(NULL));
+    add_learned(l, u->section->policy);
+    pki = peerchain_pki(u->section->policy, tls_verdict(u->tls), (int64_t)time(NULL));
     log_add(l, "pki", pki);
     free(pki);
 }
@@ -106,8 +106,8 @@ static void add_all(struct log_line *l, const struct upstream *u, enum reason re
         add_comparison(l, u);
 }
 
-void events_failed(const struct upstream *u, enum reason reason, const char *detail,
-                   const struct addr *client)
+void connlog_failed(const struct upstream *u, enum reason reason, const char *detail,
+                    const struct addr *client)
 {
     struct log_line l;
 
@@ -141,10 +141,10 @@ static void count_opened(const struct upstream *u)
 {
     const struct trust_verdict *v = tls_verdict(u->tls);
 
-    stats_opened(u->section->stats, v->pin ? pin_label(v->pin) : "", presented_leaf(v));
+    stats_opened(u->section->stats, v->pin ? pin_label(v->pin) : "", peerchain_leaf(v));
 }
 
-void events_opened(const struct upstream *u, const struct addr *client, int64_t ms)
+void connlog_opened(const struct upstream *u, const struct addr *client, int64_t ms)
 {
     const struct trust_verdict *v = tls_verdict(u->tls);
     char name[UPSTREAM_NAME_SIZE];
@@ -165,8 +165,8 @@ void events_opened(const struct upstream *u, const struct addr *client, int64_t 
     log_end(&l);
 }
 
-void events_closed(const struct upstream *u, enum reason reason, const char *detail,
-                   const struct addr *client, const struct events_totals *totals)
+void connlog_closed(const struct upstream *u, enum reason reason, const char *detail,
+                    const struct addr *client, const struct connlog_totals *totals)
 {
     struct log_line l;
 

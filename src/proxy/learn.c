@@ -6,15 +6,15 @@
 
 #include "base/log.h"
 
-struct keep {
+struct learn {
     uv_work_t work;
-    struct keep_owner *owner;
-    struct keep_order order;
-    struct learned_key *stale; /* of KEEP_STALE: order.count of them */
+    struct learn_owner *owner;
+    struct learn_order order;
+    struct learned_key *stale; /* of LEARN_STALE: order.count of them */
     struct learned *learned;   /* a reference */
     struct stats *stats;       /* a reference, of the section */
     char section[LEARNED_SECTION_SIZE];
-    char place[LEARNED_PLACE_SIZE];
+    char hostport[LEARNED_HOSTPORT_SIZE];
     enum learned_result result;
     char *why;
 };
@@ -53,7 +53,7 @@ static bool end_note(struct stats *s, uint8_t *key)
     return again;
 }
 
-static void log_first(const struct keep *k)
+static void log_first(const struct learn *k)
 {
     char pin[PIN_KEY_TEXT_SIZE];
     struct log_line l;
@@ -62,11 +62,11 @@ static void log_first(const struct keep *k)
     log_begin(&l, LOG_LEVEL_NOTICE, "learned", k->section);
     log_add(&l, "pin", pin);
     log_add(&l, "from", "tofu");
-    log_add(&l, "place", k->place);
+    log_add(&l, "place", k->hostport);
     log_end(&l);
 }
 
-static void log_failed(const struct keep *k)
+static void log_failed(const struct learn *k)
 {
     struct log_line l;
 
@@ -94,7 +94,7 @@ static void log_removed(const struct section *s, const struct learned_key *key)
     log_end(&l);
 }
 
-static void dispose(struct keep *k)
+static void dispose(struct learn *k)
 {
     learned_release(k->learned);
     stats_release(k->stats);
@@ -106,22 +106,23 @@ static void dispose(struct keep *k)
 /* In a thread of libuv's pool. */
 static void on_work(uv_work_t *work)
 {
-    struct keep *k = work->data;
-    const struct keep_order *o = &k->order;
+    struct learn *k = work->data;
+    const struct learn_order *o = &k->order;
 
     switch (o->kind) {
-    case KEEP_FIRST:
-        k->result = learned_keep(k->learned, k->section, k->place, o->digests[0], o->now, &k->why);
+    case LEARN_FIRST_USE:
+        k->result = learned_add(k->learned, k->section, k->hostport, o->digests[0], o->now,
+                                &k->why);
         break;
-    case KEEP_REFUSED:
-        k->result = learned_note_refused(k->learned, k->section, k->place, o->digests[0], o->now,
+    case LEARN_REFUSED:
+        k->result = learned_note_refused(k->learned, k->section, k->hostport, o->digests[0], o->now,
                                          &k->why);
         break;
-    case KEEP_ANNOUNCED:
-        k->result = learned_announce(k->learned, k->section, k->place, o->digests, o->count,
+    case LEARN_ANNOUNCED:
+        k->result = learned_announce(k->learned, k->section, k->hostport, o->digests, o->count,
                                      &o->via, o->until, o->now, &k->why);
         break;
-    case KEEP_STALE:
+    case LEARN_STALE:
         k->result = learned_remove(k->learned, k->stale, o->count, &k->why);
         break;
     }
@@ -129,14 +130,14 @@ static void on_work(uv_work_t *work)
 
 static void on_done(uv_work_t *work, int status)
 {
-    struct keep *k = work->data;
+    struct learn *k = work->data;
 
     /* told of whether or not the one who asked for it is still there */
-    if (k->order.kind == KEEP_FIRST && status == 0 && k->result == LEARNED_DONE)
+    if (k->order.kind == LEARN_FIRST_USE && status == 0 && k->result == LEARNED_DONE)
         log_first(k);
-    if (k->order.kind == KEEP_STALE && k->result == LEARNED_FAILED)
+    if (k->order.kind == LEARN_STALE && k->result == LEARNED_FAILED)
         log_failed(k);
-    if (k->order.kind == KEEP_REFUSED && end_note(k->stats, k->order.digests[0])) {
+    if (k->order.kind == LEARN_REFUSED && end_note(k->stats, k->order.digests[0])) {
         free(k->why);
         k->why = NULL;
         if (uv_queue_work(work->loop, work, on_work, on_done) == 0)
@@ -148,10 +149,10 @@ static void on_done(uv_work_t *work, int status)
     dispose(k);
 }
 
-static struct keep *make_keep(const struct keep_order *order, struct keep_owner *owner)
+static struct learn *make_learn(const struct learn_order *order, struct learn_owner *owner)
 {
     const struct section *s = order->section;
-    struct keep *k = calloc(1, sizeof(*k));
+    struct learn *k = calloc(1, sizeof(*k));
 
     if (!k)
         return NULL;
@@ -161,43 +162,44 @@ static struct keep *make_keep(const struct keep_order *order, struct keep_owner 
     k->order.section = NULL;
     k->result = LEARNED_FAILED;
     strncpy(k->section, s->config->name, sizeof(k->section) - 1);
-    strncpy(k->place, s->trust->place, sizeof(k->place) - 1);
-    k->learned = learned_hold(s->trust->learned);
+    strncpy(k->hostport, s->policy->hostport, sizeof(k->hostport) - 1);
+    k->learned = learned_hold(s->policy->learned);
     k->stats = stats_hold(s->stats);
     return k;
 }
 
-struct keep *keep_start(uv_loop_t *loop, const struct keep_order *order, struct keep_owner *owner)
+struct learn *learn_start(uv_loop_t *loop, const struct learn_order *order,
+                          struct learn_owner *owner)
 {
     struct stats *stats = order->section->stats;
-    struct keep *k;
+    struct learn *k;
 
-    if (order->kind == KEEP_REFUSED && !begin_note(stats, order->digests[0]))
+    if (order->kind == LEARN_REFUSED && !begin_note(stats, order->digests[0]))
         return NULL;
-    k = make_keep(order, owner);
+    k = make_learn(order, owner);
     if (k && uv_queue_work(loop, &k->work, on_work, on_done) == 0)
         return k;
-    if (order->kind == KEEP_REFUSED)
+    if (order->kind == LEARN_REFUSED)
         (void)end_note(stats, NULL);
     if (k)
         dispose(k);
     return NULL;
 }
 
-void keep_remove_stale(uv_loop_t *loop, const struct section *section)
+void learn_remove_stale(uv_loop_t *loop, const struct section *section)
 {
-    struct keep_order order = {.kind = KEEP_STALE, .section = section};
-    struct learned_key keys[LEARNED_KEYS_MOST];
-    struct keep *k;
+    struct learn_order order = {.kind = LEARN_STALE, .section = section};
+    struct learned_key keys[LEARNED_KEYS_MAX];
+    struct learn *k;
     size_t i;
 
-    order.count = policy_stale_keys(section->trust, keys);
+    order.count = policy_stale_keys(section->policy, keys);
     if (order.count == 0)
         return;
     for (i = 0; i < order.count; i++)
         if (!policy_pins_key(section->config, keys[i].digest))
             log_removed(section, &keys[i]);
-    k = make_keep(&order, NULL);
+    k = make_learn(&order, NULL);
     if (!k)
         return;
     k->stale = calloc(order.count, sizeof(*k->stale));
@@ -207,7 +209,7 @@ void keep_remove_stale(uv_loop_t *loop, const struct section *section)
         dispose(k);
 }
 
-void keep_cancel(struct keep *k)
+void learn_cancel(struct learn *k)
 {
     if (k)
         k->owner = NULL;

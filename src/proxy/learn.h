@@ -11,43 +11,44 @@
 #include "learned/learned.h"
 #include "proxy/snapshot.h"
 
-struct keep;
+struct learn;
 
-enum keep_kind {
-    KEEP_FIRST,     /* learned_keep() */
-    KEEP_REFUSED,   /* learned_note_refused(); one at a time for each section */
-    KEEP_ANNOUNCED, /* learned_announce() */
-    KEEP_STALE,     /* learned_remove(); see keep_remove_stale() */
+enum learn_kind {
+    LEARN_FIRST_USE, /* learned_add() */
+    LEARN_REFUSED,   /* learned_note_refused(); one at a time for each section */
+    LEARN_ANNOUNCED, /* learned_announce() */
+    LEARN_STALE,     /* learned_remove(); see learn_remove_stale() */
 };
 
-struct keep_order {
-    enum keep_kind kind;
-    const struct section *section; /* whose learned pins; not used after keep_start() */
-    uint8_t digests[PKP_PINS_MOST][CERT_DIGEST_SIZE];
+struct learn_order {
+    enum learn_kind kind;
+    const struct section *section; /* whose learned pins; not used after learn_start() */
+    uint8_t digests[HPKP_PINS_MAX][CERT_DIGEST_SIZE];
     size_t count;
-    struct learned_via via; /* of KEEP_ANNOUNCED */
+    struct learned_via via; /* of LEARN_ANNOUNCED */
     int64_t until;
     int64_t now;
 };
 
 /* Embedded by whoever waits. detail: of LEARNED_FAILED, else "". */
-struct keep_owner {
-    void (*done)(struct keep_owner *owner, enum learned_result result, const char *detail);
+struct learn_owner {
+    void (*done)(struct learn_owner *owner, enum learned_result result, const char *detail);
 };
 
 /*
  * Starts a change. owner: its done() is called once, from the loop; NULL: nothing is called.
  * Returns NULL when memory is short, or when a change that is under way makes this one afterwards.
  */
-struct keep *keep_start(uv_loop_t *loop, const struct keep_order *order, struct keep_owner *owner);
+struct learn *learn_start(uv_loop_t *loop, const struct learn_order *order,
+                          struct learn_owner *owner);
 
 /*
  * Removes the keys of a section that the configuration no longer vouches for (policy_stale_keys()),
  * and logs each that it does not pin itself. They have no effect already.
  */
-void keep_remove_stale(uv_loop_t *loop, const struct section *section);
+void learn_remove_stale(uv_loop_t *loop, const struct section *section);
 
 /* The owner will not be told; the change is made all the same. k may be NULL. */
-void keep_cancel(struct keep *k);
+void learn_cancel(struct learn *k);
 
 #endif

@@ -28,9 +28,9 @@
 
 /* A host that is asked: one section's. */
 struct job {
-    struct announcer *announcer;
+    struct pinfetch *pinfetch;
     char *name; /* the section's */
-    uint8_t fingerprint[POLICY_FINGERPRINT_SIZE];
+    uint8_t policy_id[POLICY_ID_SIZE];
     uv_timer_t timer; /* when to ask, and then the answer's deadline */
     int holds;        /* the timer, the upstream */
     bool wanted;      /* not closing */
@@ -43,15 +43,15 @@ struct job {
     bool unknown; /* its section has yet to keep the key seen first */
     struct strbuf answer;
 
-    struct keep *keep;
-    struct keep_owner keep_owner;
-    struct pkp pkp; /* being kept */
+    struct learn *learn;
+    struct learn_owner learn_owner;
+    struct hpkp pkp; /* being kept */
     int64_t until;
     LIST_ENTRY(job) link;
 };
 
-struct announcer {
-    struct reactor *reactor;
+struct pinfetch {
+    struct thread *thread;
     struct snapshot *snapshot; /* a reference */
     LIST_HEAD(, job) jobs;
     bool closing;
@@ -59,16 +59,16 @@ struct announcer {
 
 static void ask(uv_timer_t *timer);
 
-struct announcer *announcer_new(struct reactor *reactor)
+struct pinfetch *pinfetch_new(struct thread *thread)
 {
-    struct announcer *a = xcalloc(1, sizeof(*a));
+    struct pinfetch *a = xcalloc(1, sizeof(*a));
 
-    a->reactor = reactor;
+    a->thread = thread;
     LIST_INIT(&a->jobs);
     return a;
 }
 
-static void free_if_done(struct announcer *a)
+static void free_if_done(struct pinfetch *a)
 {
     if (!a->closing || !LIST_EMPTY(&a->jobs))
         return;
@@ -78,7 +78,7 @@ static void free_if_done(struct announcer *a)
 
 static void release(struct job *j)
 {
-    struct announcer *a = j->announcer;
+    struct pinfetch *a = j->pinfetch;
 
     if (--j->holds > 0)
         return;
@@ -100,8 +100,8 @@ static void drop(struct job *j)
     if (!j->wanted)
         return;
     j->wanted = false;
-    keep_cancel(j->keep);
-    j->keep = NULL;
+    learn_cancel(j->learn);
+    j->learn = NULL;
     if (j->asking)
         upstream_close(&j->upstream, true);
     uv_close((uv_handle_t *)&j->timer, on_timer_closed);
@@ -153,12 +153,12 @@ static void log_learned(const struct job *j, const uint8_t *digest)
     log_end(&l);
 }
 
-static void on_kept(struct keep_owner *owner, enum learned_result result, const char *detail)
+static void on_learned(struct learn_owner *owner, enum learned_result result, const char *detail)
 {
-    struct job *j = (struct job *)((char *)owner - offsetof(struct job, keep_owner));
+    struct job *j = (struct job *)((char *)owner - offsetof(struct job, learn_owner));
     size_t i;
 
-    j->keep = NULL;
+    j->learn = NULL;
     if (result == LEARNED_FAILED) {
         give_up(j, detail);
         return;
@@ -169,7 +169,7 @@ static void on_kept(struct keep_owner *owner, enum learned_result result, const 
 }
 
 /* RFC 7469 section 2.5 and 2.6: today's key is among them, and one that is not in use. */
-static const char *check_pins(const struct upstream *u, const struct pkp *pkp)
+static const char *check_pins(const struct upstream *u, const struct hpkp *pkp)
 {
     const struct trust_verdict *v = tls_verdict(u->tls);
     size_t i, current = 0;
@@ -186,13 +186,13 @@ static const char *check_pins(const struct upstream *u, const struct pkp *pkp)
     return pkp->count > current ? NULL : "the host announces no backup pin, of a key not in use";
 }
 
-static void take(struct job *j, const struct pkp *pkp)
+static void take(struct job *j, const struct hpkp *pkp)
 {
-    const struct policy *policy = j->upstream.section->trust;
-    struct keep_order order = {
-        .kind = KEEP_ANNOUNCED, .section = j->upstream.section, .now = (int64_t)time(NULL)};
+    const struct policy *policy = j->upstream.section->policy;
+    struct learn_order order = {
+        .kind = LEARN_ANNOUNCED, .section = j->upstream.section, .now = (int64_t)time(NULL)};
     const char *why = check_pins(&j->upstream, pkp);
-    struct learned_key known[LEARNED_KEYS_MOST];
+    struct learned_key known[LEARNED_KEYS_MAX];
     size_t n = policy_learned_keys(policy, known), i;
 
     if (!why && !policy_trace_pin(policy, tls_verdict(j->upstream.tls)->pin, &order.via))
@@ -217,9 +217,9 @@ static void take(struct job *j, const struct pkp *pkp)
     for (i = 0; i < order.count; i++)
         if (!has(known, n, order.digests[i]))
             memcpy(j->pkp.pins[j->pkp.count++], order.digests[i], CERT_DIGEST_SIZE);
-    j->keep_owner.done = on_kept;
-    j->keep = keep_start(&j->announcer->reactor->loop, &order, &j->keep_owner);
-    if (!j->keep)
+    j->learn_owner.done = on_learned;
+    j->learn = learn_start(&j->pinfetch->thread->loop, &order, &j->learn_owner);
+    if (!j->learn)
         give_up(j, "out of memory");
 }
 
@@ -253,29 +253,29 @@ static void read_answer(struct job *j)
     struct upstream *u = &j->upstream;
     const char *why = NULL;
     enum tls_result result;
-    struct pkp pkp;
+    struct hpkp pkp;
     size_t n;
 
-    u->fresh = false;
-    result = tls_read(u->tls, j->announcer->reactor->plaintext, TLS_PLAINTEXT_SIZE, &n);
+    u->readable = false;
+    result = tls_read(u->tls, j->pinfetch->thread->plaintext, TLS_PLAINTEXT_SIZE, &n);
     upstream_flush(u);
-    if (n > PKP_HEAD_MOST + 1 - j->answer.len)
-        n = PKP_HEAD_MOST + 1 - j->answer.len; /* one more than a head may have, to be refused */
-    strbuf_add_bytes(&j->answer, (const char *)j->announcer->reactor->plaintext, n);
-    switch (pkp_read(strbuf_text(&j->answer), j->answer.len, result != TLS_OK && result != TLS_MORE,
-                     &pkp, &why)) {
-    case PKP_MORE:
-        endpoint_want_read(&u->wire, true);
+    if (n > HPKP_HEAD_MAX + 1 - j->answer.len)
+        n = HPKP_HEAD_MAX + 1 - j->answer.len; /* one more than a head may have, to be refused */
+    strbuf_add_bytes(&j->answer, (const char *)j->pinfetch->thread->plaintext, n);
+    switch (hpkp_read(strbuf_text(&j->answer), j->answer.len,
+                      result != TLS_OK && result != TLS_WANT_READ, &pkp, &why)) {
+    case HPKP_MORE:
+        endpoint_want_read(&u->conn, true);
         return;
-    case PKP_FOUND:
+    case HPKP_FOUND:
         break;
-    case PKP_BAD:
+    case HPKP_BAD:
         uv_timer_stop(&j->timer);
         give_up(j, why);
         return;
     }
     uv_timer_stop(&j->timer);
-    endpoint_want_read(&u->wire, false);
+    endpoint_want_read(&u->conn, false);
     take(j, &pkp);
 }
 
@@ -288,13 +288,13 @@ static void on_step(struct upstream *u)
 {
     struct job *j = from_upstream(u);
 
-    if (!j->wanted || j->over || j->keep)
+    if (!j->wanted || j->over || j->learn)
         return;
     if (u->state == UPSTREAM_FAILED) {
         /* a key that has yet to be seen first is the first client's matter, and no failure */
         j->unknown = u->reason == REASON_FIRST_USE;
         if (!j->unknown)
-            events_failed(u, u->reason, u->detail, NULL);
+            connlog_failed(u, u->reason, u->detail, NULL);
         finish(j, RETRY_MS);
         return;
     }
@@ -304,7 +304,7 @@ static void on_step(struct upstream *u)
         uv_timer_start(&j->timer, on_overdue, ANSWER_MS, 0);
         send_request(j);
     }
-    if (u->fresh)
+    if (u->readable)
         read_answer(j);
 }
 
@@ -324,36 +324,36 @@ static const struct upstream_events upstream_events = {on_step, on_closed};
 static void ask(uv_timer_t *timer)
 {
     struct job *j = timer->data;
-    const struct section *section = snapshot_find(j->announcer->snapshot, j->name);
+    const struct section *section = snapshot_find(j->pinfetch->snapshot, j->name);
 
     if (j->asking || !section) {
         uv_timer_start(&j->timer, ask, STAGGER_MS, 0);
         return;
     }
-    j->snapshot = snapshot_hold(j->announcer->snapshot);
+    j->snapshot = snapshot_hold(j->pinfetch->snapshot);
     j->asking = true;
     j->asked = j->over = j->unknown = false;
     strbuf_clear(&j->answer);
     j->holds++;
-    upstream_start(&j->upstream, j->announcer->reactor, section, &upstream_events);
+    upstream_start(&j->upstream, j->pinfetch->thread, section, &upstream_events);
 }
 
-static void add(struct announcer *a, const struct section *s, uint64_t delay_ms)
+static void add(struct pinfetch *a, const struct section *s, uint64_t delay_ms)
 {
     struct job *j = xcalloc(1, sizeof(*j));
 
-    j->announcer = a;
+    j->pinfetch = a;
     j->name = xstrdup(s->config->name);
-    memcpy(j->fingerprint, s->trust->fingerprint, sizeof(j->fingerprint));
+    memcpy(j->policy_id, s->policy->id, sizeof(j->policy_id));
     j->wanted = true;
     j->holds = 1;
-    uv_timer_init(&a->reactor->loop, &j->timer);
+    uv_timer_init(&a->thread->loop, &j->timer);
     j->timer.data = j;
     uv_timer_start(&j->timer, ask, delay_ms, 0);
     LIST_INSERT_HEAD(&a->jobs, j, link);
 }
 
-static void wake(struct announcer *a)
+static void wake(struct pinfetch *a)
 {
     struct job *j;
 
@@ -365,7 +365,7 @@ static void wake(struct announcer *a)
 /* What is under way was begun with a configuration that is no longer in service. */
 static void ask_again(struct job *j)
 {
-    if (j->asking && !j->over && !j->keep)
+    if (j->asking && !j->over && !j->learn)
         finish(j, STAGGER_MS);
 }
 
@@ -373,10 +373,10 @@ static void ask_again(struct job *j)
 static bool is_for(const struct job *j, const struct section *s)
 {
     return s && s->config->pins_url
-           && memcmp(j->fingerprint, s->trust->fingerprint, sizeof(j->fingerprint)) == 0;
+           && memcmp(j->policy_id, s->policy->id, sizeof(j->policy_id)) == 0;
 }
 
-void announcer_update(struct announcer *a, struct snapshot *snapshot)
+void pinfetch_update(struct pinfetch *a, struct snapshot *snapshot)
 {
     struct job *j, *next;
     uint64_t delay = 0;
@@ -408,7 +408,7 @@ void announcer_update(struct announcer *a, struct snapshot *snapshot)
 
         if (!s->config->pins_url)
             continue;
-        keep_remove_stale(&a->reactor->loop, s);
+        learn_remove_stale(&a->thread->loop, s);
         if (!has_job[i])
             add(a, s, STAGGER_MS * delay++);
     }
@@ -416,7 +416,7 @@ void announcer_update(struct announcer *a, struct snapshot *snapshot)
     wake(a);
 }
 
-void announcer_close(struct announcer *a)
+void pinfetch_close(struct pinfetch *a)
 {
     struct job *j, *next;
 

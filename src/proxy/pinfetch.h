@@ -9,10 +9,10 @@
 #include "proxy/snapshot.h"
 #include "proxy/thread.h"
 
-struct announcer;
+struct pinfetch;
 
-/* Creates one on the loop of the reactor, which must outlive it. announcer_close() ends it. */
-struct announcer *announcer_new(struct reactor *reactor);
+/* Creates one on the loop of the thread, which must outlive it. pinfetch_close() ends it. */
+struct pinfetch *pinfetch_new(struct thread *thread);
 
 /*
  * Applies a snapshot, of which it takes a reference. Hosts whose section is new or has another
@@ -20,9 +20,9 @@ struct announcer *announcer_new(struct reactor *reactor);
  * day has passed. With the snapshot that it has already, keys have been learned: those hosts are
  * asked whose key was not known before.
  */
-void announcer_update(struct announcer *a, struct snapshot *snapshot);
+void pinfetch_update(struct pinfetch *a, struct snapshot *snapshot);
 
 /* Asks no more. It frees itself when its last handle has closed. a may be NULL. */
-void announcer_close(struct announcer *a);
+void pinfetch_close(struct pinfetch *a);
 
 #endif

@@ -43,13 +43,13 @@ uint64_t pool_memory(const struct pool *p)
     return pool_tunnels(p) * TUNNEL_SIZE + endpoints_hold();
 }
 
-uint64_t pool_reload(struct pool *p, struct snapshot *now)
+uint64_t pool_apply(struct pool *p, struct snapshot *now)
 {
     size_t i;
 
     p->generation++;
     for (i = 0; i < p->count; i++)
-        worker_reload(p->workers[i], now, p->generation);
+        worker_apply(p->workers[i], now, p->generation);
     return p->generation;
 }
 

@@ -11,7 +11,7 @@ struct pool {
     struct worker_pool shared; /* what they count together */
     struct worker **workers;
     size_t count;
-    uint64_t generation; /* of the last pool_reload() */
+    uint64_t generation; /* of the last pool_apply() */
 };
 
 /* Starts that many workers. False, with errno, if not all could be. */
@@ -31,7 +31,7 @@ uint64_t pool_memory(const struct pool *p);
  * Orders every worker to apply a configuration, and does not wait. Returns the order's generation:
  * the order is carried out once pool_has_applied() says so of it.
  */
-uint64_t pool_reload(struct pool *p, struct snapshot *now);
+uint64_t pool_apply(struct pool *p, struct snapshot *now);
 
 /* Checks that every worker has applied the order of this generation, or a later one. */
 bool pool_has_applied(const struct pool *p, uint64_t generation);

@@ -6,7 +6,7 @@
 #include "proxy/upstream.h"
 
 /* Bytes of answers, to a server's key updates, that it may leave unread and still be read. */
-#define ANSWERS_MOST (16 * 1024)
+#define ANSWERS_MAX (16 * 1024)
 
 /* If the client takes nothing for so long after the server's reset, the rest is given up. */
 #define STUCK_MS 400
@@ -33,7 +33,7 @@ static enum relay_result end(struct end *e, enum relay_result result, enum reaso
 
 static uint64_t now(const struct relay *r)
 {
-    return uv_now(&r->upstream->reactor->loop);
+    return uv_now(&r->upstream->thread->loop);
 }
 
 /*
@@ -45,7 +45,7 @@ static enum relay_result cut(const struct relay *r, struct end *e)
 {
     const char *loss = upstream_loss(r->upstream);
 
-    if (!r->client_finished || r->received != r->received_before_finish)
+    if (!r->client_eof || r->received != r->received_before_eof)
         return end(e, RELAY_CUT, REASON_TRUNCATED, loss);
     return end(e, RELAY_CUT, r->answered || r->sent == 0 ? REASON_OK : REASON_UNANSWERED,
                *loss ? loss
@@ -54,7 +54,7 @@ static enum relay_result cut(const struct relay *r, struct end *e)
 
 static bool is_allowed(const struct upstream *u)
 {
-    return u->section->config->truncation == TRUNCATION_ALLOW && !u->wire.error
+    return u->section->config->truncation == TRUNCATION_ALLOW && !u->conn.error
            && tls_is_between_records(u->tls);
 }
 
@@ -67,8 +67,8 @@ static void deliver(struct relay *r, size_t n)
         return; /* nobody is there to take it */
     r->received += n;
     stats_add(&u->section->stats->received, n);
-    r->last_byte = now(r);
-    endpoint_write(r->client, u->reactor->plaintext, n);
+    r->last_activity = now(r);
+    endpoint_write(r->client, u->thread->plaintext, n);
 }
 
 /* Reads records and writes their plaintext to the client. */
@@ -80,30 +80,30 @@ static enum relay_result relay_to_client(struct relay *r, struct end *e)
     const char *detail;
     size_t n;
 
-    if (!u->fresh || r->server_finished)
+    if (!u->readable || r->server_eof)
         return RELAY_OPEN;
-    u->fresh = false;
-    result = tls_read(u->tls, u->reactor->plaintext, TLS_PLAINTEXT_SIZE, &n);
+    u->readable = false;
+    result = tls_read(u->tls, u->thread->plaintext, TLS_PLAINTEXT_SIZE, &n);
     upstream_flush(u);
     if (n > 0)
         deliver(r, n);
     switch (result) {
     case TLS_OK:
-    case TLS_MORE:
+    case TLS_WANT_READ:
         return RELAY_OPEN;
     case TLS_TRUNCATED:
         if (!is_allowed(u))
             return cut(r, e);
         break;
-    case TLS_FINISHED:
+    case TLS_CLOSED:
         break;
     case TLS_FAILED:
     case TLS_FIRST_USE:
         reason = tls_failure(u->tls, &detail);
         return end(e, RELAY_CUT, reason, detail);
     }
-    r->server_finished = true;
-    endpoint_finish(r->client);
+    r->server_eof = true;
+    endpoint_shutdown(r->client);
     return RELAY_OPEN;
 }
 
@@ -114,7 +114,7 @@ static enum relay_result send_plaintext(struct relay *r, struct end *e, const ui
     enum reason reason;
     const char *detail;
 
-    if (n == 0 || u->wire.write_error)
+    if (n == 0 || u->conn.write_error)
         return RELAY_OPEN;
     if (tls_write(u->tls, bytes, n) != TLS_OK) {
         reason = tls_failure(u->tls, &detail);
@@ -123,7 +123,7 @@ static enum relay_result send_plaintext(struct relay *r, struct end *e, const ui
     r->sent += n;
     r->answered = false;
     stats_add(&u->section->stats->sent, n);
-    r->last_byte = now(r);
+    r->last_activity = now(r);
     upstream_flush(u);
     return RELAY_OPEN;
 }
@@ -145,7 +145,7 @@ static enum clienthello check_first_bytes(struct relay *r, const uint8_t *bytes,
     if (result == CLIENTHELLO_PARTIAL) {
         memcpy(r->held, first, held + more);
         r->held_count = held + more;
-        r->last_byte = now(r);
+        r->last_activity = now(r);
     }
     return result;
 }
@@ -187,12 +187,12 @@ static enum relay_result relay_to_server(struct relay *r, struct end *e)
 {
     enum relay_result result = take_client_bytes(r, e);
 
-    if (result != RELAY_OPEN || !r->client->ended || r->client_finished)
+    if (result != RELAY_OPEN || !r->client->eof || r->client_eof)
         return result;
     result = release_held(r, e);
-    r->client_finished = true;
-    r->received_before_finish = r->received;
-    tls_finish(r->upstream->tls);
+    r->client_eof = true;
+    r->received_before_eof = r->received;
+    tls_close_notify(r->upstream->tls);
     upstream_flush(r->upstream);
     return result;
 }
@@ -210,7 +210,7 @@ static enum relay_result check_client(const struct relay *r, struct end *e)
 
 static enum relay_result check_upstream(const struct relay *r, struct end *e)
 {
-    if (!r->upstream->wire.write_error || !r->server_finished || r->client_finished)
+    if (!r->upstream->conn.write_error || !r->server_eof || r->client_eof)
         return RELAY_OPEN;
     /*
      * the server takes nothing more; what it sent before its close_notify is the client's all the
@@ -223,26 +223,25 @@ static enum relay_result check_upstream(const struct relay *r, struct end *e)
 
 static void update_interest(struct relay *r)
 {
-    struct endpoint *wire = &r->upstream->wire;
+    struct endpoint *conn = &r->upstream->conn;
 
-    endpoint_want_read(r->client,
-                       endpoint_is_idle(wire) && !r->client_finished && !wire->write_error);
-    endpoint_want_read(wire, endpoint_is_idle(r->client) && !r->server_finished
-                                 && endpoint_queued(wire) <= ANSWERS_MOST);
+    endpoint_want_read(r->client, endpoint_is_idle(conn) && !r->client_eof && !conn->write_error);
+    endpoint_want_read(conn, endpoint_is_idle(r->client) && !r->server_eof
+                                 && endpoint_queued(conn) <= ANSWERS_MAX);
 }
 
 static bool is_finished(const struct relay *r)
 {
-    const struct endpoint *wire = &r->upstream->wire;
+    const struct endpoint *conn = &r->upstream->conn;
 
-    if (!r->client_finished || !endpoint_is_idle(r->client))
+    if (!r->client_eof || !endpoint_is_idle(r->client))
         return false;
-    if (r->server_finished)
-        return endpoint_is_idle(wire) || wire->write_error;
+    if (r->server_eof)
+        return endpoint_is_idle(conn) || conn->write_error;
     /*
      * a Unix client that has closed reads no answer: it is over when the server has what was sent
      */
-    return r->client->write_error && endpoint_is_idle(wire) && endpoint_unsent(wire) == 0;
+    return r->client->write_error && endpoint_is_idle(conn) && endpoint_unsent(conn) == 0;
 }
 
 /*
@@ -251,9 +250,9 @@ static bool is_finished(const struct relay *r)
  */
 static bool is_stuck(const struct relay *r)
 {
-    const struct endpoint *wire = &r->upstream->wire;
+    const struct endpoint *conn = &r->upstream->conn;
 
-    return wire->write_error && wire->write_error != UV_EPIPE && !r->server_finished;
+    return conn->write_error && conn->write_error != UV_EPIPE && !r->server_eof;
 }
 
 static void note_stuck(struct relay *r)
@@ -262,7 +261,7 @@ static void note_stuck(struct relay *r)
         return;
     r->stuck = true;
     r->backlog = endpoint_backlog(r->client);
-    r->last_byte = now(r);
+    r->last_activity = now(r);
 }
 
 static enum relay_result hurry_client(struct relay *r, struct end *e)
@@ -272,7 +271,7 @@ static enum relay_result hurry_client(struct relay *r, struct end *e)
     if (backlog >= r->backlog)
         return cut(r, e);
     r->backlog = backlog;
-    r->last_byte = now(r);
+    r->last_activity = now(r);
     return RELAY_OPEN;
 }
 
@@ -295,7 +294,7 @@ static enum relay_result step(struct relay *r, struct end *e)
     update_interest(r);
     note_stuck(r);
     if (relay_is_half_closed(r) && !r->was_half_closed)
-        r->last_byte = now(r); /* the other side has all of its time */
+        r->last_activity = now(r); /* the other side has all of its time */
     r->was_half_closed = relay_is_half_closed(r);
     return RELAY_OPEN;
 }
@@ -338,5 +337,5 @@ enum relay_result relay_hurry(struct relay *r, enum reason *reason, const char *
 
 bool relay_is_half_closed(const struct relay *r)
 {
-    return r->client_finished || r->server_finished || r->client->fin_received;
+    return r->client_eof || r->server_eof || r->client->fin_received;
 }

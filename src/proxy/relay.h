@@ -26,15 +26,15 @@ struct relay {
 
     bool checked;         /* the client's first bytes are no ClientHello */
     bool answered;        /* the server has sent something since the client did */
-    bool client_finished; /* its FIN has become close_notify */
-    bool server_finished; /* its close_notify has become FIN */
+    bool client_eof;      /* its FIN has become close_notify */
+    bool server_eof;      /* its close_notify has become FIN */
     bool was_half_closed; /* when relay_step() was called last */
     bool stuck;           /* the server has reset, and not all that it sent before is read */
     size_t backlog;       /* then: what the client had not taken when it was looked at last */
     uint64_t sent;        /* plaintext bytes to the server */
     uint64_t received;    /* and from it */
-    uint64_t received_before_finish; /* when the client had finished */
-    uint64_t last_byte;              /* loop time */
+    uint64_t received_before_eof; /* when the client had finished */
+    uint64_t last_activity;       /* loop time */
 };
 
 enum relay_result {

@@ -21,7 +21,7 @@ void snapshot_release(struct snapshot *s)
     if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
         return;
     for (i = 0; i < s->count; i++) {
-        policy_free(s->sections[i].trust);
+        policy_free(s->sections[i].policy);
         stats_release(s->sections[i].stats);
     }
     free(s->sections);
@@ -39,34 +39,34 @@ static struct stats *find_stats(const struct snapshot *old, const char *name)
 }
 
 /* "FILE:LINE: text", as learned.h words it; the caller's until now. */
-static void add_complaint(struct problems *problems, char *why)
+static void add_complaint(struct diag_list *diags, char *why)
 {
     char *text = strstr(why, ": ");
 
     if (text)
         *text = '\0';
-    problems_add(problems, (struct source){.file = why}, "%s", text ? text + 2 : "");
+    diag_add(diags, (struct location){.file = why}, "%s", text ? text + 2 : "");
     free(why);
 }
 
 /* What a snapshot is for. */
 enum use {
-    USE_SERVE,   /* all of it is needed */
-    USE_READ,    /* what this process may not read is left out */
-    USE_OBSERVE, /* to look at a server; nobody is trusted */
+    USE_SERVE, /* all of it is needed */
+    USE_READ,  /* what this process may not read is left out */
+    USE_PROBE, /* to look at a server; nobody is trusted */
 };
 
 /* Adds what is wrong with state_dir, in the line that names it, or with its file. Frees why. */
-static void complain_of_state(const struct config *config, char *why, struct problems *problems)
+static void complain_of_state(const struct config *config, char *why, struct diag_list *diags)
 {
     const struct config_global *g = &config->global;
     const size_t n = strlen(g->state_dir);
 
     if (g->state_dir_at.line == 0 || strncmp(why, g->state_dir, n) != 0 || why[n] != ':') {
-        add_complaint(problems, why);
+        add_complaint(diags, why);
         return;
     }
-    problems_add(problems, g->state_dir_at, "state_dir = %s", why);
+    diag_add(diags, g->state_dir_at, "state_dir = %s", why);
     free(why);
 }
 
@@ -75,7 +75,7 @@ static void complain_of_state(const struct config *config, char *why, struct pro
  * so that what was learned meanwhile is in both.
  */
 static struct learned *open_learned(const struct config *config, const struct snapshot *old,
-                                    enum use use, struct problems *problems)
+                                    enum use use, struct diag_list *diags)
 {
     const char *dir = config->global.state_dir;
     struct learned *learned;
@@ -85,11 +85,11 @@ static struct learned *open_learned(const struct config *config, const struct sn
     for (i = 0; i < config->count; i++)
         if (config_learns(config->sections[i]))
             break;
-    if (i == config->count || use == USE_OBSERVE || (use == USE_READ && learneddir_is_denied(dir)))
+    if (i == config->count || use == USE_PROBE || (use == USE_READ && learneddir_is_denied(dir)))
         return NULL;
     learned = learned_open(dir, false, LEARNEDDIR_OWNER, &why);
     if (!learned) {
-        complain_of_state(config, why, problems);
+        complain_of_state(config, why, diags);
     } else if (old && old->learned && strcmp(learned_dir(old->learned), dir) == 0) {
         learned_release(learned);
         learned = learned_hold(old->learned);
@@ -98,54 +98,54 @@ static struct learned *open_learned(const struct config *config, const struct sn
 }
 
 static struct snapshot *build(struct config *config, const struct snapshot *old, enum use use,
-                              struct problems *problems)
+                              struct diag_list *diags)
 {
     struct snapshot *s = xcalloc(1, sizeof(*s));
     struct anchors *anchors = anchors_new();
-    const size_t before = problems->count;
+    const size_t before = diags->count;
     size_t i;
 
     atomic_init(&s->refs, 1);
     s->config = config;
     s->contexts = tlsctx_set_new();
-    s->learned = open_learned(config, old, use, problems);
+    s->learned = open_learned(config, old, use, diags);
     s->sections = xcalloc(config->count, sizeof(*s->sections));
     for (i = 0; i < config->count; i++) {
         struct section *section = &s->sections[s->count++];
 
         section->config = config->sections[i];
         section->stats = find_stats(old, section->config->name);
-        section->trust = use == USE_OBSERVE
-                             ? policy_observe(section->config)
-                             : policy_new(section->config, anchors, s->learned, problems);
-        section->tls = tlsctx_get(s->contexts, &section->config->tls, problems);
+        section->policy = use == USE_PROBE
+                              ? policy_new_probe(section->config)
+                              : policy_new(section->config, anchors, s->learned, diags);
+        section->ctx = tlsctx_get(s->contexts, &section->config->tls, diags);
     }
     anchors_free(anchors);
-    if (problems->count == before)
+    if (diags->count == before)
         return s;
     snapshot_release(s);
     return NULL;
 }
 
 struct snapshot *snapshot_new(struct config *config, const struct snapshot *old,
-                              struct problems *problems)
+                              struct diag_list *diags)
 {
-    return build(config, old, USE_SERVE, problems);
+    return build(config, old, USE_SERVE, diags);
 }
 
-struct snapshot *snapshot_observer(struct config *config, struct problems *problems)
+struct snapshot *snapshot_new_probe(struct config *config, struct diag_list *diags)
 {
-    return build(config, NULL, USE_OBSERVE, problems);
+    return build(config, NULL, USE_PROBE, diags);
 }
 
 static struct snapshot *load(const char *path, const struct snapshot *old, enum use use,
-                             struct problems *problems)
+                             struct diag_list *diags)
 {
     const enum file_origin origin = old ? FILE_CONFIGURED : FILE_ARGUMENT;
-    struct snapshot *s = build(config_load(path, origin, problems), old, use, problems);
+    struct snapshot *s = build(config_load(path, origin, diags), old, use, diags);
 
     /* with a fault in the files it was built only to find the rest of the problems */
-    if (s && problems->count) {
+    if (s && diags->count) {
         snapshot_release(s);
         return NULL;
     }
@@ -153,19 +153,19 @@ static struct snapshot *load(const char *path, const struct snapshot *old, enum 
 }
 
 struct snapshot *snapshot_load(const char *path, const struct snapshot *old,
-                               struct problems *problems)
+                               struct diag_list *diags)
 {
-    return load(path, old, USE_SERVE, problems);
+    return load(path, old, USE_SERVE, diags);
 }
 
-struct snapshot *snapshot_load_readable(const char *path, struct problems *problems)
+struct snapshot *snapshot_load_readable(const char *path, struct diag_list *diags)
 {
-    return load(path, NULL, USE_READ, problems);
+    return load(path, NULL, USE_READ, diags);
 }
 
 bool section_is_denied(const struct section *s)
 {
-    return config_learns(s->config) && !s->trust->learned;
+    return config_learns(s->config) && !s->policy->learned;
 }
 
 struct section *snapshot_find(const struct snapshot *s, const char *name)
@@ -175,7 +175,7 @@ struct section *snapshot_find(const struct snapshot *s, const char *name)
     return i < s->count ? &s->sections[i] : NULL;
 }
 
-void snapshot_make_state(const struct snapshot *s, uid_t user, struct problems *problems)
+void snapshot_create_state_dir(const struct snapshot *s, uid_t user, struct diag_list *diags)
 {
     struct learned *learned;
     char *why = NULL;
@@ -184,7 +184,7 @@ void snapshot_make_state(const struct snapshot *s, uid_t user, struct problems *
         return;
     learned = learned_open(learned_dir(s->learned), true, user, &why);
     if (!learned)
-        complain_of_state(s->config, why, problems);
+        complain_of_state(s->config, why, diags);
     learned_release(learned);
 }
 
@@ -195,7 +195,7 @@ enum reason snapshot_recheck(const struct snapshot *s, const struct section *bef
     const struct section *section = snapshot_find(s, before->config->name);
 
     if (section)
-        return trust_recheck(section->trust, verdict, since, (int64_t)time(NULL), detail);
+        return trust_recheck(section->policy, verdict, since, (int64_t)time(NULL), detail);
     snprintf(detail, TRUST_DETAIL_SIZE, "the section was taken away");
     return verdict->pin && before->config->on_pin_removed == PIN_REMOVED_CLOSE ? REASON_PIN_REMOVED
                                                                                : REASON_OK;

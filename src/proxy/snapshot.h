@@ -18,8 +18,8 @@ struct tlsctx_set;
 
 struct section {
     const struct config_section *config;
-    struct policy *trust;
-    struct ssl_ctx_st *tls; /* of the snapshot's set */
+    struct policy *policy;
+    struct ssl_ctx_st *ctx; /* of the snapshot's set */
     struct stats *stats;    /* a reference */
 };
 
@@ -37,18 +37,18 @@ struct snapshot {
  * What is counted goes on from the old snapshot, if there is one. NULL after adding to problems.
  */
 struct snapshot *snapshot_new(struct config *config, const struct snapshot *old,
-                              struct problems *problems);
+                              struct diag_list *diags);
 
 /* Reads, checks and makes ready: all there is to starting and reloading. NULL with problems. */
 struct snapshot *snapshot_load(const char *path, const struct snapshot *old,
-                               struct problems *problems);
+                               struct diag_list *diags);
 
 /*
  * As snapshot_load() at a start, for a user who need not be the daemon's: if the learned pins may
  * not be read, that is no problem, and the sections that learn are without them
  * (section_is_denied()).
  */
-struct snapshot *snapshot_load_readable(const char *path, struct problems *problems);
+struct snapshot *snapshot_load_readable(const char *path, struct diag_list *diags);
 
 /*
  * Returns whether a section learns pins and this process may not read them. What it then trusts is
@@ -57,13 +57,13 @@ struct snapshot *snapshot_load_readable(const char *path, struct problems *probl
 bool section_is_denied(const struct section *s);
 
 /* As snapshot_new() with one section that trusts nobody: to look at a server. */
-struct snapshot *snapshot_observer(struct config *config, struct problems *problems);
+struct snapshot *snapshot_new_probe(struct config *config, struct diag_list *diags);
 
 /*
  * Makes the directory of learned pins, if it is wanted and not there, and checks that only root and
  * user can change what is in it (learned_open()). Adds to problems.
  */
-void snapshot_make_state(const struct snapshot *s, uid_t user, struct problems *problems);
+void snapshot_create_state_dir(const struct snapshot *s, uid_t user, struct diag_list *diags);
 
 struct snapshot *snapshot_hold(struct snapshot *s);
 void snapshot_release(struct snapshot *s);

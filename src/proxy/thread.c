@@ -6,7 +6,7 @@
 
 #define PAGE 4096
 
-int reactor_init(struct reactor *r)
+int thread_init(struct thread *r)
 {
     int error;
 
@@ -21,7 +21,7 @@ int reactor_init(struct reactor *r)
     }
     watch_init(&r->watch, &r->loop);
     r->sessions = session_cache_new();
-    r->familiar = familiar_new();
+    r->certcache = certcache_new();
     /* on page borders: copies to and from the kernel are faster */
     r->io = (struct endpoint_io){.loop = &r->loop,
                                  .watch = &r->watch,
@@ -29,35 +29,35 @@ int reactor_init(struct reactor *r)
                                  .input_size = TLS_TURN_SIZE};
     r->plaintext = aligned_alloc(PAGE, TLS_PLAINTEXT_SIZE);
     r->records.bytes = aligned_alloc(PAGE, TLS_RECORDS_SIZE);
-    if (r->sessions && r->familiar && r->io.input && r->plaintext && r->records.bytes)
+    if (r->sessions && r->certcache && r->io.input && r->plaintext && r->records.bytes)
         return 0;
-    reactor_close(r);
+    thread_close(r);
     uv_run(&r->loop, UV_RUN_DEFAULT);
-    reactor_free(r);
+    thread_free(r);
     return UV_ENOMEM;
 }
 
-void reactor_turn(struct reactor *r)
+void thread_turn(struct thread *r)
 {
     if (r->turn)
         r->turn(r);
 }
 
-void reactor_close(struct reactor *r)
+void thread_close(struct thread *r)
 {
     resolver_close(r->resolver);
     r->resolver = NULL;
     watch_close(&r->watch);
 }
 
-void reactor_free(struct reactor *r)
+void thread_free(struct thread *r)
 {
     int busy = uv_loop_close(&r->loop);
 
     assert(busy == 0);
     (void)busy;
     session_cache_free(r->sessions);
-    familiar_free(r->familiar);
+    certcache_free(r->certcache);
     watch_free(&r->watch);
     free(r->io.input);
     free(r->plaintext);

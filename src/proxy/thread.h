@@ -13,33 +13,33 @@
 #include "net/watch.h"
 #include "tls/tls.h"
 
-struct reactor {
+struct thread {
     uv_loop_t loop;
     struct resolver *resolver;
     struct watch watch;             /* of sockets that are not read */
     struct endpoint_io io;          /* loop, watch, and TLS_TURN_SIZE of input for either side */
     struct session_cache *sessions; /* of TLS, to be resumed */
-    struct familiar *familiar;      /* certificates of its servers */
+    struct certcache *certcache;    /* certificates of its servers */
     uint8_t *plaintext;             /* TLS_PLAINTEXT_SIZE: what came out of the records */
-    struct wire_scratch records;
-    /* Called by reactor_turn(); set by the thread's owner. NULL: nothing is called */
-    void (*turn)(struct reactor *r);
+    struct record_buffer records;
+    /* Called by thread_turn(); set by the thread's owner. NULL: nothing is called */
+    void (*turn)(struct thread *r);
 };
 
 /* Zero, or a libuv error with nothing left behind. */
-int reactor_init(struct reactor *r);
+int thread_init(struct thread *r);
 
 /*
  * Begins a turn: to be called by whoever got a libuv event, before a server is judged or plaintext
  * moves. Lets the thread's owner apply what other threads have ordered meanwhile, which may end any
  * connection of the thread, the caller's own included.
  */
-void reactor_turn(struct reactor *r);
+void thread_turn(struct thread *r);
 
 /* Closes what it has on the loop, which then runs until the last handle has closed. */
-void reactor_close(struct reactor *r);
+void thread_close(struct thread *r);
 
 /* After the loop has ended. Every handle must be gone: that is asserted. */
-void reactor_free(struct reactor *r);
+void thread_free(struct thread *r);
 
 #endif

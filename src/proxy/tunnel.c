@@ -10,16 +10,16 @@
 #include "proxy/upstream.h"
 
 /* How often to see whether the kernel has delivered the last bytes before a reset. */
-#define FAREWELL_POLL_MS 20
+#define LINGER_POLL_MS 20
 /* ... and for how long. A reset throws away what the client's kernel has not taken by then. */
-#define FAREWELL_MS 5000
+#define LINGER_MS 5000
 
-enum state { STATE_UPSTREAM, STATE_RELAY, STATE_FAREWELL, STATE_CLOSING };
+enum state { STATE_UPSTREAM, STATE_RELAY, STATE_LINGER, STATE_CLOSING };
 
 struct tunnel {
     const struct tunnel_events *events;
     void *owner;
-    struct reactor *reactor;
+    struct thread *thread;
     struct snapshot *snapshot;
     const struct section *section;
     enum state state;
@@ -36,7 +36,7 @@ struct tunnel {
     bool cut;         /* the server's stream broke off */
     int64_t armed;    /* RELAY: the limit that the timer was set for; 0: none */
     uint64_t started; /* loop time, as all times here */
-    uint64_t farewell_until;
+    uint64_t linger_until;
     int64_t checked; /* seconds since the epoch; by then its pin had not ended */
 };
 
@@ -60,17 +60,17 @@ static void on_timer_closed(uv_handle_t *handle)
 
 static int64_t age(const struct tunnel *t)
 {
-    return (int64_t)(uv_now(&t->reactor->loop) - t->started);
+    return (int64_t)(uv_now(&t->thread->loop) - t->started);
 }
 
 static void log_end_of(struct tunnel *t, const char *detail)
 {
-    const struct events_totals totals = {t->relay.sent, t->relay.received, age(t)};
+    const struct connlog_totals totals = {t->relay.sent, t->relay.received, age(t)};
 
-    events_failed(&t->upstream, t->reason, detail, &t->client_addr);
+    connlog_failed(&t->upstream, t->reason, detail, &t->client_addr);
     /* a refusal has said all; whatever else ends leaves its line here */
     if (t->opened || reason_kind(t->reason) == REASON_KIND_END)
-        events_closed(&t->upstream, t->reason, detail, &t->client_addr, &totals);
+        connlog_closed(&t->upstream, t->reason, detail, &t->client_addr, &totals);
 }
 
 static void close_all(struct tunnel *t, bool reset_client, bool reset_upstream)
@@ -95,41 +95,41 @@ static void note_end(struct tunnel *t, enum reason reason, const char *detail)
         t->events->ended(t, reason, detail, t->owner);
 }
 
-static void farewell(struct tunnel *t)
+static void linger(struct tunnel *t)
 {
     const bool delivered = endpoint_is_idle(&t->client) && endpoint_unsent(&t->client) == 0;
 
-    if (delivered || t->client.write_error || uv_now(&t->reactor->loop) >= t->farewell_until)
+    if (delivered || t->client.write_error || uv_now(&t->thread->loop) >= t->linger_until)
         close_all(t, true, false);
 }
 
-static void on_farewell(uv_timer_t *timer)
+static void on_linger(uv_timer_t *timer)
 {
     tunnel_step(timer->data);
 }
 
 /* The stream broke off: give the client what was authenticated, then a reset. */
-static void start_farewell(struct tunnel *t, enum reason reason, const char *detail)
+static void start_linger(struct tunnel *t, enum reason reason, const char *detail)
 {
     t->cut = true;
     note_end(t, reason, detail);
-    t->state = STATE_FAREWELL;
-    t->farewell_until = uv_now(&t->reactor->loop) + FAREWELL_MS;
+    t->state = STATE_LINGER;
+    t->linger_until = uv_now(&t->thread->loop) + LINGER_MS;
     endpoint_want_read(&t->client, false);
     upstream_close(&t->upstream, false);
-    uv_timer_start(&t->timer, on_farewell, FAREWELL_POLL_MS, FAREWELL_POLL_MS);
-    farewell(t);
+    uv_timer_start(&t->timer, on_linger, LINGER_POLL_MS, LINGER_POLL_MS);
+    linger(t);
 }
 
 /* Both sides are told that this is the end of the stream, in order. */
 static void end_in_order(struct tunnel *t, enum reason reason)
 {
     note_end(t, reason, "");
-    if (!t->relay.client_finished) {
-        tls_finish(t->upstream.tls);
+    if (!t->relay.client_eof) {
+        tls_close_notify(t->upstream.tls);
         upstream_flush(&t->upstream);
     }
-    endpoint_finish(&t->client);
+    endpoint_shutdown(&t->client);
     close_all(t, false, false);
 }
 
@@ -157,7 +157,7 @@ static void take_result(struct tunnel *t, enum relay_result result, enum reason 
  * reason that the tunnel then ends with; REASON_NONE: it does not end, but relay_hurry() is called.
  * 0: no limit.
  */
-static int64_t quiet_limit(const struct tunnel *t, enum reason *reason)
+static int64_t inactivity_limit(const struct tunnel *t, enum reason *reason)
 {
     const struct config_section *s = t->section->config;
     const int64_t patience = relay_patience(&t->relay);
@@ -179,11 +179,11 @@ static int64_t quiet_limit(const struct tunnel *t, enum reason *reason)
 
 static void end_overdue(struct tunnel *t, enum reason reason)
 {
-    const bool client_has_finished = t->relay.client_finished || t->client.fin_received;
+    const bool client_has_finished = t->relay.client_eof || t->client.fin_received;
 
     /* what still waits for the client would be lost behind a clean end; and where the client has
        finished, a clean end would pass off a server's half answer as a whole one */
-    if (endpoint_is_idle(&t->client) && (t->relay.server_finished || !client_has_finished))
+    if (endpoint_is_idle(&t->client) && (t->relay.server_eof || !client_has_finished))
         end_in_order(t, reason);
     else
         end_with_resets(t, reason, "");
@@ -197,12 +197,12 @@ static void on_timer(uv_timer_t *timer)
     const char *detail;
     int64_t quiet;
 
-    reactor_turn(t->reactor);
+    thread_turn(t->thread);
     if (t->state != STATE_RELAY)
         return;
     t->armed = 0;
-    quiet = (int64_t)(uv_now(&t->reactor->loop) - t->relay.last_byte);
-    if (quiet < quiet_limit(t, &reason)) {
+    quiet = (int64_t)(uv_now(&t->thread->loop) - t->relay.last_activity);
+    if (quiet < inactivity_limit(t, &reason)) {
         arm_timer(t);
     } else if (reason == REASON_NONE) {
         result = relay_hurry(&t->relay, &reason, &detail);
@@ -215,9 +215,9 @@ static void on_timer(uv_timer_t *timer)
 /* Sets the timer if another limit holds now than when it was set. */
 static void arm_timer(struct tunnel *t)
 {
-    const int64_t quiet = (int64_t)(uv_now(&t->reactor->loop) - t->relay.last_byte);
+    const int64_t quiet = (int64_t)(uv_now(&t->thread->loop) - t->relay.last_activity);
     enum reason reason;
-    const int64_t limit = quiet_limit(t, &reason);
+    const int64_t limit = inactivity_limit(t, &reason);
 
     if (limit == t->armed)
         return;
@@ -239,7 +239,7 @@ static void take_result(struct tunnel *t, enum relay_result result, enum reason 
         end_in_order(t, REASON_OK);
         return;
     case RELAY_CUT:
-        start_farewell(t, reason, detail);
+        start_linger(t, reason, detail);
         return;
     case RELAY_ABORTED:
         end_with_resets(t, reason, detail);
@@ -263,8 +263,8 @@ static void enter_relay(struct tunnel *t)
         t->events->opening(t, t->owner);
     t->state = STATE_RELAY;
     t->opened = true;
-    t->relay.last_byte = uv_now(&t->reactor->loop);
-    events_opened(&t->upstream, &t->client_addr, age(t));
+    t->relay.last_activity = uv_now(&t->thread->loop);
+    connlog_opened(&t->upstream, &t->client_addr, age(t));
     arm_timer(t);
 }
 
@@ -279,8 +279,8 @@ static void tunnel_step(struct tunnel *t)
         enter_relay(t);
     if (t->state == STATE_RELAY)
         relay(t);
-    else if (t->state == STATE_FAREWELL)
-        farewell(t);
+    else if (t->state == STATE_LINGER)
+        linger(t);
 }
 
 /* Events: each notes a fact and steps. */
@@ -294,7 +294,7 @@ static void on_client_read(struct endpoint *ep, const uint8_t *bytes, size_t n)
 {
     struct tunnel *t = from_client(ep);
 
-    reactor_turn(t->reactor);
+    thread_turn(t->thread);
     t->relay.client_bytes = bytes;
     t->relay.client_count = n;
     tunnel_step(t);
@@ -304,7 +304,7 @@ static void on_client_changed(struct endpoint *ep)
 {
     struct tunnel *t = from_client(ep);
 
-    reactor_turn(t->reactor);
+    thread_turn(t->thread);
     tunnel_step(t);
 }
 
@@ -332,7 +332,7 @@ static const struct endpoint_events client_events = {on_client_read, on_client_c
                                                      on_client_closed};
 static const struct upstream_events upstream_events = {on_upstream_step, on_upstream_closed};
 
-struct tunnel *tunnel_start(struct reactor *reactor, struct snapshot *snapshot,
+struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
                             const struct section *section, const struct tunnel_client *client,
                             const struct tunnel_events *events, void *owner)
 {
@@ -345,19 +345,19 @@ struct tunnel *tunnel_start(struct reactor *reactor, struct snapshot *snapshot,
     }
     t->events = events;
     t->owner = owner;
-    t->reactor = reactor;
+    t->thread = thread;
     t->snapshot = snapshot;
     t->section = section;
     t->state = STATE_UPSTREAM;
     t->reason = REASON_NONE;
     t->client_addr = client->addr;
-    t->started = uv_now(&reactor->loop);
+    t->started = uv_now(&thread->loop);
     t->checked = (int64_t)time(NULL);
-    (void)uv_timer_init(&reactor->loop, &t->timer); /* cannot fail */
+    (void)uv_timer_init(&thread->loop, &t->timer); /* cannot fail */
     t->timer.data = t;
-    endpoint_open(&t->client, &reactor->io, client->fd, client->is_tcp, section->config->keepalive,
+    endpoint_open(&t->client, &thread->io, client->fd, client->is_tcp, section->config->keepalive,
                   &client_events);
-    upstream_start(&t->upstream, reactor, section, &upstream_events);
+    upstream_start(&t->upstream, thread, section, &upstream_events);
     t->upstream.for_client = true;
     relay_init(&t->relay, &t->client, &t->upstream);
     t->holds = 3;
@@ -381,7 +381,7 @@ static void take_over(struct tunnel *t, struct snapshot *now)
     snapshot_release(before);
 }
 
-void tunnel_reload(struct tunnel *t, struct snapshot *now)
+void tunnel_apply(struct tunnel *t, struct snapshot *now)
 {
     char detail[TRUST_DETAIL_SIZE];
     enum reason reason;

@@ -1,12 +1,12 @@
 /*
  * A tunnel: one client, one upstream, and the bytes between them.
  *
- *     UPSTREAM -> RELAY -> (FAREWELL ->) CLOSING -> freed
+ *     UPSTREAM -> RELAY -> (LINGER ->) CLOSING -> freed
  *         \__________________/
  *
  * UPSTREAM  the upstream is dialled and judged, by the latest configuration; the client is not read
  * RELAY     both are read, each while the other has nothing waiting to be written
- * FAREWELL  the stream broke off: the client gets what was authenticated, then a reset
+ * LINGER    the stream broke off: the client gets what was authenticated, then a reset
  * CLOSING   the handles are going
  *
  * tunnel_step() looks at the state, moves all that can move, and derives what to wait for. It is
@@ -44,7 +44,7 @@ struct tunnel_events {
  * a reference to the snapshot. The caller has counted it as open in the section's stats. NULL when
  * memory is short: then the client is closed.
  */
-struct tunnel *tunnel_start(struct reactor *reactor, struct snapshot *snapshot,
+struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
                             const struct section *section, const struct tunnel_client *client,
                             const struct tunnel_events *events, void *owner);
 
@@ -54,7 +54,7 @@ struct tunnel *tunnel_start(struct reactor *reactor, struct snapshot *snapshot,
  * nobody is trusted, and it is ended. A tunnel that is open keeps its own, and is ended if its
  * server is revoked now, or if its pin is gone where on_pin_removed = close.
  */
-void tunnel_reload(struct tunnel *t, struct snapshot *now);
+void tunnel_apply(struct tunnel *t, struct snapshot *now);
 
 /* Ends a tunnel at once, with resets on both sides. Idempotent. */
 void tunnel_kill(struct tunnel *t, enum reason reason);

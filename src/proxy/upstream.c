@@ -11,14 +11,15 @@
 #define ENDING_MS 1000
 
 /* Starts a change to the learned pins, about the key that the server has shown. */
-static struct keep *start_keep(struct upstream *u, enum keep_kind kind, struct keep_owner *owner)
+static struct learn *start_learn(struct upstream *u, enum learn_kind kind,
+                                 struct learn_owner *owner)
 {
-    struct keep_order order = {
+    struct learn_order order = {
         .kind = kind, .section = u->section, .count = 1, .now = (int64_t)time(NULL)};
     const struct trust_verdict *v = tls_verdict(u->tls);
 
     memcpy(order.digests[0], v->keys[0], CERT_DIGEST_SIZE);
-    return keep_start(&u->reactor->loop, &order, owner);
+    return learn_start(&u->thread->loop, &order, owner);
 }
 
 /*
@@ -27,15 +28,15 @@ static struct keep *start_keep(struct upstream *u, enum keep_kind kind, struct k
  */
 static void note_refused(struct upstream *u)
 {
-    struct learned_key keys[LEARNED_KEYS_MOST];
-    const struct policy *p = u->section->trust;
-    size_t n = learned_find(p->learned, p->section->name, p->place, keys), i;
+    struct learned_key keys[LEARNED_KEYS_MAX];
+    const struct policy *p = u->section->policy;
+    size_t n = learned_find(p->learned, p->section->name, p->hostport, keys), i;
 
     for (i = 0; i < n; i++)
         if (keys[i].refused
             && memcmp(keys[i].digest, tls_verdict(u->tls)->keys[0], CERT_DIGEST_SIZE) == 0)
             return;
-    (void)start_keep(u, KEEP_REFUSED, NULL);
+    (void)start_learn(u, LEARN_REFUSED, NULL);
 }
 
 static void fail(struct upstream *u, enum reason reason, const char *detail)
@@ -63,8 +64,8 @@ static void on_deadline(uv_timer_t *timer)
              after);
     dial_cancel(u->dial);
     u->dial = NULL;
-    keep_cancel(u->keep);
-    u->keep = NULL;
+    learn_cancel(u->learn);
+    u->learn = NULL;
     fail(u, REASON_TIMEOUT, detail);
 }
 
@@ -81,7 +82,7 @@ void upstream_flush(struct upstream *u)
     const uint8_t *bytes;
     size_t n = tls_take_records(u->tls, &bytes);
 
-    endpoint_write(&u->wire, bytes, n);
+    endpoint_write(&u->conn, bytes, n);
 }
 
 static void step(struct upstream *u);
@@ -90,47 +91,48 @@ static void step(struct upstream *u);
  * The key is in the file, or another connection's was there first: in either case it is judged
  * anew, by what stands there now.
  */
-static void on_kept(struct keep_owner *owner, enum learned_result result, const char *detail)
+static void on_learned(struct learn_owner *owner, enum learned_result result, const char *detail)
 {
-    struct upstream *u = (struct upstream *)((char *)owner - offsetof(struct upstream, keep_owner));
+    struct upstream *u = (struct upstream *)((char *)owner
+                                             - offsetof(struct upstream, learn_owner));
 
-    u->keep = NULL;
-    u->kept = true;
+    u->learn = NULL;
+    u->key_stored = true;
     if (result == LEARNED_FAILED) {
         fail(u, REASON_UNSAVED, detail);
         return;
     }
-    u->state = UPSTREAM_SHAKE;
+    u->state = UPSTREAM_HANDSHAKE;
     step(u);
 }
 
 /* The server has proved a key, and its section has none yet. */
 static void keep_key(struct upstream *u)
 {
-    endpoint_want_read(&u->wire, false);
+    endpoint_want_read(&u->conn, false);
     if (u->overtaken) {
         fail(u, REASON_UNSAVED, "a reload has changed the server's address during the handshake");
         return;
     }
-    if (!u->for_client || u->kept) {
-        fail(u, u->kept ? REASON_UNSAVED : REASON_FIRST_USE,
-             u->kept ? "it was gone as soon as it was kept" : tls_verdict(u->tls)->detail);
+    if (!u->for_client || u->key_stored) {
+        fail(u, u->key_stored ? REASON_UNSAVED : REASON_FIRST_USE,
+             u->key_stored ? "it was gone as soon as it was kept" : tls_verdict(u->tls)->detail);
         return;
     }
-    u->state = UPSTREAM_KEEP;
-    u->keep_owner.done = on_kept;
-    u->keep = start_keep(u, KEEP_FIRST, &u->keep_owner);
-    if (!u->keep)
+    u->state = UPSTREAM_LEARN;
+    u->learn_owner.done = on_learned;
+    u->learn = start_learn(u, LEARN_FIRST_USE, &u->learn_owner);
+    if (!u->learn)
         fail(u, REASON_MEMORY, "");
 }
 
 /* The stream has failed in the handshake. */
 static void fail_lost(struct upstream *u)
 {
-    fail(u, REASON_TLS, u->wire.error == UV_ETIMEDOUT ? upstream_loss(u) : tls_loss(u->tls, true));
+    fail(u, REASON_TLS, u->conn.error == UV_ETIMEDOUT ? upstream_loss(u) : tls_loss(u->tls, true));
 }
 
-static void shake(struct upstream *u)
+static void handshake(struct upstream *u)
 {
     enum tls_result result = tls_handshake(u->tls, (int64_t)time(NULL));
     const char *detail;
@@ -141,26 +143,26 @@ static void shake(struct upstream *u)
     case TLS_OK:
         /* the only place: tls_handshake() says so only of a server that the policy trusts */
         u->state = UPSTREAM_READY;
-        u->fresh = true; /* data may have come with the last flight */
+        u->readable = true; /* data may have come with the last flight */
         uv_timer_stop(&u->deadline);
         u->events->step(u);
         return;
-    case TLS_MORE:
-        if (u->wire.error) {
+    case TLS_WANT_READ:
+        if (u->conn.error) {
             fail_lost(u);
             return;
         }
-        endpoint_want_read(&u->wire, true);
+        endpoint_want_read(&u->conn, true);
         return;
     case TLS_FIRST_USE:
         keep_key(u);
         return;
-    case TLS_FINISHED:
+    case TLS_CLOSED:
     case TLS_TRUNCATED:
     case TLS_FAILED:
         break;
     }
-    endpoint_want_read(&u->wire, false);
+    endpoint_want_read(&u->conn, false);
     reason = tls_failure(u->tls, &detail);
     fail(u, reason, detail);
 }
@@ -172,11 +174,11 @@ static bool is_closing(const struct upstream *u)
 
 static void step(struct upstream *u)
 {
-    reactor_turn(u->reactor);
+    thread_turn(u->thread);
     if (is_closing(u))
         return;
-    if (u->state == UPSTREAM_SHAKE) {
-        shake(u);
+    if (u->state == UPSTREAM_HANDSHAKE) {
+        handshake(u);
     } else if (u->state == UPSTREAM_READY) {
         u->events->step(u);
     }
@@ -184,7 +186,7 @@ static void step(struct upstream *u)
 
 static struct upstream *from_wire(struct endpoint *ep)
 {
-    return (struct upstream *)((char *)ep - offsetof(struct upstream, wire));
+    return (struct upstream *)((char *)ep - offsetof(struct upstream, conn));
 }
 
 static void on_read(struct endpoint *ep, const uint8_t *bytes, size_t n)
@@ -194,7 +196,7 @@ static void on_read(struct endpoint *ep, const uint8_t *bytes, size_t n)
     if (u->state == UPSTREAM_ENDING)
         return;
     tls_put_records(u->tls, bytes, n);
-    u->fresh = true;
+    u->readable = true;
     step(u);
 }
 
@@ -203,17 +205,17 @@ static void on_changed(struct endpoint *ep)
     struct upstream *u = from_wire(ep);
 
     if (u->state == UPSTREAM_ENDING) {
-        if (ep->ended || ep->error || ep->write_error)
+        if (ep->eof || ep->error || ep->write_error)
             upstream_close(u, false);
         return;
     }
-    if (u->state == UPSTREAM_SHAKE && ep->error) {
+    if (u->state == UPSTREAM_HANDSHAKE && ep->error) {
         fail_lost(u);
         return;
     }
-    if (ep->ended || ep->error) {
+    if (ep->eof || ep->error) {
         tls_put_end(u->tls);
-        u->fresh = true;
+        u->readable = true;
     }
     step(u);
 }
@@ -229,7 +231,7 @@ static void release(struct upstream *u)
     u->events->closed(u);
 }
 
-static void on_wire_closed(struct endpoint *ep)
+static void on_conn_closed(struct endpoint *ep)
 {
     release(from_wire(ep));
 }
@@ -239,7 +241,7 @@ static void on_timer_closed(uv_handle_t *handle)
     release(handle->data);
 }
 
-static const struct endpoint_events wire_events = {on_read, on_changed, on_wire_closed};
+static const struct endpoint_events conn_events = {on_read, on_changed, on_conn_closed};
 
 static struct upstream *from_dial(struct dial_owner *owner)
 {
@@ -249,22 +251,22 @@ static struct upstream *from_dial(struct dial_owner *owner)
 static void on_connected(struct dial_owner *owner, int fd, const struct addr *peer)
 {
     struct upstream *u = from_dial(owner);
-    struct reactor *r = u->reactor;
+    struct thread *r = u->thread;
 
     u->dial = NULL;
     u->peer = *peer;
-    endpoint_open(&u->wire, &r->io, fd, peer->sa.sa_family != AF_UNIX,
-                  u->section->config->keepalive, &wire_events);
+    endpoint_open(&u->conn, &r->io, fd, peer->sa.sa_family != AF_UNIX,
+                  u->section->config->keepalive, &conn_events);
     u->holds++;
-    u->tls = tls_new(u->section->tls, u->section->config, u->section->trust, &r->records,
-                     r->familiar, u->for_client ? r->sessions : NULL);
+    u->tls = tls_new(u->section->ctx, u->section->config, u->section->policy, &r->records,
+                     r->certcache, u->for_client ? r->sessions : NULL);
     if (!u->tls) {
         fail(u, REASON_MEMORY, "");
         return;
     }
-    u->state = UPSTREAM_SHAKE;
+    u->state = UPSTREAM_HANDSHAKE;
     arm_deadline(u, u->section->config->handshake_timeout);
-    shake(u);
+    handshake(u);
 }
 
 static void on_dial_failed(struct dial_owner *owner, enum reason reason, const char *detail)
@@ -282,23 +284,22 @@ static void on_no_memory(uv_timer_t *timer)
 
 static void start_dial(struct upstream *u)
 {
-    u->dial = dial_start(&u->reactor->loop, u->reactor->resolver, u->section->config,
-                         &u->dial_owner);
+    u->dial = dial_start(&u->thread->loop, u->thread->resolver, u->section->config, &u->dial_owner);
     if (!u->dial)
         uv_timer_start(&u->deadline, on_no_memory, 0, 0);
 }
 
-void upstream_start(struct upstream *u, struct reactor *reactor, const struct section *section,
+void upstream_start(struct upstream *u, struct thread *thread, const struct section *section,
                     const struct upstream_events *events)
 {
     memset(u, 0, sizeof(*u));
     u->events = events;
-    u->reactor = reactor;
+    u->thread = thread;
     u->section = section;
     u->state = UPSTREAM_DIAL;
     u->dial_owner.connected = on_connected;
     u->dial_owner.failed = on_dial_failed;
-    (void)uv_timer_init(&reactor->loop, &u->deadline); /* cannot fail */
+    (void)uv_timer_init(&thread->loop, &u->deadline); /* cannot fail */
     u->deadline.data = u;
     u->holds = 1;
     arm_deadline(u, section->config->connect_timeout);
@@ -327,15 +328,13 @@ static bool leads_to_same(const struct config_section *a, const struct config_se
 
 void upstream_set_section(struct upstream *u, const struct section *section)
 {
-    const bool same = memcmp(u->section->trust->fingerprint, section->trust->fingerprint,
-                             POLICY_FINGERPRINT_SIZE)
-                      == 0;
+    const bool same = memcmp(u->section->policy->id, section->policy->id, POLICY_ID_SIZE) == 0;
 
     u->overtaken |= u->tls && !leads_to_same(u->section->config, section->config);
     u->section = section;
-    u->kept = false;
+    u->key_stored = false;
     if (u->tls)
-        tls_set_policy(u->tls, section->trust);
+        tls_set_policy(u->tls, section->policy);
     if (!u->dial)
         return;
     if (same) {
@@ -360,14 +359,14 @@ void upstream_end(struct upstream *u)
         return;
     }
     u->state = UPSTREAM_ENDING;
-    tls_finish(u->tls);
+    tls_close_notify(u->tls);
     upstream_flush(u);
-    endpoint_finish(&u->wire);
-    if (u->wire.ended || u->wire.error || u->wire.write_error) {
+    endpoint_shutdown(&u->conn);
+    if (u->conn.eof || u->conn.error || u->conn.write_error) {
         upstream_close(u, false);
         return;
     }
-    endpoint_want_read(&u->wire, true);
+    endpoint_want_read(&u->conn, true);
     uv_timer_start(&u->deadline, on_ended, ENDING_MS, 0);
 }
 
@@ -377,16 +376,16 @@ void upstream_close(struct upstream *u, bool reset)
         return;
     dial_cancel(u->dial);
     u->dial = NULL;
-    keep_cancel(u->keep);
-    u->keep = NULL;
+    learn_cancel(u->learn);
+    u->learn = NULL;
     if (u->holds > 1)
-        endpoint_close(&u->wire, reset);
+        endpoint_close(&u->conn, reset);
     uv_close((uv_handle_t *)&u->deadline, on_timer_closed);
 }
 
 const char *upstream_loss(const struct upstream *u)
 {
-    const int error = u->wire.error ? u->wire.error : u->wire.write_error;
+    const int error = u->conn.error ? u->conn.error : u->conn.write_error;
 
     switch (error) {
     case 0:

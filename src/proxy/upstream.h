@@ -21,12 +21,12 @@
 #include "tls/tls.h"
 
 enum upstream_state {
-    UPSTREAM_DIAL,   /* deadline: connect_timeout */
-    UPSTREAM_SHAKE,  /* deadline: handshake_timeout, never extended */
-    UPSTREAM_KEEP,   /* the key of a first use is being kept; within the same deadline */
-    UPSTREAM_READY,  /* trusted: plaintext may flow. Set in one place */
-    UPSTREAM_FAILED, /* reason and detail say why */
-    UPSTREAM_ENDING, /* upstream_end() was called: no more step() */
+    UPSTREAM_DIAL,      /* deadline: connect_timeout */
+    UPSTREAM_HANDSHAKE, /* deadline: handshake_timeout, never extended */
+    UPSTREAM_LEARN,     /* the key of a first use is being kept; within the same deadline */
+    UPSTREAM_READY,     /* trusted: plaintext may flow. Set in one place */
+    UPSTREAM_FAILED,    /* reason and detail say why */
+    UPSTREAM_ENDING,    /* upstream_end() was called: no more step() */
 };
 
 struct upstream;
@@ -40,7 +40,7 @@ struct upstream_events {
 
 struct upstream {
     const struct upstream_events *events;
-    struct reactor *reactor;
+    struct thread *thread;
     const struct section *section;
     enum upstream_state state;
     enum reason reason;
@@ -49,20 +49,20 @@ struct upstream {
 
     struct dial *dial;
     struct dial_owner dial_owner;
-    struct endpoint wire;
+    struct endpoint conn;
     struct tls *tls;
     uv_timer_t deadline;
-    struct keep *keep;
-    struct keep_owner keep_owner;
+    struct learn *learn;
+    struct learn_owner learn_owner;
     bool for_client; /* set by the owner after upstream_start(): may keep keys, resume sessions */
-    bool kept;       /* it has kept one */
+    bool key_stored; /* the key of a first use is in the file */
     bool overtaken;  /* a reload has changed the address: no key is learned from the one before */
-    bool fresh;      /* READY: the engine has records or an end that were not yet read */
+    bool readable;   /* READY: the engine has records or an end that were not yet read */
     int holds;       /* handles not yet closed */
 };
 
 /* Starts. The section must outlive it. No event is called from within. */
-void upstream_start(struct upstream *u, struct reactor *reactor, const struct section *section,
+void upstream_start(struct upstream *u, struct thread *thread, const struct section *section,
                     const struct upstream_events *events);
 
 /*

@@ -14,35 +14,35 @@
 #include "proxy/thread.h"
 #include "tls/tlsmem.h"
 
-struct letter {
+struct handoff {
     struct snapshot *snapshot;
     const struct section *section;
     struct tunnel_client client;
-    STAILQ_ENTRY(letter) link;
+    STAILQ_ENTRY(handoff) link;
 };
 
 /* A tunnel in the worker's list. */
-struct member {
+struct tunnel_node {
     struct worker *worker;
     struct tunnel *tunnel;
-    LIST_ENTRY(member) link;
+    LIST_ENTRY(tunnel_node) link;
 };
 
 struct worker {
     struct worker_pool *pool;
-    pthread_t thread;
-    struct reactor reactor;
-    uv_async_t bell;
-    LIST_HEAD(, member) members;
+    pthread_t pthread;
+    struct thread thread;
+    uv_async_t wakeup;
+    LIST_HEAD(, tunnel_node) tunnels;
     _Atomic uint64_t load;
 
-    struct announcer *announcer; /* NULL: another worker has it */
-    struct snapshot *current;    /* that was applied last; NULL: there was no order yet */
-    _Atomic uint64_t ordered;    /* generations of the last order, and of the last one applied */
+    struct pinfetch *pinfetch; /* NULL: another worker has it */
+    struct snapshot *current;  /* that was applied last; NULL: there was no order yet */
+    _Atomic uint64_t ordered;  /* generations of the last order, and of the last one applied */
     _Atomic uint64_t applied;
 
-    pthread_mutex_t lock; /* the mailbox */
-    STAILQ_HEAD(, letter) letters;
+    pthread_mutex_t lock; /* the queue and the orders */
+    STAILQ_HEAD(, handoff) queue;
     struct snapshot *latest; /* to be applied; NULL: nothing */
     bool kill;
     bool stop;
@@ -52,13 +52,13 @@ static void leave(struct worker *w)
 {
     atomic_fetch_sub(&w->load, 1);
     atomic_fetch_sub(&w->pool->tunnels, 1);
-    if (atomic_load(&w->pool->tell))
+    if (atomic_load(&w->pool->notify))
         (void)uv_async_send(w->pool->wake);
 }
 
 static void on_freed(struct tunnel *t, void *owner)
 {
-    struct member *m = owner;
+    struct tunnel_node *m = owner;
 
     (void)t;
     LIST_REMOVE(m, link);
@@ -68,73 +68,73 @@ static void on_freed(struct tunnel *t, void *owner)
 
 static const struct tunnel_events events = {.freed = on_freed};
 
-static void shed(struct worker *w, const struct letter *letter)
+static void shed(struct worker *w, const struct handoff *handoff)
 {
     struct log_line l;
 
-    log_begin(&l, LOG_LEVEL_WARNING, "limit", letter->section->config->name);
+    log_begin(&l, LOG_LEVEL_WARNING, "limit", handoff->section->config->name);
     log_add(&l, "what", reason_name(REASON_MEMORY));
     log_add(&l, "detail", reason_text(REASON_MEMORY));
     log_end(&l);
-    stats_ended(letter->section->stats, REASON_MEMORY);
+    stats_ended(handoff->section->stats, REASON_MEMORY);
     leave(w);
 }
 
-static void open_letter(struct worker *w, struct letter *letter)
+static void start_tunnel(struct worker *w, struct handoff *handoff)
 {
-    struct member *m = malloc(sizeof(*m));
+    struct tunnel_node *m = malloc(sizeof(*m));
 
     if (m)
-        m->tunnel = tunnel_start(&w->reactor, letter->snapshot, letter->section, &letter->client,
+        m->tunnel = tunnel_start(&w->thread, handoff->snapshot, handoff->section, &handoff->client,
                                  &events, m);
     if (!m || !m->tunnel) {
-        shed(w, letter);
+        shed(w, handoff);
         if (!m) {
-            sock_close_reset(letter->client.fd);
-            snapshot_release(letter->snapshot);
+            sock_close_reset(handoff->client.fd);
+            snapshot_release(handoff->snapshot);
         }
         free(m);
     } else {
         m->worker = w;
-        LIST_INSERT_HEAD(&w->members, m, link);
-        /* written before an order that was applied while it lay in the mailbox */
-        if (w->current && letter->snapshot != w->current)
-            tunnel_reload(m->tunnel, w->current);
+        LIST_INSERT_HEAD(&w->tunnels, m, link);
+        /* written before an order that was applied while it was in the queue */
+        if (w->current && handoff->snapshot != w->current)
+            tunnel_apply(m->tunnel, w->current);
     }
-    free(letter);
+    free(handoff);
 }
 
-static bool stays(const char *section, const uint8_t *fingerprint, const void *arg)
+static bool is_current(const char *section, const uint8_t *policy_id, const void *arg)
 {
     const struct section *s = snapshot_find(arg, section);
 
-    return s && memcmp(s->trust->fingerprint, fingerprint, POLICY_FINGERPRINT_SIZE) == 0;
+    return s && memcmp(s->policy->id, policy_id, POLICY_ID_SIZE) == 0;
 }
 
 /* Applies a configuration (a reference, taken over; NULL: none) to all that the worker has. */
-static void apply(struct worker *w, struct snapshot *latest, uint64_t generation)
+static void apply_snapshot(struct worker *w, struct snapshot *latest, uint64_t generation)
 {
-    struct member *m, *next;
+    struct tunnel_node *m, *next;
 
     if (!latest)
         return;
     snapshot_release(w->current);
     w->current = latest;
-    for (m = LIST_FIRST(&w->members); m; m = next) {
+    for (m = LIST_FIRST(&w->tunnels); m; m = next) {
         next = LIST_NEXT(m, link);
-        tunnel_reload(m->tunnel, latest);
+        tunnel_apply(m->tunnel, latest);
     }
-    session_sweep(w->reactor.sessions, stays, latest);
-    if (w->announcer)
-        announcer_update(w->announcer, latest);
+    session_sweep(w->thread.sessions, is_current, latest);
+    if (w->pinfetch)
+        pinfetch_update(w->pinfetch, latest);
     atomic_store(&w->applied, generation);
     (void)uv_async_send(w->pool->wake);
 }
 
-/* An order does not wait for the bell, which may be behind a thousand other events. */
-static void on_turn(struct reactor *r)
+/* An order does not wait for the wakeup, which may be behind a thousand other events. */
+static void on_turn(struct thread *r)
 {
-    struct worker *w = (struct worker *)((char *)r - offsetof(struct worker, reactor));
+    struct worker *w = (struct worker *)((char *)r - offsetof(struct worker, thread));
     struct snapshot *latest;
     uint64_t generation;
 
@@ -145,22 +145,22 @@ static void on_turn(struct reactor *r)
     generation = atomic_load(&w->ordered);
     w->latest = NULL;
     pthread_mutex_unlock(&w->lock);
-    apply(w, latest, generation);
+    apply_snapshot(w, latest, generation);
 }
 
-static void on_bell(uv_async_t *bell)
+static void on_wakeup(uv_async_t *wakeup)
 {
-    struct worker *w = bell->data;
-    STAILQ_HEAD(, letter) letters = STAILQ_HEAD_INITIALIZER(letters);
+    struct worker *w = wakeup->data;
+    STAILQ_HEAD(, handoff) queue = STAILQ_HEAD_INITIALIZER(queue);
     struct snapshot *latest;
-    struct letter *letter;
-    struct member *m, *next;
+    struct handoff *handoff;
+    struct tunnel_node *m, *next;
     uint64_t generation;
     bool kill, stop;
 
-    /* in one piece: a letter is then never of a later configuration than the one that is applied */
+    /* in one piece: a handoff is then never of a later configuration than the one that is applied */
     pthread_mutex_lock(&w->lock);
-    STAILQ_CONCAT(&letters, &w->letters);
+    STAILQ_CONCAT(&queue, &w->queue);
     latest = w->latest;
     generation = atomic_load(&w->ordered);
     kill = w->kill;
@@ -169,21 +169,21 @@ static void on_bell(uv_async_t *bell)
     w->kill = false;
     pthread_mutex_unlock(&w->lock);
 
-    apply(w, latest, generation);
-    while ((letter = STAILQ_FIRST(&letters))) {
-        STAILQ_REMOVE_HEAD(&letters, link);
-        open_letter(w, letter);
+    apply_snapshot(w, latest, generation);
+    while ((handoff = STAILQ_FIRST(&queue))) {
+        STAILQ_REMOVE_HEAD(&queue, link);
+        start_tunnel(w, handoff);
     }
     if (kill || stop)
-        for (m = LIST_FIRST(&w->members); m; m = next) {
+        for (m = LIST_FIRST(&w->tunnels); m; m = next) {
             next = LIST_NEXT(m, link);
             tunnel_kill(m->tunnel, REASON_DRAINED);
         }
-    if (stop && !uv_is_closing((uv_handle_t *)bell)) {
-        uv_close((uv_handle_t *)bell, NULL);
-        announcer_close(w->announcer);
-        w->announcer = NULL;
-        reactor_close(&w->reactor);
+    if (stop && !uv_is_closing((uv_handle_t *)wakeup)) {
+        uv_close((uv_handle_t *)wakeup, NULL);
+        pinfetch_close(w->pinfetch);
+        w->pinfetch = NULL;
+        thread_close(&w->thread);
     }
 }
 
@@ -191,10 +191,10 @@ static void *run(void *arg)
 {
     struct worker *w = arg;
 
-    blocks_keep();
+    tlsmem_thread_init();
     /* returns when the last handle has closed: after worker_stop() */
-    uv_run(&w->reactor.loop, UV_RUN_DEFAULT);
-    blocks_keep_no_more();
+    uv_run(&w->thread.loop, UV_RUN_DEFAULT);
+    tlsmem_thread_exit();
     return NULL;
 }
 
@@ -206,27 +206,27 @@ struct worker *worker_start(struct worker_pool *pool, bool announces)
     if (!w)
         return NULL;
     w->pool = pool;
-    LIST_INIT(&w->members);
-    STAILQ_INIT(&w->letters);
+    LIST_INIT(&w->tunnels);
+    STAILQ_INIT(&w->queue);
     pthread_mutex_init(&w->lock, NULL);
-    error = -reactor_init(&w->reactor);
+    error = -thread_init(&w->thread);
     if (error)
         goto fail;
-    w->reactor.turn = on_turn;
-    error = -uv_async_init(&w->reactor.loop, &w->bell, on_bell);
-    w->bell.data = w;
+    w->thread.turn = on_turn;
+    error = -uv_async_init(&w->thread.loop, &w->wakeup, on_wakeup);
+    w->wakeup.data = w;
     if (error)
-        goto fail_reactor;
-    w->announcer = announces ? announcer_new(&w->reactor) : NULL;
-    error = thread_start(&w->thread, "worker", run, w);
+        goto fail_thread;
+    w->pinfetch = announces ? pinfetch_new(&w->thread) : NULL;
+    error = bgthread_start(&w->pthread, "worker", run, w);
     if (error == 0)
         return w;
-    announcer_close(w->announcer);
-    uv_close((uv_handle_t *)&w->bell, NULL);
-fail_reactor:
-    reactor_close(&w->reactor);
-    uv_run(&w->reactor.loop, UV_RUN_DEFAULT);
-    reactor_free(&w->reactor);
+    pinfetch_close(w->pinfetch);
+    uv_close((uv_handle_t *)&w->wakeup, NULL);
+fail_thread:
+    thread_close(&w->thread);
+    uv_run(&w->thread.loop, UV_RUN_DEFAULT);
+    thread_free(&w->thread);
 fail:
     pthread_mutex_destroy(&w->lock);
     free(w);
@@ -237,31 +237,31 @@ fail:
 bool worker_take(struct worker *w, struct snapshot *snapshot, const struct section *section,
                  const struct tunnel_client *client)
 {
-    struct letter *letter = calloc(1, sizeof(*letter));
+    struct handoff *handoff = calloc(1, sizeof(*handoff));
 
-    if (!letter)
+    if (!handoff)
         return false;
-    letter->snapshot = snapshot;
-    letter->section = section;
-    letter->client = *client;
+    handoff->snapshot = snapshot;
+    handoff->section = section;
+    handoff->client = *client;
     stats_add(&section->stats->open, 1);
     atomic_fetch_add(&w->load, 1);
     atomic_fetch_add(&w->pool->tunnels, 1);
     pthread_mutex_lock(&w->lock);
-    STAILQ_INSERT_TAIL(&w->letters, letter, link);
+    STAILQ_INSERT_TAIL(&w->queue, handoff, link);
     pthread_mutex_unlock(&w->lock);
-    (void)uv_async_send(&w->bell);
+    (void)uv_async_send(&w->wakeup);
     return true;
 }
 
-void worker_reload(struct worker *w, struct snapshot *now, uint64_t generation)
+void worker_apply(struct worker *w, struct snapshot *now, uint64_t generation)
 {
     pthread_mutex_lock(&w->lock);
     snapshot_release(w->latest);
     w->latest = snapshot_hold(now);
     atomic_store(&w->ordered, generation);
     pthread_mutex_unlock(&w->lock);
-    (void)uv_async_send(&w->bell);
+    (void)uv_async_send(&w->wakeup);
 }
 
 uint64_t worker_applied(const struct worker *w)
@@ -274,29 +274,29 @@ uint64_t worker_load(const struct worker *w)
     return atomic_load(&w->load);
 }
 
-static void ring(struct worker *w, bool *order)
+static void wake(struct worker *w, bool *order)
 {
     pthread_mutex_lock(&w->lock);
     *order = true;
     pthread_mutex_unlock(&w->lock);
-    (void)uv_async_send(&w->bell);
+    (void)uv_async_send(&w->wakeup);
 }
 
 void worker_kill(struct worker *w)
 {
-    ring(w, &w->kill);
+    wake(w, &w->kill);
 }
 
 bool worker_stop(struct worker *w)
 {
     struct timespec until;
 
-    ring(w, &w->stop);
+    wake(w, &w->stop);
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += 1;
-    if (pthread_timedjoin_np(w->thread, NULL, &until) != 0)
+    if (pthread_timedjoin_np(w->pthread, NULL, &until) != 0)
         return false;
-    reactor_free(&w->reactor);
+    thread_free(&w->thread);
     snapshot_release(w->latest);
     snapshot_release(w->current);
     pthread_mutex_destroy(&w->lock);

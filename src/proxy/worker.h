@@ -1,6 +1,6 @@
 /*
  * A worker: a thread with a loop and its tunnels. What reaches it from other threads comes through
- * its mailbox; what leaves it are counters. Nothing else is shared but immutable snapshots.
+ * its queue; what leaves it are counters. Nothing else is shared but immutable snapshots.
  */
 #ifndef PROXY_WORKER_H
 #define PROXY_WORKER_H
@@ -18,30 +18,30 @@ struct worker;
 /* What all workers count together. */
 struct worker_pool {
     _Atomic uint64_t tunnels; /* from worker_take() to the last handle's close */
-    atomic_bool tell;         /* wake is wanted when a tunnel has gone */
+    atomic_bool notify;       /* wake is wanted when a tunnel has gone */
     uv_async_t *wake;         /* on the loop of whoever hands out clients and orders */
 };
 
 /*
- * Starts the thread. announces: it also asks hosts for the pins that they announce (announcer.h).
+ * Starts the thread. announces: it also asks hosts for the pins that they announce (pinfetch.h).
  * Returns NULL with errno when it cannot be.
  */
 struct worker *worker_start(struct worker_pool *pool, bool announces);
 
 /*
  * Hands over a client and a reference to its section's snapshot, which must not be a later one than
- * that of the last worker_reload(). Counted in the pool at once. False when memory is short: then
+ * that of the last worker_apply(). Counted in the pool at once. False when memory is short: then
  * both are still the caller's.
  */
 bool worker_take(struct worker *w, struct snapshot *snapshot, const struct section *section,
                  const struct tunnel_client *client);
 
 /*
- * Orders the worker to apply a configuration to all of its tunnels (tunnel_reload()), of which it
+ * Orders the worker to apply a configuration to all of its tunnels (tunnel_apply()), of which it
  * takes a reference. Does not wait: worker_applied() tells when it is done, and the pool's wake is
  * sent then. generation: higher than that of every order before.
  */
-void worker_reload(struct worker *w, struct snapshot *now, uint64_t generation);
+void worker_apply(struct worker *w, struct snapshot *now, uint64_t generation);
 
 /*
  * Returns the generation of the last order that the worker has applied; 0 before the first. From

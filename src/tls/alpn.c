@@ -5,7 +5,7 @@
 
 #include "base/strbuf.h"
 
-bool alpn_offer(SSL *ssl, const struct config_texts *protocols)
+bool alpn_offer(SSL *ssl, const struct config_strings *protocols)
 {
     struct strbuf list = {0};
     size_t i;

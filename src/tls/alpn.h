@@ -9,6 +9,6 @@
 struct ssl_st; /* OpenSSL's SSL */
 
 /* Makes a connection offer these protocols, in this order. Returns false when memory is short. */
-bool alpn_offer(struct ssl_st *ssl, const struct config_texts *protocols);
+bool alpn_offer(struct ssl_st *ssl, const struct config_strings *protocols);
 
 #endif

@@ -18,29 +18,29 @@
  */
 #define BUCKET_BYTES_MAX (16 * 1024)
 
-struct place {
+struct hostport {
     X509 *cert; /* a reference; NULL: free */
     uint8_t *der;
     size_t len;
 };
 
-struct familiar {
-    struct place buckets[BUCKETS][PLACES];
+struct certcache {
+    struct hostport buckets[BUCKETS][PLACES];
 };
 
-struct familiar *familiar_new(void)
+struct certcache *certcache_new(void)
 {
-    return calloc(1, sizeof(struct familiar));
+    return calloc(1, sizeof(struct certcache));
 }
 
-static void clear(struct place *p)
+static void clear(struct hostport *p)
 {
     X509_free(p->cert);
     OPENSSL_free(p->der);
     memset(p, 0, sizeof(*p));
 }
 
-void familiar_free(struct familiar *f)
+void certcache_free(struct certcache *f)
 {
     size_t i, j;
 
@@ -51,15 +51,15 @@ void familiar_free(struct familiar *f)
 }
 
 /* Where a certificate belongs: the end of a signature is as good as random. */
-static struct place *bucket_of(struct familiar *f, const uint8_t *der, size_t len)
+static struct hostport *bucket_of(struct certcache *f, const uint8_t *der, size_t len)
 {
     return f->buckets[(der[len - 1] ^ der[len / 2]) % BUCKETS];
 }
 
 /* The copy, moved to the front; or NULL. */
-static X509 *find(struct place *bucket, const uint8_t *der, size_t len)
+static X509 *find(struct hostport *bucket, const uint8_t *der, size_t len)
 {
-    struct place found;
+    struct hostport found;
     size_t i;
 
     for (i = 0; i < PLACES; i++)
@@ -83,7 +83,7 @@ static size_t encode(X509 *cert, uint8_t **der)
     return len > 0 ? (size_t)len : 0;
 }
 
-void familiar_share(struct familiar *f, STACK_OF(X509) *certs)
+void certcache_share(struct certcache *f, STACK_OF(X509) *certs)
 {
     int i;
 
@@ -102,7 +102,7 @@ void familiar_share(struct familiar *f, STACK_OF(X509) *certs)
 }
 
 /* Drops what was used longest ago until there is a place, and room for so many bytes. */
-static void make_room(struct place *bucket, size_t len)
+static void make_room(struct hostport *bucket, size_t len)
 {
     size_t bytes = len, i;
 
@@ -113,9 +113,9 @@ static void make_room(struct place *bucket, size_t len)
     }
 }
 
-void familiar_add(struct familiar *f, X509 *cert)
+void certcache_add(struct certcache *f, X509 *cert)
 {
-    struct place *bucket;
+    struct hostport *bucket;
     uint8_t *der;
     size_t len = encode(cert, &der);
 
@@ -127,7 +127,7 @@ void familiar_add(struct familiar *f, X509 *cert)
     cert_remember(cert);
     make_room(bucket, len);
     memmove(bucket + 1, bucket, (PLACES - 1) * sizeof(*bucket));
-    bucket[0] = (struct place){.cert = cert, .der = der, .len = len};
+    bucket[0] = (struct hostport){.cert = cert, .der = der, .len = len};
 }
 
 static bool is_in(const STACK_OF(X509) *chain, const X509 *cert)
@@ -140,17 +140,17 @@ static bool is_in(const STACK_OF(X509) *chain, const X509 *cert)
     return false;
 }
 
-void familiar_add_chain(struct familiar *f, const STACK_OF(X509) *sent,
-                        const STACK_OF(X509) *verified)
+void certcache_add_chain(struct certcache *f, const STACK_OF(X509) *sent,
+                         const STACK_OF(X509) *verified)
 {
     int i;
 
     for (i = 0; i < sk_X509_num(sent); i++)
         if (i == 0 || is_in(verified, sk_X509_value(sent, i)))
-            familiar_add(f, sk_X509_value(sent, i));
+            certcache_add(f, sk_X509_value(sent, i));
 }
 
-size_t familiar_count(const struct familiar *f)
+size_t certcache_count(const struct certcache *f)
 {
     size_t n = 0, i, j;
 
@@ -160,7 +160,7 @@ size_t familiar_count(const struct familiar *f)
     return n;
 }
 
-size_t familiar_bytes(const struct familiar *f)
+size_t certcache_bytes(const struct certcache *f)
 {
     size_t n = 0, i, j;
 

@@ -15,36 +15,36 @@
 
 struct x509_st;       /* OpenSSL's X509 */
 struct stack_st_X509; /* and a list of them */
-struct familiar;
+struct certcache;
 
 /* NULL: no memory. */
-struct familiar *familiar_new(void);
-void familiar_free(struct familiar *f);
+struct certcache *certcache_new(void);
+void certcache_free(struct certcache *f);
 
 /*
  * Puts the shared copy in the place of every certificate that has one. References are taken care
  * of.
  */
-void familiar_share(struct familiar *f, struct stack_st_X509 *certs);
+void certcache_share(struct certcache *f, struct stack_st_X509 *certs);
 
 /*
  * Makes this certificate, of a server that has proved its key and was trusted, the shared copy,
  * unless there is one. Takes a reference. Older ones are dropped to make room; one over 16 KiB is
  * not shared.
  */
-void familiar_add(struct familiar *f, struct x509_st *cert);
+void certcache_add(struct certcache *f, struct x509_st *cert);
 
 /*
  * Adds of all that such a server has sent what its verdict rests on: its own certificate, which is
  * the first, and those that are in its verified chain. verified: NULL if none was asked for.
  */
-void familiar_add_chain(struct familiar *f, const struct stack_st_X509 *sent,
-                        const struct stack_st_X509 *verified);
+void certcache_add_chain(struct certcache *f, const struct stack_st_X509 *sent,
+                         const struct stack_st_X509 *verified);
 
 /* Returns how many there are. */
-size_t familiar_count(const struct familiar *f);
+size_t certcache_count(const struct certcache *f);
 
 /* Returns how many bytes they have, as they were sent. */
-size_t familiar_bytes(const struct familiar *f);
+size_t certcache_bytes(const struct certcache *f);
 
 #endif

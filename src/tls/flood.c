@@ -38,7 +38,7 @@ void flood_count(struct flood *f, int type)
     f->messages += is_message(type);
 }
 
-bool flood_is_over(const struct flood *f)
+bool flood_is_exceeded(const struct flood *f)
 {
     return f->messages > MESSAGES_FREE + f->received / BYTES_PER_MESSAGE;
 }

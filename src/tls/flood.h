@@ -30,6 +30,6 @@ void flood_count(struct flood *f, int type);
 /*
  * Returns whether it is too much: more than 64 messages, and one for each 4096 bytes of plaintext.
  */
-bool flood_is_over(const struct flood *f);
+bool flood_is_exceeded(const struct flood *f);
 
 #endif

@@ -33,7 +33,7 @@ void resumption_offer(struct resumption *r, SSL *ssl, int64_t now)
 
 bool resumption_take(struct resumption *r, SSL_SESSION *ticket)
 {
-    if (!r->sessions || r->ticket_count == RESUMPTION_TICKETS_MOST)
+    if (!r->sessions || r->ticket_count == RESUMPTION_TICKETS_MAX)
         return false;
     r->tickets[r->ticket_count++] = ticket;
     return true;
@@ -63,7 +63,7 @@ static void keep(struct resumption *r, SSL *ssl, const struct trust_verdict *ver
     session_put(r->sessions, r->policy, &s);
 }
 
-void resumption_keep(struct resumption *r, SSL *ssl, const struct trust_verdict *verdict)
+void resumption_store(struct resumption *r, SSL *ssl, const struct trust_verdict *verdict)
 {
     while (r->ticket_count) {
         SSL_SESSION *session = r->tickets[--r->ticket_count];
@@ -83,7 +83,7 @@ void resumption_opened(struct resumption *r, SSL *ssl, const struct trust_verdic
         if (SSL_version(ssl) < TLS1_3_VERSION && verdict->reported == REASON_OK)
             keep(r, ssl, verdict, SSL_get1_session(ssl));
     }
-    resumption_keep(r, ssl, verdict);
+    resumption_store(r, ssl, verdict);
 }
 
 void resumption_give_up(struct resumption *r)

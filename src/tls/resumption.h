@@ -15,7 +15,7 @@
 #include "trust/trust.h"
 
 /* Tickets that one turn may bring; servers send two. */
-#define RESUMPTION_TICKETS_MOST 4
+#define RESUMPTION_TICKETS_MAX 4
 
 struct ssl_st; /* OpenSSL's SSL */
 
@@ -24,7 +24,7 @@ struct resumption {
     const struct policy *policy;
     struct session offered; /* ours, should the server resume it; else offered.tls is NULL */
     struct ssl_session_st
-        *tickets[RESUMPTION_TICKETS_MOST]; /* that have come, and are not kept yet */
+        *tickets[RESUMPTION_TICKETS_MAX]; /* that have come, and are not kept yet */
     size_t ticket_count;
     int64_t established; /* the full handshake that this connection goes back to */
 };
@@ -32,17 +32,18 @@ struct resumption {
 /* Before the first flight: offers a session whose server would be trusted now, if there is one. */
 void resumption_offer(struct resumption *r, struct ssl_st *ssl, int64_t now);
 
-/* A ticket has come; true: it was taken over. It waits for resumption_keep(). */
+/* A ticket has come; true: it was taken over. It waits for resumption_store(). */
 bool resumption_take(struct resumption *r, struct ssl_session_st *ticket);
 
 /*
  * Puts what has come into the cache, of a connection that is open. What was let through without a
  * match is not kept: it must not be let through again without a look.
  */
-void resumption_keep(struct resumption *r, struct ssl_st *ssl, const struct trust_verdict *verdict);
+void resumption_store(struct resumption *r, struct ssl_st *ssl,
+                      const struct trust_verdict *verdict);
 
 /*
- * The connection has just opened. As resumption_keep(), and the offered session is noted if it was
+ * The connection has just opened. As resumption_store(), and the offered session is noted if it was
  * used.
  */
 void resumption_opened(struct resumption *r, struct ssl_st *ssl,

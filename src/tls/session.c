@@ -7,7 +7,7 @@
 #include <sys/queue.h>
 
 /* Sessions in all, and of one section. */
-#define SESSIONS_MOST 1024
+#define SESSIONS_MAX 1024
 #define SESSIONS_OF_ONE 32
 
 /* Their sizes, likewise: see size_of(). A server may send tickets of 64 KiB. */
@@ -26,7 +26,7 @@
 
 struct entry {
     char section[SECTION_SIZE];
-    uint8_t fingerprint[POLICY_FINGERPRINT_SIZE];
+    uint8_t policy_id[POLICY_ID_SIZE];
     struct session session;
     size_t size;
     TAILQ_ENTRY(entry) of_bucket; /* newest first */
@@ -64,14 +64,14 @@ void session_clear(struct session *s)
 }
 
 /* A fingerprint is a hash already. */
-static struct entries *bucket_of(struct session_cache *c, const uint8_t *fingerprint)
+static struct entries *bucket_of(struct session_cache *c, const uint8_t *policy_id)
 {
-    return &c->buckets[fingerprint[0] % BUCKETS];
+    return &c->buckets[policy_id[0] % BUCKETS];
 }
 
 static void drop(struct session_cache *c, struct entry *e)
 {
-    TAILQ_REMOVE(bucket_of(c, e->fingerprint), e, of_bucket);
+    TAILQ_REMOVE(bucket_of(c, e->policy_id), e, of_bucket);
     TAILQ_REMOVE(&c->all, e, of_all);
     c->count--;
     c->size -= e->size;
@@ -109,13 +109,13 @@ static size_t size_of(const struct session *s)
 }
 
 /* Returns the oldest session of a section if there is no room for one more, else NULL. */
-static struct entry *find_excess(struct session_cache *c, const uint8_t *fingerprint, size_t size)
+static struct entry *find_excess(struct session_cache *c, const uint8_t *policy_id, size_t size)
 {
     struct entry *e, *oldest = NULL;
     size_t n = 0;
 
-    TAILQ_FOREACH (e, bucket_of(c, fingerprint), of_bucket) {
-        if (memcmp(e->fingerprint, fingerprint, POLICY_FINGERPRINT_SIZE) != 0)
+    TAILQ_FOREACH (e, bucket_of(c, policy_id), of_bucket) {
+        if (memcmp(e->policy_id, policy_id, POLICY_ID_SIZE) != 0)
             continue;
         oldest = e;
         n++;
@@ -125,19 +125,19 @@ static struct entry *find_excess(struct session_cache *c, const uint8_t *fingerp
 }
 
 /* Drops the oldest of a section that has many, so that a busy one does not push out all others. */
-static void make_room(struct session_cache *c, const uint8_t *fingerprint, size_t size)
+static void make_room(struct session_cache *c, const uint8_t *policy_id, size_t size)
 {
     struct entry *e;
 
-    while ((e = find_excess(c, fingerprint, size)))
+    while ((e = find_excess(c, policy_id, size)))
         drop(c, e);
-    while (c->count >= SESSIONS_MOST || c->size + size > SIZE_MAX_ALL)
+    while (c->count >= SESSIONS_MAX || c->size + size > SIZE_MAX_ALL)
         drop(c, TAILQ_LAST(&c->all, entries));
 }
 
 void session_put(struct session_cache *c, const struct policy *policy, struct session *s)
 {
-    const uint8_t *fingerprint = policy->fingerprint;
+    const uint8_t *policy_id = policy->id;
     const size_t size = size_of(s);
     struct entry *e = size <= SIZE_MAX_OF_ONE ? calloc(1, sizeof(*e)) : NULL;
 
@@ -145,13 +145,13 @@ void session_put(struct session_cache *c, const struct policy *policy, struct se
         session_clear(s);
         return;
     }
-    make_room(c, fingerprint, size);
+    make_room(c, policy_id, size);
     strncpy(e->section, policy->section->name, sizeof(e->section) - 1);
-    memcpy(e->fingerprint, fingerprint, POLICY_FINGERPRINT_SIZE);
+    memcpy(e->policy_id, policy_id, POLICY_ID_SIZE);
     e->session = *s;
     e->size = size;
     memset(s, 0, sizeof(*s));
-    TAILQ_INSERT_HEAD(bucket_of(c, fingerprint), e, of_bucket);
+    TAILQ_INSERT_HEAD(bucket_of(c, policy_id), e, of_bucket);
     TAILQ_INSERT_HEAD(&c->all, e, of_all);
     c->count++;
     c->size += size;
@@ -172,12 +172,12 @@ static bool is_usable(const struct session *s, int64_t now)
 bool session_take(struct session_cache *c, const struct policy *policy, int64_t now,
                   struct session *out)
 {
-    const uint8_t *fingerprint = policy->fingerprint;
+    const uint8_t *policy_id = policy->id;
     struct entry *e, *next;
 
-    for (e = TAILQ_FIRST(bucket_of(c, fingerprint)); e; e = next) {
+    for (e = TAILQ_FIRST(bucket_of(c, policy_id)); e; e = next) {
         next = TAILQ_NEXT(e, of_bucket);
-        if (memcmp(e->fingerprint, fingerprint, POLICY_FINGERPRINT_SIZE) != 0)
+        if (memcmp(e->policy_id, policy_id, POLICY_ID_SIZE) != 0)
             continue;
         if (is_usable(&e->session, now)) {
             *out = e->session;
@@ -191,14 +191,14 @@ bool session_take(struct session_cache *c, const struct policy *policy, int64_t 
 }
 
 void session_sweep(struct session_cache *c,
-                   bool stays(const char *section, const uint8_t *fingerprint, const void *arg),
+                   bool stays(const char *section, const uint8_t *policy_id, const void *arg),
                    const void *arg)
 {
     struct entry *e, *next;
 
     for (e = TAILQ_FIRST(&c->all); e; e = next) {
         next = TAILQ_NEXT(e, of_all);
-        if (!stays(e->section, e->fingerprint, arg))
+        if (!stays(e->section, e->policy_id, arg))
             drop(c, e);
     }
 }

@@ -46,7 +46,7 @@ bool session_take(struct session_cache *c, const struct policy *policy, int64_t 
  * that fingerprint.
  */
 void session_sweep(struct session_cache *c,
-                   bool stays(const char *section, const uint8_t *fingerprint, const void *arg),
+                   bool stays(const char *section, const uint8_t *policy_id, const void *arg),
                    const void *arg);
 
 /* Returns how many bytes the sessions have in all, by what the servers have sent for them. */

@@ -19,14 +19,14 @@
 struct tls {
     SSL *ssl;
     const struct policy *policy;
-    struct familiar *familiar; /* the certificates that are shared */
+    struct certcache *certcache; /* the certificates that are shared */
     struct resumption resumption;
     struct trust_verdict verdict;
     uint64_t learned;   /* the generation of the learned keys that the verdict is by */
     bool trust_changed; /* tls_set_policy() has brought another trust */
     int64_t now;
 
-    struct wire wire;
+    struct tlsbio io;
 
     bool heard;  /* the server has said something */
     bool failed; /* for good */
@@ -75,14 +75,14 @@ static bool awaits_proof(const struct trust_verdict *v)
 /* Checks that the verdict was reached by the policy and the learned keys of now, and is final. */
 static bool verdict_is_current(const struct tls *t)
 {
-    return presented_length(&t->verdict) > 0 && !awaits_proof(&t->verdict)
+    return peerchain_length(&t->verdict) > 0 && !awaits_proof(&t->verdict)
            && policy_learned_generation(t->policy) == t->learned;
 }
 
 /* A verdict of no that lets the handshake continue to its end. */
 static bool is_open_question(const struct trust_verdict *v)
 {
-    return v->reason == REASON_OBSERVED || awaits_proof(v);
+    return v->reason == REASON_PROBE_ONLY || awaits_proof(v);
 }
 
 /*
@@ -101,7 +101,7 @@ static int verify_callback(X509_STORE_CTX *ctx, void *unused)
     STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(ctx);
 
     (void)unused;
-    familiar_share(t->familiar, sent);
+    certcache_share(t->certcache, sent);
     X509_STORE_CTX_set_cert(ctx, sk_X509_value(sent, 0));
     judge(t, sk_X509_value(sent, 0), sent, false);
     X509_STORE_CTX_set_error(ctx, t->verdict.x509_error);
@@ -128,7 +128,7 @@ void tls_install(SSL_CTX *ctx)
 static void stop(struct tls *t, const char *why)
 {
     t->excess = why;
-    t->wire.cut = true;
+    t->io.cut = true;
 }
 
 /*
@@ -161,7 +161,7 @@ static void message_callback(int sent, int version, int type, const void *bytes,
 }
 
 struct tls *tls_new(SSL_CTX *ctx, const struct config_section *section, const struct policy *policy,
-                    struct wire_scratch *scratch, struct familiar *familiar,
+                    struct record_buffer *scratch, struct certcache *certcache,
                     struct session_cache *sessions)
 {
     struct tls *t = calloc(1, sizeof(*t));
@@ -170,14 +170,14 @@ struct tls *tls_new(SSL_CTX *ctx, const struct config_section *section, const st
     if (!t)
         return NULL;
     t->policy = policy;
-    t->wire.scratch = scratch;
-    t->familiar = familiar;
+    t->io.scratch = scratch;
+    t->certcache = certcache;
     t->resumption.policy = policy;
     t->resumption.sessions = section->tls.resume ? sessions : NULL;
     t->reason = REASON_TLS;
     t->detail = "";
     t->ssl = SSL_new(ctx);
-    bio = t->ssl ? wire_bio(&t->wire) : NULL;
+    bio = t->ssl ? tlsbio_new_bio(&t->io) : NULL;
     if (!bio)
         goto fail;
     SSL_set_bio(t->ssl, bio, bio);
@@ -185,7 +185,7 @@ struct tls *tls_new(SSL_CTX *ctx, const struct config_section *section, const st
         || !alpn_offer(t->ssl, &section->alpn) || SSL_set_app_data(t->ssl, t) != 1)
         goto fail;
     /* OpenSSL itself then refuses a session that was made under another policy */
-    if (SSL_set_session_id_context(t->ssl, policy->fingerprint, POLICY_FINGERPRINT_SIZE) != 1)
+    if (SSL_set_session_id_context(t->ssl, policy->id, POLICY_ID_SIZE) != 1)
         goto fail;
     if (policy_wants_staple(policy)
         && SSL_set_tlsext_status_type(t->ssl, TLSEXT_STATUSTYPE_ocsp) != 1)
@@ -204,7 +204,7 @@ void tls_free(struct tls *t)
 {
     if (!t)
         return;
-    wire_leave(&t->wire);
+    tlsbio_leave(&t->io);
     SSL_free(t->ssl);
     resumption_clear(&t->resumption);
     trust_verdict_free(&t->verdict);
@@ -217,7 +217,7 @@ void tls_set_policy(struct tls *t, const struct policy *policy)
     assert(!t->open);
     if (t->failed)
         return;
-    if (memcmp(policy->fingerprint, t->policy->fingerprint, POLICY_FINGERPRINT_SIZE) != 0) {
+    if (memcmp(policy->id, t->policy->id, POLICY_ID_SIZE) != 0) {
         t->trust_changed = true;
         resumption_give_up(&t->resumption);
     }
@@ -228,20 +228,20 @@ void tls_set_policy(struct tls *t, const struct policy *policy)
 
 void tls_put_records(struct tls *t, const uint8_t *bytes, size_t n)
 {
-    assert(t->wire.in_len == 0); /* whatever is left would be lost */
-    t->wire.in = bytes;
-    t->wire.in_len = n;
+    assert(t->io.in_len == 0); /* whatever is left would be lost */
+    t->io.in = bytes;
+    t->io.in_len = n;
     t->heard = t->heard || n > 0;
 }
 
 void tls_put_end(struct tls *t)
 {
-    t->wire.ended = true;
+    t->io.ended = true;
 }
 
 size_t tls_take_records(struct tls *t, const uint8_t **bytes)
 {
-    return wire_take(&t->wire, bytes);
+    return tlsbio_take(&t->io, bytes);
 }
 
 /* detail lives as long as the connection; NULL: none */
@@ -282,9 +282,9 @@ static enum tls_result fail_openssl(struct tls *t)
     char words[COMPLAINT_SIZE];
     enum reason reason;
 
-    if (t->wire.overflowed)
+    if (t->io.overflowed)
         return fail(t, REASON_TLS, "the server made us answer more than is sane");
-    reason = complaint_reason(t->ssl, words);
+    reason = tlserr_reason(t->ssl, words);
     free(t->words);
     t->words = strdup(words); /* without memory, without words */
     return fail(t, reason, t->words);
@@ -296,7 +296,7 @@ static enum tls_result fail_openssl(struct tls *t)
  */
 static enum tls_result wait_for_key(struct tls *t)
 {
-    return wire_copy_input(&t->wire) ? TLS_FIRST_USE : fail(t, REASON_MEMORY, "");
+    return tlsbio_copy_input(&t->io) ? TLS_FIRST_USE : fail(t, REASON_MEMORY, "");
 }
 
 /* A context keeps to its versions; but the policy may be a later one's. */
@@ -328,7 +328,7 @@ static enum tls_result conclude(struct tls *t)
         return fail(t, REASON_TLS, "a session was resumed that was never offered");
     if (reused || policy_wants_staple(t->policy) || !verdict_is_current(t))
         judge(t, peer, SSL_get_peer_cert_chain(t->ssl), true);
-    if (presented_length(&t->verdict) == 0 || !presented_starts_with(&t->verdict, peer))
+    if (peerchain_length(&t->verdict) == 0 || !peerchain_starts_with(&t->verdict, peer))
         return fail(t, REASON_TLS, "the certificate that was judged is not the server's");
     if (t->verdict.reason == REASON_FIRST_USE)
         return wait_for_key(t);
@@ -342,7 +342,7 @@ static enum tls_result conclude(struct tls *t)
     t->open = true;
     flood_opened(&t->flood);
     if (!reused)
-        familiar_add_chain(t->familiar, SSL_get_peer_cert_chain(t->ssl), t->verdict.verified);
+        certcache_add_chain(t->certcache, SSL_get_peer_cert_chain(t->ssl), t->verdict.verified);
     resumption_opened(&t->resumption, t->ssl, &t->verdict);
     return TLS_OK;
 }
@@ -365,18 +365,18 @@ enum tls_result tls_handshake(struct tls *t, int64_t now)
             return conclude(t);
         switch (SSL_get_error(t->ssl, ret)) {
         case SSL_ERROR_WANT_READ:
-            if (t->wire.in_len == 0 && !t->wire.ended)
-                return TLS_MORE;
-            if (t->wire.in_len == 0)
+            if (t->io.in_len == 0 && !t->io.ended)
+                return TLS_WANT_READ;
+            if (t->io.in_len == 0)
                 return fail(t, REASON_TLS, tls_loss(t, false));
             continue; /* a record was read, and it was not the last */
         default:
             break;
         }
         /* a refusal in the callback ends the handshake: it is the reason, not what OpenSSL says */
-        if (presented_length(&t->verdict) > 0 && !t->verdict.trusted && !awaits_proof(&t->verdict))
+        if (peerchain_length(&t->verdict) > 0 && !t->verdict.trusted && !awaits_proof(&t->verdict))
             return fail(t, t->verdict.reason, t->verdict.detail);
-        if (t->wire.ended && t->wire.in_len == 0 && complaint_is_end())
+        if (t->io.ended && t->io.in_len == 0 && tlserr_is_end())
             return fail(t, REASON_TLS, tls_loss(t, false));
         return fail_openssl(t);
     }
@@ -400,11 +400,11 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
         }
         switch (SSL_get_error(t->ssl, 0)) {
         case SSL_ERROR_WANT_READ:
-            resumption_keep(&t->resumption, t->ssl, &t->verdict);
+            resumption_store(&t->resumption, t->ssl, &t->verdict);
             ERR_clear_error();
-            if (flood_is_over(&t->flood))
+            if (flood_is_exceeded(&t->flood))
                 return fail(t, REASON_TLS, "a flood of TLS messages without data");
-            if (t->wire.in_len > 0)
+            if (t->io.in_len > 0)
                 continue; /* that was a record without plaintext */
             /*
              * SSL_MODE_RELEASE_BUFFERS does so after plaintext, but not after a ticket; in the
@@ -412,12 +412,12 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
              */
             if (tls_is_between_records(t))
                 (void)SSL_free_buffers(t->ssl);
-            return t->wire.ended ? TLS_TRUNCATED : TLS_MORE;
+            return t->io.ended ? TLS_TRUNCATED : TLS_WANT_READ;
         case SSL_ERROR_ZERO_RETURN:
-            resumption_keep(&t->resumption, t->ssl, &t->verdict);
-            return TLS_FINISHED;
+            resumption_store(&t->resumption, t->ssl, &t->verdict);
+            return TLS_CLOSED;
         default:
-            if (t->wire.ended && t->wire.in_len == 0 && complaint_is_end())
+            if (t->io.ended && t->io.in_len == 0 && tlserr_is_end())
                 return TLS_TRUNCATED;
             return fail_openssl(t);
         }
@@ -446,7 +446,7 @@ enum tls_result tls_write(struct tls *t, const uint8_t *bytes, size_t n)
     return TLS_OK;
 }
 
-void tls_finish(struct tls *t)
+void tls_close_notify(struct tls *t)
 {
     /* SSL_shutdown() in a handshake, or after a fatal error, only poisons the error queue */
     if (!t->shaken)
@@ -458,7 +458,7 @@ void tls_finish(struct tls *t)
 
 const char *tls_loss(const struct tls *t, bool is_reset)
 {
-    return complaint_loss(is_reset, t->heard);
+    return tlserr_loss(is_reset, t->heard);
 }
 
 enum reason tls_failure(const struct tls *t, const char **detail)

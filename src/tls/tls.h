@@ -34,8 +34,8 @@ struct tls;
 
 enum tls_result {
     TLS_OK,
-    TLS_MORE,      /* needs records from the peer */
-    TLS_FINISHED,  /* the peer has said close_notify: no more plaintext will come */
+    TLS_WANT_READ, /* needs records from the peer */
+    TLS_CLOSED,    /* the peer has said close_notify: no more plaintext will come */
     TLS_TRUNCATED, /* the wire ended without it */
     TLS_FAILED,    /* tls_failure() says why; the connection is of no more use */
     TLS_FIRST_USE, /* of tls_handshake(): the server has proved its key, which nobody knows yet */
@@ -48,12 +48,12 @@ void tls_install(struct ssl_ctx_st *ctx);
 
 /*
  * A connection to be made under a policy and the section's settings, which must outlive it; and so
- * must the scratch, the familiar certificates and the cache, which are its thread's. sessions:
+ * must the scratch, the cached certificates and the cache, which are its thread's. sessions:
  * where it takes a session from and puts new ones; NULL: nowhere. NULL when memory is short.
  */
 struct tls *tls_new(struct ssl_ctx_st *ctx, const struct config_section *section,
-                    const struct policy *policy, struct wire_scratch *scratch,
-                    struct familiar *familiar, struct session_cache *sessions);
+                    const struct policy *policy, struct record_buffer *scratch,
+                    struct certcache *certcache, struct session_cache *sessions);
 void tls_free(struct tls *t);
 
 /*
@@ -66,7 +66,7 @@ void tls_set_policy(struct tls *t, const struct policy *policy);
 
 /*
  * Gives the engine bytes from the wire. They are not copied and must stay until the engine has
- * used them up: until tls_handshake() or tls_read() has said TLS_MORE.
+ * used them up: until tls_handshake() or tls_read() has said TLS_WANT_READ.
  */
 void tls_put_records(struct tls *t, const uint8_t *bytes, size_t n);
 
@@ -86,7 +86,7 @@ size_t tls_take_records(struct tls *t, const uint8_t **bytes);
  */
 enum tls_result tls_handshake(struct tls *t, int64_t now);
 
-/* Reads plaintext into buf: as much as there is, so that TLS_MORE or an end may come with bytes. */
+/* Reads plaintext into buf: as much as there is, so that TLS_WANT_READ or an end may come with bytes. */
 enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got);
 
 /*
@@ -103,7 +103,7 @@ enum tls_result tls_write(struct tls *t, const uint8_t *bytes, size_t n);
  * the end of the handshake and after an error; a server that was refused after the handshake gets
  * it.
  */
-void tls_finish(struct tls *t);
+void tls_close_notify(struct tls *t);
 
 /* Why it failed: a reason, and a detail for people that may quote the peer (not escaped). */
 enum reason tls_failure(const struct tls *t, const char **detail);

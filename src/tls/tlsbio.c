@@ -7,7 +7,7 @@
 
 static int bio_read(BIO *bio, char *out, size_t size, size_t *n)
 {
-    struct wire *w = BIO_get_data(bio);
+    struct tlsbio *w = BIO_get_data(bio);
 
     BIO_clear_retry_flags(bio);
     *n = 0;
@@ -28,8 +28,8 @@ static int bio_read(BIO *bio, char *out, size_t size, size_t *n)
 
 static int bio_write(BIO *bio, const char *bytes, size_t size, size_t *n)
 {
-    struct wire *w = BIO_get_data(bio);
-    struct wire_scratch *s = w->scratch;
+    struct tlsbio *w = BIO_get_data(bio);
+    struct record_buffer *s = w->scratch;
 
     BIO_clear_retry_flags(bio);
     if (s->writer != w) {
@@ -50,7 +50,7 @@ static int bio_write(BIO *bio, const char *bytes, size_t size, size_t *n)
 
 static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
 {
-    const struct wire *w = BIO_get_data(bio);
+    const struct tlsbio *w = BIO_get_data(bio);
 
     (void)number;
     (void)pointer;
@@ -79,7 +79,7 @@ static void make_method(void)
     BIO_meth_set_ctrl(method, bio_ctrl);
 }
 
-BIO *wire_bio(struct wire *w)
+BIO *tlsbio_new_bio(struct tlsbio *w)
 {
     BIO *bio;
 
@@ -92,9 +92,9 @@ BIO *wire_bio(struct wire *w)
     return bio;
 }
 
-size_t wire_take(struct wire *w, const uint8_t **bytes)
+size_t tlsbio_take(struct tlsbio *w, const uint8_t **bytes)
 {
-    struct wire_scratch *s = w->scratch;
+    struct record_buffer *s = w->scratch;
     size_t n = s->writer == w ? s->used : 0;
 
     *bytes = s->bytes;
@@ -102,7 +102,7 @@ size_t wire_take(struct wire *w, const uint8_t **bytes)
     return n;
 }
 
-bool wire_copy_input(struct wire *w)
+bool tlsbio_copy_input(struct tlsbio *w)
 {
     uint8_t *copy = malloc(w->in_len + 1);
 
@@ -115,7 +115,7 @@ bool wire_copy_input(struct wire *w)
     return true;
 }
 
-void wire_leave(struct wire *w)
+void tlsbio_leave(struct tlsbio *w)
 {
     free(w->in_copy);
     w->in_copy = NULL;

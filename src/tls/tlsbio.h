@@ -23,17 +23,17 @@
 #define TLS_PLAINTEXT_SIZE (TLS_TURN_SIZE + 16 * 1024)
 
 /* Where the engines of one thread write their records, one connection's at a time. */
-struct wire_scratch {
+struct record_buffer {
     uint8_t *bytes; /* TLS_RECORDS_SIZE */
     size_t used;
-    const struct wire *writer; /* whose they are; another's are dropped, never sent */
+    const struct tlsbio *writer; /* whose they are; another's are dropped, never sent */
 };
 
-struct wire {
-    struct wire_scratch *scratch;
+struct tlsbio {
+    struct record_buffer *scratch;
     const uint8_t *in; /* the caller's records that OpenSSL has not read yet */
     size_t in_len;
-    uint8_t *in_copy; /* the wire's own copy of them, after wire_copy_input() */
+    uint8_t *in_copy; /* the wire's own copy of them, after tlsbio_copy_input() */
     bool ended;       /* no more records will come */
     bool overflowed;  /* the scratch was full: more was written in one turn than is sane */
     bool cut;         /* nothing more is read, whatever there is: set by the owner */
@@ -42,24 +42,24 @@ struct wire {
 struct bio_st; /* OpenSSL's BIO */
 
 /* A BIO over the wire, which must outlive it. NULL when memory is short. */
-struct bio_st *wire_bio(struct wire *w);
+struct bio_st *tlsbio_new_bio(struct tlsbio *w);
 
 /*
  * How many bytes were written and wait at *bytes, which are then the caller's: see
  * tls_take_records().
  */
-size_t wire_take(struct wire *w, const uint8_t **bytes);
+size_t tlsbio_take(struct tlsbio *w, const uint8_t **bytes);
 
 /*
  * Copies the input that OpenSSL has not read yet, so that the caller's records may go. The wire
  * frees the copy. False when memory is short.
  */
-bool wire_copy_input(struct wire *w);
+bool tlsbio_copy_input(struct tlsbio *w);
 
 /*
  * Gives up the scratch, and frees the copy: before the wire's memory is freed, for the next one may
  * get its address.
  */
-void wire_leave(struct wire *w);
+void tlsbio_leave(struct tlsbio *w);
 
 #endif

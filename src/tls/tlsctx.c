@@ -35,7 +35,7 @@ static const char *const groups_default[] = {
 #define DH_BITS_MAX 4096
 
 /* What a server may send as its certificate list, in bytes. */
-#define CERTIFICATES_MOST (64 * 1024)
+#define CERTIFICATES_MAX (64 * 1024)
 
 struct entry {
     char *key; /* the settings, as text */
@@ -96,7 +96,7 @@ static int version_number(int tls)
     return 0;
 }
 
-static void complain(struct problems *problems, const char *key, const struct config_text *value,
+static void complain(struct diag_list *diags, const char *key, const struct config_string *value,
                      const char *fallback)
 {
     const unsigned long error = ERR_peek_last_error();
@@ -105,7 +105,7 @@ static void complain(struct problems *problems, const char *key, const struct co
     /* its text for an unknown name would not help */
     if (ERR_GET_REASON(error) == ERR_R_PASSED_INVALID_ARGUMENT)
         text = NULL;
-    problems_add(problems, value->where, "%s = %s: %s", key, value->text, text ? text : fallback);
+    diag_add(diags, value->where, "%s = %s: %s", key, value->text, text ? text : fallback);
     ERR_clear_error();
 }
 
@@ -113,7 +113,7 @@ static void complain(struct problems *problems, const char *key, const struct co
  * The administrator's list may choose among safe suites, not add unsafe ones: whatever it names,
  * nothing anonymous, unencrypted or with a shared key remains, and the security level stands.
  */
-static bool set_ciphers(SSL_CTX *ctx, const struct config_text *ciphers, struct problems *problems)
+static bool set_ciphers(SSL_CTX *ctx, const struct config_string *ciphers, struct diag_list *diags)
 {
     STACK_OF(SSL_CIPHER) *list;
     int i;
@@ -121,13 +121,13 @@ static bool set_ciphers(SSL_CTX *ctx, const struct config_text *ciphers, struct 
     if (!ciphers->text)
         return SSL_CTX_set_cipher_list(ctx, CIPHERS) == 1;
     if (strchr(ciphers->text, '@')) {
-        problems_add(problems, ciphers->where,
-                     "ciphers = %s: '@' commands are not taken: the security level is %d",
-                     ciphers->text, SECURITY_LEVEL);
+        diag_add(diags, ciphers->where,
+                 "ciphers = %s: '@' commands are not taken: the security level is %d",
+                 ciphers->text, SECURITY_LEVEL);
         return false;
     }
     if (SSL_CTX_set_cipher_list(ctx, ciphers->text) != 1) {
-        complain(problems, "ciphers", ciphers, "not a cipher list (openssl-ciphers(1))");
+        complain(diags, "ciphers", ciphers, "not a cipher list (openssl-ciphers(1))");
         return false;
     }
     list = SSL_CTX_get_ciphers(ctx);
@@ -138,24 +138,24 @@ static bool set_ciphers(SSL_CTX *ctx, const struct config_text *ciphers, struct 
         if (SSL_CIPHER_get_cipher_nid(c) == NID_undef || auth == NID_auth_null
             || auth == NID_auth_psk || auth == NID_auth_srp || kx == NID_kx_rsa || kx == NID_kx_psk
             || kx == NID_kx_srp || kx == NID_kx_rsa_psk) {
-            problems_add(problems, ciphers->where,
-                         "ciphers = %s: %s has no certificate, no encryption or no forward "
-                         "secrecy: exclude it",
-                         ciphers->text, SSL_CIPHER_get_name(c));
+            diag_add(diags, ciphers->where,
+                     "ciphers = %s: %s has no certificate, no encryption or no forward "
+                     "secrecy: exclude it",
+                     ciphers->text, SSL_CIPHER_get_name(c));
             return false;
         }
     }
     return true;
 }
 
-static bool set_groups(SSL_CTX *ctx, const struct config_text *groups, struct problems *problems)
+static bool set_groups(SSL_CTX *ctx, const struct config_string *groups, struct diag_list *diags)
 {
     size_t i;
 
     if (groups->text) {
         if (SSL_CTX_set1_groups_list(ctx, groups->text) == 1)
             return true;
-        complain(problems, "groups", groups, "not a list of groups that OpenSSL knows");
+        complain(diags, "groups", groups, "not a list of groups that OpenSSL knows");
         return false;
     }
     for (i = 0; i < sizeof(groups_default) / sizeof(groups_default[0]); i++) {
@@ -189,10 +189,10 @@ static int is_permitted(const SSL *ssl, const SSL_CTX *ctx, int op, int bits, in
     return permits(ssl, ctx, op, bits, nid, other, ex);
 }
 
-static bool apply(SSL_CTX *ctx, const struct config_tls_settings *s, struct problems *problems)
+static bool apply(SSL_CTX *ctx, const struct config_tls_settings *s, struct diag_list *diags)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    bool ok = set_ciphers(ctx, &s->ciphers, problems);
+    bool ok = set_ciphers(ctx, &s->ciphers, diags);
 
     pthread_once(&once, find_permits);
     if (!permits)
@@ -200,12 +200,12 @@ static bool apply(SSL_CTX *ctx, const struct config_tls_settings *s, struct prob
     SSL_CTX_set_security_callback(ctx, is_permitted);
     SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
     if (s->ciphersuites.text && SSL_CTX_set_ciphersuites(ctx, s->ciphersuites.text) != 1) {
-        complain(problems, "ciphersuites", &s->ciphersuites, "not a list of TLS 1.3 cipher suites");
+        complain(diags, "ciphersuites", &s->ciphersuites, "not a list of TLS 1.3 cipher suites");
         ok = false;
     }
-    ok = set_groups(ctx, &s->groups, problems) && ok;
+    ok = set_groups(ctx, &s->groups, diags) && ok;
     if (s->sigalgs.text && SSL_CTX_set1_sigalgs_list(ctx, s->sigalgs.text) != 1) {
-        complain(problems, "sigalgs", &s->sigalgs,
+        complain(diags, "sigalgs", &s->sigalgs,
                  "not a list of signature algorithms that OpenSSL knows");
         ok = false;
     }
@@ -213,13 +213,13 @@ static bool apply(SSL_CTX *ctx, const struct config_tls_settings *s, struct prob
            && SSL_CTX_set_max_proto_version(ctx, version_number(s->max)) == 1;
 }
 
-static SSL_CTX *make(const struct config_tls_settings *s, struct problems *problems)
+static SSL_CTX *make(const struct config_tls_settings *s, struct diag_list *diags)
 {
     SSL_CTX *ctx = SSL_CTX_new_ex(libctx(), NULL, TLS_client_method());
 
     if (!ctx) {
-        problems_add(problems, (struct source){.file = "openssl"}, "no TLS context: %s",
-                     ERR_reason_error_string(ERR_peek_last_error()));
+        diag_add(diags, (struct location){.file = "openssl"}, "no TLS context: %s",
+                 ERR_reason_error_string(ERR_peek_last_error()));
         return NULL;
     }
     /* whatever openssl.cnf says: a truncated stream is never a clean end */
@@ -237,13 +237,13 @@ static SSL_CTX *make(const struct config_tls_settings *s, struct problems *probl
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     /* one record of handshake a call, so that tls.c can count them: see there */
     SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
-    SSL_CTX_set_max_cert_list(ctx, CERTIFICATES_MOST);
+    SSL_CTX_set_max_cert_list(ctx, CERTIFICATES_MAX);
     tls_install(ctx);
-    if (!apply(ctx, s, problems) || !tlsoffer_check(ctx, s, problems)) {
-        if (problems->count == 0)
-            problems_add(problems, (struct source){.file = "openssl"},
-                         "the settings of a TLS context are not taken: %s",
-                         ERR_reason_error_string(ERR_peek_last_error()));
+    if (!apply(ctx, s, diags) || !tlsoffer_check(ctx, s, diags)) {
+        if (diags->count == 0)
+            diag_add(diags, (struct location){.file = "openssl"},
+                     "the settings of a TLS context are not taken: %s",
+                     ERR_reason_error_string(ERR_peek_last_error()));
         ERR_clear_error();
         SSL_CTX_free(ctx);
         return NULL;
@@ -265,7 +265,7 @@ const char *tlsctx_finite_field(SSL_CTX *ctx, const struct config_tls_settings *
 }
 
 SSL_CTX *tlsctx_get(struct tlsctx_set *set, const struct config_tls_settings *settings,
-                    struct problems *problems)
+                    struct diag_list *diags)
 {
     char *key = settings_key(settings);
     struct entry *e;
@@ -278,7 +278,7 @@ SSL_CTX *tlsctx_get(struct tlsctx_set *set, const struct config_tls_settings *se
     }
     e = xcalloc(1, sizeof(*e));
     e->key = key;
-    e->ctx = make(settings, problems);
+    e->ctx = make(settings, diags);
     if (!e->ctx) {
         free(e->key);
         free(e);

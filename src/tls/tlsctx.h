@@ -20,7 +20,7 @@ void tlsctx_set_free(struct tlsctx_set *set);
  * NULL after adding to problems what OpenSSL does not take.
  */
 struct ssl_ctx_st *tlsctx_get(struct tlsctx_set *set, const struct config_tls_settings *settings,
-                              struct problems *problems);
+                              struct diag_list *diags);
 
 /*
  * Returns what a context made with these settings offers of finite-field Diffie-Hellman: the name

@@ -31,7 +31,7 @@ static int alert_of(unsigned long error)
     return reason - SSL_AD_REASON_OFFSET;
 }
 
-bool complaint_is_end(void)
+bool tlserr_is_end(void)
 {
     const unsigned long error = ERR_peek_error();
 
@@ -85,7 +85,7 @@ static bool is_unreadable_certificate(const SSL *ssl, unsigned long error, unsig
            || ERR_GET_REASON(error) == SSL_R_CERT_LENGTH_MISMATCH;
 }
 
-enum reason complaint_reason(const SSL *ssl, char words[COMPLAINT_SIZE])
+enum reason tlserr_reason(const SSL *ssl, char words[COMPLAINT_SIZE])
 {
     unsigned long cause;
     const unsigned long error = first_of_tls(&cause);
@@ -112,7 +112,7 @@ enum reason complaint_reason(const SSL *ssl, char words[COMPLAINT_SIZE])
                                                                                 : REASON_TLS;
 }
 
-const char *complaint_loss(bool is_reset, bool heard)
+const char *tlserr_loss(bool is_reset, bool heard)
 {
 #define CLOSED "the server closed the connection during the handshake"
 #define RESET "the server reset the connection during the handshake"

@@ -10,35 +10,35 @@
 
 /* The largest that are kept have 20 KiB: a record buffer has 16.5. */
 #define CLASSES ((size_t)20 * 1024 / STEP)
-#define SIZE_MOST (STEP * (CLASSES - 1) - OVERHEAD)
+#define BLOCK_SIZE_MAX (STEP * (CLASSES - 1) - OVERHEAD)
 
 struct block {
     struct block *next;
 };
 
 /* Blocks that a thread has freed. */
-struct shelf {
+struct freelist {
     struct {
         struct block *first;
         size_t count;
     } classes[CLASSES];
 };
 
-static _Thread_local struct shelf *shelf;
+static _Thread_local struct freelist *freelist;
 
-void blocks_keep(void)
+void tlsmem_thread_init(void)
 {
-    if (!shelf)
-        shelf = calloc(1, sizeof(*shelf)); /* without one all goes to malloc() */
+    if (!freelist)
+        freelist = calloc(1, sizeof(*freelist)); /* without one all goes to malloc() */
 }
 
-void blocks_keep_no_more(void)
+void tlsmem_thread_exit(void)
 {
-    struct shelf *s = shelf;
+    struct freelist *s = freelist;
     struct block *b;
     size_t i;
 
-    shelf = NULL;
+    freelist = NULL;
     for (i = 0; s && i < CLASSES; i++) {
         while ((b = s->classes[i].first)) {
             s->classes[i].first = b->next;
@@ -48,13 +48,13 @@ void blocks_keep_no_more(void)
     free(s);
 }
 
-void *blocks_take(size_t size)
+void *tlsmem_alloc(size_t size)
 {
-    struct shelf *s = shelf;
+    struct freelist *s = freelist;
     struct block *b;
     size_t class;
 
-    if (!s || size > SIZE_MOST)
+    if (!s || size > BLOCK_SIZE_MAX)
         return malloc(size);
     /* rounded up: whatever lies there has room for it */
     class = (size + OVERHEAD + STEP - 1) / STEP;
@@ -66,9 +66,9 @@ void *blocks_take(size_t size)
     return b;
 }
 
-void blocks_give(void *p)
+void tlsmem_free(void *p)
 {
-    struct shelf *s = shelf;
+    struct freelist *s = freelist;
     struct block *b = p;
     size_t class;
 
@@ -78,7 +78,7 @@ void blocks_give(void *p)
     class = s ? (malloc_usable_size(p) + OVERHEAD) / STEP : CLASSES;
     /* one is kept of any size, if it has room for the link */
     if (class == 0 || class >= CLASSES
-        || s->classes[class].count * class * STEP > BLOCKS_KEPT_MOST) {
+        || s->classes[class].count * class * STEP > TLSMEM_CACHED_MAX) {
         free(p);
         return;
     }
@@ -89,14 +89,14 @@ void blocks_give(void *p)
     s->classes[class].count++;
 }
 
-void *blocks_resize(void *p, size_t size)
+void *tlsmem_realloc(void *p, size_t size)
 {
     return realloc(p, size);
 }
 
-size_t blocks_kept(void)
+size_t tlsmem_cached(void)
 {
-    const struct shelf *s = shelf;
+    const struct freelist *s = freelist;
     size_t bytes = 0, i;
 
     for (i = 0; s && i < CLASSES; i++)
@@ -110,14 +110,14 @@ static void *take(size_t size, const char *file, int line)
 {
     (void)file;
     (void)line;
-    return blocks_take(size);
+    return tlsmem_alloc(size);
 }
 
 static void *resize(void *p, size_t size, const char *file, int line)
 {
     (void)file;
     (void)line;
-    return blocks_resize(p, size);
+    return tlsmem_realloc(p, size);
 }
 
 static void give(void *p, const char *file, int line)
@@ -129,7 +129,7 @@ static void give(void *p, const char *file, int line)
      * record
      */
     if (p)
-        blocks_give(p);
+        tlsmem_free(p);
 }
 
 /* Sanitizers would not see a use after free, nor who hands memory to whom, in what is kept here. */
@@ -144,7 +144,7 @@ static void give(void *p, const char *file, int line)
 #define IS_SANITIZED false
 #endif
 
-bool blocks_install(void)
+bool tlsmem_install(void)
 {
     return !IS_SANITIZED && CRYPTO_set_mem_functions(take, resize, give) == 1;
 }

@@ -11,24 +11,24 @@
 #include <stddef.h>
 
 /* What a thread keeps at most of blocks of one size, in bytes; or one block, if that is larger. */
-#define BLOCKS_KEPT_MOST ((size_t)16 * 1024)
+#define TLSMEM_CACHED_MAX ((size_t)16 * 1024)
 
 /*
  * To be called before anything else of OpenSSL (CRYPTO_set_mem_functions(3)), which from then on
  * takes its memory here. False: it is too late, and OpenSSL goes on with malloc().
  */
-bool blocks_install(void);
+bool tlsmem_install(void);
 
 /* From now on this thread keeps what it frees; and frees it when it ends. */
-void blocks_keep(void);
-void blocks_keep_no_more(void);
+void tlsmem_thread_init(void);
+void tlsmem_thread_exit(void);
 
 /* As malloc(3), realloc(3) and free(3), with which they may be mixed, and other threads' blocks. */
-void *blocks_take(size_t size);
-void *blocks_resize(void *p, size_t size);
-void blocks_give(void *p);
+void *tlsmem_alloc(size_t size);
+void *tlsmem_realloc(void *p, size_t size);
+void tlsmem_free(void *p);
 
 /* How many bytes this thread keeps now. */
-size_t blocks_kept(void);
+size_t tlsmem_cached(void);
 
 #endif

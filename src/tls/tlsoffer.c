@@ -217,8 +217,8 @@ static bool try_name(const struct list *l, const char *name, SSL_CTX *like, int 
     return offered;
 }
 
-static void check_name(const struct list *l, const struct config_text *value, const char *name,
-                       SSL_CTX *ctx, const struct config_tls_settings *s, struct problems *problems)
+static void check_name(const struct list *l, const struct config_string *value, const char *name,
+                       SSL_CTX *ctx, const struct config_tls_settings *s, struct diag_list *diags)
 {
     static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
     bool known = false;
@@ -233,21 +233,21 @@ static void check_name(const struct list *l, const struct config_text *value, co
             && try_name(l, name, ctx, versions[i], &known))
             return;
     if (!known)
-        problems_add(problems, value->where, "%s = %s: '%s' is not known to %s", l->key,
-                     value->text, name, OpenSSL_version(OPENSSL_VERSION));
+        diag_add(diags, value->where, "%s = %s: '%s' is not known to %s", l->key, value->text, name,
+                 OpenSSL_version(OPENSSL_VERSION));
     else
-        problems_add(problems, value->where,
-                     "%s = %s: '%s' is never offered: security level %d or the TLS versions of "
-                     "this section shut it out, so remove it",
-                     l->key, value->text, name, SSL_CTX_get_security_level(ctx));
+        diag_add(diags, value->where,
+                 "%s = %s: '%s' is never offered: security level %d or the TLS versions of "
+                 "this section shut it out, so remove it",
+                 l->key, value->text, name, SSL_CTX_get_security_level(ctx));
 }
 
 /*
  * Checks each name of a list, but not those that remove something ('!', '-') or may be unknown
  * ('?').
  */
-static void check_names(const struct list *l, const struct config_text *value, SSL_CTX *ctx,
-                        const struct config_tls_settings *s, struct problems *problems)
+static void check_names(const struct list *l, const struct config_string *value, SSL_CTX *ctx,
+                        const struct config_tls_settings *s, struct diag_list *diags)
 {
     char *copy, *rest, *name;
 
@@ -258,17 +258,17 @@ static void check_names(const struct list *l, const struct config_text *value, S
         if (l == &groups && *name == '*')
             name++;
         if (*name && !strchr("!-+?", *name))
-            check_name(l, value, name, ctx, s, problems);
+            check_name(l, value, name, ctx, s, diags);
     }
     free(copy);
 }
 
 /* Returns the setting that is reported where no connection can be begun. */
-static const struct config_text *culprit(const struct config_tls_settings *s, const char **key)
+static const struct config_string *culprit(const struct config_tls_settings *s, const char **key)
 {
     const struct {
         const char *key;
-        const struct config_text *value;
+        const struct config_string *value;
     } rows[] = {{"sigalgs", &s->sigalgs},
                 {"groups", &s->groups},
                 {"ciphersuites", &s->ciphersuites},
@@ -282,46 +282,43 @@ static const struct config_text *culprit(const struct config_tls_settings *s, co
 }
 
 /* Checks what all settings together leave to offer. */
-static void check_whole(SSL_CTX *ctx, const struct config_tls_settings *s,
-                        struct problems *problems)
+static void check_whole(SSL_CTX *ctx, const struct config_tls_settings *s, struct diag_list *diags)
 {
     const struct offer o = offer_of(ctx);
     const char *reason = ERR_reason_error_string(ERR_peek_error()), *key;
-    const struct config_text *value = culprit(s, &key);
+    const struct config_string *value = culprit(s, &key);
 
     if (!reason)
         reason = "nothing is offered";
     if (o.ciphers + o.ciphersuites == 0 && value->text)
-        problems_add(problems, value->where,
-                     "%s = %s: no connection could ever be made with it: %s", key, value->text,
-                     reason);
+        diag_add(diags, value->where, "%s = %s: no connection could ever be made with it: %s", key,
+                 value->text, reason);
     else if (o.ciphers + o.ciphersuites == 0)
-        problems_add(problems, (struct source){.file = "openssl"},
-                     "no connection could ever be made: %s", reason);
+        diag_add(diags, (struct location){.file = "openssl"},
+                 "no connection could ever be made: %s", reason);
     else if (s->sigalgs.text && s->min == CONFIG_TLS_1_3 && o.sigalgs_13 == 0)
-        problems_add(problems, s->sigalgs.where,
-                     "sigalgs = %s: no server of TLS 1.3 can sign with any of these",
-                     s->sigalgs.text);
+        diag_add(diags, s->sigalgs.where,
+                 "sigalgs = %s: no server of TLS 1.3 can sign with any of these", s->sigalgs.text);
     else if (s->ciphers.text && allows(s, TLS1_2_VERSION) && o.ciphers == 0)
-        problems_add(problems, s->ciphers.where,
-                     "ciphers = %s: none of these is ever offered: sigalgs or the security level "
-                     "shut them all out",
-                     s->ciphers.text);
+        diag_add(diags, s->ciphers.where,
+                 "ciphers = %s: none of these is ever offered: sigalgs or the security level "
+                 "shut them all out",
+                 s->ciphers.text);
     ERR_clear_error();
 }
 
-bool tlsoffer_check(SSL_CTX *ctx, const struct config_tls_settings *s, struct problems *problems)
+bool tlsoffer_check(SSL_CTX *ctx, const struct config_tls_settings *s, struct diag_list *diags)
 {
-    const size_t before = problems->count;
+    const size_t before = diags->count;
 
     /* checks.c reports it */
     if (s->max != CONFIG_TLS_ANY && s->max < s->min)
         return true;
-    check_names(&ciphers, &s->ciphers, ctx, s, problems);
-    check_names(&ciphersuites, &s->ciphersuites, ctx, s, problems);
-    check_names(&groups, &s->groups, ctx, s, problems);
-    check_names(&sigalgs, &s->sigalgs, ctx, s, problems);
-    if (problems->count == before)
-        check_whole(ctx, s, problems);
-    return problems->count == before;
+    check_names(&ciphers, &s->ciphers, ctx, s, diags);
+    check_names(&ciphersuites, &s->ciphersuites, ctx, s, diags);
+    check_names(&groups, &s->groups, ctx, s, diags);
+    check_names(&sigalgs, &s->sigalgs, ctx, s, diags);
+    if (diags->count == before)
+        check_whole(ctx, s, diags);
+    return diags->count == before;
 }

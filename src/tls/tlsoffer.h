@@ -19,6 +19,6 @@ struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
  * offered, and why.
  */
 bool tlsoffer_check(struct ssl_ctx_st *ctx, const struct config_tls_settings *settings,
-                    struct problems *problems);
+                    struct diag_list *diags);
 
 #endif

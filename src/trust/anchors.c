@@ -37,7 +37,7 @@ struct anchors {
 /* A store while it is loaded. */
 struct loading {
     const struct config_section *section;
-    struct problems *problems;
+    struct diag_list *diags;
     X509_STORE *store;
     EVP_MD_CTX *digest;
 };
@@ -169,7 +169,7 @@ static const char *add_crl(X509_STORE *store, const unsigned char *der, size_t l
 
     if (!crl || p != der + len)
         why = "no revocation list, or a damaged one: PEM or DER is expected";
-    else if (signature_is_weak(X509_CRL_get_signature_nid(crl)))
+    else if (sigalg_is_weak(X509_CRL_get_signature_nid(crl)))
         why = "a revocation list signed with SHA-1 or MD5, which can be forged";
     else if (is_partial(crl))
         why = "a delta list, an indirect list or one for some reasons only, which would have no "
@@ -226,7 +226,7 @@ static const char *take_file(X509_STORE *store, const struct file_kind *kind, co
 
 /* Contents go into the digest: a file may change while its name stays. */
 static void load_file(struct loading *l, const struct file_kind *kind, const char *path,
-                      struct source where)
+                      struct location where)
 {
     unsigned line = 0;
     size_t len;
@@ -240,9 +240,9 @@ static void load_file(struct loading *l, const struct file_kind *kind, const cha
         ERR_clear_error();
     }
     if (why && line)
-        problems_add(l->problems, where, "%s = %s: line %u: %s", kind->option, path, line, why);
+        diag_add(l->diags, where, "%s = %s: line %u: %s", kind->option, path, line, why);
     else if (why)
-        problems_add(l->problems, where, "%s = %s: %s", kind->option, path, why);
+        diag_add(l->diags, where, "%s = %s: %s", kind->option, path, why);
 }
 
 /* Directories, as openssl-rehash(1) makes them. */
@@ -270,7 +270,7 @@ static int is_crl_link(const struct dirent *entry)
 
 /* Loads the files whose names the filter likes. Returns how many those are, or -1 with errno. */
 static int load_links(struct loading *l, const struct file_kind *kind, const char *path,
-                      struct source where, int filter(const struct dirent *))
+                      struct location where, int filter(const struct dirent *))
 {
     struct dirent **links;
     const int count = scandir(path, &links, filter, alphasort);
@@ -292,19 +292,18 @@ static int load_links(struct loading *l, const struct file_kind *kind, const cha
  * OpenSSL would look into the directory when it needs a certificate, in the midst of a handshake,
  * and might wait there. So all is read now, like any other file.
  */
-static void load_ca_dir(struct loading *l, const struct config_text *dir)
+static void load_ca_dir(struct loading *l, const struct config_string *dir)
 {
     const int count = load_links(l, &ca_dirs, dir->text, dir->where, is_certificate_link);
 
     if (count < 0)
-        problems_add(l->problems, dir->where, "ca_dir = %s: %s%s", dir->text, strerror(errno),
-                     errno == ENOTDIR ? ": name a file with ca_file" : "");
+        diag_add(l->diags, dir->where, "ca_dir = %s: %s%s", dir->text, strerror(errno),
+                 errno == ENOTDIR ? ": name a file with ca_file" : "");
     else if (count == 0)
-        problems_add(
-            l->problems, dir->where,
-            "ca_dir = %s: holds no certificate under its hash: run 'openssl rehash %s', or "
-            "name files with ca_file",
-            dir->text, dir->text);
+        diag_add(l->diags, dir->where,
+                 "ca_dir = %s: holds no certificate under its hash: run 'openssl rehash %s', or "
+                 "name files with ca_file",
+                 dir->text, dir->text);
     else if (config_uses_pki(l->section) && l->section->crl_file.count)
         (void)load_links(l, &crl_files, dir->text, dir->where, is_crl_link);
 }
@@ -341,14 +340,14 @@ static void load_system(struct loading *l)
     const char *dirs = secure_getenv(X509_get_default_cert_dir_env());
 
     if (X509_STORE_set_default_paths(l->store) != 1)
-        problems_add(l->problems, s->where, "[%s]: the system's trust anchors: %s", s->name,
-                     openssl_reason("cannot be loaded"));
+        diag_add(l->diags, s->where, "[%s]: the system's trust anchors: %s", s->name,
+                 openssl_reason("cannot be loaded"));
     else if (sk_X509_OBJECT_num(X509_STORE_get0_objects(l->store)) == 0
              && !has_links(dirs ? dirs : X509_get_default_cert_dir()))
-        problems_add(l->problems, s->where,
-                     "[%s]: the system has no trust anchors in %s: install them (ca-certificates), "
-                     "or name your own with ca_file",
-                     s->name, X509_get_default_cert_dir());
+        diag_add(l->diags, s->where,
+                 "[%s]: the system has no trust anchors in %s: install them (ca-certificates), "
+                 "or name your own with ca_file",
+                 s->name, X509_get_default_cert_dir());
     ERR_clear_error();
 }
 
@@ -359,7 +358,7 @@ static void load_system(struct loading *l)
 static bool load(struct loading *l)
 {
     const struct config_section *s = l->section;
-    const size_t before = l->problems->count;
+    const size_t before = l->diags->count;
     size_t i;
 
     if (s->ca_file.count == 0 && s->ca_dir.count == 0 && config_uses_pki(s))
@@ -370,7 +369,7 @@ static bool load(struct loading *l)
         load_ca_dir(l, &s->ca_dir.items[i]);
     for (i = 0; i < s->crl_file.count && config_uses_pki(s); i++)
         load_file(l, &crl_files, s->crl_file.items[i].text, s->crl_file.items[i].where);
-    return l->problems->count == before;
+    return l->diags->count == before;
 }
 
 static char *store_key(const struct config_section *s)
@@ -391,10 +390,10 @@ static char *store_key(const struct config_section *s)
 
 /* Takes over key. */
 static struct store *store_new(char *key, const struct config_section *section,
-                               struct problems *problems)
+                               struct diag_list *diags)
 {
     struct store *e = xcalloc(1, sizeof(*e));
-    struct loading l = {.section = section, .problems = problems};
+    struct loading l = {.section = section, .diags = diags};
     bool ok;
 
     e->key = key;
@@ -403,7 +402,7 @@ static struct store *store_new(char *key, const struct config_section *section,
     ok = e->store && l.digest && EVP_DigestInit_ex(l.digest, EVP_sha256(), NULL) == 1
          && EVP_DigestUpdate(l.digest, key, strlen(key) + 1) == 1;
     if (!ok)
-        problems_add(problems, section->where, "[%s]: out of memory", section->name);
+        diag_add(diags, section->where, "[%s]: out of memory", section->name);
     else
         ok = load(&l) && EVP_DigestFinal_ex(l.digest, e->digest, NULL) == 1;
     EVP_MD_CTX_free(l.digest);
@@ -434,7 +433,7 @@ X509_STORE *anchors_system(void)
 }
 
 X509_STORE *anchors_find(struct anchors *a, const struct config_section *section,
-                         uint8_t digest[32], struct problems *problems)
+                         uint8_t digest[32], struct diag_list *diags)
 {
     char *key = store_key(section);
     struct store *e;
@@ -445,7 +444,7 @@ X509_STORE *anchors_find(struct anchors *a, const struct config_section *section
     if (e) {
         free(key);
     } else {
-        e = store_new(key, section, problems);
+        e = store_new(key, section, diags);
         if (!e)
             return NULL;
         SLIST_INSERT_HEAD(&a->list, e, next);

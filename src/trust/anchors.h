@@ -23,7 +23,7 @@ void anchors_free(struct anchors *a);
  * not in the store of a section that goes by its pins alone.
  */
 struct x509_store_st *anchors_find(struct anchors *a, const struct config_section *section,
-                                   uint8_t digest[32], struct problems *problems);
+                                   uint8_t digest[32], struct diag_list *diags);
 
 /*
  * The system's anchors, a reference, for a look at what the PKI would say: loaded when first asked

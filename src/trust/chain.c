@@ -11,12 +11,12 @@
 #include "trust/certname.h"
 
 /* Chains may be this deep below the anchor; what is longer is not a web server's. */
-#define DEPTH_MOST 8
+#define DEPTH_MAX 8
 
 /* Level 2: 112 bits, so RSA of 2048 bits, no SHA-1 (SSL_CTX_set_security_level(3)). */
 #define AUTH_LEVEL 2
 #define SECURITY_BITS 112
-#define RSA_BITS_LEAST 2048
+#define RSA_BITS_MIN 2048
 
 /*
  * The largest RSA key of a server. One of 16,384 bits with an exponent of 64 costs 3 ms for each
@@ -52,7 +52,7 @@ static bool set_params(X509_STORE_CTX *ctx, const struct chain_request *r, bool 
         return false;
     param = X509_STORE_CTX_get0_param(ctx);
     X509_VERIFY_PARAM_set_auth_level(param, AUTH_LEVEL);
-    X509_VERIFY_PARAM_set_depth(param, DEPTH_MOST);
+    X509_VERIFY_PARAM_set_depth(param, DEPTH_MAX);
     X509_VERIFY_PARAM_set_time(param, (time_t)r->now);
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT
                                                | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
@@ -80,7 +80,7 @@ bool chain_key_is_strong(const EVP_PKEY *key)
 {
     /* the library rounds: RSA of 1963 bits counts as 112 there */
     if (EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_is_a(key, "RSA-PSS"))
-        return EVP_PKEY_get_bits(key) >= RSA_BITS_LEAST;
+        return EVP_PKEY_get_bits(key) >= RSA_BITS_MIN;
     return EVP_PKEY_get_security_bits(key) >= SECURITY_BITS;
 }
 

@@ -74,18 +74,18 @@ void issuers_find(struct issuers *found, const struct pin_list *pins, int64_t no
     size_t i;
     int n;
 
-    *found = (struct issuers){.live = sk_X509_new_null(), .over = sk_X509_new_null()};
+    *found = (struct issuers){.live = sk_X509_new_null(), .expired = sk_X509_new_null()};
     for (i = 0; i < pins->count; i++) {
         const struct pin *pin = &pins->items[i];
-        const bool over = pin_is_over(pin, now);
-        STACK_OF(X509) *anchors = over ? found->over : found->live;
+        const bool expired = pin_is_expired(pin, now);
+        STACK_OF(X509) *anchors = expired ? found->expired : found->live;
         bool named;
 
         if (pin->role != PIN_ISSUER || !anchors)
             continue;
         named = add_at_hand(anchors, pin, leaf, sent);
         named = add_sent(anchors, pin, leaf, sent) || named;
-        found->named = found->named || (named && !over);
+        found->named = found->named || (named && !expired);
     }
     for (n = 0; n < sk_X509_num(sent); n++)
         if (X509_self_signed(sk_X509_value(sent, n), 0) == 1)
@@ -96,7 +96,7 @@ void issuers_find(struct issuers *found, const struct pin_list *pins, int64_t no
 void issuers_free(struct issuers *found)
 {
     sk_X509_pop_free(found->live, X509_free);
-    sk_X509_pop_free(found->over, X509_free);
+    sk_X509_pop_free(found->expired, X509_free);
     memset(found, 0, sizeof(*found));
 }
 

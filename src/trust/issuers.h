@@ -8,10 +8,10 @@
 #include "pin/pin.h"
 
 struct issuers {
-    STACK_OF(X509) *live; /* pinned CAs at hand, and those on the wire whose digest is pinned */
-    STACK_OF(X509) *over; /* those whose pins are past their date */
-    bool named;           /* a live one was sent, or is named as issuer by what was sent */
-    bool complete;        /* what was sent leads to a certificate that names itself its issuer */
+    STACK_OF(X509) *live;    /* pinned CAs at hand, and those on the wire whose digest is pinned */
+    STACK_OF(X509) *expired; /* those whose pins are past their date */
+    bool named;              /* a live one was sent, or is named as issuer by what was sent */
+    bool complete;           /* what was sent leads to a certificate that names itself its issuer */
 };
 
 /*

@@ -12,7 +12,7 @@
 #define LEEWAY 300
 
 /* A response that does not say when the next one comes is good for so long. */
-#define UNDATED_MOST 86400
+#define UNDATED_MAX 86400
 
 /*
  * The response is signed by the issuer itself, or by a responder that this issuer has certified for
@@ -54,7 +54,7 @@ static const char *check_dates(const ASN1_GENERALIZEDTIME *from, const ASN1_GENE
         return "OCSP: the response is not valid yet";
     if (until && compare(until, now - LEEWAY) <= 0)
         return "OCSP: the response has expired";
-    if (!until && compare(from, now - UNDATED_MOST) < 0)
+    if (!until && compare(from, now - UNDATED_MAX) < 0)
         return "OCSP: the response has expired: it names no next update, and is over a day old";
     return NULL;
 }
@@ -86,7 +86,7 @@ static const char *check_basic(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer, 
     const char *why;
 
     X509_ALGOR_get0(&algorithm, NULL, NULL, OCSP_resp_get0_tbs_sigalg(basic));
-    if (signature_is_weak(OBJ_obj2nid(algorithm)))
+    if (sigalg_is_weak(OBJ_obj2nid(algorithm)))
         return "OCSP: the response is signed with SHA-1 or MD5, which can be forged";
     if (!signature_holds(basic, issuer, now))
         return "OCSP: the response is not signed by the certificate's issuer, or by a responder "

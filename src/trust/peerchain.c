@@ -7,34 +7,34 @@
 #include "trust/anchors.h"
 #include "trust/chain.h"
 
-size_t presented_length(const struct trust_verdict *v)
+size_t peerchain_length(const struct trust_verdict *v)
 {
     return v->chain ? (size_t)sk_X509_num(v->chain) : 0;
 }
 
-X509 *presented_leaf(const struct trust_verdict *v)
+X509 *peerchain_leaf(const struct trust_verdict *v)
 {
     return sk_X509_value(v->chain, 0);
 }
 
-bool presented_starts_with(const struct trust_verdict *v, const X509 *leaf)
+bool peerchain_starts_with(const struct trust_verdict *v, const X509 *leaf)
 {
     return X509_cmp(sk_X509_value(v->chain, 0), leaf) == 0;
 }
 
-bool presented_describe(const struct trust_verdict *v, size_t index, struct cert_info *info)
+bool peerchain_describe(const struct trust_verdict *v, size_t index, struct cert_info *info)
 {
     return cert_describe(sk_X509_value(v->chain, (int)index), info);
 }
 
-char *presented_pins(const struct trust_verdict *v)
+char *peerchain_pins(const struct trust_verdict *v)
 {
     struct strbuf out = {0};
     uint8_t key[CERT_DIGEST_SIZE], cert[CERT_DIGEST_SIZE];
     char key_pin[PIN_TEXT_SIZE], cert_pin[PIN_TEXT_SIZE];
     size_t i;
 
-    for (i = 0; i < presented_length(v); i++) {
+    for (i = 0; i < peerchain_length(v); i++) {
         const enum pin_role role = i == 0 ? PIN_SERVER : PIN_ISSUER;
 
         if (!cert_key_digest(sk_X509_value(v->chain, (int)i), key)
@@ -56,13 +56,13 @@ static X509_STORE *find_store(const struct config_section *s, X509_STORE *store)
     return store;
 }
 
-char *presented_pki(const struct policy *policy, const struct trust_verdict *v, int64_t now)
+char *peerchain_pki(const struct policy *policy, const struct trust_verdict *v, int64_t now)
 {
     struct chain_request request;
     struct chain_result r;
     char *text;
 
-    if (presented_length(v) == 0 || !policy->store)
+    if (peerchain_length(v) == 0 || !policy->store)
         return xstrdup("nothing to verify");
     request = chain_request(policy, sk_X509_value(v->chain, 0), v->chain, NULL, now);
     request.store = find_store(policy->section, policy->store);

@@ -9,10 +9,10 @@
 #include "trust/policyid.h"
 
 struct policy *policy_new(const struct config_section *section, struct anchors *anchors,
-                          struct learned *learned, struct problems *problems)
+                          struct learned *learned, struct diag_list *diags)
 {
     uint8_t anchors_digest[32];
-    X509_STORE *store = anchors_find(anchors, section, anchors_digest, problems);
+    X509_STORE *store = anchors_find(anchors, section, anchors_digest, diags);
     struct policy *p;
 
     if (!store)
@@ -21,23 +21,23 @@ struct policy *policy_new(const struct config_section *section, struct anchors *
     p->section = section;
     X509_STORE_up_ref(store);
     p->store = store;
-    p->place = xasprintf(strchr(section->host, ':') ? "[%s]:%ld" : "%s:%ld", section->host,
-                         section->port);
+    p->hostport = xasprintf(strchr(section->host, ':') ? "[%s]:%ld" : "%s:%ld", section->host,
+                            section->port);
     if (config_learns(section) && learned)
         p->learned = learned_hold(learned);
-    if (fingerprint_section(section, anchors_digest, p->fingerprint))
+    if (policyid_section(section, anchors_digest, p->id))
         return p;
-    problems_add(problems, section->where, "[%s]: out of memory", section->name);
+    diag_add(diags, section->where, "[%s]: out of memory", section->name);
     policy_free(p);
     return NULL;
 }
 
-struct policy *policy_observe(const struct config_section *section)
+struct policy *policy_new_probe(const struct config_section *section)
 {
     struct policy *p = xcalloc(1, sizeof(*p));
 
     p->section = section;
-    p->observe = true;
+    p->probe_only = true;
     return p;
 }
 
@@ -47,7 +47,7 @@ void policy_free(struct policy *p)
         return;
     X509_STORE_free(p->store);
     learned_release(p->learned);
-    free(p->place);
+    free(p->hostport);
     free(p);
 }
 
@@ -133,14 +133,14 @@ static bool is_accepted(const struct config_section *s, const struct learned_key
     return is_kept_key(s, k);
 }
 
-size_t policy_learned_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MOST])
+size_t policy_learned_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MAX])
 {
-    struct learned_key keys[LEARNED_KEYS_MOST];
+    struct learned_key keys[LEARNED_KEYS_MAX];
     size_t n, i, count = 0;
 
     if (!p->learned)
         return 0;
-    n = learned_find(p->learned, p->section->name, p->place, keys);
+    n = learned_find(p->learned, p->section->name, p->hostport, keys);
     for (i = 0; i < n; i++) {
         const struct pin *pin;
 
@@ -155,14 +155,14 @@ size_t policy_learned_keys(const struct policy *p, struct learned_key out[LEARNE
     return count;
 }
 
-size_t policy_stale_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MOST])
+size_t policy_stale_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MAX])
 {
-    struct learned_key keys[LEARNED_KEYS_MOST];
+    struct learned_key keys[LEARNED_KEYS_MAX];
     size_t n, i, count = 0;
 
     if (!p->learned || !p->section->pins_url)
         return 0;
-    n = learned_find(p->learned, p->section->name, p->place, keys);
+    n = learned_find(p->learned, p->section->name, p->hostport, keys);
     for (i = 0; i < n; i++)
         if (keys[i].from == LEARNED_PINS_URL && !is_vouched_for(p->section, &keys[i], keys, n))
             out[count++] = keys[i];
@@ -171,7 +171,7 @@ size_t policy_stale_keys(const struct policy *p, struct learned_key out[LEARNED_
 
 bool policy_trace_pin(const struct policy *p, const struct pin *pin, struct learned_via *via)
 {
-    struct learned_key keys[LEARNED_KEYS_MOST];
+    struct learned_key keys[LEARNED_KEYS_MAX];
     const struct learned_key *found = NULL;
     size_t n, i;
 
@@ -194,11 +194,11 @@ bool policy_trace_pin(const struct policy *p, const struct pin *pin, struct lear
 
 uint64_t policy_learned_generation(const struct policy *p)
 {
-    struct learned_key keys[LEARNED_KEYS_MOST];
+    struct learned_key keys[LEARNED_KEYS_MAX];
 
     if (!p->learned)
         return 0;
     /* looks at the file first */
-    (void)learned_find(p->learned, p->section->name, p->place, keys);
+    (void)learned_find(p->learned, p->section->name, p->hostport, keys);
     return learned_generation(p->learned);
 }

@@ -12,7 +12,7 @@
 #include "config/section.h"
 #include "learned/learned.h"
 
-#define POLICY_FINGERPRINT_SIZE 32
+#define POLICY_ID_SIZE 32
 
 struct anchors;
 struct x509_store_st; /* OpenSSL's X509_STORE */
@@ -21,10 +21,10 @@ struct policy {
     const struct config_section *section;
     struct x509_store_st *store; /* a reference; NULL when only observing */
     struct learned *learned;     /* a reference; NULL: the section learns nothing */
-    char *place;                 /* "host:port", which learned pins are for */
-    bool observe;                /* trusts nobody */
+    char *hostport;              /* "host:port", which learned pins are for */
+    bool probe_only;             /* trusts nobody */
     /* SHA-256 over all that shapes whom the section trusts and how it speaks to them */
-    uint8_t fingerprint[POLICY_FINGERPRINT_SIZE];
+    uint8_t id[POLICY_ID_SIZE];
 };
 
 /*
@@ -33,10 +33,10 @@ struct policy {
  * loaded.
  */
 struct policy *policy_new(const struct config_section *section, struct anchors *anchors,
-                          struct learned *learned, struct problems *problems);
+                          struct learned *learned, struct diag_list *diags);
 
 /* A policy that trusts nobody: to look at a server's certificates. The section must outlive it. */
-struct policy *policy_observe(const struct config_section *section);
+struct policy *policy_new_probe(const struct config_section *section);
 
 void policy_free(struct policy *p);
 
@@ -58,13 +58,13 @@ bool policy_pins_key(const struct config_section *section, const uint8_t key[CER
  * is one of them only while the pin that it goes back to is accepted: it ends with that pin's
  * `until`, which is then in its own.
  */
-size_t policy_learned_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MOST]);
+size_t policy_learned_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MAX]);
 
 /*
  * Fills in the keys from pins_url that this policy does not accept any more or has no need of, as
  * the file has them, and returns how many. A later configuration must not find them there.
  */
-size_t policy_stale_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MOST]);
+size_t policy_stale_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MAX]);
 
 /*
  * Finds the pin that what is announced on a connection goes back to. pin is the one that the

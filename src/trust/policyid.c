@@ -35,7 +35,7 @@ static void add_pins(EVP_MD_CTX *md, const struct pin_list *pins)
     }
 }
 
-static void add_texts(EVP_MD_CTX *md, const struct config_texts *texts)
+static void add_texts(EVP_MD_CTX *md, const struct config_strings *texts)
 {
     size_t i;
 
@@ -83,7 +83,7 @@ static void add_tls(EVP_MD_CTX *md, const struct config_section *s)
     add_texts(md, &s->alpn);
 }
 
-bool fingerprint_section(const struct config_section *s, const uint8_t anchors[32], uint8_t out[32])
+bool policyid_section(const struct config_section *s, const uint8_t anchors[32], uint8_t out[32])
 {
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     bool ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1;

@@ -11,7 +11,6 @@
  * SHA-256 over the section's name, whom it trusts (anchors: a digest of anchors and revocation
  * lists), where it connects to and how it speaks. False when memory is short.
  */
-bool fingerprint_section(const struct config_section *s, const uint8_t anchors[32],
-                         uint8_t out[32]);
+bool policyid_section(const struct config_section *s, const uint8_t anchors[32], uint8_t out[32]);
 
 #endif

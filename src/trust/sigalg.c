@@ -6,7 +6,7 @@
 /* 112 bits of strength against collisions, as level 2 has it for certificates. */
 #define DIGEST_BYTES 28
 
-bool signature_is_weak(int algorithm)
+bool sigalg_is_weak(int algorithm)
 {
     const EVP_MD *md;
     int digest;

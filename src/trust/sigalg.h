@@ -10,6 +10,6 @@
  * Whether an algorithm (OpenSSL's number of it) goes by MD5, SHA-1 or another digest under 112
  * bits.
  */
-bool signature_is_weak(int algorithm);
+bool sigalg_is_weak(int algorithm);
 
 #endif

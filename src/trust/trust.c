@@ -18,7 +18,7 @@
 #include "trust/tofu.h"
 
 /* One judgement under way. */
-struct trial {
+struct eval {
     const struct policy *policy;
     const struct config_section *section;
     const struct trust_evidence *evidence;
@@ -27,12 +27,12 @@ struct trial {
     uint8_t cert[CERT_DIGEST_SIZE];
     int64_t now;
     struct trust_verdict *verdict;
-    const struct pin *over; /* a pin that would match, but for its date */
-    struct pin learned;     /* ... when it is a learned one */
+    const struct pin *expired; /* a pin that would match, but for its date */
+    struct pin learned;        /* ... when it is a learned one */
     char learned_text[PIN_TEXT_SIZE];
 };
 
-static bool refuse(struct trial *t, enum reason reason, int x509_error, const char *detail)
+static bool refuse(struct eval *t, enum reason reason, int x509_error, const char *detail)
 {
     t->verdict->reason = reason;
     t->verdict->x509_error = x509_error == X509_V_OK ? X509_V_ERR_UNSPECIFIED : x509_error;
@@ -44,7 +44,7 @@ static bool refuse(struct trial *t, enum reason reason, int x509_error, const ch
 /* The deny list. */
 
 /* Notes a key that a later reload may revoke. False when memory is short: then it is refused. */
-static bool note_key(struct trial *t, const uint8_t key[CERT_DIGEST_SIZE])
+static bool note_key(struct eval *t, const uint8_t key[CERT_DIGEST_SIZE])
 {
     struct trust_verdict *v = t->verdict;
     uint8_t(*keys)[CERT_DIGEST_SIZE] = realloc(v->keys, (v->key_count + 1) * sizeof(*keys));
@@ -56,7 +56,7 @@ static bool note_key(struct trial *t, const uint8_t key[CERT_DIGEST_SIZE])
     return true;
 }
 
-static bool leaf_not_revoked(struct trial *t)
+static bool leaf_not_revoked(struct eval *t)
 {
     if (!note_key(t, t->key))
         return false;
@@ -66,7 +66,7 @@ static bool leaf_not_revoked(struct trial *t)
 }
 
 /* Every certificate of a verified chain; the leaf has been looked at. */
-static bool chain_not_revoked(struct trial *t, const STACK_OF(X509) *chain)
+static bool chain_not_revoked(struct eval *t, const STACK_OF(X509) *chain)
 {
     char detail[TRUST_DETAIL_SIZE];
     uint8_t key[CERT_DIGEST_SIZE];
@@ -93,10 +93,10 @@ static bool chain_not_revoked(struct trial *t, const STACK_OF(X509) *chain)
 /* Pins. */
 
 /* Takes a pin that matches if it is live; one that is over is remembered, to say so. */
-static bool take_pin(struct trial *t, const struct pin *pin)
+static bool take_pin(struct eval *t, const struct pin *pin)
 {
-    if (pin_is_over(pin, t->now)) {
-        t->over = pin;
+    if (pin_is_expired(pin, t->now)) {
+        t->expired = pin;
         return false;
     }
     t->verdict->pin = pin;
@@ -104,7 +104,7 @@ static bool take_pin(struct trial *t, const struct pin *pin)
 }
 
 /* As take_pin(), of a learned key, which the verdict gets a copy of, text and all. */
-static bool take_learned(struct trial *t, const struct learned_key *k)
+static bool take_learned(struct eval *t, const struct learned_key *k)
 {
     struct pin *copy;
 
@@ -123,9 +123,9 @@ static bool take_learned(struct trial *t, const struct learned_key *k)
 }
 
 /* A live server pin of the configuration, or one learned, matches the server's own certificate. */
-static bool match_server(struct trial *t)
+static bool match_server(struct eval *t)
 {
-    struct learned_key keys[LEARNED_KEYS_MOST];
+    struct learned_key keys[LEARNED_KEYS_MAX];
     size_t count, i;
 
     for (i = 0; i < t->section->pins.count; i++) {
@@ -144,7 +144,7 @@ static bool match_server(struct trial *t)
 }
 
 /* A live issuer pin matches in a chain that has been verified; never the leaf. */
-static bool match_issuer(struct trial *t, const STACK_OF(X509) *chain)
+static bool match_issuer(struct eval *t, const STACK_OF(X509) *chain)
 {
     int depth;
     size_t i;
@@ -160,21 +160,21 @@ static bool match_issuer(struct trial *t, const STACK_OF(X509) *chain)
 }
 
 /* No pin matched that is still live. */
-static bool refuse_pins(struct trial *t, const char *hint)
+static bool refuse_pins(struct eval *t, const char *hint)
 {
     char detail[TRUST_DETAIL_SIZE], day[UNITS_DATE_SIZE];
 
-    if (!t->over) {
+    if (!t->expired) {
         issuers_describe_misplaced(&t->section->pins, t->evidence->sent, detail, sizeof(detail));
         return refuse(t, REASON_PIN_MISMATCH, X509_V_ERR_CERT_REJECTED, *detail ? detail : hint);
     }
-    units_format_date(t->over->until, day);
-    snprintf(detail, sizeof(detail), "pin %s has until=%s", pin_label(t->over), day);
+    units_format_date(t->expired->until, day);
+    snprintf(detail, sizeof(detail), "pin %s has until=%s", pin_label(t->expired), day);
     return refuse(t, REASON_EXPIRED_PINS, X509_V_ERR_CERT_HAS_EXPIRED, detail);
 }
 
 /* The server's own key is strong enough, and not one whose signatures take too long. */
-static bool key_is_strong(struct trial *t)
+static bool key_is_strong(struct eval *t)
 {
     EVP_PKEY *key = X509_get0_pubkey(t->leaf);
     const bool strong = key && chain_key_is_strong(key);
@@ -189,7 +189,7 @@ static bool key_is_strong(struct trial *t)
 }
 
 /* also_check: what the PKI would have looked at, where a pin alone would do. */
-static bool also_check(struct trial *t)
+static bool also_check(struct eval *t)
 {
     const char *name = t->section->verify_name;
     time_t now = (time_t)t->now;
@@ -212,7 +212,7 @@ static bool also_check(struct trial *t)
 
 /* Chains. */
 
-static bool verify(struct trial *t, STACK_OF(X509) *anchors, struct chain_result *result)
+static bool verify(struct eval *t, STACK_OF(X509) *anchors, struct chain_result *result)
 {
     const struct chain_request request = chain_request(t->policy, t->leaf, t->evidence->sent,
                                                        anchors, t->now);
@@ -220,7 +220,7 @@ static bool verify(struct trial *t, STACK_OF(X509) *anchors, struct chain_result
     return chain_verify(&request, result);
 }
 
-static bool refuse_chain(struct trial *t, const struct chain_result *r)
+static bool refuse_chain(struct eval *t, const struct chain_result *r)
 {
     char detail[TRUST_DETAIL_SIZE];
 
@@ -229,7 +229,7 @@ static bool refuse_chain(struct trial *t, const struct chain_result *r)
     return refuse(t, chain_is_weakness(r->error) ? REASON_WEAK : REASON_PKI, r->error, detail);
 }
 
-static bool staple_holds(struct trial *t, const STACK_OF(X509) *chain)
+static bool staple_holds(struct eval *t, const STACK_OF(X509) *chain)
 {
     const struct trust_evidence *e = t->evidence;
     const char *why;
@@ -243,7 +243,7 @@ static bool staple_holds(struct trial *t, const STACK_OF(X509) *chain)
 }
 
 /* What has to hold of a chain that has been verified. */
-static bool chain_holds(struct trial *t, STACK_OF(X509) *chain)
+static bool chain_holds(struct eval *t, STACK_OF(X509) *chain)
 {
     sk_X509_pop_free(t->verdict->verified, X509_free);
     t->verdict->verified = X509_chain_up_ref(chain);
@@ -251,7 +251,7 @@ static bool chain_holds(struct trial *t, STACK_OF(X509) *chain)
 }
 
 /* The whole of PKI verification, and the deny list over the chain that it built. */
-static bool pki_holds(struct trial *t)
+static bool pki_holds(struct eval *t)
 {
     struct chain_result r;
     bool ok = verify(t, NULL, &r) ? chain_holds(t, r.chain) : refuse_chain(t, &r);
@@ -261,7 +261,7 @@ static bool pki_holds(struct trial *t)
 }
 
 /* verify = pin, and no server pin has matched: a chain to a pinned issuer, which is then all. */
-static bool issuer_holds(struct trial *t)
+static bool issuer_holds(struct eval *t)
 {
     struct issuers found;
     struct chain_result r = {0};
@@ -270,11 +270,11 @@ static bool issuer_holds(struct trial *t)
     issuers_find(&found, &t->section->pins, t->now, t->leaf, t->evidence->sent);
     if (sk_X509_num(found.live) > 0 && verify(t, found.live, &r)) {
         ok = match_issuer(t, r.chain) ? chain_holds(t, r.chain) : refuse_pins(t, "");
-    } else if (found.named && !t->over) {
+    } else if (found.named && !t->expired) {
         ok = refuse_chain(t, &r);
     } else {
         /* would one have done that is past its date? */
-        if (sk_X509_num(found.over) > 0 && verify(t, found.over, &r))
+        if (sk_X509_num(found.expired) > 0 && verify(t, found.expired, &r))
             (void)match_issuer(t, r.chain);
         ok = refuse_pins(t, issuers_hint(&t->section->pins, &found));
     }
@@ -287,7 +287,7 @@ static bool issuer_holds(struct trial *t)
  * verify = pin+pki, and no server pin has matched: the chain that the PKI verifies must have a
  * pinned issuer.
  */
-static bool issuer_and_pki_hold(struct trial *t)
+static bool issuer_and_pki_hold(struct eval *t)
 {
     static const char partial[] =
         "the chain ends at a CA of ca_file that is no root, and the pinned issuer is not in it: if it "
@@ -301,14 +301,14 @@ static bool issuer_and_pki_hold(struct trial *t)
         ok = match_issuer(t, r.chain) ? chain_holds(t, r.chain)
                                       : refuse_pins(t, chain_is_partial(&r) ? partial : "");
     else
-        ok = found.named && !t->over ? refuse_chain(t, &r) : refuse_pins(t, "");
+        ok = found.named && !t->expired ? refuse_chain(t, &r) : refuse_pins(t, "");
     chain_free(&r);
     issuers_free(&found);
     return ok;
 }
 
 /* enforce = report: the PKI must hold; what the pins say is noted, and no more. */
-static bool report_holds(struct trial *t)
+static bool report_holds(struct eval *t)
 {
     struct trust_verdict *v = t->verdict;
     struct chain_result r;
@@ -330,7 +330,7 @@ static bool report_holds(struct trial *t)
     return ok;
 }
 
-static bool pins_hold(struct trial *t)
+static bool pins_hold(struct eval *t)
 {
     const bool pki = t->section->verify == VERIFY_PIN_PKI;
 
@@ -343,7 +343,7 @@ static bool pins_hold(struct trial *t)
 
 /* Trust on first use. */
 
-static bool refuse_changed(struct trial *t, const struct learned_key *kept)
+static bool refuse_changed(struct eval *t, const struct learned_key *kept)
 {
     char *detail = tofu_explain_change(t->section, kept, t->key);
 
@@ -353,13 +353,13 @@ static bool refuse_changed(struct trial *t, const struct learned_key *kept)
 }
 
 /* A key that is known, from the configuration or from before; false on first use as well. */
-static bool tofu_holds(struct trial *t)
+static bool tofu_holds(struct eval *t)
 {
-    struct learned_key keys[LEARNED_KEYS_MOST];
+    struct learned_key keys[LEARNED_KEYS_MAX];
     const bool matches = match_server(t);
     const struct learned_key *kept;
 
-    if (!matches && t->over)
+    if (!matches && t->expired)
         return refuse_pins(t, "");
     kept = matches ? NULL : tofu_kept_key(keys, policy_learned_keys(t->policy, keys));
     /*
@@ -379,10 +379,10 @@ static bool tofu_holds(struct trial *t)
 }
 
 /* The order is the precedence of reasons: revoked over all, then the pins, then the PKI. */
-static bool is_trusted(struct trial *t)
+static bool is_trusted(struct eval *t)
 {
-    if (t->policy->observe)
-        return refuse(t, REASON_OBSERVED, X509_V_ERR_APPLICATION_VERIFICATION, "");
+    if (t->policy->probe_only)
+        return refuse(t, REASON_PROBE_ONLY, X509_V_ERR_APPLICATION_VERIFICATION, "");
     if (!cert_key_digest(t->leaf, t->key) || !cert_digest(t->leaf, t->cert))
         return refuse(t, REASON_PIN_MISMATCH, X509_V_ERR_UNSPECIFIED,
                       "the server's certificate cannot be read");
@@ -407,12 +407,12 @@ static bool is_trusted(struct trial *t)
 void trust_judge(const struct policy *policy, const struct trust_evidence *evidence, int64_t now,
                  struct trust_verdict *verdict)
 {
-    struct trial t = {.policy = policy,
-                      .section = policy->section,
-                      .evidence = evidence,
-                      .leaf = evidence->leaf,
-                      .now = now,
-                      .verdict = verdict};
+    struct eval t = {.policy = policy,
+                     .section = policy->section,
+                     .evidence = evidence,
+                     .leaf = evidence->leaf,
+                     .now = now,
+                     .verdict = verdict};
 
     verdict->trusted = false;
     verdict->pin = NULL;
@@ -440,7 +440,7 @@ void trust_judge(const struct policy *policy, const struct trust_evidence *evide
  */
 static bool still_pinned(const struct policy *p, const struct pin *pin, int64_t *until)
 {
-    struct learned_key keys[LEARNED_KEYS_MOST];
+    struct learned_key keys[LEARNED_KEYS_MAX];
     size_t count = policy_learned_keys(p, keys), i;
 
     for (i = 0; i < p->section->pins.count; i++) {

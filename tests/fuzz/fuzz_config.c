@@ -94,7 +94,7 @@ static void check_section(const struct config *c, size_t index)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static FILE *nowhere;
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     struct config *config;
     char *text = harmless_copy(data, size), *exact = malloc(size ? size : 1);
     size_t i;
@@ -104,15 +104,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     need(exact && nowhere);
     memcpy(exact, text, size); /* without the NUL, so that a byte too far is seen */
     free(text);
-    config = config_parse(HARMLESS_DIR "/fuzz.conf", exact, size, &problems);
+    config = config_parse(HARMLESS_DIR "/fuzz.conf", exact, size, &diags);
     free(exact);
     need(config != NULL);
     need(config->global.workers >= 0 && config->global.workers <= 256);
-    need(config->count > 0 || problems.count > 0);
-    problems_print(&problems, nowhere);
-    for (i = 0; i < config->count && problems.count == 0; i++)
+    need(config->count > 0 || diags.count > 0);
+    diag_print(&diags, nowhere);
+    for (i = 0; i < config->count && diags.count == 0; i++)
         check_section(config, i);
     config_free(config);
-    problems_free(&problems);
+    diag_free(&diags);
     return 0;
 }

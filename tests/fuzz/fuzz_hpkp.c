@@ -1,6 +1,6 @@
 /*
  * Announced pins. However an answer is cut into pieces, the verdict is the same, and it is taken or
- * left whole; what pkp_parse() takes as a value, pkp_read() takes in a head, and nothing else.
+ * left whole; what hpkp_parse() takes as a value, hpkp_read() takes in a head, and nothing else.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,9 +19,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct answer {
-    enum pkp_result result;
+    enum hpkp_result result;
     const char *why;
-    struct pkp pkp;
+    struct hpkp pkp;
 };
 
 static void need(bool ok)
@@ -42,26 +42,26 @@ static char *exactly(const char *bytes, size_t n)
 }
 
 /* What must stay as it is where nothing is found. */
-static struct pkp untouched(void)
+static struct hpkp untouched(void)
 {
-    struct pkp pkp;
+    struct hpkp pkp;
 
     memset(&pkp, 0x5a, sizeof(pkp));
     return pkp;
 }
 
-static bool same_pins(const struct pkp *a, const struct pkp *b)
+static bool same_pins(const struct hpkp *a, const struct hpkp *b)
 {
     return a->count == b->count && a->max_age == b->max_age
            && memcmp(a->pins, b->pins, a->count * sizeof(a->pins[0])) == 0;
 }
 
-static void check_pins(const struct pkp *pkp)
+static void check_pins(const struct hpkp *pkp)
 {
     static const uint8_t zero[CERT_DIGEST_SIZE];
     size_t i, k;
 
-    need(pkp->count <= PKP_PINS_MOST);
+    need(pkp->count <= HPKP_PINS_MAX);
     need(pkp->max_age >= 0 && pkp->max_age <= INT32_MAX);
     need(pkp->count > 0 || pkp->max_age == 0);
     for (i = 0; i < pkp->count; i++) {
@@ -73,18 +73,18 @@ static void check_pins(const struct pkp *pkp)
 
 static struct answer read_answer(const char *bytes, size_t n, bool ended)
 {
-    const struct pkp before = untouched();
+    const struct hpkp before = untouched();
     struct answer a = {.pkp = before};
     char *copy = exactly(bytes, n);
 
-    a.result = pkp_read(copy, n, ended, &a.pkp, &a.why);
+    a.result = hpkp_read(copy, n, ended, &a.pkp, &a.why);
     free(copy);
-    if (a.result == PKP_FOUND)
+    if (a.result == HPKP_FOUND)
         check_pins(&a.pkp);
     else
         need(memcmp(&a.pkp, &before, sizeof(before)) == 0);
-    need(a.result != PKP_BAD || (a.why && *a.why));
-    need(a.result != PKP_MORE || (!ended && n < PKP_HEAD_MOST));
+    need(a.result != HPKP_BAD || (a.why && *a.why));
+    need(a.result != HPKP_MORE || (!ended && n < HPKP_HEAD_MAX));
     return a;
 }
 
@@ -92,7 +92,7 @@ static bool same_answer(const struct answer *a, const struct answer *b)
 {
     if (a->result != b->result)
         return false;
-    return a->result == PKP_FOUND ? same_pins(&a->pkp, &b->pkp) : strcmp(a->why, b->why) == 0;
+    return a->result == HPKP_FOUND ? same_pins(&a->pkp, &b->pkp) : strcmp(a->why, b->why) == 0;
 }
 
 static void read_in_pieces(const char *bytes, size_t size)
@@ -105,14 +105,14 @@ static void read_in_pieces(const char *bytes, size_t size)
     for (n = 0; n <= size; n += step) {
         struct answer a = read_answer(bytes, n, false);
 
-        need(!over || a.result != PKP_MORE);
-        over = a.result != PKP_MORE;
+        need(!over || a.result != HPKP_MORE);
+        over = a.result != HPKP_MORE;
         need(!over || same_answer(&a, &whole));
     }
 }
 
 /* In a head that is else a good one. */
-static void read_in_head(const char *value, size_t size, const char *why, const struct pkp *pkp)
+static void read_in_head(const char *value, size_t size, const char *why, const struct hpkp *pkp)
 {
     struct strbuf head = {0};
     struct answer a;
@@ -121,18 +121,18 @@ static void read_in_head(const char *value, size_t size, const char *why, const 
     strbuf_add_bytes(&head, value, size);
     strbuf_add(&head, "\r\n\r\n");
     a = read_answer(head.data, head.len, false);
-    if (!why && head.len <= PKP_HEAD_MOST)
-        need(a.result == PKP_FOUND && same_pins(&a.pkp, pkp));
+    if (!why && head.len <= HPKP_HEAD_MAX)
+        need(a.result == HPKP_FOUND && same_pins(&a.pkp, pkp));
     else if (!size || !memchr(value, '\n', size))
-        need(a.result == PKP_BAD);
+        need(a.result == HPKP_BAD);
     strbuf_free(&head);
 }
 
 /* Written anew it says the same. */
-static void read_back(const struct pkp *pkp)
+static void read_back(const struct hpkp *pkp)
 {
     struct strbuf text = {0};
-    struct pkp again;
+    struct hpkp again;
     size_t i;
 
     strbuf_addf(&text, "max-age=\"%lld\"", (long long)pkp->max_age);
@@ -142,16 +142,16 @@ static void read_back(const struct pkp *pkp)
         EVP_EncodeBlock(base64, pkp->pins[i], CERT_DIGEST_SIZE);
         strbuf_addf(&text, ";pin-sha256=\"%s\"", (const char *)base64);
     }
-    need(!pkp_parse(text.data, text.len, &again) && same_pins(&again, pkp));
+    need(!hpkp_parse(text.data, text.len, &again) && same_pins(&again, pkp));
     strbuf_free(&text);
 }
 
 static void read_value(const char *bytes, size_t size)
 {
-    const struct pkp before = untouched();
-    struct pkp pkp = before;
+    const struct hpkp before = untouched();
+    struct hpkp pkp = before;
     char *copy = exactly(bytes, size);
-    const char *why = pkp_parse(copy, size, &pkp);
+    const char *why = hpkp_parse(copy, size, &pkp);
 
     free(copy);
     if (why) {

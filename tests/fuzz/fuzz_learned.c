@@ -42,7 +42,7 @@ static void check_keys(const struct learnedfile *f)
         if (!k)
             continue;
         need(*k->section && !strpbrk(k->section, " \t\n") && *k->section != '#');
-        need(strchr(k->place, ':') && !strpbrk(k->place, " \t\n"));
+        need(strchr(k->hostport, ':') && !strpbrk(k->hostport, " \t\n"));
         need(memcmp(k->digest, zero, sizeof(zero)) != 0);
         need(k->first_seen >= 0 && k->until >= 0 && !(k->refused && k->from == LEARNED_PINS_URL));
         for (same = refused = j = 0; j < f->count; j++) {
@@ -52,7 +52,7 @@ static void check_keys(const struct learnedfile *f)
             same++;
             refused += other->refused;
         }
-        need(same <= LEARNED_KEYS_MOST && refused <= 1);
+        need(same <= LEARNED_KEYS_MAX && refused <= 1);
     }
 }
 
@@ -110,7 +110,7 @@ static void change(const char *text, size_t len, const struct learned_key *k, co
     keys[1].digest[0] ^= 1;
 
     f = read_good(text, len);
-    result = learnedfile_keep(&f, &keys[1]);
+    result = learnedfile_add(&f, &keys[1]);
     check_change(&f, k->section, before, result);
     f = read_good(text, len);
     result = learnedfile_refuse(&f, &keys[1]);
@@ -129,9 +129,9 @@ static void change(const char *text, size_t len, const struct learned_key *k, co
     keys[0].from = keys[1].from = LEARNED_PINS_URL;
     keys[0].until = keys[1].until = TODAY;
     f = read_good(text, len);
-    result = learnedfile_announce(&f, k->section, k->place, keys, 2);
+    result = learnedfile_announce(&f, k->section, k->hostport, keys, 2);
     need(result == LEARNED_FAILED
-         || learnedfile_announce(&f, k->section, k->place, keys, 2) == LEARNED_SAME);
+         || learnedfile_announce(&f, k->section, k->hostport, keys, 2) == LEARNED_SAME);
     check_change(&f, k->section, before, result);
 }
 

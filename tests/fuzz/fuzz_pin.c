@@ -1,6 +1,6 @@
 /*
  * The readers of pins. What pin_parse() takes prints as something that it takes again, as the same
- * pin; what it does not take leaves the list alone. pinfile_parse() takes all of a file or nothing.
+ * pin; what it does not take leaves the list alone. keyfile_parse() takes all of a file or nothing.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -37,20 +37,20 @@ static void read_back(enum pin_kind kind, const uint8_t digest[CERT_DIGEST_SIZE]
 
 static void read_file(const uint8_t *data, size_t size)
 {
-    struct pinfile f;
-    const char *why = pinfile_parse((const char *)data, size, &f);
+    struct keyfile f;
+    const char *why = keyfile_parse((const char *)data, size, &f);
     size_t i;
 
     need(why ? f.count == 0 && !f.items && *why : f.count > 0);
     for (i = 0; i < f.count; i++) {
-        need(*pinfile_kind_name(f.items[i].kind) != '\0');
+        need(*keyfile_kind_name(f.items[i].kind) != '\0');
         read_back(PIN_KEY, f.items[i].key, NULL);
-        if (f.items[i].kind != PINFILE_CERTIFICATE)
+        if (f.items[i].kind != KEYFILE_CERTIFICATE)
             continue;
         need(memcmp(f.items[i].key, f.items[i].cert.key, CERT_DIGEST_SIZE) == 0);
         read_back(PIN_CERT, f.items[i].cert.cert, NULL);
     }
-    pinfile_free(&f);
+    keyfile_free(&f);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -33,8 +33,8 @@ static struct {
     struct config *configs[2];
     struct tlsctx_set *set;
     SSL_CTX *client;
-    struct wire_scratch scratch;
-    struct familiar *familiar;
+    struct record_buffer scratch;
+    struct certcache *certcache;
 } once;
 
 struct play {
@@ -59,26 +59,26 @@ static void need(bool ok)
 static void make_policy(int index, const uint8_t digest[CERT_DIGEST_SIZE])
 {
     struct anchors *stores = anchors_new();
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     char pin[PIN_KEY_TEXT_SIZE], text[256];
     int n;
 
     pin_format_key(digest, pin);
     n = snprintf(text, sizeof(text), "[demo.example]\nlisten = 127.0.0.1:0\npin = %s\n", pin);
-    once.configs[index] = config_parse("fuzz.conf", text, (size_t)n, &problems);
-    problems_print(&problems, stderr);
-    need(problems.count == 0 && once.configs[index]->count == 1);
-    once.policies[index] = policy_new(once.configs[index]->sections[0], stores, NULL, &problems);
+    once.configs[index] = config_parse("fuzz.conf", text, (size_t)n, &diags);
+    diag_print(&diags, stderr);
+    need(diags.count == 0 && once.configs[index]->count == 1);
+    once.policies[index] = policy_new(once.configs[index]->sections[0], stores, NULL, &diags);
     need(once.policies[index]);
     anchors_free(stores);
-    problems_free(&problems);
+    diag_free(&diags);
 }
 
 static void make_once(void)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *cert = X509_new();
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     uint8_t digest[EVP_MAX_MD_SIZE];
     uint8_t *der = NULL;
     int n;
@@ -102,10 +102,10 @@ static void make_once(void)
     make_policy(0, digest);
 
     once.set = tlsctx_set_new();
-    once.client = tlsctx_get(once.set, &once.configs[0]->sections[0]->tls, &problems);
+    once.client = tlsctx_get(once.set, &once.configs[0]->sections[0]->tls, &diags);
     once.scratch.bytes = malloc(TLS_RECORDS_SIZE);
-    once.familiar = familiar_new();
-    need(once.client && once.scratch.bytes && once.familiar);
+    once.certcache = certcache_new();
+    need(once.client && once.scratch.bytes && once.certcache);
     OPENSSL_free(der);
     X509_free(cert);
     EVP_PKEY_free(key);
@@ -149,10 +149,10 @@ static void turn(struct play *p)
         for (i = 0; i < got; i++)
             need(plain[i] == (uint8_t)p->read++);
         need(p->read <= p->wrote);
-        need(r != TLS_FINISHED || (p->shut && p->read == p->wrote));
+        need(r != TLS_CLOSED || (p->shut && p->read == p->wrote));
         carry_to_server(p);
     }
-    p->over = r != TLS_OK && r != TLS_MORE;
+    p->over = r != TLS_OK && r != TLS_WANT_READ;
     p->failed = r == TLS_FAILED;
 }
 
@@ -167,7 +167,7 @@ static void try_gates(struct play *p)
     need(tls_write(p->client, word, sizeof(word)) == TLS_FAILED);
     need(tls_take_records(p->client, &records) == 0);
     need(tls_read(p->client, plain, sizeof(plain), &got) == TLS_FAILED && got == 0);
-    tls_finish(p->client);
+    tls_close_notify(p->client);
     need(tls_take_records(p->client, &records) == 0);
 }
 
@@ -250,7 +250,7 @@ static void act(struct play *p, uint8_t op, uint8_t arg, const uint8_t **data, s
         break;
     case 8:
         if (p->open && !p->over) {
-            tls_finish(p->client);
+            tls_close_notify(p->client);
             carry_to_server(p);
         }
         break;
@@ -278,7 +278,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     p.pinned = first & 1;
     p.client = tls_new(once.client, once.configs[p.pinned]->sections[0], once.policies[p.pinned],
-                       &once.scratch, once.familiar, NULL);
+                       &once.scratch, once.certcache, NULL);
     p.server = SSL_new(once.server);
     p.to_server = BIO_new(BIO_s_mem());
     p.from_server = BIO_new(BIO_s_mem());

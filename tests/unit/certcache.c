@@ -38,34 +38,34 @@ static void drop(STACK_OF(X509) *list)
     sk_X509_pop_free(list, X509_free);
 }
 
-static void add(struct familiar *f, STACK_OF(X509) *list)
+static void add(struct certcache *f, STACK_OF(X509) *list)
 {
     int i;
 
     for (i = 0; i < sk_X509_num(list); i++)
-        familiar_add(f, sk_X509_value(list, i));
+        certcache_add(f, sk_X509_value(list, i));
 }
 
 static void nothing_is_shared_that_was_not_added(void **state)
 {
-    struct familiar *f = familiar_new();
+    struct certcache *f = certcache_new();
     struct cert ca = certs_ca("CA"), leaf = certs_leaf("DNS:a.example", &ca);
     STACK_OF(X509) *first = chain(leaf.x509, ca.x509), *second = chain(leaf.x509, ca.x509);
     X509 *own = sk_X509_value(second, 0);
 
     (void)state;
-    familiar_share(f, first);
-    familiar_share(f, second);
-    assert_int_equal(familiar_count(f), 0);
+    certcache_share(f, first);
+    certcache_share(f, second);
+    assert_int_equal(certcache_count(f), 0);
     assert_ptr_equal(sk_X509_value(second, 0), own);
     drop(first);
     drop(second);
-    familiar_free(f);
+    certcache_free(f);
 }
 
 static void equal_certificates_are_one(void **state)
 {
-    struct familiar *f = familiar_new();
+    struct certcache *f = certcache_new();
     struct cert ca = certs_ca("CA"), leaf = certs_leaf("DNS:a.example", &ca);
     STACK_OF(X509) *first = chain(leaf.x509, ca.x509), *second = chain(leaf.x509, ca.x509);
     X509 *kept = sk_X509_value(first, 0);
@@ -74,13 +74,13 @@ static void equal_certificates_are_one(void **state)
     add(f, first);
     add(f, first);
     add(f, second); /* its like is there */
-    assert_int_equal(familiar_count(f), 2);
-    familiar_share(f, second);
+    assert_int_equal(certcache_count(f), 2);
+    certcache_share(f, second);
     assert_ptr_equal(sk_X509_value(second, 0), kept);
     assert_ptr_equal(sk_X509_value(second, 1), sk_X509_value(first, 1));
     drop(first);
     assert_int_equal(X509_cmp(sk_X509_value(second, 0), leaf.x509), 0);
-    familiar_free(f);
+    certcache_free(f);
     /* what is held outlives the table */
     assert_int_equal(X509_cmp(sk_X509_value(second, 0), leaf.x509), 0);
     drop(second);
@@ -89,7 +89,7 @@ static void equal_certificates_are_one(void **state)
 /* The same but for one bit, wherever it is: in what was signed, in the key, in the signature. */
 static void a_bit_makes_another_certificate(void **state)
 {
-    struct familiar *f = familiar_new();
+    struct certcache *f = certcache_new();
     struct cert leaf = certs_make(&(struct cert_order){.cn = "a"});
     STACK_OF(X509) *known = chain(leaf.x509, NULL);
     const unsigned char *der;
@@ -109,7 +109,7 @@ static void a_bit_makes_another_certificate(void **state)
         if (other && p == copy + len) {
             parsed++;
             sk_X509_push(list, other);
-            familiar_share(f, list);
+            certcache_share(f, list);
             assert_ptr_equal(sk_X509_value(list, 0), other);
         } else {
             X509_free(other);
@@ -119,13 +119,13 @@ static void a_bit_makes_another_certificate(void **state)
     assert_true(parsed > len);
     free(copy);
     drop(known);
-    familiar_free(f);
+    certcache_free(f);
 }
 
 /* However many certificates come, only so many are held, and the latest are among them. */
 static void what_is_held_is_bounded(void **state)
 {
-    struct familiar *f = familiar_new();
+    struct certcache *f = certcache_new();
     struct cert ca = certs_ca("CA");
     size_t i;
 
@@ -135,14 +135,14 @@ static void what_is_held_is_bounded(void **state)
         STACK_OF(X509) *list = chain(leaf.x509, NULL), *again = chain(leaf.x509, NULL);
 
         add(f, list);
-        familiar_share(f, again);
+        certcache_share(f, again);
         assert_ptr_equal(sk_X509_value(again, 0), sk_X509_value(list, 0));
         drop(list);
         drop(again);
     }
-    assert_in_range(familiar_count(f), 64, 256);
-    familiar_free(f);
-    familiar_free(NULL);
+    assert_in_range(certcache_count(f), 64, 256);
+    certcache_free(f);
+    certcache_free(NULL);
 }
 
 /* A certificate with so many names of 20 bytes. */
@@ -162,7 +162,7 @@ static struct cert large(const struct cert *issuer, int names)
 /* In bytes as well, for a certificate may be large. */
 static void the_bytes_that_are_held_are_bounded(void **state)
 {
-    struct familiar *f = familiar_new();
+    struct certcache *f = certcache_new();
     struct cert ca = certs_ca("CA");
     STACK_OF(X509) *list;
     size_t i;
@@ -170,20 +170,20 @@ static void the_bytes_that_are_held_are_bounded(void **state)
     (void)state;
     list = chain(large(&ca, 1000).x509, NULL);
     add(f, list);
-    assert_int_equal(familiar_count(f), 0); /* 21 KB */
+    assert_int_equal(certcache_count(f), 0); /* 21 KB */
     drop(list);
     for (i = 0; i < 400; i++) {
         list = chain(large(&ca, 300).x509, NULL); /* 6 KB */
         add(f, list);
-        assert_in_range(familiar_bytes(f), 6000, 1 << 20);
+        assert_in_range(certcache_bytes(f), 6000, 1 << 20);
         drop(list);
     }
-    assert_in_range(familiar_count(f), 100, 128); /* two in each bucket */
+    assert_in_range(certcache_count(f), 100, 128); /* two in each bucket */
     /* a small one finds its place beside a large one */
     add(f, list = chain(ca.x509, NULL));
-    assert_in_range(familiar_bytes(f), 6000, 1 << 20);
+    assert_in_range(certcache_bytes(f), 6000, 1 << 20);
     drop(list);
-    familiar_free(f);
+    certcache_free(f);
 }
 
 int main(void)

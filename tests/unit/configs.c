@@ -8,14 +8,14 @@
 
 struct config *take(const char *text)
 {
-    struct problems problems = {0};
-    struct config *c = config_parse(temp_path("x.conf"), text, strlen(text), &problems);
+    struct diag_list diags = {0};
+    struct config *c = config_parse(temp_path("x.conf"), text, strlen(text), &diags);
     char said[512] = "";
 
     assert_non_null(c);
-    if (problems.count)
-        snprintf(said, sizeof(said), "%u: %s", problems.items[0].line, problems.items[0].text);
-    problems_free(&problems);
+    if (diags.count)
+        snprintf(said, sizeof(said), "%u: %s", diags.items[0].line, diags.items[0].text);
+    diag_free(&diags);
     if (said[0]) {
         config_free(c);
         fail_msg("%s:%s", text, said);
@@ -25,16 +25,16 @@ struct config *take(const char *text)
 
 char *faults(const char *text)
 {
-    struct problems problems = {0};
-    struct config *c = config_parse("x.conf", text, strlen(text), &problems);
+    struct diag_list diags = {0};
+    struct config *c = config_parse("x.conf", text, strlen(text), &diags);
     char *said = NULL;
     size_t n;
     FILE *to = open_memstream(&said, &n);
 
     assert_non_null(to);
-    problems_print(&problems, to);
+    diag_print(&diags, to);
     fclose(to);
-    problems_free(&problems);
+    diag_free(&diags);
     config_free(c);
     return said;
 }

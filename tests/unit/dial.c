@@ -17,7 +17,7 @@
 #include "names.h"
 #include "proxy/thread.h"
 
-static struct reactor reactor;
+static struct thread thread;
 static int descriptors; /* when the test began */
 
 /* Who dials. It goes in its callback, and its section with it, as owners may. */
@@ -82,7 +82,7 @@ static struct caller *caller(const char *host, uint16_t port)
     result.fd = -1;
     c->owner.connected = on_connected;
     c->owner.failed = on_failed;
-    c->config = config_single(host, &c->section);
+    c->config = config_new_adhoc(host, &c->section);
     c->section->port = port;
     return c;
 }
@@ -99,7 +99,7 @@ static void add_address(struct caller *c, const char *host, uint16_t port)
 
 static void start(struct caller *c)
 {
-    c->dial = dial_start(&reactor.loop, reactor.resolver, c->section, &c->owner);
+    c->dial = dial_start(&thread.loop, thread.resolver, c->section, &c->owner);
     assert_non_null(c->dial);
     assert_int_equal(result.calls, 0); /* never from within */
 }
@@ -108,7 +108,7 @@ static void start(struct caller *c)
 static void wait_for_look_ups(int count)
 {
     while (names_asked() < count) {
-        uv_run(&reactor.loop, UV_RUN_NOWAIT);
+        uv_run(&thread.loop, UV_RUN_NOWAIT);
         if (result.calls)
             fail_msg("it was over before: %s", result.detail);
         usleep(1000);
@@ -118,8 +118,8 @@ static void wait_for_look_ups(int count)
 /* Runs until nothing is left on the loop; then there is one more descriptor, or none. */
 static void finish(void)
 {
-    uv_run(&reactor.loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_alive(&reactor.loop), 0);
+    uv_run(&thread.loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_alive(&thread.loop), 0);
     assert_int_equal(result.calls, 1);
 }
 
@@ -594,14 +594,14 @@ static int most_at_once(int addresses, int64_t spare)
     before = count_descriptors();
     start(c);
     for (until = uv_hrtime() + 1200000000; uv_hrtime() < until; usleep(5000)) {
-        uv_run(&reactor.loop, UV_RUN_NOWAIT);
+        uv_run(&thread.loop, UV_RUN_NOWAIT);
         now = count_descriptors() - before;
         most = now > most ? now : most;
     }
     assert_int_equal(result.calls, 0);
     dial_cancel(c->dial);
     forget(c);
-    uv_run(&reactor.loop, UV_RUN_DEFAULT);
+    uv_run(&thread.loop, UV_RUN_DEFAULT);
     assert_int_equal(count_descriptors(), before);
     dial_set_spare(INT64_MAX);
     close_both(fds);
@@ -715,8 +715,8 @@ static void a_late_refusal_is_waited_out(void **state)
     make_silent("127.0.0.1", &port, silent);
     c = caller("127.0.0.1", port);
     start(c);
-    uv_run(&reactor.loop, UV_RUN_ONCE);
-    uv_run(&reactor.loop, UV_RUN_NOWAIT);
+    uv_run(&thread.loop, UV_RUN_ONCE);
+    uv_run(&thread.loop, UV_RUN_NOWAIT);
     assert_int_equal(result.calls, 0);
     close_both(silent);
     finish();
@@ -741,13 +741,13 @@ static void a_slow_address_is_given_up_for_a_failed_one(void **state)
     start(c);
     wait_for_look_ups(1);
     for (i = 0; i < 3; i++)
-        uv_run(&reactor.loop, UV_RUN_NOWAIT);
+        uv_run(&thread.loop, UV_RUN_NOWAIT);
     assert_int_equal(result.calls, 0);
     /* now there is room: the kernel tries again */
     while (result.calls == 0) {
         if (fd < 0)
             fd = accept(fds[0], NULL, NULL);
-        uv_run(&reactor.loop, UV_RUN_ONCE);
+        uv_run(&thread.loop, UV_RUN_ONCE);
     }
     finish();
     assert_connected(fds[0], silent);
@@ -771,10 +771,10 @@ static void too_few_descriptors_are_the_servers_fault(void **state)
     low = limit;
     low.rlim_cur = (rlim_t)next;
     c = caller("127.0.0.1", port);
-    uv_run(&reactor.loop, UV_RUN_NOWAIT); /* libuv has its own by now */
+    uv_run(&thread.loop, UV_RUN_NOWAIT); /* libuv has its own by now */
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
     start(c);
-    uv_run(&reactor.loop, UV_RUN_DEFAULT);
+    uv_run(&thread.loop, UV_RUN_DEFAULT);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     assert_failed(REASON_FILES, strerror(EMFILE));
     close(listener);
@@ -785,8 +785,8 @@ static void cancel(struct caller *c)
 {
     dial_cancel(c->dial);
     forget(c);
-    uv_run(&reactor.loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_alive(&reactor.loop), 0);
+    uv_run(&thread.loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_alive(&thread.loop), 0);
     assert_int_equal(result.calls, 0);
 }
 
@@ -813,9 +813,9 @@ static void a_cancel_during_the_look_up_calls_back(void **state)
     wait_for_look_ups(1);
     dial_cancel(c->dial);
     forget(c);
-    uv_run(&reactor.loop, UV_RUN_NOWAIT); /* the dial is gone, the look-up is not */
+    uv_run(&thread.loop, UV_RUN_NOWAIT); /* the dial is gone, the look-up is not */
     names_release();
-    uv_run(&reactor.loop, UV_RUN_DEFAULT);
+    uv_run(&thread.loop, UV_RUN_DEFAULT);
     assert_int_equal(result.calls, 0);
 }
 
@@ -839,7 +839,7 @@ static void a_cancel_while_the_look_up_waits_calls_back(void **state)
         forget(c[i]);
     }
     names_release();
-    uv_run(&reactor.loop, UV_RUN_DEFAULT);
+    uv_run(&thread.loop, UV_RUN_DEFAULT);
     assert_int_equal(result.calls, 0);
 }
 
@@ -854,7 +854,7 @@ static void a_cancel_while_connecting_calls_back(void **state)
     c = caller("127.0.0.1", silent);
     start(c);
     for (i = 0; i < 10; i++)
-        uv_run(&reactor.loop, UV_RUN_NOWAIT);
+        uv_run(&thread.loop, UV_RUN_NOWAIT);
     assert_int_equal(count_descriptors(), descriptors + 3);
     cancel(c);
     close_both(fds);
@@ -882,7 +882,7 @@ static void a_cancel_with_two_addresses_under_way_calls_back(void **state)
     forget(c);
     assert_int_equal(count_descriptors(), descriptors + 4);
     names_release();
-    uv_run(&reactor.loop, UV_RUN_DEFAULT);
+    uv_run(&thread.loop, UV_RUN_DEFAULT);
     assert_int_equal(result.calls, 0);
     close_both(a);
     close_both(b);
@@ -903,7 +903,7 @@ static void a_cancel_after_the_connect_calls_back(void **state)
     while (fd < 0 && result.calls == 0) {
         fd = accept(listener, NULL, NULL);
         if (fd < 0)
-            uv_run(&reactor.loop, UV_RUN_NOWAIT);
+            uv_run(&thread.loop, UV_RUN_NOWAIT);
     }
     if (result.calls) /* it was quicker: nothing is left to be cancelled */
         close(result.fd);
@@ -943,9 +943,9 @@ static int setup(void **state)
 {
     (void)state;
     names_reset();
-    if (reactor_init(&reactor) != 0)
+    if (thread_init(&thread) != 0)
         return -1;
-    uv_run(&reactor.loop, UV_RUN_NOWAIT);
+    uv_run(&thread.loop, UV_RUN_NOWAIT);
     descriptors = count_descriptors();
     return 0;
 }
@@ -958,9 +958,9 @@ static int teardown(void **state)
     (void)state;
     names_release();
     left = count_descriptors() - descriptors;
-    reactor_close(&reactor);
-    uv_run(&reactor.loop, UV_RUN_DEFAULT);
-    reactor_free(&reactor);
+    thread_close(&thread);
+    uv_run(&thread.loop, UV_RUN_DEFAULT);
+    thread_free(&thread);
     if (left)
         fprintf(stderr, "%d descriptors left open\n", left);
     return left;
@@ -1003,15 +1003,15 @@ int main(void)
         TEST(a_cancel_after_the_connect_calls_back),
         TEST(a_cancel_takes_another_dial_with_it),
     };
-    struct reactor first;
+    struct thread first;
 
     /* descriptors that libuv opens once are none of a test's */
-    if (reactor_init(&first) != 0)
+    if (thread_init(&first) != 0)
         return 1;
     uv_run(&first.loop, UV_RUN_NOWAIT);
-    reactor_close(&first);
+    thread_close(&first);
     uv_run(&first.loop, UV_RUN_DEFAULT);
-    reactor_free(&first);
+    thread_free(&first);
     alarm(120); /* what never comes is a failure as well */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

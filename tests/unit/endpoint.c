@@ -16,7 +16,7 @@
 /* More than the buffers of a socket take. */
 #define BULK ((size_t)16 * 1024 * 1024)
 
-static struct reactor reactor;
+static struct thread thread;
 static uint8_t *bulk;
 
 /* An endpoint under test. It frees itself in its last event, as owners do. */
@@ -75,13 +75,13 @@ static const struct endpoint_events events = {on_read, on_changed, on_closed};
 
 static void turn(void)
 {
-    uv_run(&reactor.loop, UV_RUN_ONCE);
+    uv_run(&thread.loop, UV_RUN_ONCE);
 }
 
 /* For what the kernel does by itself, of which no event tells. */
 static void wait_a_little(void)
 {
-    uv_run(&reactor.loop, UV_RUN_NOWAIT);
+    uv_run(&thread.loop, UV_RUN_NOWAIT);
     usleep(1000);
 }
 
@@ -120,7 +120,7 @@ static struct endpoint *start(struct log *log, bool tcp, int *peer)
     make_pair(tcp, fds);
     *peer = fds[1];
     assert_true(fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0);
-    endpoint_open(&side->ep, &reactor.io, fds[0], tcp, 0, &events);
+    endpoint_open(&side->ep, &thread.io, fds[0], tcp, 0, &events);
     assert_true(side->ep.open);
     assert_int_equal(side->ep.error, 0);
     assert_true(endpoint_is_idle(&side->ep));
@@ -134,8 +134,8 @@ static void end(struct endpoint *ep, struct log *log, int peer)
         endpoint_close(ep, false);
     while (log->closings == 0)
         turn();
-    uv_run(&reactor.loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_alive(&reactor.loop), 0);
+    uv_run(&thread.loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_alive(&thread.loop), 0);
     assert_int_equal(log->closings, 1);
     assert_int_equal(endpoints_hold(), 0);
     free(log->bytes);
@@ -265,7 +265,7 @@ static void a_long_queue_is_lost_in_part(void **state)
     endpoint_write(ep, bulk, BULK);
     endpoint_write(ep, bulk, BULK / 2);
     endpoint_write(ep, bulk + BULK / 2, BULK / 2);
-    endpoint_finish(ep);
+    endpoint_shutdown(ep);
     assert_int_equal(drain(peer, got, 2 * BULK), 2 * BULK);
     assert_memory_equal(got, bulk, BULK);
     assert_memory_equal(got + BULK, bulk, BULK);
@@ -286,16 +286,16 @@ static void a_fin_overtakes_what_is_being_written(void **state)
         ep = start(&log, tcp, &peer);
         endpoint_write(ep, bulk, BULK);
         endpoint_write(ep, (const uint8_t *)"end", 3);
-        endpoint_finish(ep);
-        endpoint_finish(ep);
-        assert_true(ep->finish);
-        assert_false(ep->finished);
+        endpoint_shutdown(ep);
+        endpoint_shutdown(ep);
+        assert_true(ep->fin_wanted);
+        assert_false(ep->fin_sent);
         assert_int_equal(drain(peer, got, BULK + 10), BULK + 3);
         assert_memory_equal(got, bulk, BULK);
         assert_memory_equal(got + BULK, "end", 3);
         while (!endpoint_is_idle(ep))
             turn();
-        assert_true(ep->finished);
+        assert_true(ep->fin_sent);
         assert_told_once(&log);
         end(ep, &log, peer);
     }
@@ -313,8 +313,8 @@ static void a_finished_stream_reads_no_more(void **state)
     for (tcp = 0; tcp < 2; tcp++) {
         ep = start(&log, tcp, &peer);
         endpoint_write(ep, (const uint8_t *)"ask", 3);
-        endpoint_finish(ep);
-        assert_true(ep->finished);
+        endpoint_shutdown(ep);
+        assert_true(ep->fin_sent);
         assert_int_equal(read(peer, text, sizeof(text)), 3);
         assert_int_equal(read(peer, text, sizeof(text)), 0);
         assert_int_equal(write(peer, "answer", 6), 6);
@@ -322,7 +322,7 @@ static void a_finished_stream_reads_no_more(void **state)
         while (log.n < 6)
             turn();
         assert_memory_equal(log.bytes, "answer", 6);
-        assert_false(ep->ended);
+        assert_false(ep->eof);
         end(ep, &log, peer);
     }
 }
@@ -340,7 +340,7 @@ static void the_peers_fin_ends_writing_as_well(void **state)
         endpoint_want_read(ep, true);
         assert_int_equal(write(peer, "last", 4), 4);
         assert_int_equal(shutdown(peer, SHUT_WR), 0);
-        while (!ep->ended)
+        while (!ep->eof)
             turn();
         assert_int_equal(log.n, 4);
         assert_memory_equal(log.bytes, "last", 4);
@@ -445,14 +445,14 @@ static void a_close_leaks_what_was_being_written(void **state)
         endpoint_want_read(ep, true);
         endpoint_write(ep, bulk, BULK);
         endpoint_write(ep, bulk, 1000);
-        endpoint_finish(ep);
+        endpoint_shutdown(ep);
         assert_false(endpoint_is_idle(ep));
         endpoint_close(ep, tcp);
         assert_false(ep->open);
         /* any more of this is harmless until the closed event */
         endpoint_close(ep, !tcp);
         endpoint_write(ep, bulk, 10);
-        endpoint_finish(ep);
+        endpoint_shutdown(ep);
         endpoint_want_read(ep, true);
         assert_false(endpoint_is_gone(ep));
         assert_int_equal(endpoint_unsent(ep), 0);
@@ -496,7 +496,7 @@ static void a_write_error_hides_what_is_left_to_read(void **state)
     assert_true(endpoint_is_idle(ep));
     endpoint_write(ep, (const uint8_t *)"hello", 5);
     endpoint_want_read(ep, true);
-    while (!ep->ended)
+    while (!ep->eof)
         turn();
     assert_int_equal(log.n, 3);
     assert_memory_equal(log.bytes, "bye", 3);
@@ -514,7 +514,7 @@ static void an_error_on_what_is_in_flight_goes_unnoticed(void **state)
         ep = start(&log, tcp, &peer);
         endpoint_write(ep, bulk, BULK);
         endpoint_write(ep, bulk, 1000);
-        endpoint_finish(ep);
+        endpoint_shutdown(ep);
         close(peer); /* with bytes unread: a reset */
         while (!ep->write_error)
             turn();
@@ -522,7 +522,7 @@ static void an_error_on_what_is_in_flight_goes_unnoticed(void **state)
         assert_true(log.was_idle);
         changes = log.changes;
         assert_in_range(changes, 1, 2); /* the watch may have seen it as well */
-        assert_false(ep->finished);
+        assert_false(ep->fin_sent);
         assert_true(ep->write_error < 0);
         /* the first error stands: nothing is tried any more */
         error = ep->write_error;
@@ -555,7 +555,7 @@ static void a_reset_looks_like_an_end(void **state)
     while (log.changes == 0)
         turn();
     assert_int_equal(ep->error, UV_ECONNRESET);
-    assert_false(ep->ended);
+    assert_false(ep->eof);
     assert_false(ep->reading);
     endpoint_want_read(ep, true);
     assert_false(ep->reading);
@@ -585,7 +585,7 @@ static void a_reset_behind_data_is_a_reset(void **state)
             turn();
         assert_int_equal(log.n, 7);
         assert_int_equal(ep->error, UV_ECONNRESET);
-        assert_false(ep->ended);
+        assert_false(ep->eof);
         assert_true(endpoint_is_reset(ep));
         end(ep, &log, -1);
     }
@@ -610,7 +610,7 @@ static void a_write_that_met_the_reset_does_not_hide_it(void **state)
             turn();
         assert_int_equal(log.n, 7);
         assert_int_equal(ep->error, UV_ECONNRESET);
-        assert_false(ep->ended);
+        assert_false(ep->eof);
         end(ep, &log, -1);
     }
 }
@@ -630,7 +630,7 @@ static void an_end_with_a_reset_behind_it_is_both(void **state)
     while (log.changes == 0)
         turn();
     assert_int_equal(log.n, 7);
-    assert_true(ep->ended);
+    assert_true(ep->eof);
     assert_int_equal(ep->write_error, UV_EPIPE);
     assert_true(endpoint_is_reset(ep));
     end(ep, &log, -1);
@@ -676,7 +676,7 @@ static void what_a_unix_peer_sent_before_it_closed_is_good(void **state)
     endpoint_write(ep, bulk, 10);
     assert_true(endpoint_is_idle(ep));
     endpoint_want_read(ep, true);
-    while (!ep->ended)
+    while (!ep->eof)
         turn();
     assert_int_equal(log.n, 7);
     assert_false(endpoint_is_reset(ep));
@@ -708,7 +708,7 @@ static void a_unix_peer_that_finishes_after_us_has_not_closed(void **state)
 
     (void)state;
     ep = start(&log, false, &peer);
-    endpoint_finish(ep);
+    endpoint_shutdown(ep);
     assert_int_equal(shutdown(peer, SHUT_WR), 0);
     while (!ep->fin_received)
         turn();
@@ -731,9 +731,9 @@ static void an_idle_endpoint_costs_nothing(void **state)
         endpoint_want_read(ep, true);
         endpoint_write(ep, (const uint8_t *)"hello", 5);
         assert_int_equal(read(peer, text, sizeof(text)), 5);
-        while (reactor.watch.count > 0)
+        while (thread.watch.count > 0)
             turn();
-        while (uv_is_active((uv_handle_t *)&reactor.watch.timer))
+        while (uv_is_active((uv_handle_t *)&thread.watch.timer))
             turn();
         assert_false(ep->unacked);
         assert_int_equal(ep->error, 0);
@@ -758,7 +758,7 @@ static void a_peer_that_is_there_is_taken_for_gone(void **state)
         wait_a_little();
         assert_false(endpoint_is_gone(ep));
         endpoint_want_read(ep, true);
-        while (!ep->ended)
+        while (!ep->eof)
             turn();
         assert_false(endpoint_is_gone(ep));
         end(ep, &log, peer);
@@ -805,13 +805,13 @@ static void a_descriptor_that_cannot_be_taken_is_used(void **state)
         memset(&log, 0, sizeof(log));
         side = calloc(1, sizeof(*side));
         side->log = &log;
-        endpoint_open(&side->ep, &reactor.io, fds[0], tcp, 0, &events);
+        endpoint_open(&side->ep, &thread.io, fds[0], tcp, 0, &events);
         assert_int_equal(side->ep.error, UV_EBADF);
         endpoint_want_read(&side->ep, true);
         assert_false(side->ep.reading);
         endpoint_write(&side->ep, bulk, 10);
         assert_true(endpoint_is_idle(&side->ep));
-        endpoint_finish(&side->ep);
+        endpoint_shutdown(&side->ep);
         assert_true(endpoint_is_gone(&side->ep));
         assert_int_equal(endpoint_unsent(&side->ep), 0);
         assert_int_equal(side->ep.error, UV_EBADF);
@@ -829,15 +829,15 @@ static int setup(void **state)
     bulk = malloc(BULK);
     for (i = 0; i < BULK; i++)
         bulk[i] = (uint8_t)random_next(&seed);
-    return reactor_init(&reactor);
+    return thread_init(&thread);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    reactor_close(&reactor);
-    uv_run(&reactor.loop, UV_RUN_DEFAULT);
-    reactor_free(&reactor);
+    thread_close(&thread);
+    uv_run(&thread.loop, UV_RUN_DEFAULT);
+    thread_free(&thread);
     free(bulk);
     return 0;
 }

@@ -13,14 +13,14 @@ void entries_parse(struct entries *r, const char *text, size_t n)
     assert_non_null(copy);
     memcpy(copy, text, n);
     memset(r, 0, sizeof(*r));
-    inifile_parse("x.conf", copy, n, &r->arena, &r->file, &r->problems);
+    inifile_parse("x.conf", copy, n, &r->arena, &r->file, &r->diags);
     free(copy);
 }
 
 void entries_done(struct entries *r)
 {
     arena_free(&r->arena);
-    problems_free(&r->problems);
+    diag_free(&r->diags);
 }
 
 char *entries_outline(const struct inifile *f)

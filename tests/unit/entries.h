@@ -7,7 +7,7 @@
 struct entries {
     struct arena arena;
     struct inifile file;
-    struct problems problems;
+    struct diag_list diags;
 };
 
 /* Reads a text that is called x.conf; entries_done() frees what it makes. */

@@ -12,74 +12,74 @@
 
 static void little_is_not_worth_it(void **state)
 {
-    struct trim t = {0};
+    struct heap_trim t = {0};
 
     (void)state;
-    trim_tick(&t, 2 * MIB - 1);
-    trim_tick(&t, 0);
-    assert_int_equal(t.most, 2 * MIB - 1); /* where it has given back it counts anew */
+    heap_trim_tick(&t, 2 * MIB - 1);
+    heap_trim_tick(&t, 0);
+    assert_int_equal(t.peak, 2 * MIB - 1); /* where it has given back it counts anew */
 }
 
 static void it_waits_until_half_has_gone(void **state)
 {
-    struct trim t = {0};
+    struct heap_trim t = {0};
 
     (void)state;
-    trim_tick(&t, 1000 * MIB);
-    trim_tick(&t, 501 * MIB);
-    assert_int_equal(t.most, 1000 * MIB);
-    trim_tick(&t, 500 * MIB);
-    assert_int_equal(t.most, 500 * MIB);
-    trim_tick(&t, 700 * MIB);
-    trim_tick(&t, 400 * MIB);
-    assert_int_equal(t.most, 700 * MIB);
-    trim_tick(&t, 10 * MIB);
-    assert_int_equal(t.most, 10 * MIB);
+    heap_trim_tick(&t, 1000 * MIB);
+    heap_trim_tick(&t, 501 * MIB);
+    assert_int_equal(t.peak, 1000 * MIB);
+    heap_trim_tick(&t, 500 * MIB);
+    assert_int_equal(t.peak, 500 * MIB);
+    heap_trim_tick(&t, 700 * MIB);
+    heap_trim_tick(&t, 400 * MIB);
+    assert_int_equal(t.peak, 700 * MIB);
+    heap_trim_tick(&t, 10 * MIB);
+    assert_int_equal(t.peak, 10 * MIB);
 }
 
 /* Many tunnels may come and go within a second. */
 static void what_came_and_went_between_two_ticks_counts(void **state)
 {
-    struct trim t = {0};
+    struct heap_trim t = {0};
 
     (void)state;
-    trim_tick(&t, 1 * MIB);
-    trim_note(&t, 10 * MIB);
-    trim_note(&t, 9 * MIB);
-    assert_int_equal(t.most, 10 * MIB);
-    trim_tick(&t, 1 * MIB);
+    heap_trim_tick(&t, 1 * MIB);
+    heap_trim_note(&t, 10 * MIB);
+    heap_trim_note(&t, 9 * MIB);
+    assert_int_equal(t.peak, 10 * MIB);
+    heap_trim_tick(&t, 1 * MIB);
     assert_true(t.again);
-    assert_int_equal(t.most, 1 * MIB);
+    assert_int_equal(t.peak, 1 * MIB);
 }
 
 /* Once, when it has come to rest: a slow decline must not keep the heap busy. */
 static void what_comes_late_goes_too(void **state)
 {
-    struct trim t = {0};
+    struct heap_trim t = {0};
 
     (void)state;
-    trim_tick(&t, 10 * MIB);
-    trim_tick(&t, 5 * MIB);
-    assert_int_equal(t.most, 5 * MIB);
-    trim_tick(&t, 4 * MIB);
-    trim_tick(&t, 3 * MIB);
-    assert_int_equal(t.most, 5 * MIB);
-    trim_tick(&t, 3 * MIB);
-    assert_int_equal(t.most, 3 * MIB);
-    trim_tick(&t, 2 * MIB);
-    trim_tick(&t, 2 * MIB);
-    assert_int_equal(t.most, 3 * MIB);
+    heap_trim_tick(&t, 10 * MIB);
+    heap_trim_tick(&t, 5 * MIB);
+    assert_int_equal(t.peak, 5 * MIB);
+    heap_trim_tick(&t, 4 * MIB);
+    heap_trim_tick(&t, 3 * MIB);
+    assert_int_equal(t.peak, 5 * MIB);
+    heap_trim_tick(&t, 3 * MIB);
+    assert_int_equal(t.peak, 3 * MIB);
+    heap_trim_tick(&t, 2 * MIB);
+    heap_trim_tick(&t, 2 * MIB);
+    assert_int_equal(t.peak, 3 * MIB);
 }
 
 static void what_was_said_is_done_once(void **state)
 {
-    struct trim t = {0};
+    struct heap_trim t = {0};
 
     (void)state;
-    trim_soon(&t);
-    trim_tick(&t, 3);
+    heap_trim_soon(&t);
+    heap_trim_tick(&t, 3);
     assert_false(t.due);
-    assert_int_equal(t.most, 3);
+    assert_int_equal(t.peak, 3);
 }
 
 /* Pages in memory, of this process: proc(5). */
@@ -98,7 +98,7 @@ static long resident(void)
 static void memory_really_goes_back(void **state)
 {
     static void *blocks[2000];
-    struct trim t = {0};
+    struct heap_trim t = {0};
     bool ours;
     long before;
     size_t i;
@@ -112,9 +112,9 @@ static void memory_really_goes_back(void **state)
     ours = mallinfo2().uordblks >= COUNT(blocks) * 16384;
     for (i = 0; i < COUNT(blocks); i += 2)
         free(blocks[i]);
-    trim_tick(&t, 32 * MIB);
+    heap_trim_tick(&t, 32 * MIB);
     before = resident();
-    trim_tick(&t, 0);
+    heap_trim_tick(&t, 0);
     assert_true(resident() < before - 2000 || !ours);
     for (i = 1; i < COUNT(blocks); i += 2)
         free(blocks[i]);

@@ -35,24 +35,24 @@ static char *exactly(const char *bytes, size_t n)
     return copy;
 }
 
-static const char *parse_bytes(const char *bytes, size_t n, struct pkp *out)
+static const char *parse_bytes(const char *bytes, size_t n, struct hpkp *out)
 {
     char *copy = exactly(bytes, n);
     const char *why;
-    struct pkp before;
+    struct hpkp before;
 
     memset(out, 0x5a, sizeof(*out));
     before = *out;
-    why = pkp_parse(copy, n, out);
+    why = hpkp_parse(copy, n, out);
     free(copy);
     if (why)
         assert_memory_equal(out, &before, sizeof(before));
     return why;
 }
 
-static struct pkp parse(const char *value)
+static struct hpkp parse(const char *value)
 {
-    struct pkp out;
+    struct hpkp out;
     const char *why = parse_bytes(value, strlen(value), &out);
 
     if (why)
@@ -63,7 +63,7 @@ static struct pkp parse(const char *value)
 /* Refused, with a word of the reason. */
 static void refuse(const char *value, const char *part)
 {
-    struct pkp out;
+    struct hpkp out;
     const char *why = parse_bytes(value, strlen(value), &out);
 
     if (!why)
@@ -71,31 +71,31 @@ static void refuse(const char *value, const char *part)
     assert_contains(why, part);
 }
 
-static enum pkp_result read_bytes(const char *bytes, size_t n, bool ended, struct pkp *out,
-                                  const char **why)
+static enum hpkp_result read_bytes(const char *bytes, size_t n, bool ended, struct hpkp *out,
+                                   const char **why)
 {
     char *copy = exactly(bytes, n);
-    enum pkp_result result;
-    struct pkp before;
+    enum hpkp_result result;
+    struct hpkp before;
 
     memset(out, 0x5a, sizeof(*out));
     before = *out;
     *why = NULL;
-    result = pkp_read(copy, n, ended, out, why);
+    result = hpkp_read(copy, n, ended, out, why);
     free(copy);
-    if (result != PKP_FOUND)
+    if (result != HPKP_FOUND)
         assert_memory_equal(out, &before, sizeof(before));
-    if (result == PKP_BAD)
+    if (result == HPKP_BAD)
         assert_true(*why && **why);
     return result;
 }
 
-static struct pkp find(const char *answer)
+static struct hpkp find(const char *answer)
 {
-    struct pkp out;
+    struct hpkp out;
     const char *why;
 
-    if (read_bytes(answer, strlen(answer), false, &out, &why) != PKP_FOUND)
+    if (read_bytes(answer, strlen(answer), false, &out, &why) != HPKP_FOUND)
         fail_msg("'%s': %s", answer, why ? why : "more");
     return out;
 }
@@ -103,12 +103,12 @@ static struct pkp find(const char *answer)
 /* Bad, and known to be so before the connection ends. */
 static void reject_bytes(const char *bytes, size_t n, const char *part)
 {
-    struct pkp out;
+    struct hpkp out;
     const char *why;
-    enum pkp_result result = read_bytes(bytes, n, false, &out, &why);
+    enum hpkp_result result = read_bytes(bytes, n, false, &out, &why);
 
-    if (result != PKP_BAD)
-        fail_msg("'%.*s' %s", (int)n, bytes, result == PKP_MORE ? "wants more" : "was taken");
+    if (result != HPKP_BAD)
+        fail_msg("'%.*s' %s", (int)n, bytes, result == HPKP_MORE ? "wants more" : "was taken");
     assert_contains(why, part);
 }
 
@@ -120,7 +120,7 @@ static void reject(const char *answer, const char *part)
 static void the_examples_of_the_rfc_are_read(void **state)
 {
     /* RFC 7469 section 2.1.5, without its line breaks */
-    struct pkp p = parse("max-age=3000; " PIN(A) "; " PIN(B));
+    struct hpkp p = parse("max-age=3000; " PIN(A) "; " PIN(B));
 
     (void)state;
     assert_int_equal(p.max_age, 3000);
@@ -154,7 +154,7 @@ static void every_byte_of_a_pin_counts(void **state)
         0x77, 0xaa, 0xb3, 0x46, 0xef, 0x73, 0x38, 0x40, 0x9b, 0xf7, 0x45,
         0x1e, 0xcf, 0x6e, 0xf1, 0x5a, 0x5b, 0x4d, 0xb2, 0x3d, 0x1e, 0xd4,
         0xc7, 0x7b, 0x1a, 0x46, 0x18, 0x91, 0x5a, 0x19, 0x5a, 0x63};
-    struct pkp p = parse(GOOD);
+    struct hpkp p = parse(GOOD);
 
     (void)state;
     assert_int_equal(p.count, 1);
@@ -163,7 +163,7 @@ static void every_byte_of_a_pin_counts(void **state)
 
 static void names_count_in_any_case(void **state)
 {
-    struct pkp p = parse("MAX-AGE=7; Pin-SHA256=\"" A "\"; INCLUDESUBDOMAINS; Report-URI=x");
+    struct hpkp p = parse("MAX-AGE=7; Pin-SHA256=\"" A "\"; INCLUDESUBDOMAINS; Report-URI=x");
 
     (void)state;
     assert_int_equal(p.max_age, 7);
@@ -189,7 +189,7 @@ static void blanks_and_empty_directives_do_not_matter(void **state)
 
     (void)state;
     for (i = 0; i < COUNT(values); i++) {
-        struct pkp p = parse(values[i]);
+        struct hpkp p = parse(values[i]);
 
         assert_int_equal(p.max_age, 3000);
         assert_int_equal(p.count, 1);
@@ -200,8 +200,8 @@ static void blanks_and_empty_directives_do_not_matter(void **state)
 /* RFC 7230 section 3.2.6 */
 static void escapes_in_quotes_are_undone(void **state)
 {
-    struct pkp p = parse("pin-sha256=\"\\d6qzRu9zOECb90Uez27xWltNsj0e1Md7GkYYkVoZWmM\\=\"; "
-                         "max-age=\"30\\0\\0\"; x=\"a\\\"b\\\\\"; report-uri=\"\\;\"");
+    struct hpkp p = parse("pin-sha256=\"\\d6qzRu9zOECb90Uez27xWltNsj0e1Md7GkYYkVoZWmM\\=\"; "
+                          "max-age=\"30\\0\\0\"; x=\"a\\\"b\\\\\"; report-uri=\"\\;\"");
 
     (void)state;
     assert_int_equal(p.max_age, 3000);
@@ -216,7 +216,7 @@ static void escapes_in_quotes_are_undone(void **state)
 
 static void what_stands_in_quotes_is_no_directive(void **state)
 {
-    struct pkp p = parse("report-uri=\"; max-age=1; pin-sha256=" B "\"; " GOOD);
+    struct hpkp p = parse("report-uri=\"; max-age=1; pin-sha256=" B "\"; " GOOD);
 
     (void)state;
     assert_int_equal(p.max_age, 3000);
@@ -226,7 +226,7 @@ static void what_stands_in_quotes_is_no_directive(void **state)
 
 static void a_pin_that_stands_twice_is_one(void **state)
 {
-    struct pkp p = parse(PIN(A) ";" PIN(B) ";" PIN(A) ";max-age=1;PIN-sha256=\"\\" B "\";" PIN(A));
+    struct hpkp p = parse(PIN(A) ";" PIN(B) ";" PIN(A) ";max-age=1;PIN-sha256=\"\\" B "\";" PIN(A));
 
     (void)state;
     assert_int_equal(p.count, 2);
@@ -237,17 +237,17 @@ static void a_pin_that_stands_twice_is_one(void **state)
 static void too_many_pins_are_refused_not_cut(void **state)
 {
     struct strbuf text = {0};
-    struct pkp p;
+    struct hpkp p;
     int i;
 
     (void)state;
     strbuf_add(&text, "max-age=1");
-    for (i = 0; i < PKP_PINS_MOST; i++)
+    for (i = 0; i < HPKP_PINS_MAX; i++)
         strbuf_addf(&text, "; pin-sha256=\"%c%s\"", 'A' + i, &A[1]);
     /* one that is there already is not one more */
     strbuf_addf(&text, "; pin-sha256=\"A%s\"", &A[1]);
     p = parse(strbuf_text(&text));
-    assert_int_equal(p.count, PKP_PINS_MOST);
+    assert_int_equal(p.count, HPKP_PINS_MAX);
     strbuf_addf(&text, "; pin-sha256=\"%c%s\"", 'A' + i, &A[1]);
     refuse(strbuf_text(&text), "pins");
     strbuf_free(&text);
@@ -255,8 +255,8 @@ static void too_many_pins_are_refused_not_cut(void **state)
 
 static void pins_of_other_algorithms_are_ignored(void **state)
 {
-    struct pkp p = parse("pin-sha1=\"x\"; pin-sha512=\"\"; pin-sha2567=\"" B "\"; " GOOD
-                         "; pin-sha1=\"x\"");
+    struct hpkp p = parse("pin-sha1=\"x\"; pin-sha512=\"\"; pin-sha2567=\"" B "\"; " GOOD
+                          "; pin-sha1=\"x\"");
 
     (void)state;
     assert_int_equal(p.count, 1);
@@ -277,7 +277,7 @@ static void pins_without_quotes_are_refused(void **state)
 static void unknown_directives_are_ignored(void **state)
 {
     char name[2000], value[4000];
-    struct pkp p = parse(
+    struct hpkp p = parse(
         "x; y=z; x=\"\"; includeSubDomains2=1; max-age2=q; !#$%&'*+-.^_`|~09=~; " GOOD);
 
     (void)state;
@@ -341,7 +341,7 @@ static void max_age_that_overflows_is_the_most(void **state)
 static void a_long_max_age_is_not_cut_to_a_short_one(void **state)
 {
     char value[4000];
-    struct pkp p;
+    struct hpkp p;
 
     (void)state;
     /* refused or taken for what it says, but never as 0 */
@@ -381,7 +381,7 @@ static void without_max_age_nothing_is_announced(void **state)
 
 static void pins_are_needed_unless_they_are_withdrawn(void **state)
 {
-    struct pkp p = parse("max-age=0");
+    struct hpkp p = parse("max-age=0");
 
     (void)state;
     assert_int_equal(p.count, 0);
@@ -515,7 +515,7 @@ static void control_bytes_are_refused_wherever_they_stand(void **state)
         "@" GOOD,     GOOD "@", GOOD "; x=\"@\"", GOOD "; x=\"\\@\"", "max-age=1@; " PIN(A),
         GOOD "; x@=y"};
     char value[200];
-    struct pkp out;
+    struct hpkp out;
     size_t i;
     int c;
 
@@ -559,7 +559,7 @@ static void a_field_is_found_in_a_head(void **state)
 
     (void)state;
     for (i = 0; i < COUNT(answers); i++) {
-        struct pkp p = find(answers[i]);
+        struct hpkp p = find(answers[i]);
 
         assert_int_equal(p.max_age, 3000);
         assert_int_equal(p.count, 1);
@@ -610,7 +610,7 @@ static void an_answer_without_the_field_announces_nothing(void **state)
 /* RFC 7469 section 2.3.1 */
 static void the_first_of_several_fields_counts(void **state)
 {
-    struct pkp p = find(OK FIELD "Public-Key-Pins: max-age=1; " PIN(B) "\r\n" END);
+    struct hpkp p = find(OK FIELD "Public-Key-Pins: max-age=1; " PIN(B) "\r\n" END);
 
     (void)state;
     assert_int_equal(p.max_age, 3000);
@@ -743,17 +743,17 @@ static void what_is_not_http_1_is_refused(void **state)
 static void another_protocol_is_noticed_by_its_first_bytes(void **state)
 {
     static const char http2[] = "\0\0\x12\4\0\0\0\0\0\0\3\0\0\0\x80";
-    struct pkp out;
+    struct hpkp out;
     const char *why;
 
     (void)state;
     reject_bytes(http2, sizeof(http2) - 1, "HTTP");
     reject("SSH-2.0-", "HTTP");
     reject("<", "HTTP");
-    assert_int_equal(read_bytes("HTTP/1", 6, false, &out, &why), PKP_MORE);
-    assert_int_equal(read_bytes("HTTP/2", 6, false, &out, &why), PKP_BAD);
+    assert_int_equal(read_bytes("HTTP/1", 6, false, &out, &why), HPKP_MORE);
+    assert_int_equal(read_bytes("HTTP/2", 6, false, &out, &why), HPKP_BAD);
     assert_contains(why, "HTTP");
-    assert_int_equal(read_bytes("HTTP/2", 6, true, &out, &why), PKP_BAD);
+    assert_int_equal(read_bytes("HTTP/2", 6, true, &out, &why), HPKP_BAD);
     assert_contains(why, "HTTP");
 }
 
@@ -762,7 +762,7 @@ static void another_protocol_is_noticed_by_its_first_bytes(void **state)
 /* RFC 9110 section 15.2 */
 static void interim_answers_are_passed_over(void **state)
 {
-    struct pkp p = find(CONTINUE END OK FIELD END);
+    struct hpkp p = find(CONTINUE END OK FIELD END);
 
     (void)state;
     assert_int_equal(p.max_age, 3000);
@@ -780,12 +780,12 @@ static void interim_answers_are_passed_over(void **state)
 static void an_interim_answer_is_not_the_last_word(void **state)
 {
     static const char answer[] = CONTINUE FIELD END;
-    struct pkp out;
+    struct hpkp out;
     const char *why;
 
     (void)state;
-    assert_int_equal(read_bytes(answer, strlen(answer), false, &out, &why), PKP_MORE);
-    assert_int_equal(read_bytes(answer, strlen(answer), true, &out, &why), PKP_BAD);
+    assert_int_equal(read_bytes(answer, strlen(answer), false, &out, &why), HPKP_MORE);
+    assert_int_equal(read_bytes(answer, strlen(answer), true, &out, &why), HPKP_BAD);
     assert_contains(why, "broke off");
 }
 
@@ -819,20 +819,20 @@ static void a_switch_of_protocols_is_refused(void **state)
 static void a_head_that_breaks_off_announces_nothing(void **state)
 {
     static const char answer[] = OK FIELD "Server: x\r\n" END;
-    struct pkp out;
+    struct hpkp out;
     const char *why;
     size_t i;
 
     (void)state;
     for (i = 0; i < strlen(answer); i++) {
-        assert_int_equal(read_bytes(answer, i, false, &out, &why), PKP_MORE);
-        assert_int_equal(read_bytes(answer, i, true, &out, &why), PKP_BAD);
+        assert_int_equal(read_bytes(answer, i, false, &out, &why), HPKP_MORE);
+        assert_int_equal(read_bytes(answer, i, true, &out, &why), HPKP_BAD);
         assert_contains(why, "broke off");
     }
-    assert_int_equal(read_bytes(answer, i, false, &out, &why), PKP_FOUND);
-    assert_int_equal(read_bytes(answer, i, true, &out, &why), PKP_FOUND);
-    assert_int_equal(pkp_read(NULL, 0, false, &out, &why), PKP_MORE);
-    assert_int_equal(pkp_read(NULL, 0, true, &out, &why), PKP_BAD);
+    assert_int_equal(read_bytes(answer, i, false, &out, &why), HPKP_FOUND);
+    assert_int_equal(read_bytes(answer, i, true, &out, &why), HPKP_FOUND);
+    assert_int_equal(hpkp_read(NULL, 0, false, &out, &why), HPKP_MORE);
+    assert_int_equal(hpkp_read(NULL, 0, true, &out, &why), HPKP_BAD);
 }
 
 /* A head of that many bytes. */
@@ -851,32 +851,32 @@ static char *long_head(size_t n)
 
 static void a_head_without_end_is_given_up(void **state)
 {
-    char *answer = long_head(PKP_HEAD_MOST);
-    struct pkp out;
+    char *answer = long_head(HPKP_HEAD_MAX);
+    struct hpkp out;
     const char *why;
 
     (void)state;
-    assert_int_equal(read_bytes(answer, PKP_HEAD_MOST - 1, false, &out, &why), PKP_MORE);
-    assert_int_equal(read_bytes(answer, PKP_HEAD_MOST, false, &out, &why), PKP_FOUND);
+    assert_int_equal(read_bytes(answer, HPKP_HEAD_MAX - 1, false, &out, &why), HPKP_MORE);
+    assert_int_equal(read_bytes(answer, HPKP_HEAD_MAX, false, &out, &why), HPKP_FOUND);
     free(answer);
 
-    answer = long_head(PKP_HEAD_MOST + 1);
-    assert_int_equal(read_bytes(answer, PKP_HEAD_MOST - 1, false, &out, &why), PKP_MORE);
-    reject_bytes(answer, PKP_HEAD_MOST, "too long");
-    reject_bytes(answer, PKP_HEAD_MOST + 1, "too long");
+    answer = long_head(HPKP_HEAD_MAX + 1);
+    assert_int_equal(read_bytes(answer, HPKP_HEAD_MAX - 1, false, &out, &why), HPKP_MORE);
+    reject_bytes(answer, HPKP_HEAD_MAX, "too long");
+    reject_bytes(answer, HPKP_HEAD_MAX + 1, "too long");
     free(answer);
 
     /* what follows the head does not count */
-    answer = long_head(PKP_HEAD_MOST + 1);
-    memcpy(answer + PKP_HEAD_MOST / 2, "\r\n\r\n", 4);
-    assert_int_equal(read_bytes(answer, PKP_HEAD_MOST + 1, false, &out, &why), PKP_FOUND);
+    answer = long_head(HPKP_HEAD_MAX + 1);
+    memcpy(answer + HPKP_HEAD_MAX / 2, "\r\n\r\n", 4);
+    assert_int_equal(read_bytes(answer, HPKP_HEAD_MAX + 1, false, &out, &why), HPKP_FOUND);
     free(answer);
 }
 
 static void interim_heads_count_for_the_length(void **state)
 {
     struct strbuf text = {0};
-    char *answer = long_head(PKP_HEAD_MOST);
+    char *answer = long_head(HPKP_HEAD_MAX);
 
     (void)state;
     strbuf_add(&text, CONTINUE END);
@@ -912,19 +912,19 @@ static void where_the_pieces_are_cut_does_not_matter(void **state)
     for (i = 0; i < COUNT(answers); i++) {
         const size_t all = strlen(answers[i]);
         const char *why, *expected;
-        struct pkp p, out;
-        enum pkp_result result = read_bytes(answers[i], all, true, &out, &expected), r;
+        struct hpkp p, out;
+        enum hpkp_result result = read_bytes(answers[i], all, true, &out, &expected), r;
         bool over = false;
 
         for (n = 0; n < all; n++) {
             r = read_bytes(answers[i], n, false, &p, &why);
             /* what was said once is said again with more bytes */
-            assert_false(over && r == PKP_MORE);
-            over = r != PKP_MORE;
+            assert_false(over && r == HPKP_MORE);
+            over = r != HPKP_MORE;
             if (!over)
                 continue;
             assert_int_equal(r, result);
-            if (r == PKP_BAD)
+            if (r == HPKP_BAD)
                 assert_string_equal(why, expected);
             else
                 assert_memory_equal(&p, &out, sizeof(p));

@@ -15,8 +15,8 @@ static void expect(const char *text, const char *want)
     char *got;
 
     entries_parse(&r, text, strlen(text));
-    if (r.problems.count)
-        fail_msg("%s:%u: %s", text, r.problems.items[0].line, r.problems.items[0].text);
+    if (r.diags.count)
+        fail_msg("%s:%u: %s", text, r.diags.items[0].line, r.diags.items[0].text);
     got = entries_outline(&r.file);
     assert_string_equal(got, want);
     free(got);
@@ -28,11 +28,11 @@ static void refuse_bytes(const char *text, size_t n, unsigned line, const char *
     struct entries r;
 
     entries_parse(&r, text, n);
-    if (r.problems.count == 0)
+    if (r.diags.count == 0)
         fail_msg("taken: %s", text);
-    assert_int_equal(r.problems.items[0].line, line);
-    assert_string_equal(r.problems.items[0].file, "x.conf");
-    assert_contains(r.problems.items[0].text, part);
+    assert_int_equal(r.diags.items[0].line, line);
+    assert_string_equal(r.diags.items[0].file, "x.conf");
+    assert_contains(r.diags.items[0].text, part);
     entries_done(&r);
 }
 
@@ -79,7 +79,7 @@ static void a_value_that_starts_with_a_semicolon_is_not_dropped(void **state)
 
     (void)state;
     entries_parse(&r, "[a]\nk =;v\n", 10);
-    if (r.problems.count == 0) {
+    if (r.diags.count == 0) {
         assert_int_equal(r.file.count, 2);
         assert_string_equal(r.file.entries[1].value, ";v");
     }
@@ -110,9 +110,9 @@ static void what_is_indented_by_mistake_is_told(void **state)
     refuse("[a]\nk = v\n\t[b]\n", 3, "a [section] begins at the beginning of its line");
     refuse("[a]\nk = v\n  [b]#\n", 3, "a [section] begins at the beginning of its line");
     entries_parse(&r, text, strlen(text));
-    assert_int_equal(r.problems.count, 4);
-    for (i = 0; i < r.problems.count; i++)
-        assert_contains(r.problems.items[i].text, "begins at the beginning");
+    assert_int_equal(r.diags.count, 4);
+    for (i = 0; i < r.diags.count; i++)
+        assert_contains(r.diags.items[i].text, "begins at the beginning");
     got = entries_outline(&r.file);
     assert_string_equal(got, "1[a] 2k=v 3k+=w 4[b] 5l=1 6[c] 7m=2");
     free(got);
@@ -130,7 +130,7 @@ static void a_comment_comes_with_its_value(void **state)
 
     (void)state;
     entries_parse(&r, text, strlen(text));
-    assert_int_equal(r.problems.count, 0);
+    assert_int_equal(r.diags.count, 0);
     assert_int_equal(r.file.count, COUNT(want));
     for (i = 0; i < COUNT(want); i++) {
         if (want[i])
@@ -167,7 +167,7 @@ static void a_semicolon_inside_of_a_head_is_an_error(void **state)
     refuse("\n[a ;b]\nk = v\n", 2, "");
     /* and it is told even when it is not the only fault */
     entries_parse(&r, text, strlen(text));
-    assert_int_equal(r.problems.count, 2);
+    assert_int_equal(r.diags.count, 2);
     entries_done(&r);
 }
 
@@ -180,8 +180,8 @@ static void keys_below_a_bad_head_are_nobodys(void **state)
 
     (void)state;
     entries_parse(&r, text, strlen(text));
-    assert_int_equal(r.problems.count, 1);
-    assert_int_equal(r.problems.items[0].line, 3);
+    assert_int_equal(r.diags.count, 1);
+    assert_int_equal(r.diags.items[0].line, 3);
     got = entries_outline(&r.file);
     assert_string_equal(got, "1[a] 2k=1 7[c] 8m=5");
     free(got);
@@ -189,7 +189,7 @@ static void keys_below_a_bad_head_are_nobodys(void **state)
 
     /* one fault is told once, also in the first section */
     entries_parse(&r, "[a\nk = 1\n", 9);
-    assert_int_equal(r.problems.count, 1);
+    assert_int_equal(r.diags.count, 1);
     entries_done(&r);
 }
 
@@ -231,15 +231,15 @@ static void try_line(const char *start, size_t n, const char *end, bool fits)
     strbuf_add(&text, end);
     entries_parse(&r, text.data, text.len);
     if (fits) {
-        assert_int_equal(r.problems.count, 0);
+        assert_int_equal(r.diags.count, 0);
         assert_int_equal(r.file.count, 3);
         assert_int_equal(r.file.entries[2].where.line, 3);
         assert_int_equal(strlen(r.file.entries[2].value), value);
         assert_int_equal(strspn(r.file.entries[2].value, "x"), value);
     } else {
-        assert_int_equal(r.problems.count, 1);
-        assert_int_equal(r.problems.items[0].line, 3);
-        assert_contains(r.problems.items[0].text, "fit");
+        assert_int_equal(r.diags.count, 1);
+        assert_int_equal(r.diags.items[0].line, 3);
+        assert_contains(r.diags.items[0].text, "fit");
         assert_int_equal(r.file.count, 2);
     }
     entries_done(&r);
@@ -277,12 +277,12 @@ static void a_section_name_is_whole_up_to_49_bytes_and_an_error_beyond(void **st
         snprintf(text, sizeof(text), "[%s]\nk = v\n", name);
         entries_parse(&r, text, strlen(text));
         if (n <= 49) {
-            assert_int_equal(r.problems.count, 0);
+            assert_int_equal(r.diags.count, 0);
             assert_string_equal(r.file.entries[1].section, name);
         } else {
-            assert_true(r.problems.count > 0);
-            assert_int_equal(r.problems.items[0].line, 1);
-            assert_contains(r.problems.items[0].text, "host = n");
+            assert_true(r.diags.count > 0);
+            assert_int_equal(r.diags.items[0].line, 1);
+            assert_contains(r.diags.items[0].text, "host = n");
             assert_int_equal(r.file.count, 0);
         }
         entries_done(&r);
@@ -302,12 +302,12 @@ static void a_key_is_whole_up_to_49_bytes_and_an_error_beyond(void **state)
         snprintf(text, sizeof(text), "[a]\n%s = v\n  w\n", key);
         entries_parse(&r, text, strlen(text));
         if (n <= 49) {
-            assert_int_equal(r.problems.count, 0);
+            assert_int_equal(r.diags.count, 0);
             assert_string_equal(r.file.entries[1].key, key);
             assert_string_equal(r.file.entries[2].key, key);
         } else {
-            assert_true(r.problems.count > 0);
-            assert_int_equal(r.problems.items[0].line, 2);
+            assert_true(r.diags.count > 0);
+            assert_int_equal(r.diags.items[0].line, 2);
         }
         entries_done(&r);
     }
@@ -318,17 +318,16 @@ static void files_that_cannot_be_read_are_said(void **state)
     struct entries r = {0};
 
     (void)state;
-    inifile_read(temp_path("none.conf"), FILE_CONFIGURED, &r.arena, &r.file, &r.problems);
-    assert_int_equal(r.problems.count, 1);
-    assert_string_equal(r.problems.items[0].file, temp_path("none.conf"));
-    assert_int_equal(r.problems.items[0].line, 0);
-    assert_contains(r.problems.items[0].text, "No such file");
+    inifile_read(temp_path("none.conf"), FILE_CONFIGURED, &r.arena, &r.file, &r.diags);
+    assert_int_equal(r.diags.count, 1);
+    assert_string_equal(r.diags.items[0].file, temp_path("none.conf"));
+    assert_int_equal(r.diags.items[0].line, 0);
+    assert_contains(r.diags.items[0].text, "No such file");
     entries_done(&r);
 
     memset(&r, 0, sizeof(r));
-    inifile_read(temp_text("x.conf", "[a]\nk = v\n"), FILE_CONFIGURED, &r.arena, &r.file,
-                 &r.problems);
-    assert_int_equal(r.problems.count, 0);
+    inifile_read(temp_text("x.conf", "[a]\nk = v\n"), FILE_CONFIGURED, &r.arena, &r.file, &r.diags);
+    assert_int_equal(r.diags.count, 0);
     assert_int_equal(r.file.count, 2);
     entries_done(&r);
 }

@@ -10,7 +10,7 @@
 
 static struct cert server, other;
 
-static const char *parse(const char *text, struct pinfile *f)
+static const char *parse(const char *text, struct keyfile *f)
 {
     /* of the exact size, so that a sanitizer sees one byte too far */
     char *copy = malloc(strlen(text) + 1);
@@ -18,18 +18,18 @@ static const char *parse(const char *text, struct pinfile *f)
 
     assert_non_null(copy);
     memcpy(copy, text, strlen(text));
-    why = pinfile_parse(copy, strlen(text), f);
+    why = keyfile_parse(copy, strlen(text), f);
     free(copy);
     return why;
 }
 
 static void refuse(const char *text, const char *part)
 {
-    struct pinfile f;
+    struct keyfile f;
     const char *why = parse(text, &f);
 
     if (!why) {
-        pinfile_free(&f);
+        keyfile_free(&f);
         fail_msg("something was taken from: %s", text);
     }
     assert_contains(why, part);
@@ -41,15 +41,15 @@ static void every_kind_is_told_by_what_it_is(void **state)
 {
     const struct {
         const char *text;
-        enum pinfile_kind kind;
+        enum keyfile_kind kind;
         const char *name;
     } rows[] = {
-        {certs_pem(server.x509), PINFILE_CERTIFICATE, "certificate"},
-        {certs_request_pem(server.key), PINFILE_REQUEST, "certificate request"},
-        {certs_public_pem(server.key), PINFILE_PUBLIC_KEY, "public key"},
-        {certs_private_pem(server.key, NULL), PINFILE_PRIVATE_KEY, "private key"},
+        {certs_pem(server.x509), KEYFILE_CERTIFICATE, "certificate"},
+        {certs_request_pem(server.key), KEYFILE_REQUEST, "certificate request"},
+        {certs_public_pem(server.key), KEYFILE_PUBLIC_KEY, "public key"},
+        {certs_private_pem(server.key, NULL), KEYFILE_PRIVATE_KEY, "private key"},
     };
-    struct pinfile f, first;
+    struct keyfile f, first;
     size_t i;
 
     (void)state;
@@ -58,19 +58,19 @@ static void every_kind_is_told_by_what_it_is(void **state)
         assert_null(parse(rows[i].text, &f));
         assert_int_equal(f.count, 1);
         assert_int_equal(f.items[0].kind, rows[i].kind);
-        assert_string_equal(pinfile_kind_name(f.items[0].kind), rows[i].name);
+        assert_string_equal(keyfile_kind_name(f.items[0].kind), rows[i].name);
         assert_memory_equal(f.items[0].key, first.items[0].key, CERT_DIGEST_SIZE);
-        pinfile_free(&f);
+        keyfile_free(&f);
     }
     assert_string_equal(first.items[0].cert.subject, "CN=api.example.com");
-    pinfile_free(&first);
-    pinfile_free(&first);
+    keyfile_free(&first);
+    keyfile_free(&first);
 }
 
 static void text_around_the_blocks_does_no_harm(void **state)
 {
     char text[8192];
-    struct pinfile f;
+    struct keyfile f;
 
     (void)state;
     snprintf(text, sizeof(text),
@@ -79,7 +79,7 @@ static void text_around_the_blocks_does_no_harm(void **state)
              certs_pem(server.x509), certs_pem(other.x509));
     assert_null(parse(text, &f));
     assert_int_equal(f.count, 2);
-    pinfile_free(&f);
+    keyfile_free(&f);
 }
 
 static void a_block_that_cannot_be_read_is_not_skipped(void **state)
@@ -141,7 +141,7 @@ static void a_chain_is_told_from_a_list(void **state)
     struct cert root = certs_ca("Root"), sub, leaf, again;
     const struct cert *const orders[][3] = {
         {&leaf, &sub, &root}, {&root, &sub, &leaf}, {&sub, &leaf, &root}};
-    struct pinfile f;
+    struct keyfile f;
     size_t issuer, i, k;
     char text[16384];
 
@@ -152,20 +152,20 @@ static void a_chain_is_told_from_a_list(void **state)
         snprintf(text, sizeof(text), "%s%s%s", certs_pem(orders[i][0]->x509),
                  certs_pem(orders[i][1]->x509), certs_pem(orders[i][2]->x509));
         assert_null(parse(text, &f));
-        k = pinfile_find_chain(&f, &issuer);
+        k = keyfile_find_chain(&f, &issuer);
         assert_true(k < 3);
         assert_ptr_equal(orders[i][k], &leaf);
         assert_ptr_equal(orders[i][issuer], &sub);
         assert_true(f.items[2].line > f.items[1].line && f.items[1].line > f.items[0].line);
-        pinfile_free(&f);
+        keyfile_free(&f);
     }
     /* the same name and key, each signed by itself; and one of another file's chain */
     again = certs_make(&(struct cert_order){.cn = "Root", .ca = true, .key = root.key});
     snprintf(text, sizeof(text), "%s%s%s%s", certs_pem(root.x509), certs_pem(again.x509),
              certs_pem(leaf.x509), certs_public_pem(server.key));
     assert_null(parse(text, &f));
-    assert_int_equal(pinfile_find_chain(&f, &issuer), f.count);
-    pinfile_free(&f);
+    assert_int_equal(keyfile_find_chain(&f, &issuer), f.count);
+    keyfile_free(&f);
 }
 
 static void bytes_behind_der_are_an_error(void **state)
@@ -173,18 +173,18 @@ static void bytes_behind_der_are_an_error(void **state)
     const unsigned char *der;
     size_t n = certs_der(server.x509, &der);
     unsigned char *more = malloc(n + 1);
-    struct pinfile f;
+    struct keyfile f;
 
     (void)state;
     assert_non_null(more);
     memcpy(more, der, n);
     more[n] = 0;
-    assert_null(pinfile_parse((const char *)more, n, &f));
+    assert_null(keyfile_parse((const char *)more, n, &f));
     assert_int_equal(f.count, 1);
-    assert_int_equal(f.items[0].kind, PINFILE_CERTIFICATE);
-    pinfile_free(&f);
-    assert_non_null(pinfile_parse((const char *)more, n + 1, &f));
-    assert_non_null(pinfile_parse((const char *)more, n - 1, &f));
+    assert_int_equal(f.items[0].kind, KEYFILE_CERTIFICATE);
+    keyfile_free(&f);
+    assert_non_null(keyfile_parse((const char *)more, n + 1, &f));
+    assert_non_null(keyfile_parse((const char *)more, n - 1, &f));
     assert_int_equal(f.count, 0);
     free(more);
 }
@@ -199,13 +199,13 @@ static void damaged_bytes_never_crash(void **state)
     (void)state;
     assert_non_null(copy);
     for (i = 0; i < 3000; i++) {
-        struct pinfile f;
+        struct keyfile f;
 
         memcpy(copy, der, n);
         copy[random_next(&seed) % n] ^= (unsigned char)(1 + random_next(&seed) % 255);
-        if (!pinfile_parse((const char *)copy, n, &f))
+        if (!keyfile_parse((const char *)copy, n, &f))
             assert_int_equal(f.count, 1);
-        pinfile_free(&f);
+        keyfile_free(&f);
     }
     free(copy);
     assert_int_equal(i, 3000);
@@ -213,16 +213,16 @@ static void damaged_bytes_never_crash(void **state)
 
 static void files_are_read_and_errors_said(void **state)
 {
-    struct pinfile f;
+    struct keyfile f;
 
     (void)state;
-    assert_null(pinfile_read(temp_text("a.pem", certs_pem(server.x509)), FILE_CONFIGURED, &f));
+    assert_null(keyfile_read(temp_text("a.pem", certs_pem(server.x509)), FILE_CONFIGURED, &f));
     assert_int_equal(f.count, 1);
-    pinfile_free(&f);
-    assert_string_equal(pinfile_read(temp_path("none"), FILE_CONFIGURED, &f),
+    keyfile_free(&f);
+    assert_string_equal(keyfile_read(temp_path("none"), FILE_CONFIGURED, &f),
                         "No such file or directory");
     assert_int_equal(f.count, 0);
-    assert_string_equal(pinfile_read("/dev/zero", FILE_ARGUMENT, &f), "is too large");
+    assert_string_equal(keyfile_read("/dev/zero", FILE_ARGUMENT, &f), "is too large");
     refuse("", "neither");
 }
 

@@ -151,28 +151,29 @@ static void failed(enum learned_result result, char *why, const char *part)
     free(why);
 }
 
-static enum learned_result keep(struct learned *l, const char *section, const char *place,
+static enum learned_result keep(struct learned *l, const char *section, const char *hostport,
                                 const char *pin)
 {
     char *why = NULL;
-    enum learned_result result = learned_keep(l, section, place, digest(pin), NOW, &why);
+    enum learned_result result = learned_add(l, section, hostport, digest(pin), NOW, &why);
 
     return ok(result, why);
 }
 
-static void cannot_keep(struct learned *l, const char *section, const char *place, const char *part)
+static void cannot_keep(struct learned *l, const char *section, const char *hostport,
+                        const char *part)
 {
     char *why = NULL;
-    enum learned_result result = learned_keep(l, section, place, digest(C), NOW, &why);
+    enum learned_result result = learned_add(l, section, hostport, digest(C), NOW, &why);
 
     failed(result, why, part);
 }
 
-static enum learned_result note_refused(struct learned *l, const char *section, const char *place,
-                                        const char *pin)
+static enum learned_result note_refused(struct learned *l, const char *section,
+                                        const char *hostport, const char *pin)
 {
     char *why = NULL;
-    enum learned_result result = learned_note_refused(l, section, place, digest(pin), NOW, &why);
+    enum learned_result result = learned_note_refused(l, section, hostport, digest(pin), NOW, &why);
 
     return ok(result, why);
 }
@@ -180,18 +181,18 @@ static enum learned_result note_refused(struct learned *l, const char *section, 
 static const struct learned_via no_via;
 
 /* pins: NULL-terminated. */
-static enum learned_result announce(struct learned *l, const char *section, const char *place,
+static enum learned_result announce(struct learned *l, const char *section, const char *hostport,
                                     const char *const *pins, int64_t until)
 {
-    digest_bytes digests[LEARNED_KEYS_MOST];
+    digest_bytes digests[LEARNED_KEYS_MAX];
     enum learned_result result;
     char *why = NULL;
     size_t n;
 
     for (n = 0; pins[n]; n++)
         memcpy(digests[n], digest(pins[n]), CERT_DIGEST_SIZE);
-    result = learned_announce(l, section, place, (const digest_bytes *)digests, n, &no_via, until,
-                              NOW, &why);
+    result = learned_announce(l, section, hostport, (const digest_bytes *)digests, n, &no_via,
+                              until, NOW, &why);
     return ok(result, why);
 }
 
@@ -270,7 +271,7 @@ static void a_field_is_read_as_another(void **state)
     keys = learned_list(l, &n);
     assert_int_equal(n, 3);
     assert_string_equal(keys[0].section, "A.Test");
-    assert_string_equal(keys[0].place, "A.test:443");
+    assert_string_equal(keys[0].hostport, "A.test:443");
     assert_string_equal(pin_of(&keys[0]), A);
     assert_int_equal(keys[0].first_seen, INT64_C(20455) * DAY);
     assert_int_equal(keys[0].until, 0);
@@ -292,7 +293,7 @@ static void what_is_right_is_refused(void **state)
 {
     char text[1100];
     struct strbuf keys = {0};
-    struct learned_key found[LEARNED_KEYS_MOST];
+    struct learned_key found[LEARNED_KEYS_MAX];
     struct learned *l;
     char *why = NULL;
     int i;
@@ -332,12 +333,12 @@ static void what_is_right_is_refused(void **state)
     learned_release(store());
     put("\r\n");
     learned_release(store());
-    for (i = 0; i < LEARNED_KEYS_MOST; i++)
+    for (i = 0; i < LEARNED_KEYS_MAX; i++)
         strbuf_addf(&keys, "%s h:%d " A " 2026-01-02\n", i % 2 ? "s" : "S", i + 1);
     strbuf_add(&keys, "other h:1 " A " 2026-01-02\n");
     put(strbuf_text(&keys));
     l = store();
-    assert_int_equal(count_keys(l), LEARNED_KEYS_MOST + 1);
+    assert_int_equal(count_keys(l), LEARNED_KEYS_MAX + 1);
     assert_int_equal(learned_find(l, "s", "H:3", found), 1);
     assert_int_equal(learned_find(l, "S.", "h:3", found), 1);
     learned_release(l);
@@ -447,7 +448,7 @@ static void damage_of_size_is_passed_over(void **state)
     cannot_open(dir, false, "learned:1: host:port is too long");
 
     strbuf_clear(&text);
-    for (i = 0; i <= LEARNED_KEYS_MOST; i++)
+    for (i = 0; i <= LEARNED_KEYS_MAX; i++)
         strbuf_addf(&text, "b%d h:1 " A " 2026-01-02\na h:%d " A " 2026-01-02\n", i, i + 1);
     put(strbuf_text(&text));
     cannot_open(dir, false, "learned:66: the section has too many keys");
@@ -463,7 +464,7 @@ static void damage_of_size_is_passed_over(void **state)
 /* Of as many sections as fit: lookups must not take seconds, nor a line take a kilobyte. */
 static void a_large_file_takes_for_ever(void **state)
 {
-    struct learned_key found[LEARNED_KEYS_MOST];
+    struct learned_key found[LEARNED_KEYS_MAX];
     struct strbuf text = {0};
     struct learned *l;
     unsigned n;
@@ -488,7 +489,7 @@ static void a_large_file_takes_for_ever(void **state)
 
 static void no_file_is_an_error(void **state)
 {
-    struct learned_key found[LEARNED_KEYS_MOST];
+    struct learned_key found[LEARNED_KEYS_MAX];
     struct learned *l = store();
 
     (void)state;
@@ -543,7 +544,7 @@ static void a_directory_that_is_none_is_taken(void **state)
 
 static void another_key_is_kept_beside_the_first(void **state)
 {
-    struct learned_key found[LEARNED_KEYS_MOST];
+    struct learned_key found[LEARNED_KEYS_MAX];
     struct learned *l;
 
     (void)state;
@@ -619,7 +620,7 @@ static void accepting_takes_the_wrong_key(void **state)
     assert_string_equal(get(), text);
     assert_int_equal(accept_key(l, "A", B, &key), LEARNED_DONE);
     assert_string_equal(pin_of(&key), B);
-    assert_string_equal(key.place, "h:1");
+    assert_string_equal(key.hostport, "h:1");
     assert_false(key.refused);
     assert_int_equal(key.first_seen, NOW - 3723);
     assert_string_equal(get(), "# mine\n"
@@ -656,7 +657,7 @@ static void announcements_touch_what_is_not_theirs(void **state)
                                "a h:2 " A " 2026-01-02 from=pins_url until=2026-02-01\n"
                                "b h:1 " A " 2026-01-02 from=pins_url\n"
                                "a h:1 " C " 2026-01-02 refused\n";
-    digest_bytes many[LEARNED_KEYS_MOST + 1];
+    digest_bytes many[LEARNED_KEYS_MAX + 1];
     struct learned *l;
     struct strbuf text = {0};
     enum learned_result result;
@@ -801,7 +802,7 @@ static void a_section_has_more_keys_than_it_may(void **state)
 
     (void)state;
     strbuf_add(&text, "a h:1 " A " 2026-01-02 from=pins_url\n");
-    for (i = 1; i < LEARNED_KEYS_MOST; i++)
+    for (i = 1; i < LEARNED_KEYS_MAX; i++)
         strbuf_addf(&text, "a x:%d " A " 2026-01-02\n", i);
     put(strbuf_text(&text));
     l = store();
@@ -816,7 +817,7 @@ static void a_section_has_more_keys_than_it_may(void **state)
     assert_string_equal(get(), strbuf_text(&text));
     /* one for one is fine */
     assert_int_equal(announce(l, "a", "h:1", bc + 1, NEVER), LEARNED_DONE);
-    assert_int_equal(count_keys(l), LEARNED_KEYS_MOST);
+    assert_int_equal(count_keys(l), LEARNED_KEYS_MAX);
     strbuf_free(&text);
     learned_release(l);
 }
@@ -829,7 +830,7 @@ static void a_change_makes_the_file_unreadable(void **state)
         {"section", "h"},      {"section", "h:70000"}, {"section", "h 1"}, {"section", ""},
         {"section", "h:1\n#"}, {"tab\t", "h:1"},
     };
-    char longest[LEARNED_PLACE_SIZE + 1], line[1100];
+    char longest[LEARNED_HOSTPORT_SIZE + 1], line[1100];
     struct learned_key key;
     enum learned_result result;
     struct learned *l;
@@ -846,7 +847,7 @@ static void a_change_makes_the_file_unreadable(void **state)
     l = store();
     for (i = 0; i < COUNT(names); i++)
         cannot_keep(l, names[i][0], names[i][1], "cannot be changed");
-    result = learned_keep(l, "late", "h:1", digest(A), INT64_C(253402300800), &why);
+    result = learned_add(l, "late", "h:1", digest(A), INT64_C(253402300800), &why);
     failed(result, why, "cannot be changed");
     /* nor is anything cut off to make it fit */
     memset(longest, 'x', sizeof(longest));
@@ -854,7 +855,7 @@ static void a_change_makes_the_file_unreadable(void **state)
     cannot_keep(l, longest, "h:1", "does not fit");
     cannot_keep(l, longest + 1, "h", "cannot be changed");
     longest[LEARNED_SECTION_SIZE] = 'x';
-    memcpy(longest + LEARNED_PLACE_SIZE - 2, ":1", 3);
+    memcpy(longest + LEARNED_HOSTPORT_SIZE - 2, ":1", 3);
     cannot_keep(l, "section", longest, "does not fit");
     /* the comment and what is written behind the date are too long together */
     memset(&key, 0, sizeof(key));
@@ -876,7 +877,7 @@ static void a_change_makes_the_file_unreadable(void **state)
 
 static void two_stores_lose_each_others_changes(void **state)
 {
-    struct learned_key found[LEARNED_KEYS_MOST];
+    struct learned_key found[LEARNED_KEYS_MAX];
     struct learned *x = store(), *y = store();
     uint64_t generation;
 
@@ -912,7 +913,7 @@ static bool keep_many(struct learned *l, int writer)
         memset(d, writer + 1, sizeof(d));
         do {
             why = NULL;
-            if (learned_keep(l, section, "h:1", d, NOW, &why) == LEARNED_DONE)
+            if (learned_add(l, section, "h:1", d, NOW, &why) == LEARNED_DONE)
                 break;
             /* on a slow disk the others may well have it for that long */
             if (!why || !strstr(why, "is locked"))
@@ -948,7 +949,7 @@ static void keep_many_and_exit(int writer)
 
 static void check_many(struct learned *l, int writers)
 {
-    struct learned_key found[LEARNED_KEYS_MOST];
+    struct learned_key found[LEARNED_KEYS_MAX];
     char section[32];
     int w, i;
 
@@ -998,7 +999,7 @@ static void *write_in_thread(void *argument)
 /* A thread that looks keys up sees each that was there before it looked. */
 static void two_threads_lose_each_others_keys(void **state)
 {
-    struct learned_key found[LEARNED_KEYS_MOST];
+    struct learned_key found[LEARNED_KEYS_MAX];
     struct writer writers[2];
     pthread_t threads[2];
     struct learned *l = store();
@@ -1051,7 +1052,7 @@ static void announce_for_ever(int round)
 
 static void a_killed_writer_leaves_half_a_file(void **state)
 {
-    struct learned_key found[LEARNED_KEYS_MOST];
+    struct learned_key found[LEARNED_KEYS_MAX];
     struct learned *l;
     uint32_t seed = 1;
     int kill_number, status, i;
@@ -1117,7 +1118,7 @@ static void *cannot_write_in_thread(void *argument)
     struct writer *w = argument;
     char *why = NULL;
 
-    w->kept = learned_keep(w->l, "a", "h:1", digest(A), NOW, &why) != LEARNED_FAILED || !why
+    w->kept = learned_add(w->l, "a", "h:1", digest(A), NOW, &why) != LEARNED_FAILED || !why
               || !strstr(why, "learned.lock: is locked by another process");
     free(why);
     return NULL;
@@ -1125,7 +1126,7 @@ static void *cannot_write_in_thread(void *argument)
 
 static void a_lock_that_is_held_holds_up_lookups_or_everything(void **state)
 {
-    struct learned_key found[LEARNED_KEYS_MOST];
+    struct learned_key found[LEARNED_KEYS_MAX];
     struct writer w = {.l = store(), .kept = true};
     struct timespec before, after;
     pthread_t thread;
@@ -1199,7 +1200,7 @@ static void keep_without_permission(int unused)
     l = learned_open(dir, false, LEARNEDDIR_OWNER, &why);
     if (!l || count_keys(l) != 1)
         _exit(2);
-    if (learned_keep(l, "b", "h:1", digest(B), NOW, &why) != LEARNED_FAILED)
+    if (learned_add(l, "b", "h:1", digest(B), NOW, &why) != LEARNED_FAILED)
         _exit(3);
     told = strstr(why, "learned.lock: Permission denied") != NULL;
     learned_release(l);
@@ -1325,7 +1326,7 @@ static void opening_fails_while_the_file_is_being_changed(void **state)
 
 static void an_edit_is_not_seen(void **state)
 {
-    struct learned_key found[LEARNED_KEYS_MOST];
+    struct learned_key found[LEARNED_KEYS_MAX];
     struct learned *l = store();
     uint64_t generation = learned_generation(l);
 
@@ -1364,7 +1365,7 @@ static void an_edit_is_not_seen(void **state)
 static void a_damaged_file_is_written_over_or_forgets_keys(void **state)
 {
     static const char damaged[] = "a h:1 " A " 2026-01-02\noops\n";
-    struct learned_key found[LEARNED_KEYS_MOST];
+    struct learned_key found[LEARNED_KEYS_MAX];
     struct learned *l;
     enum learned_result result;
     uint64_t generation;

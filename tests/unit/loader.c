@@ -306,16 +306,16 @@ static void all_faults_are_found_at_once(void **state)
 
 static char *load(const char *path, struct config **config)
 {
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     char *said = NULL;
     size_t n;
     FILE *to = open_memstream(&said, &n);
 
     assert_non_null(to);
-    *config = config_load(path, FILE_CONFIGURED, &problems);
-    problems_print(&problems, to);
+    *config = config_load(path, FILE_CONFIGURED, &diags);
+    diag_print(&diags, to);
     fclose(to);
-    problems_free(&problems);
+    diag_free(&diags);
     return said;
 }
 
@@ -447,7 +447,7 @@ static void sections_are_found_by_name_alone(void **state)
 static void a_single_section_has_every_default(void **state)
 {
     struct config_section *s;
-    struct config *c = config_single("api.example.com", &s);
+    struct config *c = config_new_adhoc("api.example.com", &s);
 
     (void)state;
     assert_ptr_equal(c->sections[0], s);
@@ -458,7 +458,7 @@ static void a_single_section_has_every_default(void **state)
     assert_int_equal(s->verify, VERIFY_PIN);
     assert_int_equal(s->pins.count, 0);
     config_free(c);
-    c = config_single("192.0.2.1", &s);
+    c = config_new_adhoc("192.0.2.1", &s);
     assert_null(s->sni);
     config_free(c);
 }

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#define NAMES_MOST 256
+#define NAMES_MAX 256
 
 /* All of it under the lock: look-ups run in threads of their own. */
 static struct {
@@ -23,7 +23,7 @@ static struct {
         char answer[512];
         bool found;
         bool held;
-    } list[NAMES_MOST];
+    } list[NAMES_MAX];
     int count;
     bool held;
     int asked;
@@ -52,7 +52,7 @@ void names_set(const char *host, const char *answer)
     for (i = 0; i < names.count; i++)
         if (strcmp(names.list[i].host, host) == 0)
             break;
-    if (i == NAMES_MOST)
+    if (i == NAMES_MAX)
         abort();
     if (i == names.count)
         names.list[names.count++].held = false;

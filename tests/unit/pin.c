@@ -282,10 +282,10 @@ static void a_pin_is_over_from_its_day_on(void **state)
     struct pin_list list = parse(A " until=2027-06-30"), forever = parse(A);
 
     (void)state;
-    assert_false(pin_is_over(&list.items[0], 1814313599));
-    assert_true(pin_is_over(&list.items[0], 1814313600));
-    assert_true(pin_is_over(&list.items[0], INT64_MAX));
-    assert_false(pin_is_over(&forever.items[0], INT64_MAX));
+    assert_false(pin_is_expired(&list.items[0], 1814313599));
+    assert_true(pin_is_expired(&list.items[0], 1814313600));
+    assert_true(pin_is_expired(&list.items[0], INT64_MAX));
+    assert_false(pin_is_expired(&forever.items[0], INT64_MAX));
 }
 
 /* The first second of the epoch is a date, not the lack of one. */
@@ -297,7 +297,7 @@ static void a_pin_until_1970_is_over(void **state)
     if (pin_parse(A " until=1970-01-01", NULL, &arena, &list))
         return; /* to refuse it is fine, too */
     assert_int_equal(list.count, 1);
-    assert_true(pin_is_over(&list.items[0], CERTS_NOW));
+    assert_true(pin_is_expired(&list.items[0], CERTS_NOW));
 }
 
 static void files_hold_pins_in_every_form(void **state)

@@ -162,16 +162,16 @@ static void random_files_are_read_as_the_manual_says(void **state)
         if (fault == 0) {
             clean++;
             got = entries_outline(&r.file);
-            if (r.problems.count || strcmp(got, want.len ? want.data + 1 : "") != 0)
+            if (r.diags.count || strcmp(got, want.len ? want.data + 1 : "") != 0)
                 fail_msg("\n---\n%s\n---\nwant%s\ngot  %s\n%s", strbuf_text(&text),
-                         strbuf_text(&want), got, r.problems.count ? r.problems.items[0].text : "");
+                         strbuf_text(&want), got, r.diags.count ? r.diags.items[0].text : "");
             free(got);
         } else if (fault != UNSETTLED) {
             unsigned first = ~0U;
 
-            for (i = 0; i < r.problems.count; i++)
-                if (r.problems.items[i].line < first)
-                    first = r.problems.items[i].line;
+            for (i = 0; i < r.diags.count; i++)
+                if (r.diags.items[i].line < first)
+                    first = r.diags.items[i].line;
             if (first != fault)
                 fail_msg("\n---\n%s\n---\nfault in line %u, reported %u", strbuf_text(&text), fault,
                          first);

@@ -14,11 +14,11 @@
 
 #define AGE 30000
 
-static struct reactor reactor, other; /* two loops, of two workers */
+static struct thread thread, other; /* two loops, of two workers */
 
 /* One who asks; a request lies in memory of its own, which goes when it is answered. */
 struct asker {
-    struct reactor *reactor;          /* NULL: the first */
+    struct thread *thread;            /* NULL: the first */
     struct resolver_request *request; /* NULL: nothing is awaited */
     int answers;
     char text[1024]; /* what came, in the order in which it came: "192.0.2.1 2001:db8::1" */
@@ -87,7 +87,7 @@ static bool ask(struct asker *a, const char *host, int family, int64_t max_age)
     l->asker = a;
     l->request.done = on_done;
     a->request = &l->request;
-    if (!resolver_ask(a->reactor ? a->reactor->resolver : reactor.resolver, host, family, max_age,
+    if (!resolver_ask(a->thread ? a->thread->resolver : thread.resolver, host, family, max_age,
                       a->request)) {
         assert_int_equal(a->answers, answers); /* never from within */
         return false;
@@ -101,7 +101,7 @@ static bool ask(struct asker *a, const char *host, int family, int64_t max_age)
 
 static void run(void)
 {
-    uv_run(&reactor.loop, UV_RUN_DEFAULT);
+    uv_run(&thread.loop, UV_RUN_DEFAULT);
 }
 
 /* Waits until that many look-ups have begun. */
@@ -115,7 +115,7 @@ static void wait_for_asked(int count)
 /* For the resolver, it is so much later. */
 static void pass_time(uint64_t ms)
 {
-    reactor.loop.time += ms;
+    thread.loop.time += ms;
 }
 
 static void assert_got(const struct asker *a, int answers, const char *text)
@@ -511,7 +511,7 @@ static void fewer_look_ups_run_when_told_so(void **state)
  */
 static void slow_names_leave_room_for_others(void **state)
 {
-    struct asker bad[LOOKUPS_MAX * 2] = {{0}}, fresh = {0}, known = {0};
+    struct asker bad[LOOKUPS_MAX * 2] = {{0}}, readable = {0}, known = {0};
     char host[32];
     size_t i;
 
@@ -532,11 +532,11 @@ static void slow_names_leave_room_for_others(void **state)
     }
     names_set("fresh.example", "192.0.2.2");
     names_set("known.example", "192.0.2.3");
-    assert_false(ask(&fresh, "fresh.example", AF_UNSPEC, AGE));
+    assert_false(ask(&readable, "fresh.example", AF_UNSPEC, AGE));
     assert_false(ask(&known, "known.example", AF_UNSPEC, 0));
-    while (fresh.answers < 1 || known.answers < 2)
-        uv_run(&reactor.loop, UV_RUN_ONCE);
-    assert_got(&fresh, 1, "192.0.2.2");
+    while (readable.answers < 1 || known.answers < 2)
+        uv_run(&thread.loop, UV_RUN_ONCE);
+    assert_got(&readable, 1, "192.0.2.2");
     assert_got(&known, 2, "192.0.2.3");
     assert_true(names_running() <= LOOKUPS_MAX / 4);
     names_release();
@@ -547,7 +547,7 @@ static void slow_names_leave_room_for_others(void **state)
 
 static void what_one_loop_has_learned_serves_another(void **state)
 {
-    struct asker a = {0}, b = {.reactor = &other};
+    struct asker a = {0}, b = {.thread = &other};
 
     (void)state;
     names_set("a.example", "192.0.2.1");
@@ -565,7 +565,7 @@ static void what_one_loop_has_learned_serves_another(void **state)
 
 static void two_loops_share_one_look_up(void **state)
 {
-    struct asker a = {0}, b = {.reactor = &other}, c = {.reactor = &other};
+    struct asker a = {0}, b = {.thread = &other}, c = {.thread = &other};
 
     (void)state;
     names_set("a.example", "192.0.2.1");
@@ -586,7 +586,7 @@ static void two_loops_share_one_look_up(void **state)
 /* The resolver is silent: who knows an address waits for a moment, and then uses it. */
 static void a_known_address_is_used_when_the_name_server_is_silent(void **state)
 {
-    struct asker a = {0}, b = {0}, late = {.reactor = &other}, unknown = {0};
+    struct asker a = {0}, b = {0}, late = {.thread = &other}, unknown = {0};
 
     (void)state;
     names_set("a.example", "192.0.2.1");
@@ -599,7 +599,7 @@ static void a_known_address_is_used_when_the_name_server_is_silent(void **state)
     assert_false(ask(&b, "a.example", AF_UNSPEC, 0));
     assert_false(ask(&unknown, "b.example", AF_UNSPEC, 0));
     while (a.answers < 2 || b.answers < 1)
-        uv_run(&reactor.loop, UV_RUN_ONCE);
+        uv_run(&thread.loop, UV_RUN_ONCE);
     assert_got(&a, 2, "192.0.2.1");
     assert_got(&b, 1, "192.0.2.1");
     assert_int_equal(unknown.answers, 0);
@@ -634,7 +634,7 @@ static void an_answer_within_a_second_is_waited_for(void **state)
     names_hold();
     assert_false(ask(&a, "a.example", AF_UNSPEC, 0));
     usleep(100000);
-    uv_run(&reactor.loop, UV_RUN_NOWAIT);
+    uv_run(&thread.loop, UV_RUN_NOWAIT);
     assert_int_equal(a.answers, 1);
     names_release();
     run();
@@ -662,9 +662,9 @@ static void a_loop_ends_without_its_look_ups(void **state)
         usleep(1000);
     for (i = 0; i < COUNT(a); i++)
         cancel(&a[i]);
-    reactor_close(&reactor);
+    thread_close(&thread);
     run();
-    assert_int_equal(uv_loop_alive(&reactor.loop), 0);
+    assert_int_equal(uv_loop_alive(&thread.loop), 0);
     assert_true(names_running() > 0);
     names_release();
     wait_for_asked(COUNT(a)); /* they end by themselves */
@@ -686,16 +686,16 @@ static void the_last_loop_takes_the_memory_with_it(void **state)
     assert_false(ask(&b, "b.example", AF_UNSPEC, AGE));
     wait_for_asked(2);
     cancel(&b);
-    reactor_close(&reactor);
-    reactor_close(&other);
+    thread_close(&thread);
+    thread_close(&other);
     run();
     uv_run(&other.loop, UV_RUN_DEFAULT);
-    reactor_free(&reactor);
-    assert_int_equal(reactor_init(&reactor), 0);
+    thread_free(&thread);
+    assert_int_equal(thread_init(&thread), 0);
     assert_false(ask(&a, "a.example", AF_UNSPEC, AGE));
     assert_false(ask(&b, "b.example", AF_UNSPEC, AGE));
     while (names_running() < 2)
-        uv_run(&reactor.loop, UV_RUN_NOWAIT);
+        uv_run(&thread.loop, UV_RUN_NOWAIT);
     names_release();
     run();
     assert_got(&a, 2, "192.0.2.1");
@@ -706,8 +706,8 @@ static void the_last_loop_takes_the_memory_with_it(void **state)
 static void *hammer(void *arg)
 {
     static const char *const hosts[] = {"a.example", "b.example", "c.example"};
-    struct reactor *mine = arg;
-    struct asker a[3] = {{.reactor = mine}, {.reactor = mine}, {.reactor = mine}};
+    struct thread *mine = arg;
+    struct asker a[3] = {{.thread = mine}, {.thread = mine}, {.thread = mine}};
     int i, j;
 
     for (i = 0; i < 300; i++) {
@@ -725,15 +725,15 @@ static void *hammer(void *arg)
 
 static void threads_share_the_memory(void **state)
 {
-    pthread_t thread;
+    pthread_t second;
 
     (void)state;
     names_set("a.example", "192.0.2.1");
     names_set("b.example", NULL);
     names_set("c.example", "192.0.2.3 192.0.2.4");
-    assert_int_equal(pthread_create(&thread, NULL, hammer, &other), 0);
-    hammer(&reactor);
-    pthread_join(thread, NULL);
+    assert_int_equal(pthread_create(&second, NULL, hammer, &other), 0);
+    hammer(&thread);
+    pthread_join(second, NULL);
 }
 
 static void an_idle_resolver_stays_when_it_is_closed(void **state)
@@ -744,32 +744,32 @@ static void an_idle_resolver_stays_when_it_is_closed(void **state)
     names_set("a.example", "192.0.2.1");
     assert_false(ask(&a, "a.example", AF_UNSPEC, AGE));
     run();
-    reactor_close(&reactor);
-    assert_null(reactor.resolver);
+    thread_close(&thread);
+    assert_null(thread.resolver);
     run();
-    assert_int_equal(uv_loop_alive(&reactor.loop), 0);
+    assert_int_equal(uv_loop_alive(&thread.loop), 0);
 }
 
 static int setup(void **state)
 {
     (void)state;
     names_reset();
-    return reactor_init(&reactor) == 0 ? reactor_init(&other) : -1;
+    return thread_init(&thread) == 0 ? thread_init(&other) : -1;
 }
 
-static void finish(struct reactor *r)
+static void finish(struct thread *r)
 {
     if (r->resolver)
-        reactor_close(r);
+        thread_close(r);
     uv_run(&r->loop, UV_RUN_DEFAULT);
-    reactor_free(r);
+    thread_free(r);
 }
 
 static int teardown(void **state)
 {
     (void)state;
     names_release();
-    finish(&reactor);
+    finish(&thread);
     finish(&other);
     return 0;
 }

@@ -11,8 +11,8 @@
 
 /* Both are in one bucket. */
 static const struct config_section section = {.name = "a.example"}, gone = {.name = "gone.example"};
-static const struct policy policy_a = {.section = &section, .fingerprint = {1}};
-static const struct policy policy_b = {.section = &gone, .fingerprint = {1, 1}};
+static const struct policy policy_a = {.section = &section, .id = {1}};
+static const struct policy policy_b = {.section = &gone, .id = {1, 1}};
 static const struct policy *const a = &policy_a, *const b = &policy_b;
 
 /* A session that OpenSSL would resume: it has an id. */
@@ -118,14 +118,14 @@ static void the_cache_is_bounded(void **state)
     assert_int_equal(n, 32);
     put(c, a, NOW, 1);
     for (i = 0; i < 2000; i++) {
-        other.fingerprint[0] = (uint8_t)(2 + i % 200);
-        other.fingerprint[1] = (uint8_t)(i / 200);
+        other.id[0] = (uint8_t)(2 + i % 200);
+        other.id[1] = (uint8_t)(i / 200);
         put(c, &other, NOW, 9);
     }
     assert_int_equal(take(c, a, NOW), -1); /* the oldest of all went first */
     for (n = 0, i = 0; i < 2000; i++) {
-        other.fingerprint[0] = (uint8_t)(2 + i % 200);
-        other.fingerprint[1] = (uint8_t)(i / 200);
+        other.id[0] = (uint8_t)(2 + i % 200);
+        other.id[1] = (uint8_t)(i / 200);
         n += take(c, &other, NOW) >= 0;
     }
     assert_int_equal(n, 1024);
@@ -133,14 +133,14 @@ static void the_cache_is_bounded(void **state)
     session_cache_free(NULL);
 }
 
-static bool stays(const char *name, const uint8_t *fingerprint, const void *arg)
+static bool stays(const char *name, const uint8_t *id, const void *arg)
 {
-    return strcmp(name, arg) == 0 && fingerprint[1] == 0;
+    return strcmp(name, arg) == 0 && id[1] == 0;
 }
 
 static void a_policy_that_has_gone_takes_its_sessions_along(void **state)
 {
-    const struct policy changed = {.section = &section, .fingerprint = {1, 2}};
+    const struct policy changed = {.section = &section, .id = {1, 2}};
     struct session_cache *c = session_cache_new();
 
     (void)state;
@@ -194,7 +194,7 @@ static void the_cache_is_bounded_in_bytes(void **state)
     assert_int_equal(take(c, a, NOW), 1);
     /* all sections together */
     for (i = 0; i < 100; i++) {
-        other.fingerprint[0] = (uint8_t)i;
+        other.id[0] = (uint8_t)i;
         put_large(c, &other, (unsigned char)i, 250000);
         put_large(c, &other, (unsigned char)i, 250000);
         assert_in_range(session_cache_size(c), 1, 8 << 20);

@@ -13,21 +13,21 @@
 
 static struct config *parse(const char *text)
 {
-    struct problems problems = {0};
-    struct config *c = config_parse(temp_path("test.conf"), text, strlen(text), &problems);
+    struct diag_list diags = {0};
+    struct config *c = config_parse(temp_path("test.conf"), text, strlen(text), &diags);
 
-    problems_print(&problems, stderr);
-    assert_int_equal(problems.count, 0);
+    diag_print(&diags, stderr);
+    assert_int_equal(diags.count, 0);
     return c;
 }
 
 static struct snapshot *make(const char *text, const struct snapshot *old)
 {
-    struct problems problems = {0};
-    struct snapshot *s = snapshot_new(parse(text), old, &problems);
+    struct diag_list diags = {0};
+    struct snapshot *s = snapshot_new(parse(text), old, &diags);
 
-    problems_print(&problems, stderr);
-    assert_int_equal(problems.count, 0);
+    diag_print(&diags, stderr);
+    assert_int_equal(diags.count, 0);
     assert_non_null(s);
     return s;
 }
@@ -47,8 +47,8 @@ static void a_section_is_not_ready_to_run(void **state)
     assert_int_equal(atomic_load(&s->refs), 1);
     for (i = 0; i < s->count; i++) {
         assert_ptr_equal(s->sections[i].config, s->config->sections[i]);
-        assert_non_null(s->sections[i].trust);
-        assert_non_null(s->sections[i].tls);
+        assert_non_null(s->sections[i].policy);
+        assert_non_null(s->sections[i].ctx);
         assert_non_null(s->sections[i].stats);
         assert_int_equal(holders(s->sections[i].stats), 1);
     }
@@ -63,8 +63,8 @@ static void settings_of_one_section_are_anothers(void **state)
                               NULL);
 
     (void)state;
-    assert_ptr_equal(s->sections[0].tls, s->sections[1].tls); /* equal settings share a context */
-    assert_ptr_not_equal(s->sections[0].tls, s->sections[2].tls);
+    assert_ptr_equal(s->sections[0].ctx, s->sections[1].ctx); /* equal settings share a context */
+    assert_ptr_not_equal(s->sections[0].ctx, s->sections[2].ctx);
     snapshot_release(s);
 }
 
@@ -197,13 +197,13 @@ static void a_failed_reload_takes_something_along(void **state)
 
     (void)state;
     for (i = 0; i < COUNT(rows); i++) {
-        struct problems problems = {0};
+        struct diag_list diags = {0};
 
-        assert_null(snapshot_new(parse(rows[i].text), old, &problems));
-        assert_true(problems.count > 0);
-        assert_contains(problems.items[0].text, rows[i].part);
-        assert_contains(problems.items[0].file, "test.conf");
-        problems_free(&problems);
+        assert_null(snapshot_new(parse(rows[i].text), old, &diags));
+        assert_true(diags.count > 0);
+        assert_contains(diags.items[0].text, rows[i].part);
+        assert_contains(diags.items[0].file, "test.conf");
+        diag_free(&diags);
         assert_int_equal(holders(old->sections[0].stats), 1);
         assert_int_equal(atomic_load(&old->refs), 1);
     }
@@ -212,44 +212,44 @@ static void a_failed_reload_takes_something_along(void **state)
 
 static void what_only_openssl_can_judge_has_no_line(void **state)
 {
-    struct problems problems = {0};
+    struct diag_list diags = {0};
 
     (void)state;
     assert_null(snapshot_new(parse("[a.example]\n" PIN "ciphers = nonsense\n"
                                    "[b.example]\nverify = pki\nca_file = /nonexistent/ca.pem\n"),
-                             NULL, &problems));
-    assert_int_equal(problems.count, 2);
-    assert_int_equal(problems.items[0].line, 3);
-    assert_contains(problems.items[0].text, "ciphers");
-    assert_int_equal(problems.items[1].line, 6);
-    assert_contains(problems.items[1].text, "ca_file");
-    problems_free(&problems);
+                             NULL, &diags));
+    assert_int_equal(diags.count, 2);
+    assert_int_equal(diags.items[0].line, 3);
+    assert_contains(diags.items[0].text, "ciphers");
+    assert_int_equal(diags.items[1].line, 6);
+    assert_contains(diags.items[1].text, "ca_file");
+    diag_free(&diags);
 }
 
 static void a_fault_that_many_sections_inherit_is_told_for_each(void **state)
 {
-    struct problems problems = {0};
+    struct diag_list diags = {0};
 
     (void)state;
     assert_null(
         snapshot_new(parse("[defaults]\nciphers = nonsense\n[a.example]\n" PIN "[b.example]\n" PIN),
-                     NULL, &problems));
-    assert_int_equal(problems.count, 1);
-    assert_int_equal(problems.items[0].line, 2);
-    problems_free(&problems);
+                     NULL, &diags));
+    assert_int_equal(diags.count, 1);
+    assert_int_equal(diags.items[0].line, 2);
+    diag_free(&diags);
 }
 
 static void problems_that_were_there_before_are_its_own(void **state)
 {
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     struct snapshot *s;
 
     (void)state;
-    problems_add(&problems, (struct source){.file = "elsewhere"}, "something else");
-    s = snapshot_new(parse("[a.example]\n" PIN), NULL, &problems);
+    diag_add(&diags, (struct location){.file = "elsewhere"}, "something else");
+    s = snapshot_new(parse("[a.example]\n" PIN), NULL, &diags);
     assert_non_null(s);
-    assert_int_equal(problems.count, 1);
-    problems_free(&problems);
+    assert_int_equal(diags.count, 1);
+    diag_free(&diags);
     snapshot_release(s);
 }
 
@@ -277,18 +277,18 @@ static void a_file_with_a_fault_is_loaded(void **state)
     (void)state;
     for (i = 0; i < COUNT(texts); i++) {
         const char *path = temp_text("fault.conf", texts[i]);
-        struct problems problems = {0};
-        struct snapshot *s = snapshot_load(path, old, &problems);
+        struct diag_list diags = {0};
+        struct snapshot *s = snapshot_load(path, old, &diags);
 
         if (i == 0) { /* empty is no fault by itself */
-            assert_int_equal(s == NULL, problems.count > 0);
+            assert_int_equal(s == NULL, diags.count > 0);
             snapshot_release(s);
         } else {
             if (s)
                 fail_msg("loaded: %s", texts[i]);
-            assert_true(problems.count > 0);
+            assert_true(diags.count > 0);
         }
-        problems_free(&problems);
+        diag_free(&diags);
         assert_int_equal(holders(old->sections[0].stats), 1);
     }
     snapshot_release(old);
@@ -296,95 +296,95 @@ static void a_file_with_a_fault_is_loaded(void **state)
 
 static void a_file_that_is_not_there_is_loaded(void **state)
 {
-    struct problems problems = {0};
+    struct diag_list diags = {0};
 
     (void)state;
-    assert_null(snapshot_load(temp_path("none.conf"), NULL, &problems));
-    assert_int_equal(problems.count, 1);
-    assert_contains(problems.items[0].text, "No such file");
-    problems_free(&problems);
+    assert_null(snapshot_load(temp_path("none.conf"), NULL, &diags));
+    assert_int_equal(diags.count, 1);
+    assert_contains(diags.items[0].text, "No such file");
+    diag_free(&diags);
 }
 
 /* Both kinds of problems at once: the administrator mends the file in one go. */
 static void problems_of_openssl_hide_behind_those_of_the_file(void **state)
 {
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     const char *path = temp_text("two.conf", "[a.example]\n" PIN "nosuch = 1\nciphers = NOSUCH\n");
     size_t i;
     bool key = false, ciphers = false;
 
     (void)state;
-    assert_null(snapshot_load(path, NULL, &problems));
-    for (i = 0; i < problems.count; i++) {
-        key = key || strstr(problems.items[i].text, "unknown key");
-        ciphers = ciphers || strstr(problems.items[i].text, "ciphers = NOSUCH");
+    assert_null(snapshot_load(path, NULL, &diags));
+    for (i = 0; i < diags.count; i++) {
+        key = key || strstr(diags.items[i].text, "unknown key");
+        ciphers = ciphers || strstr(diags.items[i].text, "ciphers = NOSUCH");
     }
     assert_true(key);
     assert_true(ciphers);
-    problems_free(&problems);
+    diag_free(&diags);
 }
 
 static void a_good_file_is_not_loaded(void **state)
 {
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     struct snapshot *first, *second;
     const char *path;
 
     (void)state;
     path = temp_text("good.conf", "[a.example]\n" PIN);
-    first = snapshot_load(path, NULL, &problems);
+    first = snapshot_load(path, NULL, &diags);
     assert_non_null(first);
     stats_add(&first->sections[0].stats->received, 5);
     temp_text("good.conf", "[a.example]\nport = 8443\n" PIN "[b.example]\nverify = pki\n");
-    second = snapshot_load(path, first, &problems);
+    second = snapshot_load(path, first, &diags);
     assert_non_null(second);
-    assert_int_equal(problems.count, 0);
+    assert_int_equal(diags.count, 0);
     assert_int_equal(first->sections[0].config->port, 443);
     snapshot_release(first);
     assert_int_equal(second->sections[0].config->port, 8443);
     assert_int_equal(stats_get(&second->sections[0].stats->received), 5);
     snapshot_release(second);
-    problems_free(&problems);
+    diag_free(&diags);
 }
 
 /* An observer is made for a section without pins; it must trust nobody, a pinned server neither. */
 static void an_observer_trusts(void **state)
 {
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     struct trust_verdict verdict = {0};
     struct cert server = certs_make(
         &(struct cert_order){.cn = "a.example", .san = "DNS:a.example"});
     struct config_section *section;
-    struct config *config = config_single("a.example", &section);
+    struct config *config = config_new_adhoc("a.example", &section);
     struct snapshot *s;
 
     (void)state;
     assert_null(pin_parse(certs_key_pin(&server), NULL, &config->arena, &section->pins));
-    s = snapshot_observer(config, &problems);
+    s = snapshot_new_probe(config, &diags);
     assert_non_null(s);
-    assert_int_equal(problems.count, 0);
+    assert_int_equal(diags.count, 0);
     assert_int_equal(s->count, 1);
-    assert_non_null(s->sections[0].tls);
-    trust_judge(s->sections[0].trust,
+    assert_non_null(s->sections[0].ctx);
+    trust_judge(s->sections[0].policy,
                 &(struct trust_evidence){.leaf = server.x509, .sent = NULL, .complete = true},
                 CERTS_NOW, &verdict);
     assert_false(verdict.trusted);
-    assert_int_equal(verdict.reason, REASON_OBSERVED);
+    assert_int_equal(verdict.reason, REASON_PROBE_ONLY);
     trust_verdict_free(&verdict);
     snapshot_release(s);
 
     /* while the same section, made to run, does */
-    config = config_single("a.example", &section);
+    config = config_new_adhoc("a.example", &section);
     assert_null(pin_parse(certs_key_pin(&server), NULL, &config->arena, &section->pins));
-    s = snapshot_new(config, NULL, &problems);
+    s = snapshot_new(config, NULL, &diags);
     assert_non_null(s);
-    trust_judge(s->sections[0].trust,
+    trust_judge(s->sections[0].policy,
                 &(struct trust_evidence){.leaf = server.x509, .sent = NULL, .complete = true},
                 CERTS_NOW, &verdict);
     assert_true(verdict.trusted);
     trust_verdict_free(&verdict);
     snapshot_release(s);
-    problems_free(&problems);
+    diag_free(&diags);
 }
 
 static void the_last_failure_is_an_end_in_order(void **state)

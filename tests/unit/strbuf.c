@@ -6,14 +6,14 @@
 
 #include "help.h"
 
-static char *safe(const char *bytes, size_t n, size_t most)
+static char *safe(const char *bytes, size_t n, size_t max)
 {
     struct strbuf b = {0};
     char *copy = malloc(n ? n : 1); /* of the exact size: one byte too far is seen */
 
     assert_non_null(copy);
     memcpy(copy, bytes, n);
-    strbuf_add_safe(&b, copy, n, most);
+    strbuf_add_safe(&b, copy, n, max);
     free(copy);
     return strbuf_detach(&b);
 }

@@ -44,8 +44,8 @@ struct scene {
 struct channel {
     struct config *config;
     struct policy *policy;
-    struct wire_scratch own_scratch, *scratch;
-    struct familiar *familiar;
+    struct record_buffer own_scratch, *scratch;
+    struct certcache *certcache;
     struct tls *tls;
     SSL_CTX *server_ctx;
     SSL *server;
@@ -91,11 +91,11 @@ static SSL_CTX *careless_context(void)
     return ctx;
 }
 
-static struct channel *wire_new(const struct scene *scene, struct wire_scratch *shared)
+static struct channel *channel_new(const struct scene *scene, struct record_buffer *shared)
 {
     struct channel *w = calloc(1, sizeof(*w));
     const struct cert *c = scene->server ? scene->server : &pinned;
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     char text[1024];
     SSL_CTX *ctx;
 
@@ -105,21 +105,20 @@ static struct channel *wire_new(const struct scene *scene, struct wire_scratch *
     snprintf(text, sizeof(text), "[api.example.com]\n%s%s\n%s\n",
              scene->unpinned ? "" : "pin = ", scene->unpinned ? "" : certs_key_pin(&pinned),
              scene->keys ? scene->keys : "");
-    w->config = config_parse("x.conf", text, strlen(text), &problems);
-    if (problems.count)
-        fail_msg("%s", problems.items[0].text);
-    w->policy = scene->observe
-                    ? policy_observe(w->config->sections[0])
-                    : policy_new(w->config->sections[0], stores, scene->learned, &problems);
+    w->config = config_parse("x.conf", text, strlen(text), &diags);
+    if (diags.count)
+        fail_msg("%s", diags.items[0].text);
+    w->policy = scene->observe ? policy_new_probe(w->config->sections[0])
+                               : policy_new(w->config->sections[0], stores, scene->learned, &diags);
     ctx = scene->careless ? careless_context()
-                          : tlsctx_get(contexts, &w->config->sections[0]->tls, &problems);
+                          : tlsctx_get(contexts, &w->config->sections[0]->tls, &diags);
     assert_non_null(w->policy);
     assert_non_null(ctx);
-    w->familiar = familiar_new();
+    w->certcache = certcache_new();
     w->scratch = shared ? shared : &w->own_scratch;
     if (!shared)
         w->own_scratch.bytes = malloc(TLS_RECORDS_SIZE);
-    w->tls = tls_new(ctx, w->config->sections[0], w->policy, w->scratch, w->familiar,
+    w->tls = tls_new(ctx, w->config->sections[0], w->policy, w->scratch, w->certcache,
                      scene->sessions);
     assert_non_null(w->tls);
     if (scene->careless)
@@ -146,17 +145,17 @@ static struct channel *wire_new(const struct scene *scene, struct wire_scratch *
     w->from_server = BIO_new(BIO_s_mem());
     SSL_set_bio(w->server, w->to_server, w->from_server);
     SSL_set_accept_state(w->server);
-    w->result = TLS_MORE;
+    w->result = TLS_WANT_READ;
     return w;
 }
 
-static void wire_free(struct channel *w)
+static void channel_free(struct channel *w)
 {
     tls_free(w->tls);
     policy_free(w->policy);
     config_free(w->config);
     free(w->own_scratch.bytes);
-    familiar_free(w->familiar);
+    certcache_free(w->certcache);
     SSL_free(w->server);
     SSL_CTX_free(w->server_ctx);
     free(w);
@@ -186,7 +185,7 @@ static void turn(struct channel *w)
 {
     size_t n;
 
-    if (w->result != TLS_MORE && w->result != TLS_OK)
+    if (w->result != TLS_WANT_READ && w->result != TLS_OK)
         return;
     if (!w->open) {
         /* as long as it has not said OK, nothing goes in or comes out */
@@ -215,14 +214,14 @@ static void put(struct channel *w, const void *bytes, size_t n)
     tls_put_records(w->tls, copy, n);
     turn(w);
     /* contract: used up, or failed; what it was given goes away now */
-    if (w->result == TLS_MORE)
+    if (w->result == TLS_WANT_READ)
         tls_put_records(w->tls, NULL, 0);
     free(copy);
 }
 
 static bool is_over(const struct channel *w)
 {
-    return w->result != TLS_MORE && w->result != TLS_OK;
+    return w->result != TLS_WANT_READ && w->result != TLS_OK;
 }
 
 /* What the server has to say, in pieces. */
@@ -250,7 +249,7 @@ static void start(struct channel *w)
 
 static struct channel *opened(const struct scene *scene)
 {
-    struct channel *w = wire_new(scene, NULL);
+    struct channel *w = channel_new(scene, NULL);
     const char *detail;
 
     start(w);
@@ -258,7 +257,7 @@ static struct channel *opened(const struct scene *scene)
         tls_failure(w->tls, &detail);
         fail_msg("not open: %s", detail);
     }
-    assert_int_equal(w->result, TLS_MORE);
+    assert_int_equal(w->result, TLS_WANT_READ);
     assert_true(SSL_is_init_finished(w->server));
     return w;
 }
@@ -287,7 +286,7 @@ static void expect_shut(struct channel *w)
     assert_int_equal(n, 0);
     assert_int_equal(tls_take_records(w->tls, &bytes), 0);
     /* after the handshake it may still send close_notify, which is no more than an alert */
-    tls_finish(w->tls);
+    tls_close_notify(w->tls);
     n = tls_take_records(w->tls, &bytes);
     assert_true(n <= 31);
     BIO_write(w->to_server, bytes, (int)n);
@@ -342,7 +341,7 @@ static void bytes_pass_both_ways_however_they_are_cut(void **state)
             assert_int_equal(tls_write(w->tls, data, 0), TLS_OK);
             carry(w);
             assert_int_equal(w->sent, i);
-            wire_free(w);
+            channel_free(w);
         }
     }
 }
@@ -358,7 +357,7 @@ static void a_whole_turn_fits(void **state)
     assert_int_equal(tls_write(w->tls, data, TLS_TURN_SIZE), TLS_OK);
     assert_true(tls_take_records(w->tls, &bytes) > TLS_TURN_SIZE);
     free(data);
-    wire_free(w);
+    channel_free(w);
 }
 
 /* The turns of a tunnel: as much each way as there is room for. */
@@ -400,7 +399,7 @@ static void a_megabyte_goes_each_way_in_whole_turns(void **state)
             memcpy(copy, buf, (size_t)moved);
             tls_put_records(w->tls, copy, (size_t)moved);
             /* all of it, at once: the caller's memory is free again */
-            assert_int_equal(tls_read(w->tls, buf, TLS_PLAINTEXT_SIZE, &n), TLS_MORE);
+            assert_int_equal(tls_read(w->tls, buf, TLS_PLAINTEXT_SIZE, &n), TLS_WANT_READ);
             assert_int_equal(tls_take_records(w->tls, &bytes), 0);
             free(copy);
             assert_true(n <= size - done);
@@ -409,7 +408,7 @@ static void a_megabyte_goes_each_way_in_whole_turns(void **state)
         }
         assert_int_equal(done, size);
         assert_memory_equal(got, data, size);
-        wire_free(w);
+        channel_free(w);
     }
     free(data);
     free(got);
@@ -429,7 +428,7 @@ static void records_that_nobody_takes_do_not_pile_up(void **state)
     expect_failure(w, REASON_TLS, "more than is sane");
     expect_shut(w);
     free(data);
-    wire_free(w);
+    channel_free(w);
 }
 
 static void gates_are_shut_before_trust(void **state)
@@ -441,7 +440,8 @@ static void gates_are_shut_before_trust(void **state)
     /* at each point of the handshake, one byte after the other */
     for (v = 0; v < COUNT(versions); v++) {
         for (when = 0; when < 1500; when += 53) {
-            struct channel *w = wire_new(&(struct scene){.version = versions[v], .chunk = 1}, NULL);
+            struct channel *w = channel_new(&(struct scene){.version = versions[v], .chunk = 1},
+                                            NULL);
             uint8_t byte, buf[64];
             const uint8_t *bytes;
             size_t n, i;
@@ -453,7 +453,7 @@ static void gates_are_shut_before_trust(void **state)
                 put(w, &byte, 1);
             }
             if (w->open) {
-                wire_free(w);
+                channel_free(w);
                 break;
             }
             assert_int_equal(tls_take_records(w->tls, &bytes), 0);
@@ -463,9 +463,9 @@ static void gates_are_shut_before_trust(void **state)
                 assert_int_equal(tls_read(w->tls, buf, sizeof(buf), &n), TLS_FAILED);
             assert_int_equal(tls_take_records(w->tls, &bytes), 0);
             assert_int_equal(w->seen_len, 0);
-            tls_finish(w->tls);
+            tls_close_notify(w->tls);
             assert_int_equal(tls_take_records(w->tls, &bytes), 0);
-            wire_free(w);
+            channel_free(w);
         }
         assert_true(when > 100); /* or the handshake was over at once */
     }
@@ -474,11 +474,11 @@ static void gates_are_shut_before_trust(void **state)
 /* OpenSSL would start the handshake by itself, and with early data say more than hello. */
 static void gates_are_shut_before_the_handshake_starts(void **state)
 {
-    struct channel *w = wire_new(&(struct scene){0}, NULL);
+    struct channel *w = channel_new(&(struct scene){0}, NULL);
 
     (void)state;
     expect_shut(w);
-    wire_free(w);
+    channel_free(w);
 }
 
 static void another_key_is_refused_and_the_server_is_told(void **state)
@@ -488,12 +488,12 @@ static void another_key_is_refused_and_the_server_is_told(void **state)
     (void)state;
     for (v = 0; v < COUNT(versions); v++) {
         for (c = 0; c < COUNT(chunks); c++) {
-            struct channel *w = wire_new(
+            struct channel *w = channel_new(
                 &(struct scene){.version = versions[v], .chunk = chunks[c], .server = &other},
                 NULL);
 
             turn(w);
-            assert_int_equal(w->result, TLS_MORE);
+            assert_int_equal(w->result, TLS_WANT_READ);
             pump(w);
             expect_failure(w, REASON_PIN_MISMATCH, "");
             assert_false(w->open);
@@ -501,8 +501,8 @@ static void another_key_is_refused_and_the_server_is_told(void **state)
             assert_true(SSL_get_shutdown(w->server) & SSL_RECEIVED_SHUTDOWN);
             assert_false(SSL_is_init_finished(w->server));
             expect_shut(w);
-            assert_int_equal(presented_length(tls_verdict(w->tls)), 1);
-            wire_free(w);
+            assert_int_equal(peerchain_length(tls_verdict(w->tls)), 1);
+            channel_free(w);
         }
     }
 }
@@ -526,20 +526,21 @@ static void a_refusal_keeps_its_own_reason(void **state)
         snprintf(text, sizeof(text), "%s", rows[i].keys);
         if (strstr(text, "other.pem"))
             snprintf(text, sizeof(text), "verify = pin+pki\nca_file = %s", temp_path("other.pem"));
-        w = wire_new(&(struct scene){.keys = text}, NULL);
+        w = channel_new(&(struct scene){.keys = text}, NULL);
         start(w);
         expect_failure(w, rows[i].reason, "");
         expect_shut(w);
-        wire_free(w);
+        channel_free(w);
     }
     /* the key is pinned, and yet too weak */
     for (i = 0; i < COUNT(versions); i++) {
         snprintf(text, sizeof(text), "pin = %s", certs_key_pin(&weak));
-        w = wire_new(&(struct scene){.keys = text, .server = &weak, .version = versions[i]}, NULL);
+        w = channel_new(&(struct scene){.keys = text, .server = &weak, .version = versions[i]},
+                        NULL);
         start(w);
         expect_failure(w, REASON_WEAK, "1024 bits");
         expect_shut(w);
-        wire_free(w);
+        channel_free(w);
     }
 }
 
@@ -563,7 +564,7 @@ static void a_certificate_without_its_key_is_refused(void **state)
         if (certs_der(impostor.x509, &wrong) == n)
             break;
     }
-    w = wire_new(&(struct scene){.server = &impostor, .version = TLS1_2_VERSION}, NULL);
+    w = channel_new(&(struct scene){.server = &impostor, .version = TLS1_2_VERSION}, NULL);
     turn(w);
     got = BIO_read(w->from_server, bytes, sizeof(bytes));
     assert_true(got > 0);
@@ -577,8 +578,8 @@ static void a_certificate_without_its_key_is_refused(void **state)
     expect_failure(w, REASON_TLS, "signature");
     expect_shut(w);
     /* nor does it leave anything in what the thread's connections share */
-    assert_int_equal(familiar_count(w->familiar), 0);
-    wire_free(w);
+    assert_int_equal(certcache_count(w->certcache), 0);
+    channel_free(w);
 }
 
 static void send_the_ca(SSL_CTX *server)
@@ -606,9 +607,10 @@ static void only_what_the_verdict_rests_on_is_shared(void **state)
 
             scenes[i].version = versions[v];
             w = opened(&scenes[i]);
-            assert_int_equal(presented_length(tls_verdict(w->tls)), 3);
-            assert_int_equal(familiar_count(w->familiar), 1 + i); /* the server's own, and its CA */
-            wire_free(w);
+            assert_int_equal(peerchain_length(tls_verdict(w->tls)), 3);
+            assert_int_equal(certcache_count(w->certcache),
+                             1 + i); /* the server's own, and its CA */
+            channel_free(w);
         }
     }
 }
@@ -619,8 +621,8 @@ static void a_flight_with_one_bit_changed_opens_nothing(void **state)
 
     (void)state;
     for (v = 0; v < COUNT(versions); v++) {
-        struct channel *w = wire_new(&(struct scene){.version = versions[v], .chunk = CHUNK_RANDOM},
-                                     NULL);
+        struct channel *w = channel_new(
+            &(struct scene){.version = versions[v], .chunk = CHUNK_RANDOM}, NULL);
         uint8_t bytes[1 << 14];
         int n, i;
 
@@ -628,11 +630,11 @@ static void a_flight_with_one_bit_changed_opens_nothing(void **state)
         turn(w);
         n = BIO_read(w->from_server, bytes, sizeof(bytes));
         assert_true(n > 500);
-        wire_free(w);
+        channel_free(w);
         for (i = 0; i < 60; i++) {
             uint32_t seed = (uint32_t)i + 1;
 
-            w = wire_new(&(struct scene){.version = versions[v]}, NULL);
+            w = channel_new(&(struct scene){.version = versions[v]}, NULL);
             turn(w);
             n = BIO_read(w->from_server, bytes, sizeof(bytes));
             /* inside of the records, so that they are read; over all of the flight */
@@ -646,14 +648,14 @@ static void a_flight_with_one_bit_changed_opens_nothing(void **state)
             }
             assert_int_equal(w->result, TLS_FAILED);
             expect_shut(w);
-            wire_free(w);
+            channel_free(w);
         }
     }
 }
 
 static void the_last_flight_and_the_first_data_in_one_read_are_both_taken(void **state)
 {
-    struct channel *w = wire_new(&(struct scene){.version = TLS1_3_VERSION}, NULL);
+    struct channel *w = channel_new(&(struct scene){.version = TLS1_3_VERSION}, NULL);
     uint8_t bytes[1 << 14];
     const uint8_t *out;
     size_t sent;
@@ -661,7 +663,7 @@ static void the_last_flight_and_the_first_data_in_one_read_are_both_taken(void *
 
     (void)state;
     /* a TLS 1.3 server may write before it has heard the client's Finished */
-    assert_int_equal(tls_handshake(w->tls, CERTS_NOW), TLS_MORE);
+    assert_int_equal(tls_handshake(w->tls, CERTS_NOW), TLS_WANT_READ);
     sent = tls_take_records(w->tls, &out);
     BIO_write(w->to_server, out, (int)sent);
     /* with no early data to read, this sends the server's whole flight */
@@ -672,17 +674,17 @@ static void the_last_flight_and_the_first_data_in_one_read_are_both_taken(void *
     n = BIO_read(w->from_server, bytes, sizeof(bytes));
     put(w, bytes, (size_t)n);
     assert_true(w->open);
-    assert_int_equal(w->result, TLS_MORE);
+    assert_int_equal(w->result, TLS_WANT_READ);
     assert_int_equal(w->got_len, 11);
     assert_memory_equal(w->got, "220 hello\r\n", 11);
-    wire_free(w);
+    channel_free(w);
 
     /* TLS 1.2: the server's Finished and its greeting at once */
-    w = wire_new(&(struct scene){.version = TLS1_2_VERSION}, NULL);
+    w = channel_new(&(struct scene){.version = TLS1_2_VERSION}, NULL);
     turn(w);
     n = BIO_read(w->from_server, bytes, sizeof(bytes));
     tls_put_records(w->tls, bytes, (size_t)n);
-    assert_int_equal(tls_handshake(w->tls, CERTS_NOW), TLS_MORE);
+    assert_int_equal(tls_handshake(w->tls, CERTS_NOW), TLS_WANT_READ);
     sent = tls_take_records(w->tls, &out);
     BIO_write(w->to_server, out, (int)sent);
     assert_int_equal(SSL_accept(w->server), 1);
@@ -692,7 +694,7 @@ static void the_last_flight_and_the_first_data_in_one_read_are_both_taken(void *
     assert_true(w->open);
     assert_int_equal(w->got_len, 11);
     assert_memory_equal(w->got, "220 hello\r\n", 11);
-    wire_free(w);
+    channel_free(w);
 }
 
 static void a_clean_end_is_told_from_a_truncated_one(void **state)
@@ -706,15 +708,15 @@ static void a_clean_end_is_told_from_a_truncated_one(void **state)
         SSL_write(w->server, "last", 4);
         SSL_shutdown(w->server);
         pump(w);
-        assert_int_equal(w->result, TLS_FINISHED);
+        assert_int_equal(w->result, TLS_CLOSED);
         assert_int_equal(w->got_len, 4);
         /* the other direction goes on */
         assert_int_equal(tls_write(w->tls, (const uint8_t *)"more", 4), TLS_OK);
         carry(w);
-        tls_finish(w->tls);
+        tls_close_notify(w->tls);
         carry(w);
         assert_true(SSL_get_shutdown(w->server) & SSL_RECEIVED_SHUTDOWN);
-        wire_free(w);
+        channel_free(w);
 
         w = opened(&(struct scene){.version = versions[v]});
         SSL_write(w->server, "last", 4);
@@ -723,7 +725,7 @@ static void a_clean_end_is_told_from_a_truncated_one(void **state)
         tls_put_end(w->tls);
         turn(w);
         assert_int_equal(w->result, TLS_TRUNCATED);
-        wire_free(w);
+        channel_free(w);
     }
 }
 
@@ -742,7 +744,7 @@ static void an_end_inside_of_a_record_is_a_truncation(void **state)
     put(w, bytes, (size_t)n - 3);
     assert_int_equal(w->result, TLS_TRUNCATED);
     assert_int_equal(w->got_len, 5);
-    wire_free(w);
+    channel_free(w);
 }
 
 static void what_follows_close_notify_is_not_read(void **state)
@@ -764,12 +766,12 @@ static void what_follows_close_notify_is_not_read(void **state)
         assert_int_equal(w->got_len, 4);
         memcpy(bytes + got, late, (size_t)after);
         tls_put_records(w->tls, bytes, (size_t)(got + after));
-        assert_int_equal(tls_read(w->tls, buf, sizeof(buf), &n), TLS_FINISHED);
+        assert_int_equal(tls_read(w->tls, buf, sizeof(buf), &n), TLS_CLOSED);
         assert_int_equal(n, 0);
         /* asked again, it says the same */
-        assert_int_equal(tls_read(w->tls, buf, sizeof(buf), &n), TLS_FINISHED);
+        assert_int_equal(tls_read(w->tls, buf, sizeof(buf), &n), TLS_CLOSED);
         assert_int_equal(n, 0);
-        wire_free(w);
+        channel_free(w);
     }
 }
 
@@ -781,7 +783,7 @@ static void finishing_leaves_reading_alone(void **state)
     for (v = 0; v < COUNT(versions); v++) {
         struct channel *w = opened(&(struct scene){.version = versions[v]});
 
-        tls_finish(w->tls);
+        tls_close_notify(w->tls);
         carry(w);
         assert_true(SSL_get_shutdown(w->server) & SSL_RECEIVED_SHUTDOWN);
         assert_int_equal(SSL_write(w->server, "answer", 6), 6);
@@ -789,9 +791,9 @@ static void finishing_leaves_reading_alone(void **state)
         assert_int_equal(w->got_len, 6);
         SSL_shutdown(w->server);
         pump(w);
-        assert_int_equal(w->result, TLS_FINISHED);
-        tls_finish(w->tls);
-        wire_free(w);
+        assert_int_equal(w->result, TLS_CLOSED);
+        tls_close_notify(w->tls);
+        channel_free(w);
     }
 }
 
@@ -801,7 +803,7 @@ static void an_end_in_the_handshake_is_a_failure(void **state)
 
     (void)state;
     for (cut = 0; cut < 700; cut += 97) {
-        struct channel *w = wire_new(&(struct scene){0}, NULL);
+        struct channel *w = channel_new(&(struct scene){0}, NULL);
         uint8_t bytes[1024];
 
         turn(w);
@@ -817,7 +819,7 @@ static void an_end_in_the_handshake_is_a_failure(void **state)
         if (cut == 0)
             expect_failure(w, REASON_TLS, "STARTTLS");
         expect_shut(w);
-        wire_free(w);
+        channel_free(w);
     }
 }
 
@@ -834,7 +836,7 @@ static void what_is_not_tls_is_said(void **state)
     (void)state;
     for (i = 0; i < COUNT(rows); i++) {
         for (c = 0; c < 2; c++) {
-            struct channel *w = wire_new(&(struct scene){0}, NULL);
+            struct channel *w = channel_new(&(struct scene){0}, NULL);
             size_t n;
 
             turn(w);
@@ -842,7 +844,7 @@ static void what_is_not_tls_is_said(void **state)
                 put(w, rows[i] + n, c ? 1 : strlen(rows[i]));
             expect_failure(w, REASON_TLS, "does not speak TLS");
             expect_shut(w);
-            wire_free(w);
+            channel_free(w);
         }
     }
 }
@@ -854,7 +856,7 @@ static void garbage_never_opens_anything(void **state)
 
     (void)state;
     for (round = 0; round < 200; round++) {
-        struct channel *w = wire_new(&(struct scene){0}, NULL);
+        struct channel *w = channel_new(&(struct scene){0}, NULL);
         uint8_t bytes[300];
         size_t i;
 
@@ -875,7 +877,7 @@ static void garbage_never_opens_anything(void **state)
         }
         assert_int_equal(w->result, TLS_FAILED);
         expect_shut(w);
-        wire_free(w);
+        channel_free(w);
     }
 }
 
@@ -897,7 +899,7 @@ static void damage_after_the_handshake_is_a_failure(void **state)
         expect_failure(w, REASON_TLS, "bad record mac");
         assert_int_equal(w->got_len, 5);
         expect_shut(w);
-        wire_free(w);
+        channel_free(w);
     }
 }
 
@@ -914,7 +916,7 @@ static void a_certificate_that_cannot_be_parsed_is_said_to_be_one(void **state)
     (void)state;
     /* each byte of the certificate changed, one after the other, in the clear of TLS 1.2 */
     for (i = 0; i < len; i++) {
-        struct channel *w = wire_new(&(struct scene){.version = TLS1_2_VERSION}, NULL);
+        struct channel *w = channel_new(&(struct scene){.version = TLS1_2_VERSION}, NULL);
 
         turn(w);
         n = BIO_read(w->from_server, bytes, sizeof(bytes));
@@ -924,11 +926,11 @@ static void a_certificate_that_cannot_be_parsed_is_said_to_be_one(void **state)
         put(w, bytes, (size_t)n);
         /* what is changed in the signature alone, a pinned certificate does not fail for */
         if (w->result == TLS_FAILED && tls_failure(w->tls, &detail) == REASON_TLS
-            && presented_length(tls_verdict(w->tls)) == 0) {
+            && peerchain_length(tls_verdict(w->tls)) == 0) {
             assert_contains(detail, "certificate");
             seen += strstr(detail, "the server's certificate cannot be read: ") != NULL;
         }
-        wire_free(w);
+        channel_free(w);
     }
     assert_true(seen > 20);
 }
@@ -945,14 +947,14 @@ static void an_honest_key_update_is_answered(void **state)
         assert_int_equal(SSL_key_update(w->server, SSL_KEY_UPDATE_REQUESTED), 1);
         assert_int_equal(SSL_write(w->server, "data", 4), 4);
         pump(w);
-        assert_int_equal(w->result, TLS_MORE);
+        assert_int_equal(w->result, TLS_WANT_READ);
         assert_int_equal(w->got_len, 4 * (i + 1));
         assert_int_equal(tls_write(w->tls, (const uint8_t *)"back", 4), TLS_OK);
         carry(w);
         assert_true(w->sent > before);
         assert_int_equal(w->seen_len, 4 * (i + 1));
     }
-    wire_free(w);
+    channel_free(w);
 }
 
 static void a_flood_of_key_updates_is_refused(void **state)
@@ -978,7 +980,7 @@ static void a_flood_of_key_updates_is_refused(void **state)
         /* a failure is for good: to conclude the handshake once more must not open the gates */
         assert_int_equal(tls_handshake(w->tls, CERTS_NOW), TLS_FAILED);
         expect_shut(w);
-        wire_free(w);
+        channel_free(w);
     }
 }
 
@@ -995,10 +997,10 @@ static void key_updates_are_earned_by_data(void **state)
         assert_int_equal(SSL_write(w->server, data, sizeof(data)), sizeof(data));
         w->got_len = 0;
         pump(w);
-        assert_int_equal(w->result, TLS_MORE);
+        assert_int_equal(w->result, TLS_WANT_READ);
         assert_int_equal(w->got_len, sizeof(data));
     }
-    wire_free(w);
+    channel_free(w);
 }
 
 /* A byte between two of them does not make a flood honest. */
@@ -1021,7 +1023,7 @@ static void a_flood_with_a_little_data_is_refused(void **state)
         assert_true(w->got_len < 100);
         assert_true(w->sent - before < 16 * 1024);
         expect_shut(w);
-        wire_free(w);
+        channel_free(w);
     }
 }
 
@@ -1038,7 +1040,7 @@ static void a_flood_of_tickets_is_refused(void **state)
     }
     expect_failure(w, REASON_TLS, "flood");
     expect_shut(w);
-    wire_free(w);
+    channel_free(w);
 }
 
 /* A server that asks again and again, and does not listen to our no. */
@@ -1054,14 +1056,14 @@ static void a_request_to_renegotiate_gets_nowhere(void **state)
         size_t n, at, answered = 0;
         int i;
 
-        for (i = 0; i < 3000 && w->result == TLS_MORE; i++) {
+        for (i = 0; i < 3000 && w->result == TLS_WANT_READ; i++) {
             int got, from = 0;
 
             assert_int_equal(SSL_renegotiate(w->server), 1);
             assert_int_equal(SSL_do_handshake(w->server), 1);
             got = BIO_read(w->from_server, bytes, sizeof(bytes));
             assert_true(got > 0);
-            while (from < got && w->result == TLS_MORE) {
+            while (from < got && w->result == TLS_WANT_READ) {
                 int piece = chunks[c] == 1 || chunks[c] == 5 ? (int)chunks[c] : got - from;
 
                 piece = piece < got - from ? piece : got - from;
@@ -1081,7 +1083,7 @@ static void a_request_to_renegotiate_gets_nowhere(void **state)
         expect_failure(w, REASON_TLS, "flood");
         assert_true(answered < 16 * 1024);
         expect_shut(w);
-        wire_free(w);
+        channel_free(w);
     }
 }
 
@@ -1100,7 +1102,7 @@ static void servers_without_a_certificate_are_refused(void **state)
 
     (void)state;
     for (i = 0; i < COUNT(rows); i++) {
-        struct channel *w = wire_new(&rows[i], NULL);
+        struct channel *w = channel_new(&rows[i], NULL);
 
         start(w);
         if (!is_over(w)) {
@@ -1110,7 +1112,7 @@ static void servers_without_a_certificate_are_refused(void **state)
         assert_int_equal(w->result, TLS_FAILED);
         assert_false(w->open);
         expect_shut(w);
-        wire_free(w);
+        channel_free(w);
     }
 }
 
@@ -1128,7 +1130,7 @@ static void a_finished_handshake_without_a_certificate_opens_nothing(void **stat
 
     (void)state;
     for (i = 0; i < COUNT(rows); i++) {
-        struct channel *w = wire_new(&rows[i], NULL);
+        struct channel *w = channel_new(&rows[i], NULL);
 
         start(w);
         /* or the test would show nothing */
@@ -1137,7 +1139,7 @@ static void a_finished_handshake_without_a_certificate_opens_nothing(void **stat
         assert_false(w->open);
         expect_failure(w, REASON_TLS, "no certificate");
         expect_shut(w);
-        wire_free(w);
+        channel_free(w);
     }
 }
 
@@ -1147,17 +1149,17 @@ static void a_server_that_is_only_observed_gets_no_plaintext(void **state)
 
     (void)state;
     for (v = 0; v < COUNT(versions); v++) {
-        struct channel *w = wire_new(&(struct scene){.observe = true, .version = versions[v]},
-                                     NULL);
+        struct channel *w = channel_new(&(struct scene){.observe = true, .version = versions[v]},
+                                        NULL);
 
         start(w);
         /* it has proved its key, so that what is shown is its own */
         assert_true(SSL_is_init_finished(w->server));
-        expect_failure(w, REASON_OBSERVED, "");
+        expect_failure(w, REASON_PROBE_ONLY, "");
         assert_false(w->open);
-        assert_true(presented_starts_with(tls_verdict(w->tls), pinned.x509));
+        assert_true(peerchain_starts_with(tls_verdict(w->tls), pinned.x509));
         expect_shut(w);
-        wire_free(w);
+        channel_free(w);
     }
 }
 
@@ -1175,11 +1177,11 @@ static void a_handshake_signed_with_sha1_is_refused(void **state)
 
     (void)state;
     snprintf(text, sizeof(text), "pin = %s", certs_key_pin(&rsa));
-    w = wire_new(&(struct scene){.keys = text, .server = &rsa, .version = TLS1_2_VERSION}, NULL);
+    w = channel_new(&(struct scene){.keys = text, .server = &rsa, .version = TLS1_2_VERSION}, NULL);
     start(w);
     assert_true(w->open); /* with SHA-256 */
-    wire_free(w);
-    w = wire_new(
+    channel_free(w);
+    w = channel_new(
         &(struct scene){
             .keys = text, .server = &rsa, .version = TLS1_2_VERSION, .prepare = sign_with_sha1},
         NULL);
@@ -1187,7 +1189,7 @@ static void a_handshake_signed_with_sha1_is_refused(void **state)
     assert_int_equal(w->result, TLS_FAILED);
     assert_false(w->open);
     expect_shut(w);
-    wire_free(w);
+    channel_free(w);
 }
 
 static void add_certificates(SSL_CTX *server, size_t count)
@@ -1250,16 +1252,16 @@ static void a_certificate_list_without_end_is_refused(void **state)
     for (v = 0; v < COUNT(versions); v++) {
         for (i = 0; i < COUNT(rows); i++) {
             w = opened(&(struct scene){.version = versions[v], .prepare = rows[i].good});
-            assert_int_equal(presented_length(tls_verdict(w->tls)), rows[i].length);
-            wire_free(w);
-            w = wire_new(&(struct scene){.version = versions[v], .prepare = rows[i].bad}, NULL);
+            assert_int_equal(peerchain_length(tls_verdict(w->tls)), rows[i].length);
+            channel_free(w);
+            w = channel_new(&(struct scene){.version = versions[v], .prepare = rows[i].bad}, NULL);
             start(w);
             expect_failure(w, REASON_TLS, rows[i].detail);
             assert_false(w->open);
             /* OpenSSL has parsed none */
-            assert_int_equal(presented_length(tls_verdict(w->tls)), 0);
+            assert_int_equal(peerchain_length(tls_verdict(w->tls)), 0);
             expect_shut(w);
-            wire_free(w);
+            channel_free(w);
         }
     }
 }
@@ -1302,12 +1304,12 @@ static void finite_field_diffie_hellman_is_only_for_those_who_name_it(void **sta
     char keys[256];
 
     (void)state;
-    w = wire_new(&scene, NULL);
+    w = channel_new(&scene, NULL);
     start(w);
     assert_int_equal(w->result, TLS_FAILED);
-    wire_free(w);
+    channel_free(w);
     scene.keys = "groups = X25519:ffdhe2048";
-    wire_free(opened(&scene));
+    channel_free(opened(&scene));
 
     scene = (struct scene){.version = TLS1_2_VERSION,
                            .server = &rsa,
@@ -1315,19 +1317,19 @@ static void finite_field_diffie_hellman_is_only_for_those_who_name_it(void **sta
                            .prepare = use_ffdhe4096};
     snprintf(keys, sizeof(keys), "pin = %s", certs_key_pin(&rsa));
     scene.keys = keys;
-    w = wire_new(&scene, NULL);
+    w = channel_new(&scene, NULL);
     start(w);
     assert_int_equal(w->result, TLS_FAILED);
-    wire_free(w);
+    channel_free(w);
     snprintf(keys, sizeof(keys), "pin = %s\nciphers = DHE+AESGCM", certs_key_pin(&rsa));
-    wire_free(opened(&scene));
+    channel_free(opened(&scene));
     /* what the server makes of it has a bound even then */
     scene.prepare = use_ffdhe6144;
-    w = wire_new(&scene, NULL);
+    w = channel_new(&scene, NULL);
     start(w);
     expect_failure(w, REASON_WEAK, "Diffie-Hellman group");
     expect_shut(w);
-    wire_free(w);
+    channel_free(w);
 }
 
 /* OpenSSL itself passes over them, however many come, and takes records of one byte. */
@@ -1348,7 +1350,7 @@ static void a_flood_in_the_handshake_is_refused(void **state)
     (void)state;
     for (i = 0; i < COUNT(rows); i++) {
         for (c = 0; c < 2; c++) {
-            struct channel *w = wire_new(&(struct scene){0}, NULL);
+            struct channel *w = channel_new(&(struct scene){0}, NULL);
             const size_t rest = c ? rows[i].n : sizeof(bytes) / rows[i].n * rows[i].n;
 
             for (n = 0; n < rest; n += rows[i].n)
@@ -1360,7 +1362,7 @@ static void a_flood_in_the_handshake_is_refused(void **state)
             if (i < 3)
                 expect_failure(w, REASON_TLS, "flood");
             expect_shut(w);
-            wire_free(w);
+            channel_free(w);
         }
     }
 }
@@ -1377,7 +1379,7 @@ static void a_server_that_wants_our_certificate_is_told_of(void **state)
 
     (void)state;
     for (v = 0; v < COUNT(versions); v++) {
-        struct channel *w = wire_new(
+        struct channel *w = channel_new(
             &(struct scene){.version = versions[v], .prepare = ask_for_a_certificate}, NULL);
 
         start(w);
@@ -1386,16 +1388,16 @@ static void a_server_that_wants_our_certificate_is_told_of(void **state)
                                                      : "the server refused: ");
         assert_int_equal(w->got_len, 0);
         expect_shut(w);
-        wire_free(w);
+        channel_free(w);
     }
 }
 
 /* The records of one connection must never go out on another. */
 static void connections_that_share_a_scratch_never_mix(void **state)
 {
-    struct wire_scratch scratch = {.bytes = malloc(TLS_RECORDS_SIZE)};
-    struct channel *a = wire_new(&(struct scene){0}, &scratch);
-    struct channel *b = wire_new(&(struct scene){0}, &scratch);
+    struct record_buffer scratch = {.bytes = malloc(TLS_RECORDS_SIZE)};
+    struct channel *a = channel_new(&(struct scene){0}, &scratch);
+    struct channel *b = channel_new(&(struct scene){0}, &scratch);
     const uint8_t *bytes;
     size_t n;
 
@@ -1416,13 +1418,13 @@ static void connections_that_share_a_scratch_never_mix(void **state)
     assert_int_equal(tls_take_records(a->tls, &bytes), 0);
     /* one that goes away leaves nothing to the next */
     assert_int_equal(tls_write(b->tls, (const uint8_t *)"left", 4), TLS_OK);
-    wire_free(b);
-    b = wire_new(&(struct scene){0}, &scratch);
+    channel_free(b);
+    b = channel_new(&(struct scene){0}, &scratch);
     assert_int_equal(tls_take_records(b->tls, &bytes), 0);
     start(b);
     assert_true(b->open);
-    wire_free(a);
-    wire_free(b);
+    channel_free(a);
+    channel_free(b);
     free(scratch.bytes);
 }
 
@@ -1433,19 +1435,19 @@ static void the_section_decides_what_is_offered(void **state)
     (void)state;
     assert_string_equal(SSL_get_servername(w->server, TLSEXT_NAMETYPE_host_name), "other.example");
     assert_string_equal(tls_version(w->tls), "TLSv1.2");
-    wire_free(w);
+    channel_free(w);
     w = opened(&(struct scene){.keys = "sni = off"});
     assert_null(SSL_get_servername(w->server, TLSEXT_NAMETYPE_host_name));
-    wire_free(w);
+    channel_free(w);
     w = opened(&(struct scene){0});
     assert_string_equal(SSL_get_servername(w->server, TLSEXT_NAMETYPE_host_name),
                         "api.example.com");
-    wire_free(w);
-    w = wire_new(&(struct scene){.keys = "tls_min = 1.3", .version = TLS1_2_VERSION}, NULL);
+    channel_free(w);
+    w = channel_new(&(struct scene){.keys = "tls_min = 1.3", .version = TLS1_2_VERSION}, NULL);
     start(w);
     assert_int_equal(w->result, TLS_FAILED);
     expect_shut(w);
-    wire_free(w);
+    channel_free(w);
 }
 
 static void a_connection_tells_its_cipher_and_its_pin(void **state)
@@ -1458,20 +1460,20 @@ static void a_connection_tells_its_cipher_and_its_pin(void **state)
     assert_string_equal(tls_cipher(w->tls), "ECDHE-ECDSA-AES128-GCM-SHA256");
     assert_ptr_equal(tls_verdict(w->tls)->pin, &w->config->sections[0]->pins.items[0]);
     assert_int_equal(tls_verdict(w->tls)->reason, REASON_OK);
-    wire_free(w);
+    channel_free(w);
 }
 
 /* A policy of another configuration for the same section. Both are to be freed. */
 static struct policy *other_policy(const char *keys, struct config **config)
 {
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     struct policy *policy;
     char text[1024];
 
     snprintf(text, sizeof(text), "[api.example.com]\n%s\n", keys);
-    *config = config_parse("y.conf", text, strlen(text), &problems);
-    assert_int_equal(problems.count, 0);
-    policy = policy_new((*config)->sections[0], stores, NULL, &problems);
+    *config = config_parse("y.conf", text, strlen(text), &diags);
+    assert_int_equal(diags.count, 0);
+    policy = policy_new((*config)->sections[0], stores, NULL, &diags);
     assert_non_null(policy);
     return policy;
 }
@@ -1482,7 +1484,7 @@ static struct policy *other_policy(const char *keys, struct config **config)
  */
 static bool replace_policy(int version, size_t at, const char *keys, enum reason reason)
 {
-    struct channel *w = wire_new(&(struct scene){.version = version, .chunk = 1}, NULL);
+    struct channel *w = channel_new(&(struct scene){.version = version, .chunk = 1}, NULL);
     struct config *config;
     struct policy *policy = other_policy(keys, &config);
     uint8_t byte;
@@ -1503,11 +1505,11 @@ static bool replace_policy(int version, size_t at, const char *keys, enum reason
             expect_failure(w, reason, "");
             expect_shut(w);
         } else {
-            assert_int_equal(w->result, TLS_MORE);
+            assert_int_equal(w->result, TLS_WANT_READ);
             assert_ptr_equal(tls_verdict(w->tls)->pin, &config->sections[0]->pins.items[1]);
         }
     }
-    wire_free(w);
+    channel_free(w);
     policy_free(policy);
     config_free(config);
     return in_time;
@@ -1546,7 +1548,7 @@ static void a_first_use_opens_nothing_until_the_key_is_kept(void **state)
     for (v = 0; v < COUNT(versions); v++) {
         char *why = NULL;
         struct learned *l = learned_open(temp_path("first%zu", v), true, LEARNEDDIR_OWNER, &why);
-        struct channel *w = wire_new(
+        struct channel *w = channel_new(
             &(struct scene){
                 .version = versions[v], .unpinned = true, .keys = "verify = tofu", .learned = l},
             NULL);
@@ -1564,9 +1566,9 @@ static void a_first_use_opens_nothing_until_the_key_is_kept(void **state)
         w->result = tls_handshake(w->tls, CERTS_NOW);
         expect_waiting(w);
         assert_int_equal(
-            learned_keep(l, "api.example.com", "api.example.com:443", key, CERTS_NOW, &why),
+            learned_add(l, "api.example.com", "api.example.com:443", key, CERTS_NOW, &why),
             LEARNED_DONE);
-        w->result = TLS_MORE;
+        w->result = TLS_WANT_READ;
         turn(w);
         assert_true(w->open);
         if (w->got_len == 0) {
@@ -1575,7 +1577,7 @@ static void a_first_use_opens_nothing_until_the_key_is_kept(void **state)
         }
         assert_int_equal(w->got_len, sizeof(data));
         assert_memory_equal(w->got, data, sizeof(data));
-        wire_free(w);
+        channel_free(w);
         learned_release(l);
     }
 }
@@ -1590,20 +1592,20 @@ static void a_changed_key_is_told_of_only_when_it_is_proved(void **state)
     for (v = 0; v < COUNT(versions); v++) {
         char *why = NULL;
         struct learned *l = learned_open(temp_path("changed%zu", v), true, LEARNEDDIR_OWNER, &why);
-        struct channel *w = wire_new(
+        struct channel *w = channel_new(
             &(struct scene){
                 .version = versions[v], .unpinned = true, .keys = "verify = tofu", .learned = l},
             NULL);
 
         assert_non_null(l);
         assert_int_equal(
-            learned_keep(l, "api.example.com", "api.example.com:443", key, CERTS_NOW, &why),
+            learned_add(l, "api.example.com", "api.example.com:443", key, CERTS_NOW, &why),
             LEARNED_DONE);
         start(w);
         assert_true(SSL_is_init_finished(w->server));
         expect_failure(w, REASON_TOFU_CHANGED, certs_key_pin(&other));
         expect_shut(w);
-        wire_free(w);
+        channel_free(w);
         learned_release(l);
     }
 }
@@ -1612,7 +1614,7 @@ static void a_first_use_that_another_has_won_is_refused(void **state)
 {
     char *why = NULL;
     struct learned *l = learned_open(temp_path("lost"), true, LEARNEDDIR_OWNER, &why);
-    struct channel *w = wire_new(
+    struct channel *w = channel_new(
         &(struct scene){.unpinned = true, .keys = "verify = tofu", .learned = l}, NULL);
     uint8_t key[CERT_DIGEST_SIZE];
 
@@ -1620,13 +1622,12 @@ static void a_first_use_that_another_has_won_is_refused(void **state)
     start(w);
     expect_waiting(w);
     assert_true(cert_key_digest(other.x509, key));
-    assert_int_equal(
-        learned_keep(l, "api.example.com", "api.example.com:443", key, CERTS_NOW, &why),
-        LEARNED_DONE);
+    assert_int_equal(learned_add(l, "api.example.com", "api.example.com:443", key, CERTS_NOW, &why),
+                     LEARNED_DONE);
     w->result = tls_handshake(w->tls, CERTS_NOW);
     expect_failure(w, REASON_TOFU_CHANGED, certs_key_pin(&other));
     expect_shut(w);
-    wire_free(w);
+    channel_free(w);
     learned_release(l);
 }
 
@@ -1643,12 +1644,12 @@ static void share_tickets(SSL_CTX *server)
 static struct channel *visit(struct session_cache *sessions, int version, const char *keys,
                              int64_t now)
 {
-    struct channel *w = wire_new(&(struct scene){.version = version,
-                                                 .keys = keys,
-                                                 .sessions = sessions,
-                                                 .prepare = share_tickets,
-                                                 .now = now},
-                                 NULL);
+    struct channel *w = channel_new(&(struct scene){.version = version,
+                                                    .keys = keys,
+                                                    .sessions = sessions,
+                                                    .prepare = share_tickets,
+                                                    .now = now},
+                                    NULL);
 
     start(w);
     return w;
@@ -1657,8 +1658,8 @@ static struct channel *visit(struct session_cache *sessions, int version, const 
 /* In order: what is broken off, OpenSSL does not resume. */
 static void leave(struct channel *w)
 {
-    tls_finish(w->tls);
-    wire_free(w);
+    tls_close_notify(w->tls);
+    channel_free(w);
 }
 
 static void a_session_is_resumed_and_judged_anew(void **state)
@@ -1696,13 +1697,13 @@ static struct channel *visit_before_midnight(struct session_cache *sessions, int
 
     snprintf(keys, sizeof(keys), "verify = pin\nresume = yes\npin = %s until=2027-01-16",
              certs_key_pin(&pinned));
-    return wire_new(&(struct scene){.version = version,
-                                    .unpinned = true,
-                                    .keys = keys,
-                                    .sessions = sessions,
-                                    .prepare = share_tickets,
-                                    .now = now},
-                    NULL);
+    return channel_new(&(struct scene){.version = version,
+                                       .unpinned = true,
+                                       .keys = keys,
+                                       .sessions = sessions,
+                                       .prepare = share_tickets,
+                                       .now = now},
+                       NULL);
 }
 
 /*
@@ -1815,32 +1816,32 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
 
 static void application_protocols_are_offered_in_order(void **state)
 {
-    struct channel *w = wire_new(&(struct scene){.keys = "alpn = h2\n  http/1.1"}, NULL);
+    struct channel *w = channel_new(&(struct scene){.keys = "alpn = h2\n  http/1.1"}, NULL);
 
     (void)state;
     SSL_CTX_set_alpn_select_cb(w->server_ctx, choose_alpn, w);
     start(w);
     assert_true(w->open);
     assert_string_equal((char *)w->seen, "\x02h2\x08http/1.1");
-    wire_free(w);
+    channel_free(w);
 }
 
 static void an_alert_of_the_server_is_told(void **state)
 {
     /* no signature algorithm in common */
-    struct channel *w = wire_new(&(struct scene){.keys = "sigalgs = RSA-PSS+SHA256"}, NULL);
+    struct channel *w = channel_new(&(struct scene){.keys = "sigalgs = RSA-PSS+SHA256"}, NULL);
 
     (void)state;
     start(w);
     expect_failure(w, REASON_TLS, "the server refused: ");
-    wire_free(w);
+    channel_free(w);
     /* the end of the wire, seen in the same turn, does not hide it */
-    w = wire_new(&(struct scene){.keys = "sigalgs = RSA-PSS+SHA256"}, NULL);
+    w = channel_new(&(struct scene){.keys = "sigalgs = RSA-PSS+SHA256"}, NULL);
     turn(w);
     tls_put_end(w->tls);
     pump(w);
     expect_failure(w, REASON_TLS, "the server refused: ");
-    wire_free(w);
+    channel_free(w);
     tls_free(NULL);
     assert_contains(tls_library(), "OpenSSL");
 }

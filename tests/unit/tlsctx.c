@@ -12,20 +12,20 @@ static const struct config_tls_settings plain = {.min = CONFIG_TLS_1_2};
 static void refuse(const struct config_tls_settings *s, unsigned line, const char *part)
 {
     struct tlsctx_set *set = tlsctx_set_new();
-    struct problems problems = {0};
+    struct diag_list diags = {0};
 
-    if (tlsctx_get(set, s, &problems)) {
+    if (tlsctx_get(set, s, &diags)) {
         tlsctx_set_free(set);
         fail_msg("settings were taken that should be refused for: %s", part);
     }
-    assert_int_equal(problems.count, 1);
-    assert_int_equal(problems.items[0].line, line);
-    assert_string_equal(problems.items[0].file, "x.conf");
-    assert_contains(problems.items[0].text, part);
-    problems_free(&problems);
+    assert_int_equal(diags.count, 1);
+    assert_int_equal(diags.items[0].line, line);
+    assert_string_equal(diags.items[0].file, "x.conf");
+    assert_contains(diags.items[0].text, part);
+    diag_free(&diags);
     /* the set is as good as before */
-    assert_non_null(tlsctx_get(set, &plain, &problems));
-    assert_int_equal(problems.count, 0);
+    assert_non_null(tlsctx_get(set, &plain, &diags));
+    assert_int_equal(diags.count, 0);
     tlsctx_set_free(set);
 }
 
@@ -34,18 +34,18 @@ static void what_openssl_does_not_know_is_told_with_its_line(void **state)
     struct config_tls_settings s = plain;
 
     (void)state;
-    s.ciphers = (struct config_text){"NONSENSE", {"x.conf", 3}};
+    s.ciphers = (struct config_string){"NONSENSE", {"x.conf", 3}};
     refuse(&s, 3, "ciphers = NONSENSE");
     s = plain;
-    s.ciphersuites = (struct config_text){"TLS_NONSENSE", {"x.conf", 4}};
+    s.ciphersuites = (struct config_string){"TLS_NONSENSE", {"x.conf", 4}};
     refuse(&s, 4, "ciphersuites = TLS_NONSENSE");
     s = plain;
-    s.groups = (struct config_text){"P-257", {"x.conf", 5}};
+    s.groups = (struct config_string){"P-257", {"x.conf", 5}};
     refuse(&s, 5, "groups = P-257");
-    s.groups = (struct config_text){"P-256:P-257", {"x.conf", 5}};
+    s.groups = (struct config_string){"P-256:P-257", {"x.conf", 5}};
     refuse(&s, 5, "groups = P-256:P-257: not a list of groups that OpenSSL knows");
     s = plain;
-    s.sigalgs = (struct config_text){"RSA+SHA257", {"x.conf", 6}};
+    s.sigalgs = (struct config_string){"RSA+SHA257", {"x.conf", 6}};
     refuse(&s, 6, "sigalgs = RSA+SHA257");
 }
 
@@ -60,16 +60,16 @@ static void all_that_is_wrong_is_told_at_once(void **state)
         .sigalgs = {"RSA+SHA257", {"y.conf", 6}},
     };
     struct tlsctx_set *set = tlsctx_set_new();
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     unsigned i;
 
     (void)state;
-    assert_null(tlsctx_get(set, &s, &problems));
-    assert_int_equal(problems.count, 4);
+    assert_null(tlsctx_get(set, &s, &diags));
+    assert_int_equal(diags.count, 4);
     for (i = 0; i < 4; i++)
-        assert_int_equal(problems.items[i].line, 3 + i);
-    assert_string_equal(problems.items[3].file, "y.conf");
-    problems_free(&problems);
+        assert_int_equal(diags.items[i].line, 3 + i);
+    assert_string_equal(diags.items[3].file, "y.conf");
+    diag_free(&diags);
     tlsctx_set_free(set);
 }
 
@@ -105,7 +105,7 @@ static void unsafe_cipher_lists_are_refused(void **state)
     for (i = 0; i < COUNT(rows); i++) {
         struct config_tls_settings s = plain;
 
-        s.ciphers = (struct config_text){rows[i], {"x.conf", 7}};
+        s.ciphers = (struct config_string){rows[i], {"x.conf", 7}};
         refuse(&s, 7, rows[i]);
     }
 }
@@ -120,7 +120,7 @@ static void srp_suites_are_refused_with_a_certificate_too(void **state)
 
     (void)state;
     for (i = 0; i < COUNT(rows); i++) {
-        s.ciphers = (struct config_text){rows[i], {"x.conf", 7}};
+        s.ciphers = (struct config_string){rows[i], {"x.conf", 7}};
         refuse(&s, 7, rows[i]);
     }
 }
@@ -129,16 +129,16 @@ static void safe_lists_are_taken(void **state)
 {
     struct tlsctx_set *set = tlsctx_set_new();
     struct config_tls_settings s = plain;
-    struct problems problems = {0};
+    struct diag_list diags = {0};
 
     (void)state;
-    s.ciphers = (struct config_text){"ECDHE+AESGCM:ECDHE+CHACHA20", {"x.conf", 1}};
-    s.ciphersuites = (struct config_text){"TLS_AES_256_GCM_SHA384", {"x.conf", 2}};
-    s.groups = (struct config_text){"X25519:P-256", {"x.conf", 3}};
-    s.sigalgs = (struct config_text){"ECDSA+SHA256:RSA-PSS+SHA256", {"x.conf", 4}};
+    s.ciphers = (struct config_string){"ECDHE+AESGCM:ECDHE+CHACHA20", {"x.conf", 1}};
+    s.ciphersuites = (struct config_string){"TLS_AES_256_GCM_SHA384", {"x.conf", 2}};
+    s.groups = (struct config_string){"X25519:P-256", {"x.conf", 3}};
+    s.sigalgs = (struct config_string){"ECDSA+SHA256:RSA-PSS+SHA256", {"x.conf", 4}};
     s.max = CONFIG_TLS_1_3;
-    assert_non_null(tlsctx_get(set, &s, &problems));
-    assert_int_equal(problems.count, 0);
+    assert_non_null(tlsctx_get(set, &s, &diags));
+    assert_int_equal(diags.count, 0);
     tlsctx_set_free(set);
 }
 
@@ -146,30 +146,30 @@ static void equal_settings_share_a_context_and_others_do_not(void **state)
 {
     struct tlsctx_set *set = tlsctx_set_new();
     struct config_tls_settings a = plain, b = plain, c = plain, d = plain;
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     SSL_CTX *ctx;
 
     (void)state;
-    ctx = tlsctx_get(set, &a, &problems);
+    ctx = tlsctx_get(set, &a, &diags);
     assert_non_null(ctx);
     b.ciphers.where.line = 9; /* where it stands makes no difference */
-    assert_ptr_equal(tlsctx_get(set, &b, &problems), ctx);
-    c.ciphers = (struct config_text){"ECDHE+AESGCM", {"x.conf", 1}};
-    d.ciphers = (struct config_text){"ECDHE+AESGCM", {"y.conf", 2}};
-    assert_ptr_not_equal(tlsctx_get(set, &c, &problems), ctx);
-    assert_ptr_equal(tlsctx_get(set, &d, &problems), tlsctx_get(set, &c, &problems));
+    assert_ptr_equal(tlsctx_get(set, &b, &diags), ctx);
+    c.ciphers = (struct config_string){"ECDHE+AESGCM", {"x.conf", 1}};
+    d.ciphers = (struct config_string){"ECDHE+AESGCM", {"y.conf", 2}};
+    assert_ptr_not_equal(tlsctx_get(set, &c, &diags), ctx);
+    assert_ptr_equal(tlsctx_get(set, &d, &diags), tlsctx_get(set, &c, &diags));
     c = d = plain;
     c.max = CONFIG_TLS_1_2;
     d.max = CONFIG_TLS_1_3;
-    assert_ptr_not_equal(tlsctx_get(set, &c, &problems), tlsctx_get(set, &d, &problems));
+    assert_ptr_not_equal(tlsctx_get(set, &c, &diags), tlsctx_get(set, &d, &diags));
     c = d = plain;
     b.min = CONFIG_TLS_1_3;
-    assert_ptr_not_equal(tlsctx_get(set, &b, &problems), ctx);
+    assert_ptr_not_equal(tlsctx_get(set, &b, &diags), ctx);
     c.groups.text = "P-256";
     d.sigalgs.text = "ECDSA+SHA256";
-    assert_ptr_not_equal(tlsctx_get(set, &c, &problems), tlsctx_get(set, &d, &problems));
-    assert_ptr_equal(tlsctx_get(set, &a, &problems), ctx);
-    assert_int_equal(problems.count, 0);
+    assert_ptr_not_equal(tlsctx_get(set, &c, &diags), tlsctx_get(set, &d, &diags));
+    assert_ptr_equal(tlsctx_get(set, &a, &diags), ctx);
+    assert_int_equal(diags.count, 0);
     tlsctx_set_free(set);
     tlsctx_set_free(NULL);
 }
@@ -186,13 +186,13 @@ static void versions_are_bounded_as_asked(void **state)
         {CONFIG_TLS_1_3, CONFIG_TLS_1_3, TLS1_3_VERSION, TLS1_3_VERSION},
     };
     struct tlsctx_set *set = tlsctx_set_new();
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     size_t i;
 
     (void)state;
     for (i = 0; i < COUNT(rows); i++) {
         const struct config_tls_settings s = {.min = rows[i].min, .max = rows[i].max};
-        SSL_CTX *ctx = tlsctx_get(set, &s, &problems);
+        SSL_CTX *ctx = tlsctx_get(set, &s, &diags);
 
         assert_non_null(ctx);
         assert_int_equal(SSL_CTX_get_min_proto_version(ctx), rows[i].want_min);
@@ -206,13 +206,13 @@ static void the_security_level_stands_under_any_list(void **state)
 {
     struct tlsctx_set *set = tlsctx_set_new();
     struct config_tls_settings s = plain;
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     SSL_CTX *ctx;
 
     (void)state;
-    s.ciphers = (struct config_text){"ECDHE+AESGCM", {"x.conf", 1}};
-    s.sigalgs = (struct config_text){"ECDSA+SHA256", {"x.conf", 2}};
-    ctx = tlsctx_get(set, &s, &problems);
+    s.ciphers = (struct config_string){"ECDHE+AESGCM", {"x.conf", 1}};
+    s.sigalgs = (struct config_string){"ECDSA+SHA256", {"x.conf", 2}};
+    ctx = tlsctx_get(set, &s, &diags);
     assert_non_null(ctx);
     assert_int_equal(SSL_CTX_get_security_level(ctx), 2);
     assert_int_equal(SSL_CTX_get_verify_mode(ctx), SSL_VERIFY_PEER);
@@ -223,8 +223,8 @@ static void the_security_level_stands_under_any_list(void **state)
 static void a_context_is_strict(void **state)
 {
     struct tlsctx_set *set = tlsctx_set_new();
-    struct problems problems = {0};
-    SSL_CTX *ctx = tlsctx_get(set, &plain, &problems);
+    struct diag_list diags = {0};
+    SSL_CTX *ctx = tlsctx_get(set, &plain, &diags);
     STACK_OF(SSL_CIPHER) *list;
     uint64_t options;
     int i;
@@ -268,7 +268,7 @@ struct offer_row {
 static void check_offer(const struct offer_row *r)
 {
     struct tlsctx_set *set = tlsctx_set_new();
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     const struct config_tls_settings s = {
         .min = r->min ? r->min : CONFIG_TLS_1_2,
         .max = r->max,
@@ -277,16 +277,16 @@ static void check_offer(const struct offer_row *r)
         .groups = {r->groups, {"x.conf", 3}},
         .sigalgs = {r->sigalgs, {"x.conf", 4}},
     };
-    SSL_CTX *ctx = tlsctx_get(set, &s, &problems);
+    SSL_CTX *ctx = tlsctx_get(set, &s, &diags);
 
     if (r->part && ctx)
         fail_msg("taken, which should be refused for %s", r->part);
     if (!r->part && !ctx)
-        fail_msg("%s", problems.items[0].text);
-    assert_int_equal(problems.count, r->part ? 1 : 0);
+        fail_msg("%s", diags.items[0].text);
+    assert_int_equal(diags.count, r->part ? 1 : 0);
     if (r->part)
-        assert_contains(problems.items[0].text, r->part);
-    problems_free(&problems);
+        assert_contains(diags.items[0].text, r->part);
+    diag_free(&diags);
     tlsctx_set_free(set);
 }
 
@@ -358,15 +358,15 @@ static const char *finite_field(const char *ciphers, const char *groups)
 {
     struct tlsctx_set *set = tlsctx_set_new();
     struct config_tls_settings s = plain;
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     const char *offered;
     SSL_CTX *ctx;
 
-    s.ciphers = (struct config_text){ciphers, {"x.conf", 1}};
-    s.groups = (struct config_text){groups, {"x.conf", 2}};
-    ctx = tlsctx_get(set, &s, &problems);
+    s.ciphers = (struct config_string){ciphers, {"x.conf", 1}};
+    s.groups = (struct config_string){groups, {"x.conf", 2}};
+    ctx = tlsctx_get(set, &s, &diags);
     if (!ctx)
-        fail_msg("%s", problems.items[0].text);
+        fail_msg("%s", diags.items[0].text);
     offered = tlsctx_finite_field(ctx, &s);
     tlsctx_set_free(set);
     return offered;

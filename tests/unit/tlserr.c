@@ -16,7 +16,7 @@ static void expect(enum reason reason, const char *part)
 {
     char words[COMPLAINT_SIZE];
 
-    assert_string_equal(reason_name(complaint_reason(ssl, words)), reason_name(reason));
+    assert_string_equal(reason_name(tlserr_reason(ssl, words)), reason_name(reason));
     assert_contains(words, part);
     ERR_clear_error();
 }
@@ -42,7 +42,7 @@ static void another_librarys_number_means_nothing(void **state)
     ERR_raise(ERR_LIB_SSL, SSL_R_BAD_LENGTH);
     expect(REASON_TLS, "bad length");
     ERR_raise(ERR_LIB_X509, SSL_R_UNEXPECTED_EOF_WHILE_READING);
-    assert_false(complaint_is_end());
+    assert_false(tlserr_is_end());
     ERR_clear_error();
     ERR_raise(ERR_LIB_X509, SSL_AD_REASON_OFFSET + SSL_AD_CERTIFICATE_REQUIRED);
     expect(REASON_TLS, "");
@@ -71,12 +71,12 @@ static void an_alert_is_told_whatever_is_before_it(void **state)
 static void the_end_is_told_from_other_errors(void **state)
 {
     (void)state;
-    assert_false(complaint_is_end());
+    assert_false(tlserr_is_end());
     ERR_raise(ERR_LIB_SSL, SSL_R_UNEXPECTED_EOF_WHILE_READING);
-    assert_true(complaint_is_end());
+    assert_true(tlserr_is_end());
     ERR_clear_error();
     ERR_raise(ERR_LIB_SSL, SSL_R_BAD_LENGTH);
-    assert_false(complaint_is_end());
+    assert_false(tlserr_is_end());
     ERR_clear_error();
 }
 

@@ -15,29 +15,29 @@
 static int keep(void **state)
 {
     (void)state;
-    blocks_keep();
+    tlsmem_thread_init();
     return 0;
 }
 
 static int keep_no_more(void **state)
 {
     (void)state;
-    blocks_keep_no_more();
+    tlsmem_thread_exit();
     return 0;
 }
 
 static void what_is_given_is_taken_again(void **state)
 {
-    void *p = blocks_take(104), *q;
+    void *p = tlsmem_alloc(104), *q;
 
     (void)state;
-    assert_int_equal(blocks_kept(), 0);
-    blocks_give(p);
-    assert_in_range(blocks_kept(), 104, 200);
-    q = blocks_take(104);
+    assert_int_equal(tlsmem_cached(), 0);
+    tlsmem_free(p);
+    assert_in_range(tlsmem_cached(), 104, 200);
+    q = tlsmem_alloc(104);
     assert_ptr_equal(p, q);
-    assert_int_equal(blocks_kept(), 0);
-    blocks_give(q);
+    assert_int_equal(tlsmem_cached(), 0);
+    tlsmem_free(q);
 }
 
 /* Whatever size was asked for when a block was first had, it has room for what is asked for now. */
@@ -51,13 +51,13 @@ static void a_block_has_room_for_what_was_asked(void **state)
         for (i = 0; i < 64; i++) {
             const size_t size = (round * 53 + i * 7) % 21000;
 
-            some[i] = blocks_take(size);
+            some[i] = tlsmem_alloc(size);
             assert_non_null(some[i]);
             assert_true(malloc_usable_size(some[i]) >= size);
             memset(some[i], (int)i, size);
         }
         for (i = 0; i < 64; i++)
-            blocks_give(some[i]);
+            tlsmem_free(some[i]);
     }
 }
 
@@ -69,25 +69,25 @@ static void blocks_of_malloc_may_be_given(void **state)
     for (size = 1; size < 25000; size++) {
         void *p = malloc(size), *q;
 
-        blocks_give(p);
-        q = blocks_take(size);
+        tlsmem_free(p);
+        q = tlsmem_alloc(size);
         assert_true(malloc_usable_size(q) >= size);
         free(q);
     }
-    blocks_give(NULL);
+    tlsmem_free(NULL);
 }
 
 static void what_is_resized_keeps_its_bytes(void **state)
 {
-    char *p = blocks_take(10);
+    char *p = tlsmem_alloc(10);
 
     (void)state;
     memcpy(p, "some bytes", 10);
-    p = blocks_resize(p, 30000);
+    p = tlsmem_realloc(p, 30000);
     assert_memory_equal(p, "some bytes", 10);
-    p = blocks_resize(p, 4);
+    p = tlsmem_realloc(p, 4);
     assert_memory_equal(p, "some", 4);
-    blocks_give(p);
+    tlsmem_free(p);
 }
 
 /* Of one size so many bytes, however many were freed; and of a large size one. */
@@ -97,28 +97,28 @@ static void what_is_kept_is_bounded(void **state)
     size_t i, before;
 
     (void)state;
-    before = blocks_kept();
+    before = tlsmem_cached();
     for (i = 0; i < 4000; i++)
-        many[i] = blocks_take(200);
+        many[i] = tlsmem_alloc(200);
     for (i = 0; i < 4000; i++)
-        blocks_give(many[i]);
-    assert_true(blocks_kept() > before + BLOCKS_KEPT_MOST / 2);
-    assert_true(blocks_kept() <= before + BLOCKS_KEPT_MOST + 1024);
-    before = blocks_kept();
+        tlsmem_free(many[i]);
+    assert_true(tlsmem_cached() > before + TLSMEM_CACHED_MAX / 2);
+    assert_true(tlsmem_cached() <= before + TLSMEM_CACHED_MAX + 1024);
+    before = tlsmem_cached();
     for (i = 0; i < 3; i++)
-        many[i] = blocks_take(17000);
+        many[i] = tlsmem_alloc(17000);
     for (i = 0; i < 3; i++)
-        blocks_give(many[i]);
-    assert_in_range(blocks_kept() - before, 17000, 17100);
-    before = blocks_kept();
-    blocks_give(blocks_take(100000));
-    assert_int_equal(blocks_kept(), before);
+        tlsmem_free(many[i]);
+    assert_in_range(tlsmem_cached() - before, 17000, 17100);
+    before = tlsmem_cached();
+    tlsmem_free(tlsmem_alloc(100000));
+    assert_int_equal(tlsmem_cached(), before);
 }
 
 static void *give(void *p)
 {
-    blocks_give(p);
-    return (void *)(uintptr_t)blocks_kept();
+    tlsmem_free(p);
+    return (void *)(uintptr_t)tlsmem_cached();
 }
 
 /* A thread that has not asked for it keeps nothing: who would free it? */
@@ -128,7 +128,7 @@ static void other_threads_give_to_malloc(void **state)
     void *kept;
 
     (void)state;
-    assert_int_equal(pthread_create(&thread, NULL, give, blocks_take(100)), 0);
+    assert_int_equal(pthread_create(&thread, NULL, give, tlsmem_alloc(100)), 0);
     assert_int_equal(pthread_join(thread, &kept), 0);
     assert_null(kept);
 }
@@ -136,12 +136,12 @@ static void other_threads_give_to_malloc(void **state)
 static void nothing_is_kept_in_the_end(void **state)
 {
     (void)state;
-    blocks_give(blocks_take(100));
-    blocks_keep_no_more();
-    assert_int_equal(blocks_kept(), 0);
-    blocks_give(blocks_take(100));
-    assert_int_equal(blocks_kept(), 0);
-    blocks_keep();
+    tlsmem_free(tlsmem_alloc(100));
+    tlsmem_thread_exit();
+    assert_int_equal(tlsmem_cached(), 0);
+    tlsmem_free(tlsmem_alloc(100));
+    assert_int_equal(tlsmem_cached(), 0);
+    tlsmem_thread_init();
 }
 
 static void what_is_given_twice_ends_the_program(void **state)
@@ -151,11 +151,11 @@ static void what_is_given_twice_ends_the_program(void **state)
 
     (void)state;
     if (child == 0) {
-        void *p = blocks_take(100);
+        void *p = tlsmem_alloc(100);
 
         signal(SIGABRT, SIG_DFL);
-        blocks_give(p);
-        blocks_give(p);
+        tlsmem_free(p);
+        tlsmem_free(p);
         _exit(0);
     }
     assert_int_equal(waitpid(child, &status, 0), child);

@@ -19,12 +19,12 @@ static struct anchors *stores;
 
 static struct config *load(const char *text)
 {
-    struct problems problems = {0};
-    struct config *c = config_parse(temp_path("x.conf"), text, strlen(text), &problems);
+    struct diag_list diags = {0};
+    struct config *c = config_parse(temp_path("x.conf"), text, strlen(text), &diags);
 
-    if (problems.count)
-        fail_msg("%s\n%u: %s", text, problems.items[0].line, problems.items[0].text);
-    problems_free(&problems);
+    if (diags.count)
+        fail_msg("%s\n%u: %s", text, diags.items[0].line, diags.items[0].text);
+    diag_free(&diags);
     return c;
 }
 
@@ -36,7 +36,7 @@ struct presented {
 static void judge(const char *keys, const struct presented *p, int64_t now,
                   struct trust_verdict *verdict)
 {
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     char text[4096];
     struct config *c;
     struct policy *policy;
@@ -45,9 +45,9 @@ static void judge(const char *keys, const struct presented *p, int64_t now,
 
     snprintf(text, sizeof(text), "[api.example.com]\n%s\n", keys);
     c = load(text);
-    policy = policy_new(c->sections[0], stores, NULL, &problems);
+    policy = policy_new(c->sections[0], stores, NULL, &diags);
     if (!policy)
-        fail_msg("%s", problems.items[0].text);
+        fail_msg("%s", diags.items[0].text);
     sk_X509_push(sent, p->leaf->x509);
     for (i = 0; i < COUNT(p->more); i++)
         if (p->more[i])
@@ -58,14 +58,14 @@ static void judge(const char *keys, const struct presented *p, int64_t now,
                 now, verdict);
     assert_int_equal(verdict->trusted, verdict->reason == REASON_OK);
     assert_int_equal(verdict->trusted, verdict->x509_error == X509_V_OK);
-    assert_true(presented_starts_with(verdict, p->leaf->x509));
+    assert_true(peerchain_starts_with(verdict, p->leaf->x509));
     if (!verdict->trusted)
         assert_null(verdict->pin);
     verdict->pin = NULL; /* it goes with the configuration */
     sk_X509_free(sent);
     policy_free(policy);
     config_free(c);
-    problems_free(&problems);
+    diag_free(&diags);
 }
 
 static void expect_at(const char *keys, const struct presented *p, int64_t now, enum reason want)
@@ -415,8 +415,8 @@ static void the_verdict_names_the_pin_that_matched(void **state)
 {
     struct config *c = load(
         keys("[api.example.com]\n%spin = %s name=second\n", pin(&twin), certs_key_pin(&leaf)));
-    struct problems problems = {0};
-    struct policy *policy = policy_new(c->sections[0], stores, NULL, &problems);
+    struct diag_list diags = {0};
+    struct policy *policy = policy_new(c->sections[0], stores, NULL, &diags);
     STACK_OF(X509) *sent = sk_X509_new_null();
     struct trust_verdict v = {0};
     struct cert_info info;
@@ -430,12 +430,12 @@ static void the_verdict_names_the_pin_that_matched(void **state)
                 NOW, &v);
     assert_true(v.trusted);
     assert_string_equal(pin_label(v.pin), "second");
-    assert_int_equal(presented_length(&v), 2);
-    assert_true(presented_describe(&v, 1, &info));
+    assert_int_equal(peerchain_length(&v), 2);
+    assert_true(peerchain_describe(&v, 1, &info));
     assert_string_equal(info.subject, "CN=Example CA");
     cert_info_free(&info);
-    assert_false(presented_starts_with(&v, ca.x509));
-    text = presented_pins(&v);
+    assert_false(peerchain_starts_with(&v, ca.x509));
+    text = peerchain_pins(&v);
     assert_string_equal(text, keys("%s %s issuer:%s issuer-%s", certs_key_pin(&leaf),
                                    certs_cert_pin(&leaf), certs_key_pin(&ca), certs_cert_pin(&ca)));
     free(text);
@@ -443,7 +443,7 @@ static void the_verdict_names_the_pin_that_matched(void **state)
     sk_X509_free(sent);
     policy_free(policy);
     config_free(c);
-    problems_free(&problems);
+    diag_free(&diags);
 }
 
 /* SPEC 9: which of several reasons is told. */
@@ -727,7 +727,7 @@ static void equal_lists_of_anchors_share_a_store(void **state)
                             "[c.example]\nhost = api.example.com\nverify = pki\n"
                             "ca_file = shared.pem\nca_file = ca.pem\n");
     struct anchors *own = anchors_new();
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     struct policy *policies[3];
     STACK_OF(X509) *sent = sk_X509_new_null();
     struct trust_verdict v;
@@ -736,13 +736,13 @@ static void equal_lists_of_anchors_share_a_store(void **state)
     (void)state;
     sk_X509_push(sent, leaf.x509);
     temp_text("shared.pem", certs_pem(ca.x509));
-    policies[0] = policy_new(c->sections[0], own, NULL, &problems);
+    policies[0] = policy_new(c->sections[0], own, NULL, &diags);
     /* whoever read it again now would find another CA */
     temp_text("shared.pem", certs_pem(other_ca.x509));
-    policies[1] = policy_new(c->sections[1], own, NULL, &problems);
-    policies[2] = policy_new(c->sections[2], own, NULL, &problems);
+    policies[1] = policy_new(c->sections[1], own, NULL, &diags);
+    policies[2] = policy_new(c->sections[2], own, NULL, &diags);
     anchors_free(own);
-    assert_int_equal(problems.count, 0);
+    assert_int_equal(diags.count, 0);
     for (i = 0; i < 3; i++) {
         assert_non_null(policies[i]);
         memset(&v, 0, sizeof(v));
@@ -755,8 +755,8 @@ static void equal_lists_of_anchors_share_a_store(void **state)
     }
     /* a new load sees the new file, and another list is another store */
     own = anchors_new();
-    policies[2] = policy_new(c->sections[2], own, NULL, &problems);
-    policies[0] = policy_new(c->sections[0], own, NULL, &problems);
+    policies[2] = policy_new(c->sections[2], own, NULL, &diags);
+    policies[0] = policy_new(c->sections[0], own, NULL, &diags);
     memset(&v, 0, sizeof(v));
     trust_judge(policies[0],
                 &(struct trust_evidence){.leaf = leaf.x509, .sent = sent, .complete = true}, NOW,
@@ -809,14 +809,14 @@ static void a_directory_of_anchors_counts(void **state)
 static void a_verdict_starts_refused(void **state)
 {
     struct config *c = load(keys("[api.example.com]\n%s", pin(&leaf)));
-    struct problems problems = {0};
-    struct policy *policy = policy_new(c->sections[0], stores, NULL, &problems);
+    struct diag_list diags = {0};
+    struct policy *policy = policy_new(c->sections[0], stores, NULL, &diags);
     struct trust_verdict v = {0};
 
     (void)state;
     assert_false(v.trusted);
     assert_int_not_equal(v.reason, REASON_OK);
-    assert_int_equal(presented_length(&v), 0);
+    assert_int_equal(peerchain_length(&v), 0);
     v.trusted = true; /* left over from whatever was before */
     trust_judge(policy, &(struct trust_evidence){.leaf = NULL, .sent = NULL, .complete = true}, NOW,
                 &v);
@@ -831,9 +831,9 @@ static void a_verdict_starts_refused(void **state)
 static void a_section_without_pins_trusts_nobody(void **state)
 {
     struct config_section *s;
-    struct config *c = config_single("api.example.com", &s);
-    struct problems problems = {0};
-    struct policy *policy = policy_new(s, stores, NULL, &problems);
+    struct config *c = config_new_adhoc("api.example.com", &s);
+    struct diag_list diags = {0};
+    struct policy *policy = policy_new(s, stores, NULL, &diags);
     STACK_OF(X509) *sent = sk_X509_new_null();
     struct trust_verdict v = {0};
     char *text;
@@ -847,13 +847,13 @@ static void a_section_without_pins_trusts_nobody(void **state)
     trust_verdict_free(&v);
     policy_free(policy);
 
-    policy = policy_observe(s);
+    policy = policy_new_probe(s);
     trust_judge(policy, &(struct trust_evidence){.leaf = leaf.x509, .sent = sent, .complete = true},
                 NOW, &v);
     assert_false(v.trusted);
-    assert_int_equal(v.reason, REASON_OBSERVED);
+    assert_int_equal(v.reason, REASON_PROBE_ONLY);
     assert_int_not_equal(v.x509_error, X509_V_OK);
-    text = presented_pki(policy, &v, NOW);
+    text = peerchain_pki(policy, &v, NOW);
     assert_string_equal(text, "nothing to verify");
     free(text);
     trust_verdict_free(&v);
@@ -867,7 +867,7 @@ static void an_observer_trusts_nobody(void **state)
 {
     struct config *c = load(
         keys("[api.example.com]\n%sverify = pin+pki\nca_file = ca.pem\n", pin(&leaf)));
-    struct policy *policy = policy_observe(c->sections[0]);
+    struct policy *policy = policy_new_probe(c->sections[0]);
     STACK_OF(X509) *sent = sk_X509_new_null();
     struct trust_verdict v = {0};
 
@@ -878,8 +878,8 @@ static void an_observer_trusts_nobody(void **state)
                 NOW, &v);
     assert_false(v.trusted);
     assert_null(v.pin);
-    assert_int_equal(v.reason, REASON_OBSERVED);
-    assert_int_equal(presented_length(&v), 2);
+    assert_int_equal(v.reason, REASON_PROBE_ONLY);
+    assert_int_equal(peerchain_length(&v), 2);
     trust_verdict_free(&v);
     policy_free(policy);
     sk_X509_free(sent);
@@ -890,8 +890,8 @@ static void an_observer_trusts_nobody(void **state)
 static void a_mismatch_tells_what_the_pki_says(void **state)
 {
     struct config *c = load(keys("[api.example.com]\n%sca_file = ca.pem\n", pin(&other_ca)));
-    struct problems problems = {0};
-    struct policy *policy = policy_new(c->sections[0], stores, NULL, &problems);
+    struct diag_list diags = {0};
+    struct policy *policy = policy_new(c->sections[0], stores, NULL, &diags);
     const struct cert *const rows[] = {&leaf, &twin};
     static const char *const want[] = {"valid", "at depth 0"};
     size_t i;
@@ -907,7 +907,7 @@ static void a_mismatch_tells_what_the_pki_says(void **state)
                     &(struct trust_evidence){.leaf = rows[i]->x509, .sent = sent, .complete = true},
                     NOW, &v);
         assert_int_equal(v.reason, REASON_PIN_MISMATCH);
-        text = presented_pki(policy, &v, NOW);
+        text = peerchain_pki(policy, &v, NOW);
         assert_contains(text, want[i]);
         free(text);
         trust_verdict_free(&v);
@@ -931,14 +931,14 @@ static void anchors_that_cannot_be_loaded_are_told_with_their_line(void **state)
     temp_text("damaged.d/01234567.0", "nonsense\n");
     for (i = 0; i < COUNT(rows); i++) {
         struct config *c = load(keys("[api.example.com]\nverify = pki\n%s\n", rows[i]));
-        struct problems problems = {0};
+        struct diag_list diags = {0};
 
-        assert_null(policy_new(c->sections[0], stores, NULL, &problems));
-        assert_int_equal(problems.count, 1);
-        assert_int_equal(problems.items[0].line, 3);
-        assert_string_equal(problems.items[0].file, temp_path("x.conf"));
-        assert_contains(problems.items[0].text, strchr(rows[i], ' ') + 3);
-        problems_free(&problems);
+        assert_null(policy_new(c->sections[0], stores, NULL, &diags));
+        assert_int_equal(diags.count, 1);
+        assert_int_equal(diags.items[0].line, 3);
+        assert_string_equal(diags.items[0].file, temp_path("x.conf"));
+        assert_contains(diags.items[0].text, strchr(rows[i], ' ') + 3);
+        diag_free(&diags);
         config_free(c);
     }
 }

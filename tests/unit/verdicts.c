@@ -34,7 +34,7 @@ static void open_bench(struct bench *b, struct learned *learned, const char *for
 
 static void open_bench(struct bench *b, struct learned *learned, const char *format, ...)
 {
-    struct problems problems = {0};
+    struct diag_list diags = {0};
     char keys[2048], text[4096];
     va_list ap;
 
@@ -43,12 +43,12 @@ static void open_bench(struct bench *b, struct learned *learned, const char *for
     vsnprintf(keys, sizeof(keys), format, ap);
     va_end(ap);
     snprintf(text, sizeof(text), "[api.example.com]\n%s\n", keys);
-    b->config = config_parse(temp_path("x.conf"), text, strlen(text), &problems);
-    if (problems.count == 0)
-        b->policy = policy_new(b->config->sections[0], anchors, learned, &problems);
-    if (problems.count)
-        fail_msg("%s\n%s", text, problems.items[0].text);
-    problems_free(&problems);
+    b->config = config_parse(temp_path("x.conf"), text, strlen(text), &diags);
+    if (diags.count == 0)
+        b->policy = policy_new(b->config->sections[0], anchors, learned, &diags);
+    if (diags.count)
+        fail_msg("%s\n%s", text, diags.items[0].text);
+    diag_free(&diags);
 }
 
 static void close_bench(struct bench *b)
@@ -221,9 +221,9 @@ static void keep(struct bench *b, struct learned *l)
 {
     char *why = NULL;
 
-    assert_int_equal(
-        learned_keep(l, b->policy->section->name, b->policy->place, b->verdict.keys[0], NOW, &why),
-        LEARNED_DONE);
+    assert_int_equal(learned_add(l, b->policy->section->name, b->policy->hostport,
+                                 b->verdict.keys[0], NOW, &why),
+                     LEARNED_DONE);
 }
 
 static void a_first_use_is_no_yes_until_the_key_is_kept(void **state)
@@ -466,8 +466,7 @@ static void fingerprints_tell_policies_apart(void **state)
     open_bench(&plain, NULL, "pin = %s", certs_key_pin(&leaf));
     for (i = 0; i < COUNT(rows); i++) {
         open_bench(&b, l, "pin = %s\n%s", certs_key_pin(&leaf), rows[i].keys);
-        if ((memcmp(b.policy->fingerprint, plain.policy->fingerprint, POLICY_FINGERPRINT_SIZE) == 0)
-            != rows[i].same)
+        if ((memcmp(b.policy->id, plain.policy->id, POLICY_ID_SIZE) == 0) != rows[i].same)
             fail_msg("%s", rows[i].keys);
         close_bench(&b);
     }
