@@ -278,10 +278,14 @@ bool acceptor_is_in_place(const struct acceptor *a)
     return fd >= 0 || !is_unix(a);
 }
 
-int acceptor_accept(const struct acceptor *a, struct addr *peer)
+bool acceptor_accept(const struct acceptor *a, struct stream *client)
 {
+    struct addr *peer = &client->peer;
+
     peer->len = sizeof(*peer) - offsetof(struct addr, sa);
-    return accept4(a->fd, &peer->sa, &peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    client->fd = accept4(a->fd, &peer->sa, &peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    client->is_tcp = !is_unix(a);
+    return client->fd >= 0;
 }
 
 void acceptor_close(struct acceptor *a)

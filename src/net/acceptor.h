@@ -13,6 +13,7 @@
 #include "base/addr.h"
 #include "config/section.h"
 #include "net/listening.h"
+#include "net/stream.h"
 
 /* Owner, group and mode of a socket file. */
 struct acceptor_access {
@@ -59,8 +60,8 @@ bool acceptor_is_in_place(const struct acceptor *a);
  */
 char *acceptor_set_access(const struct acceptor *a, const struct config_listen *place);
 
-/* Accepts a client: the descriptor, which the caller owns, and its address. -1 with errno. */
-int acceptor_accept(const struct acceptor *a, struct addr *peer);
+/* Accepts a client, which the caller then owns. Returns false with errno if accept4(2) fails. */
+bool acceptor_accept(const struct acceptor *a, struct stream *client);
 
 /*
  * Closes the socket, and removes its file unless another is in its place. Closed already: nothing.

@@ -209,6 +209,7 @@ static bool settle(struct dial *d, int fd, const struct addr *peer, int status)
 {
     struct dial_owner *owner = d->owner;
     char text[ADDR_TEXT_SIZE];
+    struct stream stream;
     /* libuv says no more than EBADF of a failed connect; the socket knows why */
     int error = sock_take_error(fd);
 
@@ -226,8 +227,9 @@ static bool settle(struct dial *d, int fd, const struct addr *peer, int status)
         close(fd);
         return false;
     }
+    stream = (struct stream){.fd = fd, .is_tcp = true, .peer = *peer};
     end(d); /* d lives on until its handles have closed, after this callback */
-    owner->connected(owner, fd, peer);
+    owner->connected(owner, &stream);
     return true;
 }
 

@@ -14,17 +14,17 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "base/addr.h"
 #include "base/reason.h"
 #include "config/section.h"
 #include "net/resolver.h"
+#include "net/stream.h"
 
 struct dial;
 
 /* Embedded by whoever asks. One of the two is called, once, and never from within dial_start(). */
 struct dial_owner {
-    /* The descriptor is the owner's from now on: non-blocking, close-on-exec. */
-    void (*connected)(struct dial_owner *owner, int fd, const struct addr *peer);
+    /* The owner takes ownership of the stream. */
+    void (*connected)(struct dial_owner *owner, const struct stream *stream);
     /* detail holds each address that was tried and what became of it. */
     void (*failed)(struct dial_owner *owner, enum reason reason, const char *detail);
 };

@@ -122,26 +122,28 @@ static void on_tick(struct watched *w, short revents)
         ep->events->changed(ep);
 }
 
-void endpoint_open(struct endpoint *ep, const struct endpoint_io *io, int fd, bool is_tcp,
+void endpoint_open(struct endpoint *ep, const struct endpoint_io *io, const struct stream *stream,
                    int64_t keepalive_ms, const struct endpoint_events *events)
 {
+    const int fd = stream->fd;
+
     memset(ep, 0, sizeof(*ep));
     ep->io = io;
-    ep->is_tcp = is_tcp;
+    ep->is_tcp = stream->is_tcp;
     ep->events = events;
     ep->ack_limit = sock_keepalive_limit(keepalive_ms);
     ep->watched.fd = fd;
     ep->watched.tick = on_tick;
     /* neither can fail: they only fill in the handle */
-    if (is_tcp)
+    if (ep->is_tcp)
         (void)uv_tcp_init(io->loop, &ep->uv.tcp);
     else
         (void)uv_pipe_init(io->loop, &ep->uv.pipe, 0);
     ep->uv.handle.data = ep;
     ep->open = true;
-    if (!is_tcp)
+    if (!ep->is_tcp)
         sock_oob_inline(fd);
-    ep->error = is_tcp ? uv_tcp_open(&ep->uv.tcp, fd) : uv_pipe_open(&ep->uv.pipe, fd);
+    ep->error = ep->is_tcp ? uv_tcp_open(&ep->uv.tcp, fd) : uv_pipe_open(&ep->uv.pipe, fd);
     if (ep->error) {
         close(fd);
         ep->watched.fd = -1;

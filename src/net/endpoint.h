@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "net/stream.h"
 #include "net/watch.h"
 
 struct endpoint;
@@ -63,12 +64,12 @@ struct endpoint {
 };
 
 /*
- * Opens an endpoint on a connected stream socket and takes ownership of the socket; a failure is
- * found in ep->error. keepalive_ms: as set with sock_tune(). A TCP peer that acknowledges nothing
- * for sock_keepalive_limit() although it should is lost: ep->error is UV_ETIMEDOUT. (The kernel
- * sends its keepalive probes only while nothing is outstanding.)
+ * Opens an endpoint on a stream, whose descriptor it takes ownership of; ep->error is set if that
+ * fails. keepalive_ms is as set with sock_tune(). A TCP peer that acknowledges nothing for
+ * sock_keepalive_limit() although it should is lost: ep->error is UV_ETIMEDOUT. (The kernel sends
+ * its keepalive probes only while nothing is outstanding.)
  */
-void endpoint_open(struct endpoint *ep, const struct endpoint_io *io, int fd, bool is_tcp,
+void endpoint_open(struct endpoint *ep, const struct endpoint_io *io, const struct stream *stream,
                    int64_t keepalive_ms, const struct endpoint_events *events);
 
 /*

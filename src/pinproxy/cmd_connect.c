@@ -290,7 +290,7 @@ static int finish_relay(struct stdio *s, pthread_t input, pthread_t output)
 static int relay(struct snapshot *snapshot, const struct section *section)
 {
     static struct stdio s = {.lock = PTHREAD_MUTEX_INITIALIZER, .reason = REASON_MEMORY};
-    struct tunnel_client client = {.is_tcp = false};
+    struct stream client = {.is_tcp = false};
     pthread_t input, output;
     int pair[2], error;
 

@@ -86,16 +86,14 @@ static void update_full(struct daemon *d)
         update_accepting(d);
 }
 
-static void shed(const struct section *section, const struct tunnel_client *client,
-                 enum reason reason)
+static void shed(const struct section *section, const struct stream *client, enum reason reason)
 {
     log_limit(section->config->name, reason, reason_text(reason));
     stats_add(&section->stats->ended[reason], 1);
     sock_close_reset(client->fd);
 }
 
-static void on_accepted(const struct section *section, const struct tunnel_client *client,
-                        void *owner)
+static void on_accepted(const struct section *section, const struct stream *client, void *owner)
 {
     struct daemon *d = owner;
     const uint64_t max = (uint64_t)section->config->max_connections;

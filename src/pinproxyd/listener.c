@@ -250,7 +250,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct listener *l = poll->data;
     struct listener_set *set = l->set;
-    struct tunnel_client client = {.is_tcp = is_tcp(l)};
+    struct stream client;
 
     (void)status;
     (void)events;
@@ -258,8 +258,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
      * one a turn: the loop comes back at once while there are more, and most of the time there are
      * none
      */
-    client.fd = acceptor_accept(&l->acceptor, &client.addr);
-    if (client.fd >= 0)
+    if (acceptor_accept(&l->acceptor, &client))
         set->events->accepted(l->section, &client, set->owner);
     else if (sock_error_is_shortage(errno))
         set->events->shortage(errno, set->owner);
@@ -319,10 +318,10 @@ size_t listener_set_count(const struct listener_set *set)
 /* Accepts whoever waits in the backlog of a listener that will be closed. */
 static void empty_backlog(const struct listener *l, const struct listener_set *set)
 {
-    struct tunnel_client client = {.is_tcp = is_tcp(l)};
+    struct stream client;
     int left = SOMAXCONN;
 
-    while (left-- > 0 && (client.fd = acceptor_accept(&l->acceptor, &client.addr)) >= 0) {
+    while (left-- > 0 && acceptor_accept(&l->acceptor, &client)) {
         struct addr local = l->acceptor.addr;
         socklen_t len = sizeof(local) - offsetof(struct addr, sa);
         const struct place *place;

@@ -18,8 +18,7 @@ struct listener_set;
 
 struct listener_events {
     /* A client has come in by a listener of this section, the snapshot's. It is the callee's. */
-    void (*accepted)(const struct section *section, const struct tunnel_client *client,
-                     void *owner);
+    void (*accepted)(const struct section *section, const struct stream *client, void *owner);
     /* accept(2) failed for want of descriptors or memory. */
     void (*shortage)(int error, void *owner);
 };

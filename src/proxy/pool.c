@@ -22,7 +22,7 @@ bool pool_start(struct pool *p, size_t count, uv_async_t *wake)
 }
 
 bool pool_take(struct pool *p, struct snapshot *snapshot, const struct section *section,
-               const struct tunnel_client *client)
+               const struct stream *client)
 {
     struct worker *best = p->workers[0];
     size_t i;

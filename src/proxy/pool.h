@@ -19,7 +19,7 @@ bool pool_start(struct pool *p, size_t count, uv_async_t *wake);
 
 /* As worker_take(), with the least busy worker. */
 bool pool_take(struct pool *p, struct snapshot *snapshot, const struct section *section,
-               const struct tunnel_client *client);
+               const struct stream *client);
 
 /* Tunnels in all. */
 uint64_t pool_tunnels(const struct pool *p);

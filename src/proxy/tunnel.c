@@ -333,7 +333,7 @@ static const struct endpoint_events client_events = {on_client_read, on_client_c
 static const struct upstream_events upstream_events = {on_upstream_step, on_upstream_closed};
 
 struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
-                            const struct section *section, const struct tunnel_client *client,
+                            const struct section *section, const struct stream *client,
                             const struct tunnel_events *events, void *owner)
 {
     struct tunnel *t = calloc(1, sizeof(*t));
@@ -350,13 +350,12 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
     t->section = section;
     t->state = STATE_UPSTREAM;
     t->reason = REASON_NONE;
-    t->client_addr = client->addr;
+    t->client_addr = client->peer;
     t->started = uv_now(&thread->loop);
     t->checked = (int64_t)time(NULL);
     (void)uv_timer_init(&thread->loop, &t->timer); /* cannot fail */
     t->timer.data = t;
-    endpoint_open(&t->client, &thread->io, client->fd, client->is_tcp, section->config->keepalive,
-                  &client_events);
+    endpoint_open(&t->client, &thread->io, client, section->config->keepalive, &client_events);
     upstream_start(&t->upstream, thread, section, &upstream_events);
     t->upstream.for_client = true;
     relay_init(&t->relay, &t->client, &t->upstream);

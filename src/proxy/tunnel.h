@@ -17,18 +17,12 @@
 
 #include <stdbool.h>
 
-#include "base/addr.h"
+#include "net/stream.h"
 #include "proxy/snapshot.h"
 #include "proxy/thread.h"
 
 struct tunnel;
 struct upstream;
-
-struct tunnel_client {
-    int fd; /* a connected stream socket: the tunnel's from now on */
-    bool is_tcp;
-    struct addr addr;
-};
 
 struct tunnel_events {
     /* Its server is trusted, and bytes are about to flow. May be NULL. */
@@ -40,12 +34,12 @@ struct tunnel_events {
 };
 
 /*
- * Starts a tunnel on a client that belongs to a section of the snapshot; takes over the client and
- * a reference to the snapshot. The caller has counted it as open in the section's stats. NULL when
- * memory is short: then the client is closed.
+ * Starts a tunnel on a client that belongs to a section of the snapshot; takes ownership of the
+ * client and of a reference to the snapshot. The caller has counted it as open in the section's
+ * stats. Returns NULL if memory is short; then the client is closed.
  */
 struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
-                            const struct section *section, const struct tunnel_client *client,
+                            const struct section *section, const struct stream *client,
                             const struct tunnel_events *events, void *owner);
 
 /*

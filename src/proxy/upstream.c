@@ -248,15 +248,14 @@ static struct upstream *from_dial(struct dial_owner *owner)
     return (struct upstream *)((char *)owner - offsetof(struct upstream, dial_owner));
 }
 
-static void on_connected(struct dial_owner *owner, int fd, const struct addr *peer)
+static void on_connected(struct dial_owner *owner, const struct stream *stream)
 {
     struct upstream *u = from_dial(owner);
     struct thread *r = u->thread;
 
     u->dial = NULL;
-    u->peer = *peer;
-    endpoint_open(&u->conn, &r->io, fd, peer->sa.sa_family != AF_UNIX,
-                  u->section->config->keepalive, &conn_events);
+    u->peer = stream->peer;
+    endpoint_open(&u->conn, &r->io, stream, u->section->config->keepalive, &conn_events);
     u->holds++;
     u->tls = tls_new(u->section->ctx, u->section->config, u->section->policy, &r->records,
                      r->certcache, u->for_client ? r->sessions : NULL);

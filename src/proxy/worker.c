@@ -17,7 +17,7 @@
 struct handoff {
     struct snapshot *snapshot;
     const struct section *section;
-    struct tunnel_client client;
+    struct stream client;
     STAILQ_ENTRY(handoff) link;
 };
 
@@ -235,7 +235,7 @@ fail:
 }
 
 bool worker_take(struct worker *w, struct snapshot *snapshot, const struct section *section,
-                 const struct tunnel_client *client)
+                 const struct stream *client)
 {
     struct handoff *handoff = calloc(1, sizeof(*handoff));
 

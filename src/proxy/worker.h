@@ -34,7 +34,7 @@ struct worker *worker_start(struct worker_pool *pool, bool announces);
  * both are still the caller's.
  */
 bool worker_take(struct worker *w, struct snapshot *snapshot, const struct section *section,
-                 const struct tunnel_client *client);
+                 const struct stream *client);
 
 /*
  * Orders the worker to apply a configuration to all of its tunnels (tunnel_apply()), of which it

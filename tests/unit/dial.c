@@ -56,11 +56,12 @@ static void forget(struct caller *c)
     free(c);
 }
 
-static void on_connected(struct dial_owner *owner, int fd, const struct addr *peer)
+static void on_connected(struct dial_owner *owner, const struct stream *stream)
 {
+    assert_true(stream->is_tcp);
     result.calls++;
-    result.fd = fd;
-    result.peer = *peer;
+    result.fd = stream->fd;
+    result.peer = stream->peer;
     forget((struct caller *)owner);
 }
 

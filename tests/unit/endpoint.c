@@ -120,7 +120,7 @@ static struct endpoint *start(struct log *log, bool tcp, int *peer)
     make_pair(tcp, fds);
     *peer = fds[1];
     assert_true(fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0);
-    endpoint_open(&side->ep, &thread.io, fds[0], tcp, 0, &events);
+    endpoint_open(&side->ep, &thread.io, &(struct stream){.fd = fds[0], .is_tcp = tcp}, 0, &events);
     assert_true(side->ep.open);
     assert_int_equal(side->ep.error, 0);
     assert_true(endpoint_is_idle(&side->ep));
@@ -805,7 +805,8 @@ static void a_descriptor_that_cannot_be_taken_is_used(void **state)
         memset(&log, 0, sizeof(log));
         side = calloc(1, sizeof(*side));
         side->log = &log;
-        endpoint_open(&side->ep, &thread.io, fds[0], tcp, 0, &events);
+        endpoint_open(&side->ep, &thread.io, &(struct stream){.fd = fds[0], .is_tcp = tcp}, 0,
+                      &events);
         assert_int_equal(side->ep.error, UV_EBADF);
         endpoint_want_read(&side->ep, true);
         assert_false(side->ep.reading);
