@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#include "base/util.h"
 
 struct word {
     const char *theirs;
@@ -173,7 +173,7 @@ const char *foreign_key(const char *key)
 {
     size_t i;
 
-    for (i = 0; i < COUNT(keys); i++)
+    for (i = 0; i < COUNT_OF(keys); i++)
         if (is_same_key(key, keys[i].theirs))
             return keys[i].advice;
     return NULL;
@@ -195,13 +195,13 @@ const char *foreign_value(const char *key, const char *value)
 {
     size_t i;
 
-    for (i = 0; i < COUNT(values); i++)
+    for (i = 0; i < COUNT_OF(values); i++)
         if (strcmp(key, values[i].key) == 0 && is_listed(values[i].values, value))
             return values[i].advice;
     return NULL;
 }
 
-static bool starts_with(const char *text, const char *prefix)
+static bool starts_with_word(const char *text, const char *prefix)
 {
     return strncasecmp(text, prefix, strlen(prefix)) == 0;
 }
@@ -245,14 +245,14 @@ const char *foreign_pin(const char *value)
     /* as openssl x509 -fingerprint prints it, "SHA256 Fingerprint=" or "sha256 Fingerprint=" */
     if (strcasestr(value, "fingerprint"))
         return cert;
-    if (starts_with(text, "sha256:") || starts_with(text, "sha-256:")) {
+    if (starts_with_word(text, "sha256:") || starts_with_word(text, "sha-256:")) {
         text = strchr(text, ':') + 1;
         return is_hex_digest(text) ? cert : key;
     }
-    for (i = 0; i < COUNT(key_prefixes); i++)
-        if (starts_with(text, key_prefixes[i]))
+    for (i = 0; i < COUNT_OF(key_prefixes); i++)
+        if (starts_with_word(text, key_prefixes[i]))
             return key;
-    if (starts_with(text, "-----BEGIN"))
+    if (starts_with_word(text, "-----BEGIN"))
         return "expected cert:FILE or key:FILE: write the PEM block to a file";
     if (strchr(text, '/') || strcasestr(text, ".pem") || strcasestr(text, ".crt")
         || strcasestr(text, ".cer") || strcasestr(text, ".der") || strcasestr(text, ".pub"))
@@ -276,7 +276,7 @@ const char *foreign_character(const char *value)
 
     if (len == 0 || (isascii(value[0]) && isascii(value[len - 1])))
         return NULL;
-    for (i = 0; i < COUNT(characters); i++) {
+    for (i = 0; i < COUNT_OF(characters); i++) {
         n = strlen(characters[i].bytes);
         if (len >= n
             && (memcmp(value, characters[i].bytes, n) == 0

@@ -6,6 +6,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/util.h"
+
 int sock_open(int family)
 {
     return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -180,7 +182,7 @@ void sock_seal_port(uint16_t port)
 
     /* where the kernel remembers a wildcard, a bind(2) of the same family changes nothing, and one
        of the other family does */
-    for (i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+    for (i = 0; i < COUNT_OF(families); i++) {
         a = unassigned(families[i], port);
         fd = sock_open(families[i]);
         if (fd < 0)

@@ -7,6 +7,8 @@
 #include <strings.h>
 #include <time.h>
 
+#include "base/util.h"
+
 #define LONGEST_DURATION_MS (INT64_C(3650) * 86400 * 1000)
 
 static const char duration_hint[] =
@@ -48,7 +50,7 @@ const char *units_duration(const char *text, int64_t *ms)
     }
     if (!read_digits(&text, LONGEST_DURATION_MS, &n))
         return duration_hint;
-    for (i = 0; i < sizeof(duration_units) / sizeof(duration_units[0]); i++) {
+    for (i = 0; i < COUNT_OF(duration_units); i++) {
         if (strcmp(text, duration_units[i].suffix) != 0)
             continue;
         if (n > LONGEST_DURATION_MS / duration_units[i].ms)
@@ -77,7 +79,7 @@ const char *units_bool(const char *text, bool *value)
     static const char *const words[] = {"no", "yes", "off", "on", "false", "true"};
     size_t i;
 
-    for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+    for (i = 0; i < COUNT_OF(words); i++) {
         if (strcasecmp(text, words[i]) == 0) {
             *value = i % 2 != 0;
             return NULL;

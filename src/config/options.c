@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/foreign.h"
+#include "base/util.h"
 
 static const char *const family_words[] = {"any", "ipv4", "ipv6", NULL};
 static const char *const truncation_words[] = {"reset", "allow", NULL};
@@ -217,9 +218,9 @@ const struct option_row options[] = {
 };
 /* clang-format on */
 
-const size_t options_count = sizeof(options) / sizeof(options[0]);
+const size_t options_count = COUNT_OF(options);
 
-_Static_assert(sizeof(options) / sizeof(options[0]) <= OPTIONS_MAX, "raise OPTIONS_MAX");
+_Static_assert(COUNT_OF(options) <= OPTIONS_MAX, "raise OPTIONS_MAX");
 
 const struct option_row *options_find(const char *name, enum option_scope scope)
 {

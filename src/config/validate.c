@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/hostname.h"
+#include "base/util.h"
 #include "config/options.h"
 
 void validate_name(const struct config_section *s, struct diag_list *diags)
@@ -112,7 +113,7 @@ static void check_idle_keys(const struct config_section *s, const unsigned *line
     struct location where;
     size_t i;
 
-    for (i = 0; !config_uses_pki(s) && i < sizeof(pki_keys) / sizeof(pki_keys[0]); i++) {
+    for (i = 0; !config_uses_pki(s) && i < COUNT_OF(pki_keys); i++) {
         where = given_at(s, lines, pki_keys[i]);
         if (where.line && !(i == 1 && s->ocsp == OCSP_OFF))
             diag_add(diags, where,

@@ -11,6 +11,7 @@
 #include "base/hostname.h"
 #include "base/strbuf.h"
 #include "base/units.h"
+#include "base/util.h"
 #include "config/listen.h"
 
 static const char not_yet[] = "not supported yet";
@@ -218,7 +219,7 @@ const char *value_via(const struct value_context *ctx, const struct value_range 
     (void)field;
     if (strcasecmp(value, "tcp") == 0)
         return NULL;
-    for (i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+    for (i = 0; i < COUNT_OF(later); i++)
         if (strncasecmp(value, later[i], strlen(later[i])) == 0)
             return not_yet;
     return "expected tcp";

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/hostname.h"
 #include "base/mem.h"
@@ -22,8 +23,6 @@
 /* How long to wait for another process that is changing the file, and how often to look. */
 #define LOCK_WAIT_MS 5000
 #define LOCK_POLL_MS 20
-
-#define DAY 86400
 
 struct learned {
     _Atomic unsigned refs;
@@ -334,7 +333,7 @@ static enum learned_result end(struct change *c, enum learned_result result, cha
 /* The day's midnight: the file has whole days. */
 static int64_t day_of(int64_t seconds)
 {
-    return seconds - seconds % DAY;
+    return seconds - seconds % DAY_SECONDS;
 }
 
 /* Fills in *k. NULL, or a complaint: to cut what does not fit would make it another's key. */
@@ -399,8 +398,8 @@ enum learned_result learned_announce(struct learned *l, const char *section, con
         *why = xasprintf("%s: the host announces too many keys: %d fit", l->path, LEARNED_KEYS_MAX);
         return LEARNED_FAILED;
     }
-    if (until != 0 && until < DAY)
-        until = DAY; /* long over, rather than the 0 that stands for no end */
+    if (until != 0 && until < DAY_SECONDS)
+        until = DAY_SECONDS; /* long over, rather than the 0 that stands for no end */
     for (i = 0; i < count; i++) {
         *why = make_key(&keys[i], l, section, hostport, digests[i], now);
         if (*why)

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/safepath.h"
+#include "base/util.h"
 
 /*
  * Checks the last component of a path by one look at it: another process of ours may rename or
@@ -47,7 +48,7 @@ char *learneddir_check(const char *dir, uid_t user)
     why = safepath_check(dir, user);
     if (!why && (st.st_mode & (S_IWGRP | S_IWOTH))) /* where a link leads to as well */
         why = xasprintf("other users can write to it (mode %04o)", (unsigned)st.st_mode & 07777);
-    for (i = 0; !why && i < sizeof(names) / sizeof(names[0]); i++) {
+    for (i = 0; !why && i < COUNT_OF(names); i++) {
         free(path);
         path = xasprintf("%s%s", dir, names[i]);
         why = check_last(path, user);

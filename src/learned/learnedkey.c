@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "base/util.h"
 #include "pin/pin.h"
 
 #define PIN_PREFIX "sha256//"
@@ -32,7 +33,7 @@ const char *learnedkey_parse_pin(const char *word, uint8_t digest[CERT_DIGEST_SI
     struct arena arena = {0};
     const char *why = "expected a key's pin, sha256// and the 44 characters of its base64";
 
-    if (strncmp(word, PIN_PREFIX, strlen(PIN_PREFIX)) == 0 && !pin_parse(word, NULL, &arena, &list)
+    if (starts_with(word, PIN_PREFIX) && !pin_parse(word, NULL, &arena, &list)
         && strcmp(list.items[0].text, word) == 0) {
         memcpy(digest, list.items[0].digest, CERT_DIGEST_SIZE);
         why = NULL;
@@ -85,7 +86,7 @@ static const char *read_origin(struct reading *r, const char *word)
 {
     size_t i;
 
-    for (i = 0; i < sizeof(origins) / sizeof(origins[0]); i++) {
+    for (i = 0; i < COUNT_OF(origins); i++) {
         if (strcmp(word, origins[i]) != 0)
             continue;
         r->key->from = (enum learned_origin)i;
@@ -105,11 +106,10 @@ static const char *read_via(struct learned_key *k, const char *word)
                       "via=issuer:sha256//... or via=issuer-cert:sha256:...";
     size_t i;
 
-    for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+    for (i = 0; i < COUNT_OF(forms); i++)
         if (strncmp(word, forms[i], strlen(forms[i])) == 0)
             break;
-    if (i < sizeof(forms) / sizeof(forms[0]) && !pin_parse(word, NULL, &arena, &list)
-        && list.count == 1) {
+    if (i < COUNT_OF(forms) && !pin_parse(word, NULL, &arena, &list) && list.count == 1) {
         k->via = (struct learned_via){
             .known = true, .role = list.items[0].role, .kind = list.items[0].kind};
         memcpy(k->via.digest, list.items[0].digest, CERT_DIGEST_SIZE);

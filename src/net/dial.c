@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/sock.h"
+#include "base/util.h"
 #include "net/listening.h"
 #include "net/target.h"
 
@@ -334,7 +335,7 @@ static void take_answer(struct dial *d)
 
 static void on_answer(struct resolver_request *request)
 {
-    struct dial *d = (struct dial *)((char *)request - offsetof(struct dial, request));
+    struct dial *d = container_of(request, struct dial, request);
 
     take_answer(d);
     advance(d);

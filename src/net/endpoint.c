@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/sock.h"
+#include "base/util.h"
 
 /* Bytes that wait for the kernel to take them. */
 struct unsent {
@@ -112,7 +113,7 @@ static bool note_acks(struct endpoint *ep)
 
 static void on_tick(struct watched *w, short revents)
 {
-    struct endpoint *ep = (struct endpoint *)((char *)w - offsetof(struct endpoint, watched));
+    struct endpoint *ep = container_of(w, struct endpoint, watched);
     bool news = !ep->reading && note_poll(ep, revents);
 
     if (ep->unacked)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/util.h"
 #include "net/lookup.h"
 
 /* How long the last good answer is used after a failure before the name is looked up again. */
@@ -248,8 +249,7 @@ static void end_lookup(struct resolver_entry *e, const char *error, const struct
 
 static void on_looked_up(struct lookup *l, int error, struct addrinfo *list)
 {
-    struct resolver_entry *e = (struct resolver_entry *)((char *)l
-                                                         - offsetof(struct resolver_entry, lookup));
+    struct resolver_entry *e = container_of(l, struct resolver_entry, lookup);
     const char *why = error == EAI_SYSTEM ? strerrordesc_np(errno) : gai_strerror(error);
 
     end_lookup(e, error ? why : NULL, list);

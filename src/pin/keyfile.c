@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "pin/pem.h"
 
 static const char encrypted[] =
@@ -142,7 +143,7 @@ static const char *take_block(struct keyfile *out, const struct pem_block *block
 
     if (strcmp(block->label, PEM_STRING_PKCS8) == 0 || block->encrypted)
         return encrypted;
-    for (i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+    for (i = 0; i < COUNT_OF(blocks); i++) {
         if (strcmp(block->label, blocks[i].name) != 0)
             continue;
         if (blocks[i].take && !blocks[i].take(out, block->der, (long)block->len))
@@ -179,11 +180,11 @@ static const char *parse_der(const char *data, size_t len, struct keyfile *out)
                                       take_private_key};
     size_t i;
 
-    for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+    for (i = 0; i < COUNT_OF(kinds); i++)
         if (kinds[i](out, (const unsigned char *)data, (long)len))
             break;
     ERR_clear_error();
-    return i < sizeof(kinds) / sizeof(kinds[0]) ? NULL : unknown;
+    return i < COUNT_OF(kinds) ? NULL : unknown;
 }
 
 const char *keyfile_parse(const char *data, size_t len, struct keyfile *out)

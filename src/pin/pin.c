@@ -8,6 +8,7 @@
 
 #include "base/foreign.h"
 #include "base/units.h"
+#include "base/util.h"
 #include "pin/keyfile.h"
 #include "pin/spki.h"
 
@@ -165,7 +166,7 @@ static const char *read_key_digests(struct reading *r, const char *text)
     size_t n;
 
     for (; !why && *text; text = end) {
-        if (strncmp(text, KEY_PREFIX, strlen(KEY_PREFIX)) != 0)
+        if (!starts_with(text, KEY_PREFIX))
             return "after ';' another sha256//BASE64 is expected";
         text += strlen(KEY_PREFIX);
         end = strchrnul(text, ';');
@@ -278,9 +279,9 @@ static const char *read_file(struct reading *r, enum pin_kind kind, const char *
     return why;
 }
 
-static bool starts_with(const char *s, const char *prefix)
+static bool starts_with_word(const char *text, const char *word)
 {
-    return strncasecmp(s, prefix, strlen(prefix)) == 0;
+    return strncasecmp(text, word, strlen(word)) == 0;
 }
 
 /* Whether a text begins as a pin does, in any of its forms. */
@@ -290,8 +291,8 @@ static bool begins_as_pin(const char *text)
                                         ISSUER_CERT_PREFIX};
     size_t i;
 
-    for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
-        if (starts_with(text, forms[i]) && isgraph((unsigned char)text[strlen(forms[i])]))
+    for (i = 0; i < COUNT_OF(forms); i++)
+        if (starts_with_word(text, forms[i]) && isgraph((unsigned char)text[strlen(forms[i])]))
             return true;
     return false;
 }
@@ -313,8 +314,8 @@ static bool names_weak_digest(const char *text)
         "issuer:md5", "issuer:sha1", "issuer-cert:md5:", "issuer-cert:sha1:"};
     size_t i;
 
-    for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
-        if (starts_with(text, forms[i]))
+    for (i = 0; i < COUNT_OF(forms); i++)
+        if (starts_with_word(text, forms[i]))
             return true;
     return false;
 }
@@ -324,10 +325,10 @@ static const char *read_issuer_form(struct reading *r, const char *text)
     r->role = PIN_ISSUER;
     if (strncmp(text, ISSUER_PREFIX KEY_PREFIX, strlen(ISSUER_PREFIX KEY_PREFIX)) == 0)
         return read_key_digests(r, text + strlen(ISSUER_PREFIX));
-    if (strncmp(text, ISSUER_PREFIX, strlen(ISSUER_PREFIX)) == 0)
+    if (starts_with(text, ISSUER_PREFIX))
         return "issuer: takes sha256//BASE64; for a file say issuer-cert:FILE";
     text += strlen("issuer-");
-    if (strncmp(text, CERT_PREFIX, strlen(CERT_PREFIX)) == 0)
+    if (starts_with(text, CERT_PREFIX))
         return read_cert_digest(r, text + strlen(CERT_PREFIX));
     return read_file(r, PIN_CERT, text + strlen("cert:"));
 }
@@ -339,25 +340,21 @@ static const char *read_form(struct reading *r, const char *text)
         "without breaking its signature";
     const char *advice;
 
-    if (strncmp(text, KEY_PREFIX, strlen(KEY_PREFIX)) == 0)
+    if (starts_with(text, KEY_PREFIX))
         return read_key_digests(r, text);
     if (strncmp(text, "key:", 4) == 0)
         return read_file(r, PIN_KEY, text + 4);
-    if ((strncmp(text, "cert:", 5) == 0
-         || strncmp(text, ISSUER_CERT_PREFIX, strlen(ISSUER_CERT_PREFIX)) == 0)
-        && r->revoked)
+    if ((strncmp(text, "cert:", 5) == 0 || starts_with(text, ISSUER_CERT_PREFIX)) && r->revoked)
         return certificates_change;
-    if (strncmp(text, CERT_PREFIX, strlen(CERT_PREFIX)) == 0)
+    if (starts_with(text, CERT_PREFIX))
         return read_cert_digest(r, text + strlen(CERT_PREFIX));
     if (names_weak_digest(text))
         return "MD5 and SHA-1 digests can be forged: take SHA-256, as 'pinproxy hash' prints it";
     if (strncmp(text, "cert:", 5) == 0)
         return read_file(r, PIN_CERT, text + 5);
-    if (!r->revoked
-        && (strncmp(text, ISSUER_PREFIX, strlen(ISSUER_PREFIX)) == 0
-            || strncmp(text, ISSUER_CERT_PREFIX, strlen(ISSUER_CERT_PREFIX)) == 0))
+    if (!r->revoked && (starts_with(text, ISSUER_PREFIX) || starts_with(text, ISSUER_CERT_PREFIX)))
         return read_issuer_form(r, text);
-    if (starts_with(text, KEY_PREFIX))
+    if (starts_with_word(text, KEY_PREFIX))
         return "sha256// is written in lower case";
     advice = foreign_pin(text);
     if (advice)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/print.h"
 #include "base/strbuf.h"
@@ -139,7 +140,7 @@ static bool check_learned(const struct config_section *s, const struct learned_k
 static void check_pins(const struct check *check, const struct section *section, struct finding *f)
 {
     const struct config_section *s = section->config;
-    const int64_t now = (int64_t)time(NULL);
+    const int64_t now = clock_now();
     struct learned_key learned[LEARNED_KEYS_MAX];
     size_t live = 0, n, i;
 
@@ -205,7 +206,7 @@ static void check_announced(const struct probe *p, struct finding *f)
 static void check_match(const struct check *check, const struct probe *p, struct finding *f)
 {
     const struct pin_list *pins = &p->section->config->pins;
-    const int64_t now = (int64_t)time(NULL);
+    const int64_t now = clock_now();
     char day[UNITS_DATE_SIZE], span[UNITS_SPAN_SIZE];
     bool passed = false;
     size_t i;

@@ -10,8 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/sock.h"
+#include "base/util.h"
 #include "pinproxy/adhoc.h"
 #include "pinproxy/command.h"
 #include "pinproxy/report.h"
@@ -160,7 +162,7 @@ static void on_failed(uv_async_t *failed)
 /* While the server does not read, nor does the thread: a reset is noticed here. */
 static void on_tick(struct watched *w, short revents)
 {
-    struct stdio *s = (struct stdio *)((char *)w - offsetof(struct stdio, watched));
+    struct stdio *s = container_of(w, struct stdio, watched);
 
     if (!(revents & POLLERR))
         return;
@@ -212,7 +214,7 @@ static void on_opening(struct tunnel *t, void *owner)
     (void)owner;
     if (v->reported == REASON_OK || !peerchain_describe(v, 0, &presented))
         return;
-    pki = peerchain_pki(u->section->policy, v, (int64_t)time(NULL));
+    pki = peerchain_pki(u->section->policy, v, clock_now());
     report_refusal(stderr, upstream_name(u, name), v->reported, v->detail, u->section->config,
                    &presented, pki);
     fputs("pinproxy: enforce = report: it is let through all the same\n", stderr);
@@ -237,7 +239,7 @@ static void on_ended(struct tunnel *t, enum reason reason, const char *detail, v
         return;
     if (v && peerchain_length(v) > 0) {
         have_presented = peerchain_describe(v, 0, &presented);
-        pki = peerchain_pki(u->section->policy, v, (int64_t)time(NULL));
+        pki = peerchain_pki(u->section->policy, v, clock_now());
     }
     report_refusal(stderr, upstream_name(u, name), reason, detail, u->section->config,
                    have_presented ? &presented : NULL, pki);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "config/inifile.h"
@@ -63,7 +64,7 @@ static void print_section(const struct probe *p, const char *sni)
     char pin[PIN_KEY_TEXT_SIZE], today[UNITS_DATE_SIZE];
 
     pin_format_key(p->chain[0].key, pin);
-    units_format_date((int64_t)time(NULL), today);
+    units_format_date(clock_now(), today);
     print_head(s->host);
     printf("listen = 127.0.0.1:%d   ; any free port\n",
            s->port == 443 ? 8443 : 8000 + (int)(s->port % 1000));

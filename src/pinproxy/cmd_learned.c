@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/units.h"
 #include "config/section.h"
 #include "learned/learned.h"
@@ -119,8 +120,7 @@ static int accept_key(struct learned *learned, const char *section, const uint8_
 {
     char pin[PIN_KEY_TEXT_SIZE], other[PIN_KEY_TEXT_SIZE], *why = NULL;
     struct learned_key key;
-    enum learned_result result = learned_accept(learned, section, digest, (int64_t)time(NULL), &key,
-                                                &why);
+    enum learned_result result = learned_accept(learned, section, digest, clock_now(), &key, &why);
 
     pin_format_key(digest, pin);
     switch (result) {

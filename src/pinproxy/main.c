@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/print.h"
+#include "base/util.h"
 #include "pinproxy/command.h"
 #include "tls/tls.h"
 
@@ -26,7 +27,7 @@ static const struct {
     {&command_learned, "list, forget or accept the keys that were learned"},
 };
 
-#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+#define COMMANDS COUNT_OF(commands)
 
 static void print_usage(FILE *to)
 {

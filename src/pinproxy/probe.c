@@ -5,7 +5,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/util.h"
 #include "trust/peerchain.h"
 
 /* Connections at once: enough for any configuration, few enough for any ulimit. */
@@ -23,7 +25,7 @@ static void start_more(struct probe_run *run);
 
 static struct probe *from_upstream(struct upstream *u)
 {
-    return (struct probe *)((char *)u - offsetof(struct probe, connection));
+    return container_of(u, struct probe, connection);
 }
 
 /* Copies what is to be known: it goes with the connection. */
@@ -48,7 +50,7 @@ static void note_server(struct probe *p)
     for (i = 0; i < p->chain_count; i++)
         (void)peerchain_describe(v, i, &p->chain[i]);
     if (p->reason != REASON_OK && p->chain_count > 0)
-        p->pki = peerchain_pki(u->section->policy, v, (int64_t)time(NULL));
+        p->pki = peerchain_pki(u->section->policy, v, clock_now());
 }
 
 static void on_step(struct upstream *u)

@@ -4,12 +4,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/print.h"
 #include "base/strbuf.h"
 #include "base/units.h"
 #include "pin/pin.h"
-
-#define DAY 86400
 
 char *report_safe(const char *text)
 {
@@ -21,15 +20,12 @@ char *report_safe(const char *text)
 
 long report_days_left(int64_t until)
 {
-    int64_t left = until - (int64_t)time(NULL);
-
-    /* towards minus infinity: an hour ago is day -1, not day 0 */
-    return (long)(left >= 0 ? left / DAY : -((-left + DAY - 1) / DAY));
+    return (long)clock_days(until - clock_now());
 }
 
 void report_span(int64_t end, char out[UNITS_SPAN_SIZE])
 {
-    units_format_span(end - (int64_t)time(NULL), out);
+    units_format_span(end - clock_now(), out);
 }
 
 static void line(FILE *to, const char *name, const char *value)

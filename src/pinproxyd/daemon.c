@@ -11,11 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/exitcode.h"
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/sock.h"
+#include "base/util.h"
 #include "pinproxyd/expiry.h"
 #include "pinproxyd/limits.h"
 #include "pinproxyd/listener.h"
@@ -25,7 +27,6 @@
 #include "proxy/pool.h"
 
 #define TICK_MS 1000
-#define DAY 86400
 
 /* How long accepting pauses when descriptors ran out, unless a tunnel ends before: with jitter. */
 #define SHORTAGE_MS 100
@@ -165,9 +166,9 @@ static void set_limit(struct daemon *d)
 /* Once a day, and whenever there is a new configuration. */
 static void warn(struct daemon *d)
 {
-    const int64_t now = (int64_t)time(NULL);
+    const int64_t now = clock_now();
 
-    d->warned_on = now / DAY;
+    d->warned_on = now / DAY_SECONDS;
     expiry_log(d->snapshot, now);
 }
 
@@ -316,7 +317,7 @@ static void on_tick(uv_timer_t *tick)
     notify_retry();
     heap_trim_tick(&d->trim, pool_memory(&d->pool));
     watch_learned(d);
-    if (d->state == RUNNING && (int64_t)time(NULL) / DAY != d->warned_on) {
+    if (d->state == RUNNING && clock_now() / DAY_SECONDS != d->warned_on) {
         warn(d);
         (void)tell_snapshot(d); /* pins end with a day (UTC), and some close their tunnels */
     }
@@ -359,12 +360,12 @@ static void open_handles(struct daemon *d)
 
     uv_async_init(&d->loop, &d->wake, on_wake);
     d->wake.data = d;
-    for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
+    for (i = 0; i < COUNT_OF(timers); i++) {
         uv_timer_init(&d->loop, timers[i]);
         timers[i]->data = d;
     }
     uv_timer_start(&d->tick, on_tick, TICK_MS, TICK_MS);
-    for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+    for (i = 0; i < COUNT_OF(numbers); i++) {
         uv_signal_init(&d->loop, &d->signals[i]);
         d->signals[i].data = d;
         uv_signal_start(&d->signals[i], on_signal, numbers[i]);

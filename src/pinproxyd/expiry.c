@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/print.h"
 #include "base/units.h"
+#include "base/util.h"
 #include "tls/tlsctx.h"
-
-#define DAY 86400
 
 /* How many days ahead, and when it becomes urgent. */
 static const long stages[] = {1, 7, 30};
@@ -18,18 +18,10 @@ static long stage_of(int64_t end, int64_t now)
 {
     size_t i;
 
-    for (i = 0; i < sizeof(stages) / sizeof(stages[0]); i++)
-        if (end - now < stages[i] * DAY)
+    for (i = 0; i < COUNT_OF(stages); i++)
+        if (end - now < stages[i] * DAY_SECONDS)
             return stages[i];
     return 0;
-}
-
-/* Whole days, towards minus infinity: an hour ago is day -1. */
-static int64_t days_left(int64_t end, int64_t now)
-{
-    const int64_t left = end - now;
-
-    return left >= 0 ? left / DAY : -((-left + DAY - 1) / DAY);
 }
 
 /* The fields that follow, and the end of the line. */
@@ -40,7 +32,7 @@ static void log_end_on(struct log_line *l, const char *field, int64_t end, int64
 
     units_format_date(end, day);
     log_add(l, field, day);
-    log_add_number(l, "days", days_left(end, now));
+    log_add_number(l, "days", clock_days(end - now));
     log_add_number(l, "within", stage_of(end, now));
     log_add(l, "detail", end <= now ? over : "");
     log_end(l);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/util.h"
 #include "learned/learned.h"
 
 /* More errors than this are a file of another kind: nobody reads them all. */
@@ -75,7 +76,7 @@ void reload_log_restart(const struct config_global *before, const struct config_
     struct log_line l;
     size_t i;
 
-    for (i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+    for (i = 0; i < COUNT_OF(checks); i++) {
         if (!checks[i].changed)
             continue;
         log_begin(&l, LOG_LEVEL_WARNING, "restart_needed", NULL);

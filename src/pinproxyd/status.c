@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/units.h"
 
@@ -19,7 +20,7 @@ static void log_status(const struct section *s)
     log_add_number(&l, "sent", (int64_t)stats_get(&s->stats->sent));
     log_add_number(&l, "received", (int64_t)stats_get(&s->stats->received));
     log_add(&l, "pin", pin);
-    if (config_is_reporting(s->config, (int64_t)time(NULL)))
+    if (config_is_reporting(s->config, clock_now()))
         log_add(&l, "enforce", "report");
     if (stats_get(&s->stats->mismatches))
         log_add_number(&l, "mismatches", (int64_t)stats_get(&s->stats->mismatches));

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/strbuf.h"
 #include "base/units.h"
 #include "trust/peerchain.h"
@@ -75,7 +76,7 @@ static void add_comparison(struct log_line *l, const struct upstream *u)
 
     add_expected(l, u->section->config);
     add_learned(l, u->section->policy);
-    pki = peerchain_pki(u->section->policy, tls_verdict(u->tls), (int64_t)time(NULL));
+    pki = peerchain_pki(u->section->policy, tls_verdict(u->tls), clock_now());
     log_add(l, "pki", pki);
     free(pki);
 }

@@ -5,20 +5,21 @@
 #include <sys/queue.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "base/units.h"
+#include "base/util.h"
 #include "learned/hpkp.h"
 #include "proxy/connlog.h"
 #include "proxy/upstream.h"
 
-#define DAY 86400
-#define DAY_MS (UINT64_C(1000) * DAY)
+#define DAY_MS (UINT64_C(1000) * DAY_SECONDS)
 #define RETRY_MS (UINT64_C(1000) * 3600)
 
 /* What a host announces counts for so long at most. */
-#define LONGEST (INT64_C(60) * DAY)
+#define LONGEST (INT64_C(60) * DAY_SECONDS)
 
 /* Hosts are asked one after the other, not all in one moment. */
 #define STAGGER_MS 20
@@ -155,7 +156,7 @@ static void log_learned(const struct job *j, const uint8_t *digest)
 
 static void on_learned(struct learn_owner *owner, enum learned_result result, const char *detail)
 {
-    struct job *j = (struct job *)((char *)owner - offsetof(struct job, learn_owner));
+    struct job *j = container_of(owner, struct job, learn_owner);
     size_t i;
 
     j->learn = NULL;
@@ -190,7 +191,7 @@ static void take(struct job *j, const struct hpkp *pkp)
 {
     const struct policy *policy = j->upstream.section->policy;
     struct learn_order order = {
-        .kind = LEARN_ANNOUNCED, .section = j->upstream.section, .now = (int64_t)time(NULL)};
+        .kind = LEARN_ANNOUNCED, .section = j->upstream.section, .now = clock_now()};
     const char *why = check_pins(&j->upstream, pkp);
     struct learned_key known[LEARNED_KEYS_MAX];
     size_t n = policy_learned_keys(policy, known), i;
@@ -202,7 +203,7 @@ static void take(struct job *j, const struct hpkp *pkp)
         return;
     }
     order.until = order.now + (pkp->max_age < LONGEST ? pkp->max_age : LONGEST);
-    order.until -= order.until % DAY;
+    order.until -= order.until % DAY_SECONDS;
     if (pkp->max_age && order.until <= order.now) {
         give_up(j, "max-age is over before the day is");
         return;
@@ -281,7 +282,7 @@ static void read_answer(struct job *j)
 
 static struct job *from_upstream(struct upstream *u)
 {
-    return (struct job *)((char *)u - offsetof(struct job, upstream));
+    return container_of(u, struct job, upstream);
 }
 
 static void on_step(struct upstream *u)

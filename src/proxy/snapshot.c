@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "tls/tlsctx.h"
 #include "trust/anchors.h"
 
@@ -195,7 +196,7 @@ enum reason snapshot_recheck(const struct snapshot *s, const struct section *bef
     const struct section *section = snapshot_find(s, before->config->name);
 
     if (section)
-        return trust_recheck(section->policy, verdict, since, (int64_t)time(NULL), detail);
+        return trust_recheck(section->policy, verdict, since, clock_now(), detail);
     snprintf(detail, TRUST_DETAIL_SIZE, "the section was taken away");
     return verdict->pin && before->config->on_pin_removed == PIN_REMOVED_CLOSE ? REASON_PIN_REMOVED
                                                                                : REASON_OK;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 struct stats *stats_new(void)
@@ -57,7 +58,7 @@ void stats_ended(struct stats *s, enum reason reason)
         return;
     pthread_mutex_lock(&s->lock);
     s->last_failure = reason;
-    s->last_failure_at = time(NULL);
+    s->last_failure_at = clock_now();
     pthread_mutex_unlock(&s->lock);
 }
 

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/sock.h"
+#include "base/util.h"
 #include "net/endpoint.h"
 #include "proxy/connlog.h"
 #include "proxy/relay.h"
@@ -287,7 +289,7 @@ static void tunnel_step(struct tunnel *t)
 
 static struct tunnel *from_client(struct endpoint *ep)
 {
-    return (struct tunnel *)((char *)ep - offsetof(struct tunnel, client));
+    return container_of(ep, struct tunnel, client);
 }
 
 static void on_client_read(struct endpoint *ep, const uint8_t *bytes, size_t n)
@@ -315,7 +317,7 @@ static void on_client_closed(struct endpoint *ep)
 
 static struct tunnel *from_upstream(struct upstream *u)
 {
-    return (struct tunnel *)((char *)u - offsetof(struct tunnel, upstream));
+    return container_of(u, struct tunnel, upstream);
 }
 
 static void on_upstream_step(struct upstream *u)
@@ -352,7 +354,7 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
     t->reason = REASON_NONE;
     t->client_addr = client->peer;
     t->started = uv_now(&thread->loop);
-    t->checked = (int64_t)time(NULL);
+    t->checked = clock_now();
     (void)uv_timer_init(&thread->loop, &t->timer); /* cannot fail */
     t->timer.data = t;
     endpoint_open(&t->client, &thread->io, client, section->config->keepalive, &client_events);
@@ -390,7 +392,7 @@ void tunnel_apply(struct tunnel *t, struct snapshot *now)
     if (t->state != STATE_RELAY)
         return;
     reason = snapshot_recheck(now, t->section, tls_verdict(t->upstream.tls), t->checked, detail);
-    t->checked = (int64_t)time(NULL);
+    t->checked = clock_now();
     if (reason != REASON_OK)
         end_with_resets(t, reason, detail);
 }

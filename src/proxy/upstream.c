@@ -5,7 +5,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/units.h"
+#include "base/util.h"
 
 /* How long upstream_end() waits for the server's end. */
 #define ENDING_MS 1000
@@ -15,7 +17,7 @@ static struct learn *start_learn(struct upstream *u, enum learn_kind kind,
                                  struct learn_owner *owner)
 {
     struct learn_order order = {
-        .kind = kind, .section = u->section, .count = 1, .now = (int64_t)time(NULL)};
+        .kind = kind, .section = u->section, .count = 1, .now = clock_now()};
     const struct trust_verdict *v = tls_verdict(u->tls);
 
     memcpy(order.digests[0], v->keys[0], CERT_DIGEST_SIZE);
@@ -93,8 +95,7 @@ static void step(struct upstream *u);
  */
 static void on_learned(struct learn_owner *owner, enum learned_result result, const char *detail)
 {
-    struct upstream *u = (struct upstream *)((char *)owner
-                                             - offsetof(struct upstream, learn_owner));
+    struct upstream *u = container_of(owner, struct upstream, learn_owner);
 
     u->learn = NULL;
     u->key_stored = true;
@@ -134,7 +135,7 @@ static void fail_lost(struct upstream *u)
 
 static void handshake(struct upstream *u)
 {
-    enum tls_result result = tls_handshake(u->tls, (int64_t)time(NULL));
+    enum tls_result result = tls_handshake(u->tls, clock_now());
     const char *detail;
     enum reason reason;
 
@@ -186,7 +187,7 @@ static void step(struct upstream *u)
 
 static struct upstream *from_wire(struct endpoint *ep)
 {
-    return (struct upstream *)((char *)ep - offsetof(struct upstream, conn));
+    return container_of(ep, struct upstream, conn);
 }
 
 static void on_read(struct endpoint *ep, const uint8_t *bytes, size_t n)
@@ -245,7 +246,7 @@ static const struct endpoint_events conn_events = {on_read, on_changed, on_conn_
 
 static struct upstream *from_dial(struct dial_owner *owner)
 {
-    return (struct upstream *)((char *)owner - offsetof(struct upstream, dial_owner));
+    return container_of(owner, struct upstream, dial_owner);
 }
 
 static void on_connected(struct dial_owner *owner, const struct stream *stream)

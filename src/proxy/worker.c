@@ -10,6 +10,7 @@
 #include "base/bgthread.h"
 #include "base/log.h"
 #include "base/sock.h"
+#include "base/util.h"
 #include "proxy/pinfetch.h"
 #include "proxy/thread.h"
 #include "tls/tlsmem.h"
@@ -134,7 +135,7 @@ static void apply_snapshot(struct worker *w, struct snapshot *latest, uint64_t g
 /* An order does not wait for the wakeup, which may be behind a thousand other events. */
 static void on_turn(struct thread *r)
 {
-    struct worker *w = (struct worker *)((char *)r - offsetof(struct worker, thread));
+    struct worker *w = container_of(r, struct worker, thread);
     struct snapshot *latest;
     uint64_t generation;
 

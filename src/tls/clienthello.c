@@ -2,6 +2,8 @@
 
 #include <stdbool.h>
 
+#include "base/util.h"
+
 /* A byte of a pattern: the lowest and the highest value that it may have. */
 struct range {
     uint8_t low;
@@ -49,7 +51,7 @@ static enum clienthello check_ssl2(const uint8_t *b, size_t n)
 
 enum clienthello clienthello_check(const uint8_t *b, size_t n)
 {
-    const enum clienthello result = match(record, sizeof(record) / sizeof(record[0]), b, n);
+    const enum clienthello result = match(record, COUNT_OF(record), b, n);
 
     /* their first bytes differ, so not more than one of them can match in part */
     return result == CLIENTHELLO_NO ? check_ssl2(b, n) : result;

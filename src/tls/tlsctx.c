@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "base/util.h"
 #include "tls/libctx.h"
 #include "tls/tls.h"
 #include "tls/tlsoffer.h"
@@ -78,7 +79,7 @@ static char *settings_key(const struct config_tls_settings *s)
     size_t i;
 
     strbuf_addf(&key, "%d %d %d", s->min, s->max, s->resume);
-    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+    for (i = 0; i < COUNT_OF(texts); i++)
         strbuf_addf(&key, "\n%s", texts[i] ? texts[i] : "");
     return strbuf_detach(&key);
 }
@@ -158,7 +159,7 @@ static bool set_groups(SSL_CTX *ctx, const struct config_string *groups, struct 
         complain(diags, "groups", groups, "not a list of groups that OpenSSL knows");
         return false;
     }
-    for (i = 0; i < sizeof(groups_default) / sizeof(groups_default[0]); i++) {
+    for (i = 0; i < COUNT_OF(groups_default); i++) {
         if (SSL_CTX_set1_groups_list(ctx, groups_default[i]) == 1)
             return true;
         ERR_clear_error();

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/util.h"
 #include "tls/libctx.h"
 
 /* How many there are of each in a ClientHello. */
@@ -224,7 +225,7 @@ static void check_name(const struct list *l, const struct config_string *value, 
     bool known = false;
     size_t i;
 
-    for (i = 0; i < sizeof(versions) / sizeof(versions[0]); i++)
+    for (i = 0; i < COUNT_OF(versions); i++)
         /*
          * a list of suites is for one version; checks.c reports a list for a version that is left
          * out
@@ -275,7 +276,7 @@ static const struct config_string *culprit(const struct config_tls_settings *s, 
                 {"ciphers", &s->ciphers}};
     size_t i = 0;
 
-    while (i + 1 < sizeof(rows) / sizeof(rows[0]) && !rows[i].value->text)
+    while (i + 1 < COUNT_OF(rows) && !rows[i].value->text)
         i++;
     *key = rows[i].key;
     return rows[i].value;

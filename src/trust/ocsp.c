@@ -6,13 +6,15 @@
 #include <stdbool.h>
 #include <time.h>
 
+#include "base/clock.h"
+#include "base/util.h"
 #include "trust/sigalg.h"
 
 /* Clocks differ. */
 #define LEEWAY 300
 
 /* A response that does not say when the next one comes is good for so long. */
-#define UNDATED_MAX 86400
+#define UNDATED_MAX DAY_SECONDS
 
 /*
  * The response is signed by the issuer itself, or by a responder that this issuer has certified for
@@ -68,7 +70,7 @@ static bool find(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer, int *status,
     bool found = false;
     size_t i;
 
-    for (i = 0; !found && i < sizeof(digests) / sizeof(digests[0]); i++) {
+    for (i = 0; !found && i < COUNT_OF(digests); i++) {
         OCSP_CERTID *id = OCSP_cert_to_id(digests[i], leaf, issuer);
         int reason;
 
