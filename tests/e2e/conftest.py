@@ -1,4 +1,4 @@
-"""Fixtures. What a test starts is stopped after it, and its log shown if the test is red."""
+"""The fixtures. What a test starts is stopped after it, and a failed test shows the logs of its daemons."""
 
 import os
 import resource
@@ -11,8 +11,12 @@ sys.dont_write_bytecode = True
 pytest.register_assert_rewrite("harness")  # a failed assertion there shows its values, as one in a test does
 
 from harness import certs, servers
-from harness.daemon import PINPROXY, PINPROXYD, Daemon
-from harness.service_manager import Manager
+from harness.config import ini
+from harness.config_errors import placeholders
+from harness.daemon import PINPROXY, PINPROXYD, Daemon, run_pinproxy
+from harness.learned import Announcer, State
+from harness.revocation import StaplingServer
+from harness.service_manager import ServiceManager
 
 LOG_LINES = 200
 
@@ -40,7 +44,7 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     if not report.failed:
         return
-    time.sleep(0.5)  # what the daemons have to say about it may be on its way
+    time.sleep(0.5)  # the daemons may still write about it
     for daemon in getattr(item, "daemons", []):
         lines = daemon.log().splitlines()[-LOG_LINES:]
         report.sections.append((f"{daemon.file}", daemon.file.read_text(errors="backslashreplace")))
@@ -48,7 +52,7 @@ def pytest_runtest_makereport(item, call):
 
 
 class Stack:
-    """Stops what was started, last first; one failure does not spare the rest."""
+    """Stops what was started, the last first. Stops the rest even if one stop fails."""
 
     def __init__(self):
         self.things = []
@@ -102,7 +106,7 @@ def pinproxyd(request, tmp_path, stack):
 
 @pytest.fixture
 def tls_server(tmp_path, stack):
-    """Starts a TLS server; without a certificate it makes itself one."""
+    """Starts a TLS server: tls_server(behaviour, certificate). Without a certificate it has a self-signed one."""
     def start(behave=servers.echo, cert=None, **options):
         return stack.add(servers.TlsServer(behave, cert or certs.self_signed(tmp_path), **options))
     return start
@@ -117,22 +121,77 @@ def raw_server(stack):
 
 @pytest.fixture
 def relay(stack):
-    def start(target, first, pause=None):
-        return stack.add(servers.Relay(target, first, pause))
-    return start
+    """Starts a relay before a server, which holds back what the server answers."""
+    return lambda target, first=0, pause=None: stack.add(servers.Relay(target, first, pause))
 
 
 @pytest.fixture
-def gate(stack):
-    return lambda target, first=0: stack.add(servers.Gate(target, first))
+def stapling_server(stack):
+    """Starts `openssl s_server` with a stapled OCSP response: stapling_server(certificate, response, "2" or "3")."""
+    return lambda *arguments: stack.add(StaplingServer(*arguments))
 
 
 @pytest.fixture
-def manager(tmp_path, stack):
-    """A service manager, for env={"NOTIFY_SOCKET": manager.path}."""
-    return stack.add(Manager(tmp_path / "notify"))
+def service_manager(tmp_path, stack):
+    """A service manager, for env={"NOTIFY_SOCKET": service_manager.path}."""
+    return stack.add(ServiceManager(tmp_path / "notify"))
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def listen(request, tmp_path):
+    """A value of the option `listen`. The test runs once for each kind of socket."""
+    return "127.0.0.1:0" if request.param == "tcp" else f"unix:{tmp_path}/sock"
 
 
 @pytest.fixture
 def ca(tmp_path):
+    """A root CA."""
     return certs.CA(tmp_path)
+
+
+@pytest.fixture
+def inner(ca, tmp_path):
+    """An intermediate CA below `ca`. Its servers send its certificate."""
+    return certs.CA(tmp_path, "Inner Authority", parent=ca)
+
+
+@pytest.fixture
+def backup(tmp_path):
+    """A second certificate, for a pin that is not in use yet."""
+    return certs.self_signed(tmp_path)
+
+
+@pytest.fixture
+def state(tmp_path):
+    """A state_dir, for state.config(sections)."""
+    return State(tmp_path / "state")
+
+
+@pytest.fixture
+def announcer(tls_server, backup):
+    """A server that announces its own key and that of `backup`."""
+    server = tls_server(Announcer())
+    server.behave.announce(server.cert.pin, backup.pin)
+    return server
+
+
+@pytest.fixture
+def expand(tmp_path):
+    """Replaces the placeholders of harness/config_errors.py in a text."""
+    values = placeholders(tmp_path)
+
+    def expand(text):
+        for name, value in values.items():
+            text = text.replace("{" + name + "}", str(value))
+        return text
+    return expand
+
+
+@pytest.fixture
+def check(tmp_path):
+    """Runs `pinproxy check` on a configuration: check({section: options}, "--live")."""
+    def check(config, *arguments):
+        path = tmp_path / "check.conf"
+        path.write_text(config if isinstance(config, str) else ini(config))
+        return run_pinproxy("check", "-c", path, *arguments)
+    return check

@@ -5,20 +5,19 @@ import ctypes
 import ctypes.util
 import hashlib
 import random
-import re
 import signal
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from harness import certs, servers
 from harness.certs import NAME
-from harness.clients import REFUSED, connect, knock, open_tunnel, ping
+from harness.clients import REFUSED, connect, open_tunnel, ping, try_connection
 from harness.config import to
 from harness.daemon import instrumented
+from harness.parallel import run_parallel
 from harness.waiting import DEADLINE, wait_steady, wait_until
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -27,19 +26,13 @@ STALLED_MOST = 512 * KIB  # what a stalled tunnel may hold, besides what it had 
 IDLE_MOST = 64 * KIB      # what may be left of that when it is idle again
 
 
-def memory(daemon):
-    """Anonymous memory in bytes: not what is shared with files, and exact (proc(5))."""
-    text = Path(f"/proc/{daemon.pid}/smaps_rollup").read_text()
-    return int(re.search(r"^Anonymous:\s+(\d+) kB$", text, re.M).group(1)) * KIB
-
-
 def rest(daemon, *counts, quiet=0.7):
     """Waits until neither the counts nor the daemon's memory move any more; the most memory that was seen."""
     most = 0
 
     def look():
         nonlocal most
-        now = memory(daemon)
+        now = daemon.anonymous_memory()
         most = max(most, now)
         return now, [count() for count in counts]
 
@@ -59,11 +52,6 @@ def asleep(daemon):
         yield
     finally:
         daemon.signal(signal.SIGCONT)
-
-
-def at_once(function, things):
-    with ThreadPoolExecutor(len(things)) as pool:
-        return list(pool.map(function, things))
 
 
 def narrow(sock):
@@ -190,7 +178,7 @@ def test_who_does_not_read(down, up, pinproxyd, tls_server):
         conn.recv_exactly(1)
         side = sides[int(who)] = Side(f"server {who}", conn.send, conn.recv, down, up, pour, enough)
         side.warm_up()
-        conn.go_on.wait()
+        conn.released.wait()
         side.read_on()
         servers.echo(conn)
 
@@ -208,7 +196,7 @@ def test_who_does_not_read(down, up, pinproxyd, tls_server):
             client.sendall(b"!")
         here = [Side(f"client {who}", client.sendall, client.recv, up, down, pour, enough)
                 for who, client in enumerate(clients)]
-        at_once(Side.warm_up, here)
+        run_parallel([side.warm_up for side in here])
         wait_until(lambda: sum(side.is_warm for side in list(sides.values())) == TUNNELS, "the servers' share")
         there = [sides[who] for who in range(TUNNELS)]
         senders = [side.sender for side in here + there if side.sender]
@@ -222,8 +210,8 @@ def test_who_does_not_read(down, up, pinproxyd, tls_server):
 
         # Stalled, not broken.
         enough.set()
-        server.go_on.set()
-        at_once(Side.read_on, here)
+        server.released.set()
+        run_parallel([side.read_on for side in here])
         wait_until(lambda: all(side.is_done for side in there), "the servers to have read all")
         for sending, receiving in [*zip(here, there), *zip(there, here)]:
             if sending.sender:
@@ -231,7 +219,7 @@ def test_who_does_not_read(down, up, pinproxyd, tls_server):
         for client in clients:
             ping(client)
         if not instrumented():
-            wait_until(lambda: memory(daemon) - before <= IDLE_MOST * TUNNELS, "what was held, given back")
+            wait_until(lambda: daemon.anonymous_memory() - before <= IDLE_MOST * TUNNELS, "what was held, given back")
     finally:
         pour.set()
         enough.set()
@@ -340,7 +328,7 @@ def test_a_flood_of_messages_is_cut_off(what, pinproxyd, talking_server, tls_ser
     def flood(conn, talker):
         for _ in range(MESSAGES):
             talker.say(what)
-        servers.silence(conn)
+        servers.never_answer(conn)
 
     server = talking_server(flood, VERSIONS[what])
     daemon = pinproxyd({"global": {"workers": 1}, NAME: to(server, resume="yes"), "other.test": to(tls_server())})
@@ -350,9 +338,9 @@ def test_a_flood_of_messages_is_cut_off(what, pinproxyd, talking_server, tls_ser
         return daemon.events(event="upstream_error", section=NAME)
 
     with open_tunnel(daemon.address("other.test")) as neighbour:
-        before = memory(daemon)
+        before = daemon.anonymous_memory()
         with ThreadPoolExecutor(CROWD) as pool:
-            visits = [pool.submit(knock, address) for _ in range(CROWD)]
+            visits = [pool.submit(try_connection, address) for _ in range(CROWD)]
             ping(neighbour)
             most = rest(daemon, lambda: len(ends()), quiet=0.3)
         assert [visit.result() for visit in visits] == [REFUSED] * CROWD
@@ -363,7 +351,7 @@ def test_a_flood_of_messages_is_cut_off(what, pinproxyd, talking_server, tls_ser
         ping(neighbour)
         open_tunnel(daemon.address("other.test")).close()
         if not instrumented():
-            wait_until(lambda: memory(daemon) - before <= IDLE_MOST * CROWD, "what was held, given back")
+            wait_until(lambda: daemon.anonymous_memory() - before <= IDLE_MOST * CROWD, "what was held, given back")
 
 
 class Listener(threading.Thread):
@@ -394,7 +382,7 @@ def test_messages_among_data_do_not_pile_up(what, rounds, pinproxyd, talking_ser
 
     def talk_on(conn, talker):
         talker.send(BLOCK * head)
-        conn.go_on.wait()
+        conn.released.wait()
         for _ in range(rounds):
             talker.send(BLOCK)
             talker.say(what)
@@ -410,7 +398,7 @@ def test_messages_among_data_do_not_pile_up(what, rounds, pinproxyd, talking_ser
         pour.set()
         before = rest(daemon, lambda: listener.count, lambda: sender.count)
         assert listener.count == head * len(BLOCK)
-        server.go_on.set()
+        server.released.set()
         most = rest(daemon, lambda: listener.count)
         # Half: the other half is taken by what the server does not read of the client's.
         assert_grown_at_most(STALLED_MOST // 2, before, most)

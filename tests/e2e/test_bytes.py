@@ -10,18 +10,14 @@ import pytest
 
 from harness import certs, servers
 from harness.certs import NAME
-from harness.clients import connect, knock, open_tunnel, ping, read_all, read_exactly, read_to_any_end, read_to_reset, talk
+from harness.clients import (
+    connect, exchange, open_tunnel, ping, read_all, read_exactly, read_to_any_end, read_to_reset, try_connection)
 from harness.config import to
 from harness.daemon import instrumented
 from harness.tls_connection import reset
 from harness.waiting import wait_steady, wait_until
 
 MB = 1 << 20
-
-
-@pytest.fixture(params=["tcp", "unix"])
-def listen(request, tmp_path):
-    return "127.0.0.1:0" if request.param == "tcp" else f"unix:{tmp_path}/sock"
 
 
 def chunks(data, seed):
@@ -90,7 +86,7 @@ def test_2_mb_both_ways_at_once(listen, pinproxyd, tls_server):
 def test_nothing_at_all(listen, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, listen=listen)})
-    assert talk(daemon.address(NAME), b"") == b""
+    assert exchange(daemon.address(NAME), b"") == b""
     assert server.wait_done()[0].end == "close_notify"
 
 
@@ -110,7 +106,7 @@ def test_client_finishes_first(listen, pinproxyd, tls_server):
     answer = os.urandom(3 * MB)
     server = tls_server(servers.answer_after_end(answer))
     daemon = pinproxyd({NAME: to(server, listen=listen)})
-    assert talk(daemon.address(NAME), b"request") == answer
+    assert exchange(daemon.address(NAME), b"request") == answer
     conn = server.wait_done()[0]
     assert (bytes(conn.plaintext), conn.end) == (b"request", "close_notify")
     assert daemon.wait_event(event="tunnel_close")["reason"] == "ok"
@@ -118,7 +114,7 @@ def test_client_finishes_first(listen, pinproxyd, tls_server):
 
 def test_server_finishes_first(listen, pinproxyd, tls_server):
     """The server's close_notify is FIN to the client, who may go on."""
-    server = tls_server(servers.send_then_listen(b"all I have"))
+    server = tls_server(servers.send_then_read(b"all I have"))
     daemon = pinproxyd({NAME: to(server, listen=listen)})
     rest = os.urandom(3 * MB)
     with connect(daemon.address(NAME)) as client:
@@ -134,7 +130,7 @@ def test_server_finishes_first(listen, pinproxyd, tls_server):
 @pytest.mark.valgrind
 def test_truncation_resets_the_client(pinproxyd, tls_server):
     data = os.urandom(100_000)
-    daemon = pinproxyd({NAME: to(tls_server(servers.send_then_cut(data)))})
+    daemon = pinproxyd({NAME: to(tls_server(servers.send_then_truncate(data)))})
     with connect(daemon.address(NAME)) as client:
         assert read_to_reset(client) == data
     daemon.wait_event(event="truncated", section=NAME)
@@ -145,7 +141,7 @@ def test_truncation_resets_the_client(pinproxyd, tls_server):
 def test_truncation_after_more_than_the_kernel_holds(pinproxyd, tls_server):
     """All that was authenticated arrives before the reset, though the client is slow to take it."""
     data = os.urandom(MB)
-    server = tls_server(servers.send_then_cut(data, count=10))
+    server = tls_server(servers.send_then_truncate(data, count=10))
     daemon = pinproxyd({NAME: to(server)})
     with connect(daemon.address(NAME), receive_buffer=16384) as client:
         wait_steady(lambda: server.conns and server.conns[0].sent)
@@ -155,7 +151,7 @@ def test_truncation_after_more_than_the_kernel_holds(pinproxyd, tls_server):
 
 def test_truncation_on_a_unix_socket_is_told_by_the_log(pinproxyd, tls_server, tmp_path):
     data = os.urandom(100_000)
-    daemon = pinproxyd({NAME: to(tls_server(servers.send_then_cut(data)), listen=f"unix:{tmp_path}/sock")})
+    daemon = pinproxyd({NAME: to(tls_server(servers.send_then_truncate(data)), listen=f"unix:{tmp_path}/sock")})
     with connect(daemon.address(NAME)) as client:
         assert read_to_any_end(client)[0] == data
     daemon.wait_event(event="truncated", section=NAME)
@@ -167,7 +163,7 @@ def test_truncation_in_the_middle_of_a_record(pinproxyd, tls_server):
         conn.send(b"whole")
         conn.tls.write(b"x" * 16000)
         conn.sock.sendall(conn.outgoing.read()[:8000])
-        conn.cut()
+        conn.truncate()
     daemon = pinproxyd({NAME: to(tls_server(half))})
     with connect(daemon.address(NAME)) as client:
         assert read_to_reset(client) == b"whole"
@@ -179,7 +175,7 @@ def test_truncation_after_the_client_has_finished(pinproxyd, tls_server):
     def cut_answer(conn):
         conn.recv_all()
         conn.send(b"half an answ")
-        conn.cut()
+        conn.truncate()
     daemon = pinproxyd({NAME: to(tls_server(cut_answer))})
     with connect(daemon.address(NAME)) as client:
         client.sendall(b"request")
@@ -190,7 +186,7 @@ def test_truncation_after_the_client_has_finished(pinproxyd, tls_server):
 
 def test_truncation_allowed(pinproxyd, tls_server):
     data = os.urandom(100_000)
-    daemon = pinproxyd({NAME: to(tls_server(servers.send_then_cut(data)), truncation="allow")})
+    daemon = pinproxyd({NAME: to(tls_server(servers.send_then_truncate(data)), truncation="allow")})
     with connect(daemon.address(NAME)) as client:
         assert read_all(client) == data
     daemon.stop()
@@ -208,7 +204,7 @@ def test_client_reset_closes_upstream_at_once(pinproxyd, tls_server):
 
 
 def test_client_reset_while_the_server_pours(pinproxyd, tls_server):
-    server = tls_server(servers.pour)
+    server = tls_server(servers.send_forever)
     daemon = pinproxyd({NAME: to(server)})
     client = connect(daemon.address(NAME))
     read_exactly(client, 100_000)
@@ -252,8 +248,8 @@ def test_upstream_reset_while_the_client_pours(pinproxyd, tls_server):
 
 
 def test_no_descriptor_is_left_behind(pinproxyd, tls_server, raw_server, tmp_path):
-    good, bad, cut = tls_server(), tls_server(), tls_server(servers.send_then_cut(b"x"))
-    plain = raw_server(servers.hang_up)
+    good, bad, cut = tls_server(), tls_server(), tls_server(servers.send_then_truncate(b"x"))
+    plain = raw_server(servers.close_at_hello)
     daemon = pinproxyd({
         "global": {"workers": 1}, "good.test": to(good), "cut.test": to(cut), "plain.test": to(plain, pin=good.cert.pin),
         "bad.test": to(bad, pin=certs.self_signed(tmp_path).pin),
@@ -262,10 +258,10 @@ def test_no_descriptor_is_left_behind(pinproxyd, tls_server, raw_server, tmp_pat
     open_tunnel(daemon.address("good.test")).close()
     before = wait_steady(daemon.fds)
     for _ in range(10):
-        talk(daemon.address("good.test"), b"x" * 100_000)
+        exchange(daemon.address("good.test"), b"x" * 100_000)
         reset(open_tunnel(daemon.address("good.test")))
         for section in ("cut.test", "plain.test", "bad.test", "closed.test"):
-            knock(daemon.address(section))
+            try_connection(daemon.address(section))
     wait_until(lambda: daemon.fds() <= before, "the descriptors given back")
 
 
@@ -283,7 +279,7 @@ LIMIT = (512 + 256) * 1024  # 512 KiB in flight, and what a TLS connection and t
 
 
 def test_client_that_does_not_read(pinproxyd, tls_server):
-    server, warm = tls_server(servers.pour), tls_server()
+    server, warm = tls_server(servers.send_forever), tls_server()
     daemon = pinproxyd({NAME: to(server), "warm.test": to(warm)})
 
     def start(count):
@@ -307,11 +303,7 @@ def test_client_that_does_not_read(pinproxyd, tls_server):
 
 
 def test_server_that_does_not_read(pinproxyd, tls_server):
-    def stall(conn):
-        conn.go_on.wait()
-        servers.swallow(conn)
-
-    server, warm = tls_server(stall), tls_server()
+    server, warm = tls_server(servers.stall), tls_server()
     daemon = pinproxyd({NAME: to(server), "warm.test": to(warm)})
     block = b"z" * 65536
     sent = {}
@@ -336,7 +328,7 @@ def test_server_that_does_not_read(pinproxyd, tls_server):
         return clients
 
     clients, each = measure_stalled(daemon, start)
-    server.go_on.set()
+    server.released.set()
     if not instrumented():
         assert each < LIMIT
     for client in clients:
@@ -353,7 +345,7 @@ def test_both_sides_pour_and_nobody_reads(pinproxyd, tls_server):
     def pour_then_read(conn):
         thread = threading.Thread(target=lambda: (conn.send(b"d" * size), conn.close_notify()))
         thread.start()
-        conn.go_on.wait()
+        conn.released.wait()
         conn.recv_all()
         thread.join()
 
@@ -367,7 +359,7 @@ def test_both_sides_pour_and_nobody_reads(pinproxyd, tls_server):
         thread.start()
         server.wait_conns()
         wait_steady(lambda: server.conns[0].sent)
-        server.go_on.set()
+        server.released.set()
         assert read_all(client) == b"d" * size
         thread.join()
     assert server.wait_done()[0].received == size

@@ -5,28 +5,13 @@ import re
 import pytest
 
 from harness import certs
-from harness.assertions import assert_refused
+from harness.assertions import assert_accepted, assert_refused
 from harness.certs import NAME, OTHER
-from harness.clients import talk
-from harness.config import ini, to
+from harness.config import to
 from harness.daemon import run_pinproxy, run_pinproxyd
-from harness.learned import Announcer, passes, state
+from harness.learned import Announcer
 
 OK, WARNING, CRITICAL = 0, 1, 2
-
-
-@pytest.fixture
-def inner(ca, tmp_path):
-    return certs.CA(tmp_path, "Inner Authority", parent=ca)
-
-
-@pytest.fixture
-def check(tmp_path):
-    def check(config, *arguments):
-        path = tmp_path / "check.conf"
-        path.write_text(ini(config))
-        return run_pinproxy("check", "-c", path, *arguments)
-    return check
 
 
 def lines(*parts):
@@ -81,14 +66,14 @@ def test_certificates_that_issued_none_of_each_other_are_a_list(pinproxyd, tls_s
     path = tmp_path / "list.pem"
     path.write_bytes(today.pem + tomorrow.pem + ca.cert.pem)
     daemon = pinproxyd({NAME: to(tls_server(cert=tomorrow), pin=f"cert:{path}")})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
 
 
 @pytest.mark.parametrize("form", ["cert", "key"])
 def test_single_self_signed_certificate_with_the_ca_flag(form, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, ca=True))
     daemon = pinproxyd({NAME: to(server, pin=f"{form}:{server.cert.pem_file()}")})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
 
 
 # What is said.
@@ -98,11 +83,11 @@ def test_mismatch_says_that_the_pin_is_of_a_ca(kind, pinproxyd, tls_server, inne
     server = tls_server(cert=inner.issue())
     pin = inner.cert.pin if kind == "key" else inner.cert.cert_pin
     daemon = pinproxyd({NAME: to(server, pin=pin)})
-    detail = assert_refused(daemon, server, "pin_mismatch")["detail"]
+    detail = assert_refused(daemon, "pin_mismatch", server=server)["detail"]
     assert f"this is the {kind} of the CA CN=Inner Authority" in detail
     # and what it says to write works
     said = re.search(r"(issuer\S+) pins it", detail)[1]
-    passes(pinproxyd({NAME: to(tls_server(cert=server.cert), pin=said)}))
+    assert_accepted(pinproxyd({NAME: to(tls_server(cert=server.cert), pin=said)}))
 
 
 def test_mismatch_says_nothing_of_a_certificate_that_issued_none(pinproxyd, tls_server, inner, tmp_path):
@@ -112,7 +97,7 @@ def test_mismatch_says_nothing_of_a_certificate_that_issued_none(pinproxyd, tls_
     cert.chain.append(pinned.cert)
     server = tls_server(cert=cert)
     daemon = pinproxyd({NAME: to(server, pin=pinned.pin)})
-    assert "issuer" not in assert_refused(daemon, server, "pin_mismatch").get("detail", "")
+    assert "issuer" not in assert_refused(daemon, "pin_mismatch", server=server).get("detail", "")
 
 
 @pytest.mark.parametrize("kind", ["key", "certificate"])

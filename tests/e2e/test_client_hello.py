@@ -35,11 +35,6 @@ HELLOS = {"tls": tls_hello(), "ssl2_of_tls": ssl2_hello(), "ssl2_of_tls12": ssl2
           "ssl2": ssl2_hello(b"\0\x02")}
 
 
-@pytest.fixture(params=["tcp", "unix"])
-def listen(request, tmp_path):
-    return "127.0.0.1:0" if request.param == "tcp" else f"unix:{tmp_path}/sock"
-
-
 def say(address, pieces, pause):
     with connect(address) as client:
         try:
@@ -106,7 +101,7 @@ def test_what_only_begins_like_a_client_hello_arrives(words, pinproxyd, tls_serv
 
 @pytest.mark.parametrize("words", OTHERS)
 def test_what_only_begins_like_a_client_hello_arrives_with_the_end(words, pinproxyd, tls_server):
-    server = tls_server(servers.swallow)
+    server = tls_server(servers.count_bytes)
     daemon = pinproxyd({NAME: to(server)})
     with connect(daemon.address(NAME)) as client:
         client.sendall(words)
@@ -135,7 +130,7 @@ def test_what_only_begins_like_a_client_hello_arrives_whole_in_any_pieces(pinpro
 
 def test_what_only_begins_like_a_client_hello_arrives_before_an_idle_end(pinproxyd, tls_server):
     """Also where idle_timeout is shorter than such bytes are held."""
-    server = tls_server(servers.swallow)
+    server = tls_server(servers.count_bytes)
     daemon = pinproxyd({NAME: to(server, idle_timeout="500ms")})
     with connect(daemon.address(NAME)) as client:
         client.sendall(b"\x16")

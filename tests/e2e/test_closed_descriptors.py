@@ -8,7 +8,7 @@ import pytest
 
 from harness import certs
 from harness.certs import NAME
-from harness.clients import talk
+from harness.clients import exchange
 from harness.config import ini, to
 from harness.daemon import PINPROXY, PINPROXYD, WRAPPER, environment
 from harness.servers import closed_port
@@ -34,7 +34,7 @@ def test_the_daemon_serves_and_ends_with_descriptors_closed(closed, tls_server, 
     try:
         def served():
             try:
-                return talk(f"127.0.0.1:{port}", b"hello") == b"hello"
+                return exchange(f"127.0.0.1:{port}", b"hello") == b"hello"
             except ConnectionRefusedError:
                 return False
         wait_until(served, "the daemon")

@@ -1,23 +1,17 @@
 """Every error of a configuration: exit status 78, FILE:LINE and a word that helps; at start and under -t alike.
 
-In the texts below, ">>" marks the line that the error must name. Where the fault is a whole section's, there is no
-mark and any line of the file will do. {good}, {other} are pins, {cert}, {csr}, {key} files.
+The marks and placeholders in the texts are those of harness/config_errors.py.
 """
 
 import os
-import re
 
 import pytest
 
-from harness import certs
+from harness.assertions import assert_accepted
 from harness.certs import day
-from harness.clients import talk
+from harness.config_errors import (
+    DIGEST, HEAD, HEX, PINNED, assert_config_error, assert_valid, error_messages, write_marked)
 from harness.daemon import run_pinproxyd
-
-HEAD = "[server.test]\nlisten = 127.0.0.1:0\n"
-PINNED = HEAD + "pin = {good}\n"
-DIGEST = "YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="
-HEX = "60b87575447dcba2a36b7d11ac09fb24a9db406fee12d2cc90180517616e8a18"
 
 ERRORS = {
     # the file's shape
@@ -238,80 +232,38 @@ LATER_GLOBAL = {
 }
 
 
-@pytest.fixture
-def fill(tmp_path):
-    """Puts pins and files into a text."""
-    cert, other = certs.self_signed(tmp_path), certs.self_signed(tmp_path)
-    (tmp_path / "empty").write_bytes(b"")
-    (tmp_path / "garbage").write_bytes(b"this is no certificate\n" * 20)
-    (tmp_path / "cut").write_bytes(cert.pem[:len(cert.pem) // 2])
-    (tmp_path / "directory").mkdir()
-    names = {"good": cert.pin, "other": other.pin, "cert_pin": cert.pin, "cert_hex": cert.hex,
-             "cert": cert.pem_file(), "csr": cert.csr_file(), "key": cert.key_file()}
-    names.update({name: tmp_path / name for name in ("empty", "garbage", "cut", "directory")})
-
-    def fill(text):
-        for name, value in names.items():
-            text = text.replace("{" + name + "}", str(value))
-        return text
-    return fill
-
-
-def write_marked(path, text):
-    """Writes the text without its marks; line numbers of the marks."""
-    lines = text.split("\n")
-    marks = [number for number, line in enumerate(lines, 1) if line.startswith(">>")]
-    path.write_text("\n".join(line.removeprefix(">>") for line in lines))
-    return marks
-
-
-def messages(path, err):
-    """{line: message} of the errors that name this file."""
-    return [(int(m.group(1)), m.group(0)) for m in re.finditer(rf"{re.escape(str(path))}:(\d+): .+", err)]
-
-
-def assert_error(path, marks, word, run):
-    assert run.returncode == 78, (run.returncode, run.err)
-    found = messages(path, run.err)
-    assert found, run.err
-    if marks:
-        found = [message for message in found if message[0] in marks]
-        assert found, (marks, run.err)
-    assert any(word.lower() in message.lower() for _, message in found), run.err
-
-
 @pytest.mark.parametrize("name", ERRORS)
-def test_error(name, fill, tmp_path):
+def test_error(name, expand, tmp_path):
     text, word = ERRORS[name]
     path = tmp_path / "pinproxyd.conf"
-    marks = write_marked(path, fill(text))
-    assert_error(path, marks, fill(word), run_pinproxyd("-t", "-c", path))
-    assert_error(path, marks, fill(word), run_pinproxyd("-c", path))
+    marks = write_marked(path, expand(text))
+    assert_config_error(path, marks, expand(word), run_pinproxyd("-t", "-c", path))
+    assert_config_error(path, marks, expand(word), run_pinproxyd("-c", path))
 
 
 @pytest.mark.parametrize("name", LATER)
-def test_not_supported_yet(name, fill, tmp_path):
+def test_not_supported_yet(name, expand, tmp_path):
     """What later versions will know is refused by name, never read and ignored."""
     path = tmp_path / "pinproxyd.conf"
-    marks = write_marked(path, fill(PINNED + ">>" + LATER[name] + "\n"))
-    assert_error(path, marks, "not supported yet", run_pinproxyd("-t", "-c", path))
+    marks = write_marked(path, expand(PINNED + ">>" + LATER[name] + "\n"))
+    assert_config_error(path, marks, "not supported yet", run_pinproxyd("-t", "-c", path))
     if not name.startswith("listen"):
-        marks = write_marked(path, fill("[defaults]\n>>" + LATER[name] + "\n" + PINNED))
-        assert_error(path, marks, "not supported yet", run_pinproxyd("-t", "-c", path))
+        marks = write_marked(path, expand("[defaults]\n>>" + LATER[name] + "\n" + PINNED))
+        assert_config_error(path, marks, "not supported yet", run_pinproxyd("-t", "-c", path))
 
 
 @pytest.mark.parametrize("name", LATER_GLOBAL)
-def test_not_supported_yet_in_global(name, fill, tmp_path):
+def test_not_supported_yet_in_global(name, expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
-    marks = write_marked(path, fill("[global]\n>>" + LATER_GLOBAL[name] + "\n" + PINNED))
-    assert_error(path, marks, "not supported yet", run_pinproxyd("-t", "-c", path))
+    marks = write_marked(path, expand("[global]\n>>" + LATER_GLOBAL[name] + "\n" + PINNED))
+    assert_config_error(path, marks, "not supported yet", run_pinproxyd("-t", "-c", path))
 
 
 @pytest.mark.parametrize("head", ["[proxy]", "[proxy:inner]"])
-def test_shared_listener_is_not_supported_yet(head, fill, tmp_path):
+def test_shared_listener_is_not_supported_yet(head, expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
-    marks = write_marked(path, fill(PINNED + f">>{head}\nlisten = 127.0.0.1:1080\n"))
-    assert_error(path, marks, "not supported yet", run_pinproxyd("-t", "-c", path))
+    marks = write_marked(path, expand(PINNED + f">>{head}\nlisten = 127.0.0.1:1080\n"))
+    assert_config_error(path, marks, "not supported yet", run_pinproxyd("-t", "-c", path))
 
 
 # files
@@ -332,7 +284,7 @@ def as_nobody():
     return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
 
 
-def test_unreadable_files(fill, tmp_path):
+def test_unreadable_files(expand, tmp_path):
     """The configuration itself, an included one, and a pinned certificate."""
     for directory in [tmp_path, *tmp_path.parents]:
         if directory.owner() == tmp_path.owner() and os.stat(directory).st_mode & 0o077 == 0:
@@ -341,85 +293,80 @@ def test_unreadable_files(fill, tmp_path):
     for path in (more, secret):
         path.write_text("")
         path.chmod(0)
-    marks = write_marked(main, fill(f"[global]\n>>include = {more}\n[server.test]\n>>pin = cert:{secret}\n"))
+    marks = write_marked(main, expand(f"[global]\n>>include = {more}\n[server.test]\n>>pin = cert:{secret}\n"))
     main.chmod(0o644)
     run = run_pinproxyd("-t", "-c", main, prefix=as_nobody())
     assert run.returncode == 78
     assert "more.conf" in run.err
-    assert any(line == marks[1] for line, _ in messages(main, run.err)), run.err
+    assert any(line == marks[1] for line, _ in error_messages(main, run.err)), run.err
     main.chmod(0)
     run = run_pinproxyd("-t", "-c", main, prefix=as_nobody())
     assert run.returncode == 78
     assert "main.conf" in run.err
 
 
-def test_all_errors_of_all_files_at_once(fill, tmp_path):
+def test_all_errors_of_all_files_at_once(expand, tmp_path):
     (tmp_path / "conf.d").mkdir()
     one, two = tmp_path / "conf.d" / "one.conf", tmp_path / "conf.d" / "two.conf"
     main = tmp_path / "pinproxyd.conf"
     marks = {
-        main: write_marked(main, fill("[global]\ninclude = conf.d/*.conf\n>>workers = none\n>>nonsense = 1\n"
+        main: write_marked(main, expand("[global]\ninclude = conf.d/*.conf\n>>workers = none\n>>nonsense = 1\n"
                                       "[server.test]\n>>listen = 0.0.0.0:1\n>>pin = sha256//bad\n>>port = 0\n")),
-        one: write_marked(one, fill("[one.test]\n>>via = socks5://127.0.0.1:1\npin = {good}\n>>tls_min = 1.1\n")),
-        two: write_marked(two, fill("[two.test]\n>>idle_timeout = x\n>>pin = cert:none.pem\n")),
+        one: write_marked(one, expand("[one.test]\n>>via = socks5://127.0.0.1:1\npin = {good}\n>>tls_min = 1.1\n")),
+        two: write_marked(two, expand("[two.test]\n>>idle_timeout = x\n>>pin = cert:none.pem\n")),
     }
     run = run_pinproxyd("-t", "-c", main)
     assert run.returncode == 78
     for path, lines in marks.items():
-        assert set(lines) <= {line for line, _ in messages(path, run.err)}, (path, run.err)
+        assert set(lines) <= {line for line, _ in error_messages(path, run.err)}, (path, run.err)
 
 
-def test_section_twice_in_two_files(fill, tmp_path):
+def test_section_twice_in_two_files(expand, tmp_path):
     main, more = tmp_path / "pinproxyd.conf", tmp_path / "more.conf"
-    write_marked(main, fill("[global]\ninclude = more.conf\n" + PINNED))
-    marks = write_marked(more, fill(">>[server.test]\npin = {other}\n"))
-    assert_error(more, marks, "twice", run_pinproxyd("-t", "-c", main))
+    write_marked(main, expand("[global]\ninclude = more.conf\n" + PINNED))
+    marks = write_marked(more, expand(">>[server.test]\npin = {other}\n"))
+    assert_config_error(more, marks, "twice", run_pinproxyd("-t", "-c", main))
 
 
-def test_same_listener_in_two_files(fill, tmp_path):
+def test_same_listener_in_two_files(expand, tmp_path):
     main, more = tmp_path / "pinproxyd.conf", tmp_path / "more.conf"
-    marks = write_marked(main, fill("[global]\ninclude = more.conf\n[a.test]\n>>listen = 127.0.0.1:8443\npin = {good}\n"))
-    marks_more = write_marked(more, fill("[b.test]\n>>listen = 127.0.0.1:8443\npin = {good}\n"))
+    marks = write_marked(main, expand("[global]\ninclude = more.conf\n[a.test]\n>>listen = 127.0.0.1:8443\npin = {good}\n"))
+    marks_more = write_marked(more, expand("[b.test]\n>>listen = 127.0.0.1:8443\npin = {good}\n"))
     run = run_pinproxyd("-t", "-c", main)
     assert run.returncode == 78
-    assert [m for m in messages(more, run.err) if m[0] in marks_more] or \
-        [m for m in messages(main, run.err) if m[0] in marks], run.err
+    assert [m for m in error_messages(more, run.err) if m[0] in marks_more] or \
+        [m for m in error_messages(main, run.err) if m[0] in marks], run.err
 
 
 # includes
 
-def test_include_of_a_missing_file(fill, tmp_path):
+def test_include_of_a_missing_file(expand, tmp_path):
     main = tmp_path / "pinproxyd.conf"
-    marks = write_marked(main, fill("[global]\n>>include = none.conf\n" + PINNED))
-    assert_error(main, marks, "none.conf", run_pinproxyd("-t", "-c", main))
+    marks = write_marked(main, expand("[global]\n>>include = none.conf\n" + PINNED))
+    assert_config_error(main, marks, "none.conf", run_pinproxyd("-t", "-c", main))
 
 
-def test_include_within_an_included_file(fill, tmp_path):
+def test_include_within_an_included_file(expand, tmp_path):
     main, more = tmp_path / "pinproxyd.conf", tmp_path / "more.conf"
-    write_marked(main, fill("[global]\ninclude = more.conf\n" + PINNED))
+    write_marked(main, expand("[global]\ninclude = more.conf\n" + PINNED))
     marks = write_marked(more, "[global]\n>>include = third.conf\n")
     (tmp_path / "third.conf").write_text("")
     run = run_pinproxyd("-t", "-c", main)
     assert run.returncode == 78
-    assert messages(more, run.err), run.err
+    assert error_messages(more, run.err), run.err
 
 
-def passes(path):
-    run = run_pinproxyd("-t", "-c", path)
-    assert run.returncode == 0, run.err
-
-
-def test_include_pattern_that_matches_nothing(fill, tmp_path):
+def test_include_pattern_that_matches_nothing(expand, tmp_path):
     main = tmp_path / "pinproxyd.conf"
-    write_marked(main, fill("[global]\ninclude = conf.d/*.conf\n" + PINNED))
+    write_marked(main, expand("[global]\ninclude = conf.d/*.conf\n" + PINNED))
     (tmp_path / "conf.d").mkdir()
-    passes(main)
+    assert_valid(main)
 
 
-def test_include_pattern_in_a_directory_that_is_not_there(fill, tmp_path):
+def test_include_pattern_in_a_directory_that_is_not_there(expand, tmp_path):
     main = tmp_path / "pinproxyd.conf"
-    write_marked(main, fill("[global]\ninclude = conf.d/*.conf\n" + PINNED))
-    passes(main)
+    write_marked(main, expand("[global]\ninclude = conf.d/*.conf\n" + PINNED))
+    assert_valid(main)
 
 
 def test_several_includes(pinproxyd, tls_server, tmp_path):
@@ -429,7 +376,7 @@ def test_several_includes(pinproxyd, tls_server, tmp_path):
             f"[{name}.test]\nlisten = 127.0.0.1:0\naddress = {server.address}\npin = {server.cert.pin}\n")
     daemon = pinproxyd(f"[global]\ninclude = {tmp_path}/a.conf\n    {tmp_path}/[bc].conf\n")
     for name in ("a", "b", "c"):
-        assert talk(daemon.address(f"{name}.test"), b"hello") == b"hello"
+        assert_accepted(daemon, f"{name}.test")
 
 
 # what is no error
@@ -451,38 +398,38 @@ FINE = {
 
 
 @pytest.mark.parametrize("name", FINE)
-def test_no_error(name, fill, tmp_path):
+def test_no_error(name, expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
-    path.write_bytes(fill(FINE[name]).encode())
-    passes(path)
+    path.write_bytes(expand(FINE[name]).encode())
+    assert_valid(path)
 
 
-def test_names_longer_than_253(fill, tmp_path):
+def test_names_longer_than_253(expand, tmp_path):
     """A line has no room for one, so it is the line that is refused: never a name cut short."""
     path = tmp_path / "pinproxyd.conf"
     name = ".".join(["a" * 50] * 6)
-    marks = write_marked(path, fill(PINNED + f">>host = {name}\n"))
-    assert_error(path, marks, "", run_pinproxyd("-t", "-c", path))
+    marks = write_marked(path, expand(PINNED + f">>host = {name}\n"))
+    assert_config_error(path, marks, "", run_pinproxyd("-t", "-c", path))
 
 
-def test_check_says_nothing_of_a_good_configuration_but_success(fill, tmp_path):
+def test_check_says_nothing_of_a_good_configuration_but_success(expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
-    write_marked(path, fill(PINNED))
+    write_marked(path, expand(PINNED))
     run = run_pinproxyd("-t", "-c", path)
     assert run.returncode == 0
     assert ":1:" not in run.err
 
 
-def test_check_binds_nothing(tls_server, fill, tmp_path):
+def test_check_binds_nothing(tls_server, expand, tmp_path):
     """-t beside a running daemon: its ports are taken, and that is no error."""
     server = tls_server()
     path = tmp_path / "pinproxyd.conf"
-    path.write_text(fill(f"[server.test]\nlisten = {server.address}\npin = {{good}}\n"))
-    passes(path)
+    path.write_text(expand(f"[server.test]\nlisten = {server.address}\npin = {{good}}\n"))
+    assert_valid(path)
 
 
-def test_expired_pins_are_no_error(fill, tmp_path):
+def test_expired_pins_are_no_error(expand, tmp_path):
     """Or a daemon could not be restarted on the day after."""
     path = tmp_path / "pinproxyd.conf"
-    path.write_text(fill(HEAD + "pin = {good} until=" + day(-3) + "\n"))
-    passes(path)
+    path.write_text(expand(HEAD + "pin = {good} until=" + day(-3) + "\n"))
+    assert_valid(path)

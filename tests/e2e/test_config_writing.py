@@ -3,11 +3,11 @@
 import pytest
 
 from harness import certs
+from harness.assertions import assert_accepted, assert_refused
 from harness.certs import NAME
-from harness.clients import REFUSED, knock, talk
 from harness.config import to
+from harness.config_errors import DIGEST, HEAD, HEX, PINNED, assert_config_error, write_marked
 from harness.daemon import run_pinproxyd
-from test_config_errors import DIGEST, HEAD, HEX, PINNED, assert_error, fill, write_marked  # noqa: F401
 
 LISTS = ("pin", "revoked", "ca_file", "ca_dir", "crl_file", "also_check", "address", "alpn")
 
@@ -15,79 +15,78 @@ LISTS = ("pin", "revoked", "ca_file", "ca_dir", "crl_file", "also_check", "addre
 def refused(path, text, word=""):
     marks = write_marked(path, text)
     run = run_pinproxyd("-t", "-c", path)
-    assert_error(path, marks, word, run)
+    assert_config_error(path, marks, word, run)
     return run
 
 
 # lists
 
 @pytest.mark.parametrize("option", LISTS + ("listen",))
-def test_an_empty_list_of_a_section_is_an_error(option, fill, tmp_path):
+def test_an_empty_list_of_a_section_is_an_error(option, expand, tmp_path):
     pin = "" if option == "pin" else "pin = {good}\n"
-    refused(tmp_path / "pinproxyd.conf", fill(f"[server.test]\n{pin}>>{option} =\n"), option)
-    refused(tmp_path / "pinproxyd.conf", fill(f"[server.test]\n>>{option} = ; none\n{pin}"), option)
+    refused(tmp_path / "pinproxyd.conf", expand(f"[server.test]\n{pin}>>{option} =\n"), option)
+    refused(tmp_path / "pinproxyd.conf", expand(f"[server.test]\n>>{option} = ; none\n{pin}"), option)
 
 
 @pytest.mark.parametrize("option", LISTS)
-def test_an_empty_list_of_defaults_is_an_error(option, fill, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", fill(f"[defaults]\n>>{option} =\n" + PINNED), option)
+def test_an_empty_list_of_defaults_is_an_error(option, expand, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", expand(f"[defaults]\n>>{option} =\n" + PINNED), option)
 
 
-def test_an_empty_include_is_an_error(fill, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", fill("[global]\n>>include =\n" + PINNED), "include")
+def test_an_empty_include_is_an_error(expand, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", expand("[global]\n>>include =\n" + PINNED), "include")
 
 
-def test_a_list_whose_values_follow_is_no_error(fill, tmp_path):
+def test_a_list_whose_values_follow_is_no_error(expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
-    write_marked(path, fill(HEAD + "pin = ; today's and tomorrow's\n\n  ; today\n  {good}\n\t{other} ; tomorrow\n"))
+    write_marked(path, expand(HEAD + "pin = ; today's and tomorrow's\n\n  ; today\n  {good}\n\t{other} ; tomorrow\n"))
     assert run_pinproxyd("-t", "-c", path).returncode == 0
 
 
 @pytest.mark.parametrize("option", ["pin", "revoked"])
 @pytest.mark.parametrize("line", ["{good} ; {other}", "{good} ;{other}", "{good} ; two: ; {other}", "{good} ; key:{cert}",
                                   "{good} ; cert:{cert}", "; {good}"])
-def test_a_pin_in_a_comment_is_an_error(option, line, fill, tmp_path):
+def test_a_pin_in_a_comment_is_an_error(option, line, expand, tmp_path):
     pin = "" if option == "pin" else "pin = {cert_pin}\n"
-    refused(tmp_path / "pinproxyd.conf", fill(f"[server.test]\n{pin}>>{option} = {line}\n"), "comment")
+    refused(tmp_path / "pinproxyd.conf", expand(f"[server.test]\n{pin}>>{option} = {line}\n"), "comment")
 
 
 @pytest.mark.parametrize("line", ["pin = {other} ; until=2027-06-30", "pin = {other} ;name=next", "also_check = name ; dates",
                                   "listen = unix:x ; mode=0600", "pin = \"{other}\"", "ca_file = '{cert}'"])
-def test_a_part_of_a_value_in_a_comment_or_in_quotes_is_an_error(line, fill, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", fill(PINNED + f">>{line}\n"))
+def test_a_part_of_a_value_in_a_comment_or_in_quotes_is_an_error(line, expand, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{line}\n"))
 
 
-def test_a_report_whose_end_is_a_comment_is_an_error(fill, tmp_path):
+def test_a_report_whose_end_is_a_comment_is_an_error(expand, tmp_path):
     text = PINNED + "verify = pin+pki\n>>enforce = report ; until=2027-06-30\n"
-    refused(tmp_path / "pinproxyd.conf", fill(text), "comment")
+    refused(tmp_path / "pinproxyd.conf", expand(text), "comment")
 
 
 def test_revoked_of_a_section_adds_to_that_of_defaults(pinproxyd, tls_server, tmp_path):
     server, other = tls_server(), certs.self_signed(tmp_path)
     daemon = pinproxyd({"defaults": {"revoked": server.cert.pin}, NAME: to(server, revoked=other.pin)})
-    assert knock(daemon.address(NAME), b"hello") == REFUSED
-    daemon.wait_event(event="refused", reason="revoked")
+    assert_refused(daemon, "refused", "revoked", data=b"hello")
 
 
-def test_the_same_key_revoked_by_defaults_and_by_a_section_is_no_error(fill, tmp_path):
+def test_the_same_key_revoked_by_defaults_and_by_a_section_is_no_error(expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
-    path.write_text(fill("[defaults]\nrevoked = {other}\n" + PINNED + "revoked = {other}\n"))
+    path.write_text(expand("[defaults]\nrevoked = {other}\n" + PINNED + "revoked = {other}\n"))
     assert run_pinproxyd("-t", "-c", path).returncode == 0
 
 
 # indented lines
 
 @pytest.mark.parametrize("indent", [" ", "\t", "    "])
-def test_an_indented_option_is_an_error(indent, fill, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", fill(HEAD + f">>{indent}pin = {{good}}\n"), "beginning of its line")
-    refused(tmp_path / "pinproxyd.conf", fill(f"[server.test]\n>>{indent}pin = {{good}}\n"), "beginning of its line")
-    refused(tmp_path / "pinproxyd.conf", fill(PINNED + f">>{indent}port=443\n"), "beginning of its line")
+def test_an_indented_option_is_an_error(indent, expand, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", expand(HEAD + f">>{indent}pin = {{good}}\n"), "beginning of its line")
+    refused(tmp_path / "pinproxyd.conf", expand(f"[server.test]\n>>{indent}pin = {{good}}\n"), "beginning of its line")
+    refused(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{indent}port=443\n"), "beginning of its line")
 
 
 @pytest.mark.parametrize("indent", [" ", "\t"])
-def test_an_indented_section_is_an_error(indent, fill, tmp_path):
+def test_an_indented_section_is_an_error(indent, expand, tmp_path):
     text = PINNED + f">>{indent}[other.test]\nlisten = 127.0.0.1:0\npin = {{other}}\n"
-    run = refused(tmp_path / "pinproxyd.conf", fill(text), "section")
+    run = refused(tmp_path / "pinproxyd.conf", expand(text), "section")
     assert run.err.count("\n") == 1, run.err
 
 
@@ -107,7 +106,7 @@ def test_no_section_is_an_error(text, tmp_path):
 def test_a_reload_to_no_section_changes_nothing(text, pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(tls_server())})
     daemon.reload(text, ok=False)
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
 
 
 @pytest.mark.parametrize("errors", [40, 1500])
@@ -123,57 +122,57 @@ def test_a_reload_logs_every_error(errors, pinproxyd, tls_server):
         assert len(wrong) == min(errors, 1000)
 
 
-def test_a_hash_behind_a_value_is_no_comment(fill, tmp_path):
+def test_a_hash_behind_a_value_is_no_comment(expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
     (tmp_path / "conf.d").mkdir()
-    (tmp_path / "conf.d" / "a.conf").write_text(fill("[a.test]\npin = {good}\n"))
-    refused(path, fill("[global]\n>>include = conf.d/*.conf   # one file a host\n" + PINNED), "'#'")
-    refused(path, fill(HEAD + ">>pin = {good} # today\n"), "'#'")
-    refused(path, fill(PINNED + ">>port = 443\t# https\n"), "'#'")
+    (tmp_path / "conf.d" / "a.conf").write_text(expand("[a.test]\npin = {good}\n"))
+    refused(path, expand("[global]\n>>include = conf.d/*.conf   # one file a host\n" + PINNED), "'#'")
+    refused(path, expand(HEAD + ">>pin = {good} # today\n"), "'#'")
+    refused(path, expand(PINNED + ">>port = 443\t# https\n"), "'#'")
 
 
 # names
 
 @pytest.mark.parametrize("name", ["server.test.", "SERVER.test", "Server.Test."])
-def test_one_name_in_two_spellings_is_one_section(name, fill, tmp_path):
+def test_one_name_in_two_spellings_is_one_section(name, expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
-    run = refused(path, fill(PINNED + f">>[{name}]\npin = {{other}}\n"), "twice")
+    run = refused(path, expand(PINNED + f">>[{name}]\npin = {{other}}\n"), "twice")
     assert f"{path}:1" in run.err
 
 
 def test_a_trailing_dot_is_in_no_log(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME + ".": to(server)})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
     daemon.wait_event(event="tunnel_close", section=NAME)
 
 
 @pytest.mark.parametrize("head", ["[global]", "[defaults]"])
-def test_a_section_twice_names_the_first(head, fill, tmp_path):
+def test_a_section_twice_names_the_first(head, expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
-    run = refused(path, fill(f"\n{head}\n" + PINNED + f">>{head}\n"), "twice")
+    run = refused(path, expand(f"\n{head}\n" + PINNED + f">>{head}\n"), "twice")
     assert f"{path}:2" in run.err
 
 
 @pytest.mark.parametrize("option", ["sni", "verify_name"])
-def test_the_word_of_a_default_is_no_name(option, fill, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", fill(PINNED + f">>{option} = host\n"), "leave this line out")
+def test_the_word_of_a_default_is_no_name(option, expand, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{option} = host\n"), "leave this line out")
 
 
-def test_verify_name_with_a_zone_is_an_error(fill, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", fill(PINNED + ">>verify_name = ::1%lo\n"), "zone")
+def test_verify_name_with_a_zone_is_an_error(expand, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", expand(PINNED + ">>verify_name = ::1%lo\n"), "zone")
 
 
 # durations
 
 @pytest.mark.parametrize("line", ["connect_timeout = 0", "connect_timeout = off", "handshake_timeout = 0",
                                   "handshake_timeout = off", "dns_ttl = off"])
-def test_a_limit_that_cannot_be_off(line, fill, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", fill(PINNED + f">>{line}\n"), line.split()[0])
+def test_a_limit_that_cannot_be_off(line, expand, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{line}\n"), line.split()[0])
 
 
-def test_drain_timeout_cannot_be_off(fill, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", fill("[global]\n>>drain_timeout = off\n" + PINNED), "drain_timeout")
+def test_drain_timeout_cannot_be_off(expand, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", expand("[global]\n>>drain_timeout = off\n" + PINNED), "drain_timeout")
 
 
 # words of other programs
@@ -203,15 +202,15 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("line", OTHERS)
-def test_words_of_other_programs(line, fill, tmp_path):
+def test_words_of_other_programs(line, expand, tmp_path):
     text = "[server.test]\npin = {good}\n" + (f">>{line}\n")
-    refused(tmp_path / "pinproxyd.conf", fill(text), OTHERS[line])
+    refused(tmp_path / "pinproxyd.conf", expand(text), OTHERS[line])
 
 
 @pytest.mark.parametrize("name, word", [("https://server.test/", "URL"), ("server.test:443", "port = N"),
                                         ("server.test/path", "path")])
-def test_a_section_that_is_no_host_name(name, word, fill, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", fill(f">>[{name}]\npin = {{good}}\n"), word)
+def test_a_section_that_is_no_host_name(name, word, expand, tmp_path):
+    refused(tmp_path / "pinproxyd.conf", expand(f">>[{name}]\npin = {{good}}\n"), word)
 
 
 PINS = {
@@ -224,18 +223,18 @@ PINS = {
 
 
 @pytest.mark.parametrize("value", PINS)
-def test_pins_as_other_programs_write_them(value, fill, tmp_path):
+def test_pins_as_other_programs_write_them(value, expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
     colons = ":".join(HEX[i:i + 2] for i in range(0, 64, 2)).upper()
-    text = fill(value.replace("{digest}", DIGEST).replace("{colons}", colons))
+    text = expand(value.replace("{digest}", DIGEST).replace("{colons}", colons))
     refused(path, HEAD + f">>pin = {text}\n", PINS[value])
 
 
-def test_a_directory_of_the_configuration_is_no_pattern(fill, tmp_path):
+def test_a_directory_of_the_configuration_is_no_pattern(expand, tmp_path):
     """Or the files that it includes would not be found, and none of their hosts served."""
     directory = tmp_path / "d[a]*?"
     (directory / "conf.d").mkdir(parents=True)
-    (directory / "conf.d" / "a.conf").write_text(fill("[a.test]\npin = {good}\n"))
+    (directory / "conf.d" / "a.conf").write_text(expand("[a.test]\npin = {good}\n"))
     (directory / "pinproxyd.conf").write_text("[global]\ninclude = conf.d/*.conf\n")
     run = run_pinproxyd("-t", "-c", directory / "pinproxyd.conf")
     assert run.returncode == 0 and "1 section" in run.out, run.err

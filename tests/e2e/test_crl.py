@@ -4,26 +4,16 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 
 from harness import certs
-from harness.assertions import SECRET, assert_refused
+from harness.assertions import assert_accepted, assert_refused
 from harness.certs import NAME
-from harness.clients import knock, talk
 from harness.config import ini, to
 from harness.daemon import run_pinproxyd
 from harness.revocation import crl
 
 
-@pytest.fixture
-def inner(ca, tmp_path):
-    return certs.CA(tmp_path, "Inner", parent=ca)
-
-
 def section(server, ca, lists, verify="pki", **options):
     pin = server.cert.pin if verify == "pin+pki" else None
     return {NAME: to(server, verify=verify, pin=pin, ca_file=ca.cert.pem_file(), crl_file=lists, **options)}
-
-
-def passes(daemon):
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
 
 
 @pytest.mark.parametrize("verify", ["pki", "pin+pki"])
@@ -32,13 +22,13 @@ def test_good_lists(verify, der, pinproxyd, tls_server, ca, inner, tmp_path):
     server = tls_server(cert=inner.issue())
     other = certs.self_signed(tmp_path)
     lists = [crl(tmp_path, ca, other, der=der), crl(tmp_path, inner, other, der=der)]
-    passes(pinproxyd(section(server, ca, lists, verify)))
+    assert_accepted(pinproxyd(section(server, ca, lists, verify)))
 
 
 def test_several_lists_in_a_file(pinproxyd, tls_server, ca, inner, tmp_path):
     both = tmp_path / "both.crl"
     both.write_bytes(crl(tmp_path, ca).read_bytes() + crl(tmp_path, inner).read_bytes())
-    passes(pinproxyd(section(tls_server(cert=inner.issue()), ca, both)))
+    assert_accepted(pinproxyd(section(tls_server(cert=inner.issue()), ca, both)))
 
 
 def bad(name, ca, inner, leaf, where):
@@ -60,29 +50,28 @@ def bad(name, ca, inner, leaf, where):
 def test_refused(name, words, pinproxyd, tls_server, ca, inner, tmp_path):
     server = tls_server(cert=inner.issue())
     daemon = pinproxyd(section(server, ca, bad(name, ca, inner, server.cert, tmp_path)))
-    event = assert_refused(daemon, server, "refused", "pki")
+    event = assert_refused(daemon, "refused", "pki", server=server)
     assert words in event["detail"], event["detail"]
 
 
 def test_with_a_pin(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     daemon = pinproxyd(section(server, ca, crl(tmp_path, ca, server.cert), "pin+pki"))
-    assert "revoked" in assert_refused(daemon, server, "refused", "pki")["detail"]
+    assert "revoked" in assert_refused(daemon, "refused", "pki", server=server)["detail"]
 
 
 def test_read_anew_on_reload(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     path = crl(tmp_path, ca)
     daemon = pinproxyd(section(server, ca, path))
-    passes(daemon)
+    assert_accepted(daemon)
     path.write_bytes(b"-----BEGIN X509 CRL-----\nbroken\n")
     event = daemon.reload(ok=False)
     assert f"{daemon.file}" in event["detail"] and f"{path}" in event["detail"]
-    passes(daemon)  # by the list that was read before
+    assert_accepted(daemon)  # by the list that was read before
     path.write_bytes(crl(tmp_path, ca, server.cert).read_bytes())
     daemon.reload()
-    knock(daemon.address(NAME), SECRET)
-    daemon.wait_event(event="refused", reason="pki", detail=lambda d: "certificate revoked" in d)
+    assert "certificate revoked" in assert_refused(daemon, "refused", "pki")["detail"]
 
 
 def test_weak_signature(tls_server, ca, tmp_path):

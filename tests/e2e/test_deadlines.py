@@ -25,40 +25,40 @@ def full_backlog(stack):
 def test_connect_that_is_never_answered(pinproxyd, full_backlog):
     daemon = pinproxyd({NAME: {"listen": "127.0.0.1:0", "address": full_backlog.address, "pin": NOBODYS_PIN,
                                "connect_timeout": SOON}})
-    assert_refused(daemon, None, "upstream_error", "timeout")
+    assert_refused(daemon, "upstream_error", "timeout", last=True)
 
 
 def test_connect_deadline_holds_for_all_addresses_together(pinproxyd, full_backlog):
     daemon = pinproxyd({NAME: {"listen": "127.0.0.1:0", "address": [full_backlog.address] * 3, "pin": NOBODYS_PIN,
                                "connect_timeout": SOON}})
-    assert_refused(daemon, None, "upstream_error", "timeout")
+    assert_refused(daemon, "upstream_error", "timeout", last=True)
 
 
 @pytest.mark.valgrind
 def test_server_that_says_nothing(pinproxyd, raw_server):
-    server = raw_server(servers.silence)
+    server = raw_server(servers.never_answer)
     daemon = pinproxyd({NAME: to(server, pin=NOBODYS_PIN, handshake_timeout=SOON)})
-    assert_refused(daemon, server, "upstream_error", "timeout")
+    assert_refused(daemon, "upstream_error", "timeout", server=server)
 
 
 def test_server_that_does_not_even_read(pinproxyd, raw_server):
-    server = raw_server(lambda conn: conn.go_on.wait())
+    server = raw_server(lambda conn: conn.released.wait())
     daemon = pinproxyd({NAME: to(server, pin=NOBODYS_PIN, handshake_timeout=SOON)})
-    assert_refused(daemon, None, "upstream_error", "timeout")
+    assert_refused(daemon, "upstream_error", "timeout", last=True)
 
 
 @pytest.mark.parametrize("first", [3, 60, 130], ids=["in_a_record_head", "in_server_hello", "after_server_hello"])
 def test_server_that_stalls_in_the_handshake(first, pinproxyd, tls_server, relay):
     server = tls_server()
     daemon = pinproxyd({NAME: to(relay(server, first), handshake_timeout=SOON)})
-    assert_refused(daemon, server, "upstream_error", "timeout")
+    assert_refused(daemon, "upstream_error", "timeout", server=server)
 
 
 def test_dripping_bytes_do_not_extend_the_handshake(pinproxyd, tls_server, relay):
     """A byte every so often; the whole handshake would take minutes."""
     server = tls_server()
     daemon = pinproxyd({NAME: to(relay(server, first=0, pause=0.15 * PATIENCE), handshake_timeout=SOON)})
-    assert_refused(daemon, server, "upstream_error", "timeout")
+    assert_refused(daemon, "upstream_error", "timeout", server=server)
 
 
 def test_idle_tunnel_ends_cleanly_on_both_sides(pinproxyd, tls_server):
@@ -80,7 +80,7 @@ def test_a_busy_tunnel_is_not_idle(speaker, pinproxyd, tls_server):
         conn.close_notify()
         conn.recv_all()
 
-    server = tls_server(tick if speaker == "server" else servers.swallow)
+    server = tls_server(tick if speaker == "server" else servers.count_bytes)
     daemon = pinproxyd({NAME: to(server, idle_timeout=f"{int(600 * PATIENCE)}ms")})
     with connect(daemon.address(NAME)) as client:
         if speaker == "client":
@@ -113,7 +113,7 @@ def test_server_that_does_not_finish_after_the_client(pinproxyd, tls_server):
 
 
 def test_client_that_does_not_finish_after_the_server(pinproxyd, tls_server):
-    server = tls_server(servers.send_then_listen(b"all I have"))
+    server = tls_server(servers.send_then_read(b"all I have"))
     daemon = pinproxyd({NAME: to(server, half_close_timeout=SOON)})
     with connect(daemon.address(NAME)) as client:
         assert read_all(client) == b"all I have"

@@ -1,20 +1,16 @@
 """Descriptors: what dials may take, and what is left for others."""
 
-import os
 
 import pytest
 
 from harness import servers
+from harness.assertions import assert_accepted
 from harness.certs import NAME
-from harness.clients import connect, talk
+from harness.clients import connect
 from harness.config import to
 from harness.waiting import wait_steady, wait_until
 
 NOFILE = 512
-
-
-def descriptors(daemon):
-    return len(os.listdir(f"/proc/{daemon.pid}/fd"))
 
 
 def lose(daemon, section):
@@ -32,14 +28,14 @@ def test_dead_addresses_do_not_use_up_the_descriptors(pinproxyd, tls_server, dea
     server = tls_server()
     daemon = pinproxyd({"global": {"workers": 2, "drain_timeout": "100ms"}, NAME: to(server),
                         "dead.test": to(server, address=dead, connect_timeout="30s")}, nofile=NOFILE)
-    before = descriptors(daemon)
+    before = daemon.fds()
     clients = [lose(daemon, "dead.test") for _ in range(60)]
     # each has its first attempt, and more are made as long as there is room for them
-    wait_until(lambda: descriptors(daemon) >= before + 120, "the dials")
-    most = wait_steady(lambda: descriptors(daemon) // 32)
+    wait_until(lambda: daemon.fds() >= before + 120, "the dials")
+    most = wait_steady(lambda: daemon.fds() // 32)
     assert most * 32 < NOFILE // 2
     for _ in range(30):
-        assert talk(daemon.address(NAME), b"hello") == b"hello"
+        assert_accepted(daemon)
     assert not daemon.events(event="limit")
     for client in clients:
         client.close()
@@ -56,8 +52,8 @@ def test_as_many_clients_as_descriptors_allow_never_run_out_of_them(pinproxyd, t
         if len(clients) % 20 == 0 and daemon.events(event="limit"):
             break
     daemon.wait_event(event="limit", what="max_connections")
-    wait_steady(lambda: descriptors(daemon) // 16)
-    assert descriptors(daemon) > NOFILE // 2
+    wait_steady(lambda: daemon.fds() // 16)
+    assert daemon.fds() > NOFILE // 2
     assert not daemon.events(event="limit", what="files")
     for client in clients:
         client.close()
@@ -66,4 +62,4 @@ def test_as_many_clients_as_descriptors_allow_never_run_out_of_them(pinproxyd, t
 def test_an_address_behind_sixteen_dead_ones_is_reached(pinproxyd, tls_server, dead):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, address=[*dead, server.address])})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)

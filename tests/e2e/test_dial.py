@@ -1,36 +1,33 @@
 """How an upstream is reached: addresses, names, families."""
 
-import threading
 import time
 
 import pytest
 
 from harness import servers
+from harness.assertions import assert_accepted, assert_refused
 from harness.certs import NAME
-from harness.clients import REFUSED, knock, open_tunnel, talk
+from harness.clients import REFUSED, open_tunnel, try_connection, try_exchange
 from harness.config import to
+from harness.parallel import run_parallel
 from harness.servers import closed_port
 from harness.waiting import wait_until
-
-
-def passes(daemon, section=NAME):
-    assert talk(daemon.address(section), b"hello") == b"hello"
 
 
 @pytest.mark.valgrind
 def test_next_address_when_the_first_is_closed(pinproxyd, tls_server):
     server = tls_server()
-    passes(pinproxyd({NAME: to(server, address=[f"127.0.0.1:{closed_port()}", server.address])}))
+    assert_accepted(pinproxyd({NAME: to(server, address=[f"127.0.0.1:{closed_port()}", server.address])}))
 
 
 def test_next_address_when_the_first_does_not_answer(pinproxyd, tls_server, stack):
     server, full = tls_server(), stack.add(servers.FullBacklog())
-    passes(pinproxyd({NAME: to(server, address=[full.address, server.address])}))
+    assert_accepted(pinproxyd({NAME: to(server, address=[full.address, server.address])}))
 
 
 def test_address_without_a_port_takes_the_sections(pinproxyd, tls_server):
     server = tls_server()
-    passes(pinproxyd({NAME: to(server, address="127.0.0.1", port=server.port)}))
+    assert_accepted(pinproxyd({NAME: to(server, address="127.0.0.1", port=server.port)}))
 
 
 def test_first_address_that_works_is_taken(pinproxyd, tls_server, tmp_path):
@@ -38,7 +35,7 @@ def test_first_address_that_works_is_taken(pinproxyd, tls_server, tmp_path):
     two = tls_server(cert=one.cert)
     daemon = pinproxyd({NAME: to(one, address=[one.address, two.address])})
     for _ in range(4):
-        passes(daemon)
+        assert_accepted(daemon)
     assert (len(one.conns), len(two.conns)) == (4, 0)
 
 
@@ -46,26 +43,25 @@ def test_a_server_refused_by_trust_does_not_lead_to_the_next(pinproxyd, tls_serv
     """A mismatch is an answer, not a failure to connect."""
     evil, good = tls_server(), tls_server()
     daemon = pinproxyd({NAME: to(good, address=[evil.address, good.address])})
-    assert knock(daemon.address(NAME)) == REFUSED
-    daemon.wait_event(event="pin_mismatch")
+    assert_refused(daemon, "pin_mismatch")
     assert not good.conns
 
 
 def test_ipv6(pinproxyd, tls_server):
     server = tls_server(host="::1")
-    passes(pinproxyd({NAME: to(server)}))
+    assert_accepted(pinproxyd({NAME: to(server)}))
 
 
 def test_localhost(pinproxyd, tls_server):
     server = tls_server()
-    passes(pinproxyd({NAME: to(server, address=f"localhost:{server.port}")}))
+    assert_accepted(pinproxyd({NAME: to(server, address=f"localhost:{server.port}")}))
 
 
 def test_host_itself_is_resolved(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({"upstream.test": to(server, address=None, port=server.port)},
                        names={"upstream.test": ["127.0.0.1"]})
-    passes(daemon, "upstream.test")
+    assert_accepted(daemon, "upstream.test")
     assert server.conns[0].sni == "upstream.test"
 
 
@@ -73,13 +69,13 @@ def test_all_addresses_of_a_name_are_tried(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({"multi.test": to(server, address=None, port=server.port)},
                        names={"multi.test": ["127.0.0.3", "127.0.0.2", "127.0.0.1", "::1"]})
-    passes(daemon, "multi.test")
+    assert_accepted(daemon, "multi.test")
 
 
 def test_name_that_fails_gives_way_to_the_next_address(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, address=["nowhere.test:443", server.address])}, names={})
-    passes(daemon)
+    assert_accepted(daemon)
 
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
@@ -88,7 +84,7 @@ def test_family(family, pinproxyd, tls_server):
     six = tls_server(cert=four.cert, host="::1", port=four.port)
     daemon = pinproxyd({"dual.test": to(four, address=None, port=four.port, family=family)},
                        names={"dual.test": ["127.0.0.1", "::1"]})
-    passes(daemon, "dual.test")
+    assert_accepted(daemon, "dual.test")
     assert (len(four.conns), len(six.conns)) == ((1, 0) if family == "ipv4" else (0, 1))
 
 
@@ -96,14 +92,13 @@ def test_family_that_the_name_does_not_have(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({"four.test": to(server, address=None, port=server.port, family="ipv6")},
                        names={"four.test": ["127.0.0.1"]})
-    assert knock(daemon.address("four.test")) == REFUSED
-    daemon.wait_event(event="upstream_error", reason="resolve")
+    assert_refused(daemon, "upstream_error", "resolve", section="four.test")
     assert not server.conns
 
 
 def test_bind(pinproxyd, tls_server):
     server = tls_server()
-    passes(pinproxyd({NAME: to(server, bind="127.0.0.2")}))
+    assert_accepted(pinproxyd({NAME: to(server, bind="127.0.0.2")}))
     assert server.conns[0].peer[0] == "127.0.0.2"
 
 
@@ -111,16 +106,10 @@ def test_start_without_dns(pinproxyd, tls_server):
     """The daemon starts, says what is wrong to each client, and serves once names resolve."""
     server = tls_server()
     daemon = pinproxyd({"late.test": to(server, address=None, port=server.port, dns_ttl="100ms")}, names={})
-    assert knock(daemon.address("late.test")) == REFUSED
-    daemon.wait_event(event="upstream_error", reason="resolve", section="late.test")
+    assert_refused(daemon, "upstream_error", "resolve", section="late.test")
     daemon.name_addresses({"late.test": ["127.0.0.1"]})
 
-    def served():
-        try:
-            return talk(daemon.address("late.test"), b"hello") == b"hello"
-        except ConnectionResetError:
-            return False
-    wait_until(served, "service once the name resolves")
+    wait_until(lambda: try_exchange(daemon.address("late.test")) == b"hello", "service once the name resolves")
 
 
 def test_changed_address_is_found_after_the_ttl(pinproxyd, tls_server):
@@ -128,11 +117,11 @@ def test_changed_address_is_found_after_the_ttl(pinproxyd, tls_server):
     new = tls_server(cert=old.cert, host="127.0.0.2", port=old.port)
     daemon = pinproxyd({"moving.test": to(old, address=None, port=old.port, dns_ttl="200ms")},
                        names={"moving.test": ["127.0.0.1"]})
-    passes(daemon, "moving.test")
+    assert_accepted(daemon, "moving.test")
     daemon.name_addresses({"moving.test": ["127.0.0.2"]})
 
     def moved():
-        passes(daemon, "moving.test")
+        assert_accepted(daemon, "moving.test")
         return new.conns
     wait_until(moved, "a connection to the new address")
 
@@ -141,23 +130,18 @@ def test_last_good_address_is_kept_when_the_resolver_fails(pinproxyd, tls_server
     server = tls_server()
     daemon = pinproxyd({"kept.test": to(server, address=None, port=server.port, dns_ttl="100ms")},
                        names={"kept.test": ["127.0.0.1"]})
-    passes(daemon, "kept.test")
+    assert_accepted(daemon, "kept.test")
     daemon.name_addresses({})
     for _ in range(5):
         time.sleep(0.15)
-        passes(daemon, "kept.test")
+        assert_accepted(daemon, "kept.test")
 
 
 def test_a_failing_name_does_not_hold_up_other_sections(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({"nowhere.test": {"listen": "127.0.0.1:0", "pin": server.cert.pin}, NAME: to(server)}, names={})
-    outcomes = []
-    lost = [threading.Thread(target=lambda: outcomes.append(knock(daemon.address("nowhere.test")))) for _ in range(50)]
-    for client in lost:
-        client.start()
-    passes(daemon)
-    for client in lost:
-        client.join()
+    clients = [lambda: try_connection(daemon.address("nowhere.test"))] * 50
+    *outcomes, _ = run_parallel([*clients, lambda: assert_accepted(daemon)])
     assert outcomes == [REFUSED] * 50
 
 
@@ -166,7 +150,6 @@ def test_upstream_that_comes_back(pinproxyd, tls_server):
     port = closed_port()
     first = tls_server()
     daemon = pinproxyd({NAME: to(first, address=f"127.0.0.1:{port}")})
-    assert knock(daemon.address(NAME)) == REFUSED
-    daemon.wait_event(event="upstream_error", reason="connect")
+    assert_refused(daemon, "upstream_error", "connect")
     tls_server(cert=first.cert, port=port)
     open_tunnel(daemon.address(NAME)).close()

@@ -3,9 +3,10 @@
 import pytest
 
 from harness import certs
+from harness.assertions import assert_accepted, assert_refused
 from harness.certs import NAME, day
 from harness.config import to
-from harness.learned import DAY, FROM_URL, Announcer, passes, state, turned_away
+from harness.learned import DAY, FROM_URL, Announcer
 
 
 def expiring(daemon, since=0, **wanted):
@@ -51,7 +52,7 @@ def test_pin_that_still_counts_is_not_said_to_be_over(pinproxyd, tls_server):
 def test_far_ends_are_not_told_of(until, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, pin=f"{server.cert.pin}{until}")})
-    passes(daemon)
+    assert_accepted(daemon)
     reload_once(daemon)
     daemon.stop()
     assert expiring(daemon) == []
@@ -84,7 +85,7 @@ def test_certificate_that_ends_soon(end, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, subject=certs.subject_of("Soon Over"), end=end))
     daemon = pinproxyd({NAME: to(server)})
     assert expiring(daemon) == []
-    passes(daemon)
+    assert_accepted(daemon)
     mark = reload_once(daemon)
     event = daemon.wait_event(since=mark, event="pin_expiring", section=NAME)
     assert event["level"] == "warning"
@@ -97,7 +98,7 @@ def test_certificate_that_has_expired(pinproxyd, tls_server, tmp_path):
     """It is pinned, and accepted all the same."""
     server = tls_server(cert=certs.self_signed(tmp_path, start=-20, end=-10))
     daemon = pinproxyd({NAME: to(server)})
-    passes(daemon)
+    assert_accepted(daemon)
     event = daemon.wait_event(since=reload_once(daemon), event="pin_expiring", what="certificate")
     assert int(event["days"]) in (-11, -10)
     assert "expired" in event["detail"]
@@ -107,7 +108,7 @@ def test_certificate_that_has_expired(pinproxyd, tls_server, tmp_path):
 def test_certificate_that_ends_far_away(options, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, **options))
     daemon = pinproxyd({NAME: to(server)})
-    passes(daemon)
+    assert_accepted(daemon)
     reload_once(daemon)
     daemon.stop()
     assert expiring(daemon) == []
@@ -116,10 +117,10 @@ def test_certificate_that_ends_far_away(options, pinproxyd, tls_server, tmp_path
 def test_renewed_certificate_is_not_warned_of(pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, end=5))
     daemon = pinproxyd({NAME: to(server)})
-    passes(daemon)
+    assert_accepted(daemon)
     assert expiring(daemon, reload_once(daemon), what="certificate")
     server.use(certs.self_signed(tmp_path, key=server.cert.key))
-    passes(daemon)
+    assert_accepted(daemon)
     mark = reload_once(daemon)
     daemon.stop()
     assert expiring(daemon, mark) == []
@@ -128,7 +129,7 @@ def test_renewed_certificate_is_not_warned_of(pinproxyd, tls_server, tmp_path):
 def test_certificate_that_was_refused_is_not_the_servers(pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, end=5))
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
-    turned_away(daemon, "pin_mismatch")
+    assert_refused(daemon, "pin_mismatch")
     reload_once(daemon)
     daemon.stop()
     assert expiring(daemon) == []
@@ -137,7 +138,7 @@ def test_certificate_that_was_refused_is_not_the_servers(pinproxyd, tls_server, 
 def test_pin_and_certificate_both(pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, end=5))
     daemon = pinproxyd({NAME: to(server, pin=f"{server.cert.pin} until={day(9)}")})
-    passes(daemon)
+    assert_accepted(daemon)
     mark = reload_once(daemon)
     assert {event["what"] for event in expiring(daemon, mark)} == {"pin", "certificate"}
 

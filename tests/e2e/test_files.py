@@ -8,14 +8,14 @@ import threading
 import pytest
 
 from harness import certs
-from harness.assertions import SECRET
-from harness.certs import NAME
-from harness.clients import REFUSED, knock, talk
+from harness.assertions import SECRET, assert_accepted, assert_refused
+from harness.certs import NAME, hashed_directory
+from harness.clients import REFUSED, exchange, try_connection
 from harness.config import ini, to
 from harness.daemon import PINPROXYD, run_pinproxy, run_pinproxyd
+from harness.openssl import openssl
 from harness.revocation import crl
 from harness.waiting import DEADLINE
-from test_pki import hashed_directory
 
 OPTIONS = ["include", "pin", "revoked", "issuer", "ca_file", "crl_file", "ca_dir"]
 
@@ -83,7 +83,7 @@ def test_what_is_no_regular_file_is_an_error(option, kind, pinproxyd, tls_server
     path.unlink()
     KINDS[kind](path)
     assert str(path) in daemon.reload(ok=False)["detail"]
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
     run = run_pinproxyd("-t", "-c", daemon.file)
     assert run.returncode == 78
     assert str(path) in run.err
@@ -98,7 +98,7 @@ def test_configuration_that_has_become_something_else_fails_a_reload(kind, pinpr
     daemon.file.unlink()
     KINDS[kind](daemon.file)
     assert str(daemon.file) in daemon.reload(ok=False)["detail"]
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
     daemon.stop()
 
 
@@ -233,8 +233,7 @@ def test_newer_list_is_found(how, pinproxyd, tls_server, ca, tmp_path):
     old, new = crl(tmp_path, ca, start=-3).read_bytes(), crl(tmp_path, ca, server.cert).read_bytes()
     path.write_bytes(old + SHOWN[how](new))
     daemon = pinproxyd({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file(), crl_file=path)})
-    assert knock(daemon.address(NAME), SECRET) == REFUSED
-    daemon.wait_event(event="refused", reason="pki", detail=lambda d: "revoked" in d)
+    assert "revoked" in assert_refused(daemon, "refused", "pki")["detail"]
 
 
 @pytest.mark.parametrize("how", SHOWN)
@@ -246,7 +245,7 @@ def test_certificate_is_found(option, how, pinproxyd, tls_server, ca, tmp_path):
     trust = {"ca_file": {"verify": "pki", "pin": None, "ca_file": path}, "issuer": {"pin": f"issuer-cert:{path}"},
              "cert": {"pin": f"cert:{path}"}, "key": {"pin": f"key:{path}"}}[option]
     daemon = pinproxyd({NAME: to(server, **trust)})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
 
 
 def test_tool_names_the_line(tmp_path, ca):
@@ -288,16 +287,16 @@ def test_openssls_trusted_certificate_is_an_anchor(pinproxyd, tls_server, ca, tm
         assert b"TRUSTED CERTIFICATE" in path.read_bytes()
         daemon = pinproxyd({NAME: to(server, verify="pki", ca_file=path)})
         if heard:
-            assert talk(daemon.address(NAME), b"hello") == heard
+            assert exchange(daemon.address(NAME), b"hello") == heard
         else:
-            assert knock(daemon.address(NAME), SECRET) == REFUSED
+            assert try_connection(daemon.address(NAME), SECRET) == REFUSED
 
 
 def test_same_certificate_twice_in_a_ca_file(pinproxyd, tls_server, ca, tmp_path):
     path = tmp_path / "twice.pem"
     path.write_bytes(ca.cert.pem * 2)
     daemon = pinproxyd({NAME: to(tls_server(cert=ca.issue()), verify="pki", ca_file=path)})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
 
 
 # Trust anchors that are not there.
@@ -319,7 +318,7 @@ def test_ca_dir_without_hashes_is_an_error_that_says_how_to_make_them(tls_server
     run = run_pinproxyd("-t", "-c", file)
     assert run.returncode == 78
     assert f"openssl rehash {where}" in run.err
-    subprocess.run(["openssl", "rehash", where], check=True)
+    openssl("rehash", where)
     assert run_pinproxyd("-t", "-c", file).returncode == 0
 
 
@@ -336,10 +335,9 @@ def test_revocation_lists_of_a_ca_dir_count_beside_a_crl_file(pinproxyd, tls_ser
     where.mkdir()
     (where / "ca.pem").write_bytes(ca.cert.pem)
     (where / "list.pem").write_bytes(crl(tmp_path, ca, server.cert).read_bytes())
-    subprocess.run(["openssl", "rehash", where], check=True)
+    openssl("rehash", where)
     daemon = pinproxyd({NAME: to(server, verify="pki", ca_dir=where, crl_file=crl(tmp_path, ca, start=-3))})
-    assert knock(daemon.address(NAME), SECRET) == REFUSED
-    daemon.wait_event(event="refused", reason="pki", detail=lambda d: "revoked" in d)
+    assert "revoked" in assert_refused(daemon, "refused", "pki")["detail"]
 
 
 def test_no_system_store_is_an_error(tls_server, ca, tmp_path):

@@ -1,7 +1,5 @@
 """What an idle tunnel takes, and that it is given back."""
 
-import re
-from pathlib import Path
 
 from harness import servers
 from harness.certs import NAME
@@ -15,12 +13,6 @@ TUNNELS = 300
 # bench/ measures 16 with OpenSSL 3.0, and 32 were measured with 3.5; what a worker keeps at hand is in it here.
 MOST = (20 if "OpenSSL 3.0" in run_pinproxyd("-V").out else 36) * KIB
 DATA = b"a quarter of a mebibyte" * 11400
-
-
-def memory(daemon):
-    """Anonymous memory in bytes: not what is shared with files (proc(5))."""
-    text = Path(f"/proc/{daemon.pid}/smaps_rollup").read_text()
-    return int(re.search(r"^Anonymous:\s+(\d+) kB$", text, re.M).group(1)) * KIB
 
 
 def talk_much(client):
@@ -38,19 +30,19 @@ def test_idle_tunnels_are_small_and_given_back(pinproxyd, tls_server):
     daemon = pinproxyd({"global": {"workers": 1}, NAME: to(tls_server(patient_echo))})
     first = open_tunnel(daemon.address(NAME))
     talk_much(first)
-    before = memory(daemon)
+    before = daemon.anonymous_memory()
     clients = [open_tunnel(daemon.address(NAME)) for _ in range(TUNNELS)]
     for client in clients:
         ping(client)
     if not instrumented():
-        assert (memory(daemon) - before) / TUNNELS <= MOST
+        assert (daemon.anonymous_memory() - before) / TUNNELS <= MOST
     for client in clients:
         talk_much(client)
     if not instrumented():
-        wait_until(lambda: (memory(daemon) - before) / TUNNELS <= MOST, "what bytes took, given back")
+        wait_until(lambda: (daemon.anonymous_memory() - before) / TUNNELS <= MOST, "what bytes took, given back")
     for client in clients:
         client.close()
     wait_until(lambda: len(daemon.events(event="tunnel_close")) == TUNNELS, "the end of all but one")
     if not instrumented():
-        wait_until(lambda: memory(daemon) - before <= TUNNELS * MOST / 2, "the memory of what has gone")
+        wait_until(lambda: daemon.anonymous_memory() - before <= TUNNELS * MOST / 2, "the memory of what has gone")
     ping(first)

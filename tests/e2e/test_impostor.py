@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 from harness import certs
 from harness.certs import NAME
-from harness.clients import talk
+from harness.clients import exchange
 from harness.daemon import instrumented
 
 IMPOSTORS = 200
@@ -37,9 +37,9 @@ def flight(chain):
     hello = b"\x03\x03" + os.urandom(32) + b"\0" + b"\xc0\x2b\0" + vector(b"\xff\x01\0\x01\0", 2)
     point = ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(
         Encoding.X962, PublicFormat.UncompressedPoint)
-    exchange = b"\x03\0\x17" + vector(point, 1) + b"\x04\x03" + vector(os.urandom(70), 2)
+    key_exchange = b"\x03\0\x17" + vector(point, 1) + b"\x04\x03" + vector(os.urandom(70), 2)
     data = (message(2, hello) + message(11, vector(b"".join(vector(der) for der in chain)))
-            + message(12, exchange) + message(14, b""))
+            + message(12, key_exchange) + message(14, b""))
     return b"".join(records(data))
 
 
@@ -69,7 +69,7 @@ def test_a_server_without_the_key_leaves_no_memory_behind(pinproxyd, raw_server,
     def attack(times):
         for _ in range(times):
             with pytest.raises(ConnectionResetError):
-                talk(daemon.address(NAME), b"hello")
+                exchange(daemon.address(NAME), b"hello")
 
     attack(20)
     error = daemon.wait_event(event="upstream_error")

@@ -7,7 +7,7 @@ import pytest
 
 from harness import servers
 from harness.certs import NAME
-from harness.clients import connect, open_tunnel, read_exactly, read_to_reset
+from harness.clients import connect, fill_socket, open_tunnel, read_exactly, read_to_reset
 from harness.config import to
 from harness.network_namespace import Network
 from harness.waiting import wait_steady
@@ -28,28 +28,6 @@ def end(request):
     return request.param
 
 
-def stall(conn):
-    conn.go_on.wait()
-    servers.swallow(conn)
-
-
-def fill(client):
-    """Writes until nothing is taken any more."""
-    sent = 0
-    client.setblocking(False)
-
-    def more():
-        nonlocal sent
-        try:
-            while True:
-                sent += client.send(b"x" * 65536)
-        except BlockingIOError:
-            return sent
-    wait_steady(more)
-    client.settimeout(60)
-    return sent
-
-
 def far_server(network, tls_server, behave):
     with network.there():
         return tls_server(behave, host=network.far)
@@ -57,13 +35,14 @@ def far_server(network, tls_server, behave):
 
 @pytest.mark.parametrize("outstanding", ["nothing", "data", "window probes"])
 def test_a_server_that_vanishes_is_found(outstanding, end, network, pinproxyd, tls_server):
-    server = far_server(network, tls_server, stall if outstanding == "window probes" else servers.echo)
+    server = far_server(network, tls_server, servers.stall if outstanding == "window probes" else servers.echo)
     daemon = pinproxyd({NAME: to(server, keepalive=KEEPALIVE, half_close_timeout="off")})
     with connect(daemon.address(NAME)) as client:
         daemon.wait_event(event="tunnel_open")
         if outstanding == "window probes":
-            fill(client)
-        network.pull(end)
+            fill_socket(client)
+            client.settimeout(60)
+        network.take_down(end)
         if outstanding == "data":
             client.sendall(b"anybody there?")
         assert read_to_reset(client) == b""
@@ -73,12 +52,12 @@ def test_a_server_that_vanishes_is_found(outstanding, end, network, pinproxyd, t
 
 def test_a_server_that_vanishes_behind_its_close_notify_is_found(network, pinproxyd, tls_server):
     """What the client sends then is not counted as delivered, and does not end well."""
-    server = far_server(network, tls_server, servers.send_then_listen(b"bye"))
+    server = far_server(network, tls_server, servers.send_then_read(b"bye"))
     daemon = pinproxyd({NAME: to(server, keepalive=KEEPALIVE, half_close_timeout="off")})
     with connect(daemon.address(NAME)) as client:
         assert client.recv(10) == b"bye"
         assert client.recv(10) == b""
-        network.pull("far")
+        network.take_down("far")
         client.sendall(b"anybody there?")
         closed = daemon.wait_event(event="tunnel_close")
         assert closed["reason"] == "upstream_closed", closed
@@ -93,9 +72,9 @@ def test_a_client_that_vanishes_is_found(outstanding, end, network, pinproxyd, t
     def answer(conn):
         conn.recv_exactly(1)
         if outstanding == "window probes":
-            servers.pour(conn)
+            servers.send_forever(conn)
         conn.send(b"!")
-        conn.go_on.wait(2)
+        conn.released.wait(2)
         if outstanding == "data":
             conn.send(b"still there?")
         conn.recv_all()
@@ -110,8 +89,8 @@ def test_a_client_that_vanishes_is_found(outstanding, end, network, pinproxyd, t
             wait_steady(lambda: server.conns and server.conns[0].sent)
         else:
             assert read_exactly(client, 1) == b"!"
-        network.pull(end)
-        server.go_on.set()
+        network.take_down(end)
+        server.released.set()
         closed = daemon.wait_event(event="tunnel_close")
         assert closed["reason"] == "client_reset", closed
         assert server.wait_done()[0].end != "close_notify"
@@ -119,18 +98,19 @@ def test_a_client_that_vanishes_is_found(outstanding, end, network, pinproxyd, t
 
 def test_a_peer_that_is_there_and_does_not_read_is_not_gone(pinproxyd, tls_server):
     """Neither a server nor a client, for several times as long as it takes to find one that is gone."""
-    swallower, pourer = tls_server(stall), tls_server(servers.pour)
+    swallower, pourer = tls_server(servers.stall), tls_server(servers.send_forever)
     daemon = pinproxyd({"server.test": to(swallower, keepalive=KEEPALIVE),
                         "client.test": to(pourer, keepalive=KEEPALIVE)})
     with connect(daemon.address("server.test")) as writer, \
             connect(daemon.address("client.test"), receive_buffer=16384) as reader:
-        sent = fill(writer)
+        sent = fill_socket(writer)
+        writer.settimeout(60)
         wait_steady(lambda: pourer.conns and pourer.conns[0].sent)
         end = time.monotonic() + 3 * LIMIT
         while time.monotonic() < end:
             assert not daemon.events(event="tunnel_close")
             time.sleep(0.5)
-        swallower.go_on.set()
+        swallower.released.set()
         writer.shutdown(socket.SHUT_WR)
         assert int(writer.recv(100)) == sent
         read_exactly(reader, 1 << 20)
@@ -149,7 +129,7 @@ def test_keepalive_off_is_off(network, pinproxyd, tls_server):
     server = far_server(network, tls_server, servers.echo)
     daemon = pinproxyd({NAME: to(server, keepalive="off")})
     with open_tunnel(daemon.address(NAME)) as client:
-        network.pull("far")
+        network.take_down("far")
         client.sendall(b"anybody there?")
         time.sleep(2 * LIMIT)
         assert not daemon.events(event="tunnel_close")

@@ -21,7 +21,7 @@ OK, WARNING, CRITICAL, UNKNOWN, CONFIG = 0, 1, 2, 3, 78
 PLAIN = "plain.test"
 
 
-class Stranger:
+class OtherUser:
     """Another user with the tool, and a directory that this user may read but for the state in it."""
 
     def __init__(self, directory):
@@ -46,10 +46,10 @@ class Stranger:
 
 
 @pytest.fixture
-def stranger():
+def other_user():
     directory = Path(tempfile.mkdtemp(prefix="pinproxy-"))
     directory.chmod(0o755)
-    yield Stranger(directory)
+    yield OtherUser(directory)
     if (directory / "state").exists():
         (directory / "state").chmod(0o700)
     shutil.rmtree(directory)
@@ -60,7 +60,7 @@ def pins(tmp_path):
     return [certs.self_signed(tmp_path).pin for _ in range(2)]
 
 
-def told(run, section):
+def report_of(run, section):
     """What `check` says of a section: its first line and what is behind it."""
     lines = run.out.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith(f"{section}:"))
@@ -69,82 +69,82 @@ def told(run, section):
 
 
 @pytest.mark.parametrize("live", [(), ("--live",)], ids=["", "live"])
-def test_sections_that_do_not_learn_are_checked(live, stranger, tls_server, pins):
+def test_sections_that_do_not_learn_are_checked(live, other_user, tls_server, pins):
     server = tls_server()
-    stranger.configure({NAME: tofu(server), PLAIN: to(server, pin=[server.cert.pin, pins[0]])})
-    run = stranger.run("check", *live)
+    other_user.configure({NAME: tofu(server), PLAIN: to(server, pin=[server.cert.pin, pins[0]])})
+    run = other_user.run("check", *live)
     assert run.returncode == UNKNOWN, run.out + run.err
-    assert told(run, PLAIN)[0] == f"{PLAIN}: ok"
-    head, rest = told(run, NAME)
+    assert report_of(run, PLAIN)[0] == f"{PLAIN}: ok"
+    head, rest = report_of(run, NAME)
     assert head == f"{NAME}: unknown"
-    assert "unknown: " in rest and "run as root or as the daemon's user" in rest and str(stranger.state.file) in rest
+    assert "unknown: " in rest and "run as root or as the daemon's user" in rest and str(other_user.state.file) in rest
     server.stop()
     assert len(server.conns) == len(live)
 
 
-def test_one_that_learns_from_its_host_is_unknown_too(stranger, tls_server):
+def test_one_that_learns_from_its_host_is_unknown_too(other_user, tls_server):
     server = tls_server()
-    stranger.configure({NAME: to(server, pins_url="/pins")})
-    run = stranger.run("check")
-    assert run.returncode == UNKNOWN and told(run, NAME)[0] == f"{NAME}: unknown"
+    other_user.configure({NAME: to(server, pins_url="/pins")})
+    run = other_user.run("check")
+    assert run.returncode == UNKNOWN and report_of(run, NAME)[0] == f"{NAME}: unknown"
 
 
-def test_named_section_that_does_not_learn_is_ok(stranger, tls_server, pins):
-    stranger.configure({NAME: tofu(tls_server()), PLAIN: to(tls_server(), pin=pins)})
-    run = stranger.run("check", PLAIN)
+def test_named_section_that_does_not_learn_is_ok(other_user, tls_server, pins):
+    other_user.configure({NAME: tofu(tls_server()), PLAIN: to(tls_server(), pin=pins)})
+    run = other_user.run("check", PLAIN)
     assert run.returncode == OK, run.out + run.err
 
 
-def test_unknown_is_worse_than_a_warning_and_better_than_critical(stranger, tls_server, pins):
+def test_unknown_is_worse_than_a_warning_and_better_than_critical(other_user, tls_server, pins):
     server = tls_server()
-    stranger.configure({NAME: tofu(server), "one.test": to(server)})
-    assert stranger.run("check").returncode == UNKNOWN
-    stranger.configure({NAME: tofu(server), "one.test": to(server), "bad.test": to(server, pin=pins)})
-    assert stranger.run("check", "--live").returncode == CRITICAL
+    other_user.configure({NAME: tofu(server), "one.test": to(server)})
+    assert other_user.run("check").returncode == UNKNOWN
+    other_user.configure({NAME: tofu(server), "one.test": to(server), "bad.test": to(server, pin=pins)})
+    assert other_user.run("check", "--live").returncode == CRITICAL
 
 
-def test_json_has_all_sections(stranger, tls_server, pins):
-    stranger.configure({NAME: tofu(tls_server()), PLAIN: to(tls_server(), pin=pins)})
-    run = stranger.run("check", "--json")
+def test_json_has_all_sections(other_user, tls_server, pins):
+    other_user.configure({NAME: tofu(tls_server()), PLAIN: to(tls_server(), pin=pins)})
+    run = other_user.run("check", "--json")
     assert run.returncode == UNKNOWN
     answer = json.loads(run.out)
     assert {one["section"]: one["status"] for one in answer["sections"]} == {NAME: "unknown", PLAIN: "ok"}
 
 
-def test_error_of_the_configuration_is_critical_all_the_same(stranger, tls_server):
-    stranger.configure({NAME: tofu(tls_server(), port="x")})
-    run = stranger.run("check")
-    assert run.returncode == CRITICAL and f"{stranger.file}:" in run.err
+def test_error_of_the_configuration_is_critical_all_the_same(other_user, tls_server):
+    other_user.configure({NAME: tofu(tls_server(), port="x")})
+    run = other_user.run("check")
+    assert run.returncode == CRITICAL and f"{other_user.file}:" in run.err
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["", "json"])
-def test_list_is_unknown(options, stranger, tls_server):
-    stranger.configure({NAME: tofu(tls_server())})
-    run = stranger.run("learned", "list", *options)
+def test_list_is_unknown(options, other_user, tls_server):
+    other_user.configure({NAME: tofu(tls_server())})
+    run = other_user.run("learned", "list", *options)
     assert run.returncode == UNKNOWN
     assert "unknown: " in run.err and "run as root or as the daemon's user" in run.err and not run.out
 
 
 @pytest.mark.parametrize("action", [["forget", NAME], ["accept", NAME, OTHER]], ids=lambda words: words[0])
-def test_changes_say_who_may_make_them(action, stranger, tls_server):
-    stranger.configure({NAME: tofu(tls_server())})
-    run = stranger.run("learned", *action)
+def test_changes_say_who_may_make_them(action, other_user, tls_server):
+    other_user.configure({NAME: tofu(tls_server())})
+    run = other_user.run("learned", *action)
     assert run.returncode == 1
     assert "run as root or as the daemon's user" in run.err
 
 
-def test_connect_to_a_section_that_does_not_learn(stranger, tls_server):
+def test_connect_to_a_section_that_does_not_learn(other_user, tls_server):
     server = tls_server()
-    stranger.configure({NAME: tofu(server), PLAIN: to(server)})
-    run = stranger.run("connect", PLAIN, input=b"hello")
+    other_user.configure({NAME: tofu(server), PLAIN: to(server)})
+    run = other_user.run("connect", PLAIN, input=b"hello")
     assert run.returncode == OK, run.err
     assert run.stdout == b"hello"
 
 
-def test_connect_to_one_that_learns_sends_nothing(stranger, tls_server):
+def test_connect_to_one_that_learns_sends_nothing(other_user, tls_server):
     server = tls_server()
-    stranger.configure({NAME: tofu(server)})
-    run = stranger.run("connect", NAME, input=b"secret")
+    other_user.configure({NAME: tofu(server)})
+    run = other_user.run("connect", NAME, input=b"secret")
     assert run.returncode == CONFIG
     assert "run as root or as the daemon's user" in run.err
     server.stop()

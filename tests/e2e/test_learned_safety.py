@@ -4,10 +4,11 @@ import os
 
 import pytest
 
+from harness.assertions import assert_accepted, assert_refused
 from harness.certs import NAME, OTHER
 from harness.config import ini
 from harness.daemon import run_pinproxy, run_pinproxyd
-from harness.learned import PLACE, passes, state, tofu, turned_away
+from harness.learned import PLACE, tofu
 from harness.waiting import wait_until
 
 NOBODY = 65534
@@ -100,11 +101,11 @@ def test_reload_refuses_it_and_the_old_configuration_stays(case, file, state, pi
     server = tls_server()
     state.write("")
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     named = spoil(case, state)
     failed = daemon.reload(state.config({NAME: tofu(server, revoked=server.cert.pin)}), ok=False)
     assert named in failed["detail"] and "chmod go-w" in failed["detail"]
-    passes(daemon)
+    assert_accepted(daemon)
 
 
 @pytest.mark.parametrize("action", [["list"], ["forget", NAME], ["accept", NAME, OTHER]], ids=lambda words: words[0])
@@ -129,12 +130,12 @@ def test_file_that_others_put_in_its_place_is_not_read(file, state, pinproxyd, t
     server = tls_server()
     state.write("")
     daemon = pinproxyd(state.config({NAME: tofu(server), "other.test": tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     state.write(state.text().replace(server.cert.pin, OTHER))
     state.file.chmod(0o666)
     event = daemon.wait_event(event="learned_failed")
     assert str(state.file) in event["detail"]
-    passes(daemon)
+    assert_accepted(daemon)
 
 
 def test_a_file_is_read_once_its_directory_is_mended(file, state, pinproxyd, tls_server):
@@ -142,14 +143,14 @@ def test_a_file_is_read_once_its_directory_is_mended(file, state, pinproxyd, tls
     server = tls_server()
     state.write("")
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     wait_until(state.text, "the key is written")
     state.directory.chmod(0o777)
     state.write(state.text().replace(server.cert.pin, OTHER))
     daemon.wait_event(event="learned_failed")
     state.directory.chmod(0o700)
     daemon.reload()
-    turned_away(daemon, "refused", "tofu_changed")
+    assert_refused(daemon, "refused", "tofu_changed")
     assert len(daemon.events(event="learned_failed")) == 1
 
 
@@ -177,5 +178,5 @@ def test_files_that_all_may_read_are_fine(file, state, pinproxyd, tls_server):
     state.directory.rename(home)
     state.directory.symlink_to("home")
     state.directory.parent.chmod(0o1777)
-    passes(pinproxyd(state.config({NAME: tofu(server)})))
+    assert_accepted(pinproxyd(state.config({NAME: tofu(server)})))
     assert [key.pin for key in state.keys()] == [server.cert.pin]

@@ -6,11 +6,12 @@ import os
 import pytest
 
 from harness import certs
+from harness.assertions import assert_accepted, assert_not_sent, assert_nothing_sent, assert_refused
 from harness.certs import NAME, OTHER, day
 from harness.clients import open_tunnel, ping, read_to_any_end
 from harness.config import ini
 from harness.daemon import run_pinproxy
-from harness.learned import PLACE, Announcer, never_heard, passes, state, tofu, turned_away
+from harness.learned import PLACE, Announcer, tofu
 
 DONE, NOTHING, USAGE, TRUST, CONFIG = 0, 1, 2, 3, 78
 OK, WARNING, CRITICAL = 0, 1, 2
@@ -30,9 +31,9 @@ def swapped(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     first = server.cert
-    passes(daemon)
+    assert_accepted(daemon)
     server.use(certs.self_signed(tmp_path))
-    turned_away(daemon, "refused", "tofu_changed")
+    assert_refused(daemon, "refused", "tofu_changed")
     state.wait_refused(server.cert.pin)
     return daemon, server, first
 
@@ -89,7 +90,7 @@ def test_list_as_json(file, state):
 def test_list_shows_what_the_daemon_learned(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     run = learned(daemon.file, "list")
     assert all(word in run.out for word in (NAME, PLACE, server.cert.pin, day(0), "tofu"))
 
@@ -150,7 +151,7 @@ def test_forget_makes_the_next_connection_a_first_one(swapped, state):
     daemon, server, _ = swapped
     run = learned(daemon.file, "forget", NAME)
     assert run.returncode == DONE, run.err
-    assert passes(daemon)["pin"] == server.cert.pin
+    assert assert_accepted(daemon)["pin"] == server.cert.pin
     assert [(key.pin, key.refused) for key in state.keys()] == [(server.cert.pin, False)]
 
 
@@ -182,9 +183,9 @@ def test_accept_turns_the_refused_key_into_the_kept_one(swapped, state):
     assert run.returncode == DONE, run.err
     assert NAME in run.out and server.cert.pin in run.out
     assert [(key.pin, key.origin, key.refused) for key in state.keys()] == [(server.cert.pin, "tofu", False)]
-    assert passes(daemon)["pin"] == server.cert.pin
+    assert assert_accepted(daemon)["pin"] == server.cert.pin
     server.use(first)
-    turned_away(daemon, "refused", "tofu_changed")
+    assert_refused(daemon, "refused", "tofu_changed")
 
 
 def test_accept_while_the_daemon_is_stopped(swapped, state, pinproxyd):
@@ -192,7 +193,7 @@ def test_accept_while_the_daemon_is_stopped(swapped, state, pinproxyd):
     daemon.stop()
     assert learned(daemon.file, "accept", NAME, server.cert.pin).returncode == DONE
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    assert passes(daemon)["pin"] == server.cert.pin
+    assert assert_accepted(daemon)["pin"] == server.cert.pin
     assert not daemon.events(event="learned")
 
 
@@ -217,7 +218,7 @@ def test_accept_takes_the_key_that_was_named_or_none(swapped, state, tmp_path):
     daemon, server, first = swapped
     named = server.cert
     server.use(certs.self_signed(tmp_path))
-    turned_away(daemon, "refused", "tofu_changed")
+    assert_refused(daemon, "refused", "tofu_changed")
     state.wait_refused(server.cert.pin)
     before = state.text()
     run = learned(daemon.file, "accept", NAME, named.pin)
@@ -243,12 +244,12 @@ def test_accept_closes_tunnels_to_the_key_it_replaces(state, pinproxyd, tls_serv
     daemon = pinproxyd(state.config({NAME: tofu(server, on_pin_removed="close")}))
     with open_tunnel(daemon.address(NAME)) as old:
         server.use(certs.self_signed(tmp_path))
-        turned_away(daemon, "refused", "tofu_changed")
+        assert_refused(daemon, "refused", "tofu_changed")
         state.wait_refused(server.cert.pin)
         ping(old)
         assert learned(daemon.file, "accept", NAME, server.cert.pin).returncode == DONE
         assert daemon.wait_event(event="tunnel_close", section=NAME)["reason"] == "pin_removed"
-    passes(daemon)
+    assert_accepted(daemon)
 
 
 @pytest.mark.parametrize("action", ["forget", "accept"])
@@ -320,8 +321,7 @@ def test_connect_keeps_the_key_as_the_daemon_does(file, state, tls_server, tmp_p
     assert first.pin in run.err and server.cert.pin in run.err
     assert f"pinproxy learned accept {NAME} {server.cert.pin} -c {file}" in run.err
     state.wait_refused(server.cert.pin)
-    server.stop()
-    assert not any(b"secret" in conn.plaintext for conn in server.conns)
+    assert_not_sent(server, b"secret")
 
 
 def test_connect_and_the_daemon_share_their_keys(state, pinproxyd, tls_server, tmp_path):
@@ -329,8 +329,8 @@ def test_connect_and_the_daemon_share_their_keys(state, pinproxyd, tls_server, t
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert attempt(daemon.file).returncode == DONE
     server.use(certs.self_signed(tmp_path))
-    turned_away(daemon, "refused", "tofu_changed")
-    never_heard(server)
+    assert_refused(daemon, "refused", "tofu_changed")
+    assert_not_sent(server)
 
 
 def test_connect_sends_nothing_when_the_key_cannot_be_kept(file, state, tls_server):
@@ -340,8 +340,7 @@ def test_connect_sends_nothing_when_the_key_cannot_be_kept(file, state, tls_serv
     run = attempt(file, b"secret")
     assert run.returncode != DONE and run.stdout == b""
     assert str(state.directory) in run.err
-    server.stop()
-    server.saw_nothing(b"secret")
+    assert_nothing_sent(server, b"secret")
 
 
 # check

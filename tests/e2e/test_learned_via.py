@@ -5,23 +5,14 @@ import json
 import pytest
 
 from harness import certs
+from harness.assertions import assert_accepted, assert_not_sent, assert_refused
 from harness.certs import NAME, OTHER, day
 from harness.clients import open_tunnel, ping, read_to_any_end
-from harness.config import to
 from harness.daemon import run_pinproxy
-from harness.learned import FROM_URL, PLACE, Announcer, http, never_heard, passes, state, tofu, turned_away
+from harness.learned import FROM_URL, PLACE, Announcer, http_response, tofu, with_pins_url
 from harness.waiting import wait_until
 
 WARNING = 1
-
-
-def asks(server, **options):
-    return to(server, **{"pins_url": "/pins", **options})
-
-
-@pytest.fixture
-def backup(tmp_path):
-    return certs.self_signed(tmp_path)
 
 
 @pytest.fixture
@@ -29,21 +20,13 @@ def third(tmp_path):
     return certs.self_signed(tmp_path)
 
 
-@pytest.fixture
-def server(tls_server, backup):
-    """A server that announces its own key and the backup."""
-    server = tls_server(Announcer())
-    server.behave.announce(server.cert.pin, backup.pin)
-    return server
-
-
 def wait_kept(state, *pins):
     wait_until(lambda: [key.pin for key in state.keys()] == list(pins), f"the keys {pins}")
 
 
-def silent(server):
+def silent(announcer):
     """From now on the server announces nothing."""
-    server.behave.answer = http()
+    announcer.behave.answer = http_response()
 
 
 def line(pin, via, until=2):
@@ -55,26 +38,26 @@ def removed(daemon, since, pin, via):
     assert event["level"] == "notice" and event["via"] == via and "configuration" in event["detail"]
 
 
-def test_configured_key_is_not_stored(state, pinproxyd, server, backup):
-    daemon = pinproxyd(state.config({NAME: asks(server)}))
+def test_configured_key_is_not_stored(state, pinproxyd, announcer, backup):
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
-    assert [(key.pin, key.via) for key in state.keys()] == [(backup.pin, server.cert.pin)]
-    assert not daemon.events(event="learned", pin=server.cert.pin)
+    assert [(key.pin, key.via) for key in state.keys()] == [(backup.pin, announcer.cert.pin)]
+    assert not daemon.events(event="learned", pin=announcer.cert.pin)
 
 
-def test_configured_keys_alone_are_not_stored(state, pinproxyd, server, backup):
-    daemon = pinproxyd(state.config({NAME: asks(server, pin=[server.cert.pin, backup.pin])}))
-    wait_until(lambda: server.behave.requests, "the question")
-    passes(daemon)
+def test_configured_keys_alone_are_not_stored(state, pinproxyd, announcer, backup):
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=[announcer.cert.pin, backup.pin])}))
+    wait_until(lambda: announcer.behave.requests, "the question")
+    assert_accepted(daemon)
     daemon.stop()
     assert state.keys() == [] and not daemon.events(event="learned")
     assert not daemon.events(event="pins_url_failed")
 
 
-def forms(server, ca):
+def forms(announcer, ca):
     """Pins that the server's connection is accepted on, and how they are noted."""
-    return {"key": (server.cert.pin, server.cert.pin), "key_file": (f"key:{server.cert.pubkey_file()}", server.cert.pin),
-            "cert": (f"cert:{server.cert.pem_file()}", server.cert.cert_pin),
+    return {"key": (announcer.cert.pin, announcer.cert.pin), "key_file": (f"key:{announcer.cert.pubkey_file()}", announcer.cert.pin),
+            "cert": (f"cert:{announcer.cert.pem_file()}", announcer.cert.cert_pin),
             "issuer": (f"issuer:{ca.cert.pin}", f"issuer:{ca.cert.pin}"),
             "issuer_cert": (f"issuer-cert:{ca.cert.pem_file()}", f"issuer-cert:sha256:{ca.cert.hex}")}
 
@@ -84,97 +67,97 @@ def forms(server, ca):
 def test_removed_pin_takes_what_goes_back_to_it(form, state, pinproxyd, tls_server, ca, backup, third):
     """The server's own key as well, which it announced and which was accepted before."""
     inner = certs.CA(ca.directory, "Inner", parent=ca)
-    server = tls_server(Announcer(), cert=inner.issue())
-    server.behave.announce(server.cert.pin, backup.pin)
-    pin, via = forms(server, inner)[form]
-    daemon = pinproxyd(state.config({NAME: asks(server, pin=[pin, third.pin])}))
+    announcer = tls_server(Announcer(), cert=inner.issue())
+    announcer.behave.announce(announcer.cert.pin, backup.pin)
+    pin, via = forms(announcer, inner)[form]
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=[pin, third.pin])}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
     assert {key.via for key in state.keys()} == {via}
-    passes(daemon)
-    silent(server)
+    assert_accepted(daemon)
+    silent(announcer)
     mark = daemon.mark()
-    daemon.reload(state.config({NAME: asks(server, pin=third.pin)}))
-    turned_away(daemon, "pin_mismatch")
-    server.use(backup)
-    turned_away(daemon, "pin_mismatch")
+    daemon.reload(state.config({NAME: with_pins_url(announcer, pin=third.pin)}))
+    assert_refused(daemon, "pin_mismatch")
+    announcer.use(backup)
+    assert_refused(daemon, "pin_mismatch")
     removed(daemon, mark, backup.pin, via)
     wait_kept(state)
-    never_heard(server)
+    assert_not_sent(announcer)
 
 
-def test_pin_goes_back_through_learned_ones(state, pinproxyd, server, backup, third):
+def test_pin_goes_back_through_learned_ones(state, pinproxyd, announcer, backup, third):
     """The server uses the backup and announces a third: all go with the pin that was there first."""
-    first = server.cert
-    daemon = pinproxyd(state.config({NAME: asks(server)}))
+    first = announcer.cert
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
-    server.use(backup)
-    server.behave.announce(backup.pin, third.pin)
-    daemon.reload(state.config({NAME: asks(server, pin=first.pin, pins_url="/again")}))
+    announcer.use(backup)
+    announcer.behave.announce(backup.pin, third.pin)
+    daemon.reload(state.config({NAME: with_pins_url(announcer, pin=first.pin, pins_url="/again")}))
     daemon.wait_event(pin=third.pin, **FROM_URL)
     assert [(key.pin, key.via) for key in state.keys()] == [(backup.pin, first.pin), (third.pin, first.pin)]
-    server.use(third)
-    assert passes(daemon)["pin"] == third.pin
-    silent(server)
+    announcer.use(third)
+    assert assert_accepted(daemon)["pin"] == third.pin
+    silent(announcer)
     mark = daemon.mark()
-    daemon.reload(state.config({NAME: asks(server, pin=OTHER)}))
-    turned_away(daemon, "pin_mismatch")
+    daemon.reload(state.config({NAME: with_pins_url(announcer, pin=OTHER)}))
+    assert_refused(daemon, "pin_mismatch")
     removed(daemon, mark, third.pin, first.pin)
-    server.use(backup)
-    turned_away(daemon, "pin_mismatch")
+    announcer.use(backup)
+    assert_refused(daemon, "pin_mismatch")
     wait_kept(state)
 
 
-def test_pin_in_use_that_is_added_carries_the_others_on(state, pinproxyd, server, backup, third):
+def test_pin_in_use_that_is_added_carries_the_others_on(state, pinproxyd, announcer, backup, third):
     """What `check --live` says to do, then the old pin can go."""
-    first = server.cert
-    daemon = pinproxyd(state.config({NAME: asks(server)}))
+    first = announcer.cert
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
-    server.use(backup)
-    server.behave.announce(backup.pin, third.pin)
-    daemon.reload(state.config({NAME: asks(server, pin=[first.pin, backup.pin])}))
+    announcer.use(backup)
+    announcer.behave.announce(backup.pin, third.pin)
+    daemon.reload(state.config({NAME: with_pins_url(announcer, pin=[first.pin, backup.pin])}))
     wait_until(lambda: [(key.pin, key.via) for key in state.keys()] == [(third.pin, backup.pin)], "the third key")
-    daemon.reload(state.config({NAME: asks(server, pin=backup.pin)}))
-    server.use(third)
-    assert passes(daemon)["pin"] == third.pin
+    daemon.reload(state.config({NAME: with_pins_url(announcer, pin=backup.pin)}))
+    announcer.use(third)
+    assert assert_accepted(daemon)["pin"] == third.pin
 
 
-def test_pin_removed_while_the_daemon_is_stopped(state, pinproxyd, server, backup):
-    daemon = pinproxyd(state.config({NAME: asks(server)}))
+def test_pin_removed_while_the_daemon_is_stopped(state, pinproxyd, announcer, backup):
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
     daemon.stop()
-    via = server.cert.pin
-    server.use(backup)
-    daemon = pinproxyd(state.config({NAME: asks(server, pin=OTHER)}))
+    via = announcer.cert.pin
+    announcer.use(backup)
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=OTHER)}))
     removed(daemon, 0, backup.pin, via)
     wait_kept(state)
-    turned_away(daemon, "pin_mismatch")
-    never_heard(server)
+    assert_refused(daemon, "pin_mismatch")
+    assert_not_sent(announcer)
 
 
 @pytest.mark.threads
-def test_tunnel_is_closed_when_its_pin_goes_with_another(state, pinproxyd, server, backup, third):
-    first = server.cert
+def test_tunnel_is_closed_when_its_pin_goes_with_another(state, pinproxyd, announcer, backup, third):
+    first = announcer.cert
     options = {"on_pin_removed": "close"}
-    daemon = pinproxyd(state.config({NAME: asks(server, **options)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, **options)}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
-    server.use(backup)
-    silent(server)
+    announcer.use(backup)
+    silent(announcer)
     with open_tunnel(daemon.address(NAME)) as sock:
-        daemon.reload(state.config({NAME: asks(server, pin=[first.pin, third.pin], **options)}))
+        daemon.reload(state.config({NAME: with_pins_url(announcer, pin=[first.pin, third.pin], **options)}))
         ping(sock)
-        daemon.reload(state.config({NAME: asks(server, pin=third.pin, **options)}))
+        daemon.reload(state.config({NAME: with_pins_url(announcer, pin=third.pin, **options)}))
         assert daemon.wait_event(event="tunnel_close", section=NAME)["reason"] == "pin_removed"
         assert read_to_any_end(sock)[0] == b""
 
 
-def test_pin_that_was_replaced_by_itself_keeps_its_tunnel(state, pinproxyd, server, backup):
+def test_pin_that_was_replaced_by_itself_keeps_its_tunnel(state, pinproxyd, announcer, backup):
     """The pin that vouches is removed, and the one in use is added, in one reload."""
     options = {"on_pin_removed": "close"}
-    daemon = pinproxyd(state.config({NAME: asks(server, **options)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, **options)}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
-    server.use(backup)
+    announcer.use(backup)
     with open_tunnel(daemon.address(NAME)) as sock:
-        daemon.reload(state.config({NAME: asks(server, pin=backup.pin, **options)}))
+        daemon.reload(state.config({NAME: with_pins_url(announcer, pin=backup.pin, **options)}))
         ping(sock)
         # the pin that was removed may be learned again from the key in use: the host announces both
         wait_until(lambda: backup.pin not in [key.pin for key in state.keys()], "what is configured, not kept")
@@ -182,87 +165,87 @@ def test_pin_that_was_replaced_by_itself_keeps_its_tunnel(state, pinproxyd, serv
     assert not daemon.events(event="learned_removed")
 
 
-def test_pin_ends_when_the_one_behind_it_does(state, pinproxyd, server):
-    state.write(line(server.cert.pin, OTHER))
-    daemon = pinproxyd(state.config({NAME: asks(server, pin=f"{OTHER} until={day(0)}")}))
-    turned_away(daemon, "refused", "expired_pins")
-    never_heard(server)
+def test_pin_ends_when_the_one_behind_it_does(state, pinproxyd, announcer):
+    state.write(line(announcer.cert.pin, OTHER))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=f"{OTHER} until={day(0)}")}))
+    assert_refused(daemon, "refused", "expired_pins")
+    assert_not_sent(announcer)
 
 
-def test_revoked_key_takes_what_goes_back_to_it(state, pinproxyd, server, backup):
+def test_revoked_key_takes_what_goes_back_to_it(state, pinproxyd, announcer, backup):
     """The pin itself is still in the configuration."""
-    first = server.cert
-    daemon = pinproxyd(state.config({NAME: asks(server)}))
+    first = announcer.cert
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
-    server.use(backup)
-    passes(daemon)
-    daemon.reload(state.config({NAME: asks(server, pin=first.pin, revoked=first.pin)}))
-    turned_away(daemon, "pin_mismatch")
+    announcer.use(backup)
+    assert_accepted(daemon)
+    daemon.reload(state.config({NAME: with_pins_url(announcer, pin=first.pin, revoked=first.pin)}))
+    assert_refused(daemon, "pin_mismatch")
     wait_kept(state)
 
 
-def test_end_of_a_configured_pin_is_not_the_hosts_to_move(state, pinproxyd, server, backup):
-    state.write(line(backup.pin, server.cert.pin))
-    daemon = pinproxyd(state.config({NAME: asks(server, pin=[server.cert.pin, f"{backup.pin} until={day(0)}"])}))
+def test_end_of_a_configured_pin_is_not_the_hosts_to_move(state, pinproxyd, announcer, backup):
+    state.write(line(backup.pin, announcer.cert.pin))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=[announcer.cert.pin, f"{backup.pin} until={day(0)}"])}))
     wait_kept(state)
-    server.use(backup)
-    turned_away(daemon, "refused", "expired_pins")
+    announcer.use(backup)
+    assert_refused(daemon, "refused", "expired_pins")
     daemon.stop()
     assert not daemon.events(event="learned_removed")
 
 
-def test_pin_that_was_configured_for_a_while_is_gone_after_it(state, pinproxyd, server, backup):
-    first = server.cert
-    daemon = pinproxyd(state.config({NAME: asks(server)}))
+def test_pin_that_was_configured_for_a_while_is_gone_after_it(state, pinproxyd, announcer, backup):
+    first = announcer.cert
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
-    silent(server)
-    daemon.reload(state.config({NAME: asks(server, pin=[first.pin, backup.pin])}))
+    silent(announcer)
+    daemon.reload(state.config({NAME: with_pins_url(announcer, pin=[first.pin, backup.pin])}))
     wait_kept(state)
-    daemon.reload(state.config({NAME: asks(server, pin=first.pin)}))
-    server.use(backup)
-    turned_away(daemon, "pin_mismatch")
-    never_heard(server)
+    daemon.reload(state.config({NAME: with_pins_url(announcer, pin=first.pin)}))
+    announcer.use(backup)
+    assert_refused(daemon, "pin_mismatch")
+    assert_not_sent(announcer)
 
 
-def test_file_from_before_pins_noted_theirs(state, pinproxyd, server, backup):
+def test_file_from_before_pins_noted_theirs(state, pinproxyd, announcer, backup):
     """It loads; nothing tells whether the pin behind it is still there, so it is not accepted, and that is said."""
-    silent(server)
-    state.write(f"# old\n{NAME} {PLACE} {server.cert.pin} 2026-01-01 from=pins_url until={day(9)}\n"
+    silent(announcer)
+    state.write(f"# old\n{NAME} {PLACE} {announcer.cert.pin} 2026-01-01 from=pins_url until={day(9)}\n"
                 f"{NAME} {PLACE} {backup.pin} 2026-01-01 from=pins_url until={day(9)}\n")
-    daemon = pinproxyd(state.config({NAME: asks(server)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     event = daemon.wait_event(event="learned_removed", section=NAME)
     assert event["pin"] == backup.pin
-    passes(daemon)
+    assert_accepted(daemon)
     wait_until(lambda: state.text() == "# old\n", "an empty file")
-    server.use(backup)
-    turned_away(daemon, "pin_mismatch")
+    announcer.use(backup)
+    assert_refused(daemon, "pin_mismatch")
     assert len(daemon.events(event="learned_removed")) == 1
 
 
-def test_key_of_a_first_use_vouches_until_it_is_replaced(state, pinproxyd, server, backup, tmp_path):
-    first = server.cert
-    daemon = pinproxyd(state.config({NAME: tofu(server, pins_url="/pins")}))
-    passes(daemon)
+def test_key_of_a_first_use_vouches_until_it_is_replaced(state, pinproxyd, announcer, backup, tmp_path):
+    first = announcer.cert
+    daemon = pinproxyd(state.config({NAME: tofu(announcer, pins_url="/pins")}))
+    assert_accepted(daemon)
     daemon.wait_event(pin=backup.pin, **FROM_URL)
     assert {(key.pin, key.origin, key.via) for key in state.keys()} >= {
         (first.pin, "tofu", None), (backup.pin, "pins_url", first.pin)}
-    server.use(backup)
-    assert passes(daemon)["pin"] == backup.pin
-    server.use(certs.self_signed(tmp_path))
-    turned_away(daemon, "refused", "tofu_changed")
-    state.wait_refused(server.cert.pin)
-    run = run_pinproxy("learned", "accept", NAME, server.cert.pin, "-c", daemon.file)
+    announcer.use(backup)
+    assert assert_accepted(daemon)["pin"] == backup.pin
+    announcer.use(certs.self_signed(tmp_path))
+    assert_refused(daemon, "refused", "tofu_changed")
+    state.wait_refused(announcer.cert.pin)
+    run = run_pinproxy("learned", "accept", NAME, announcer.cert.pin, "-c", daemon.file)
     assert run.returncode == 0, run.err
-    passes(daemon)
-    server.use(backup)
-    turned_away(daemon, "refused", "tofu_changed")
+    assert_accepted(daemon)
+    announcer.use(backup)
+    assert_refused(daemon, "refused", "tofu_changed")
 
 
-def test_check_warns_before_the_pin_behind_the_one_in_use_is_removed(state, pinproxyd, server, backup):
-    first = server.cert
-    daemon = pinproxyd(state.config({NAME: asks(server, pin=f"{first.pin} name=spring")}))
+def test_check_warns_before_the_pin_behind_the_one_in_use_is_removed(state, pinproxyd, announcer, backup):
+    first = announcer.cert
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=f"{first.pin} name=spring")}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
-    server.use(backup)
+    announcer.use(backup)
     run = run_pinproxy("check", "-c", daemon.file, "--live")
     assert run.returncode == WARNING, run.out + run.err
     told, = [text for text in run.out.splitlines() if "vouches" in text]
@@ -271,10 +254,10 @@ def test_check_warns_before_the_pin_behind_the_one_in_use_is_removed(state, pinp
     assert any("vouches" in text for text in messages)
 
 
-def test_list_shows_what_a_pin_goes_back_to(state, pinproxyd, server, backup):
-    daemon = pinproxyd(state.config({NAME: asks(server)}))
+def test_list_shows_what_a_pin_goes_back_to(state, pinproxyd, announcer, backup):
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
     run = run_pinproxy("learned", "list", "-c", daemon.file)
-    assert run.out == state.text() and f"via={server.cert.pin}" in run.out
+    assert run.out == state.text() and f"via={announcer.cert.pin}" in run.out
     key, = json.loads(run_pinproxy("learned", "list", "--json", "-c", daemon.file).out)
-    assert key["via"] == server.cert.pin
+    assert key["via"] == announcer.cert.pin

@@ -8,16 +8,15 @@ import stat
 import subprocess
 import sys
 import tempfile
-import threading
 
 import pytest
 
+from harness.assertions import assert_accepted
 from harness.certs import NAME
-from harness.clients import connect, open_tunnel, ping, talk
+from harness.clients import ContinuousClients, connect, exchange, open_tunnel, ping
 from harness.config import to
 from harness.daemon import Daemon, run_pinproxyd
 from harness.servers import closed_port
-from harness.waiting import DEADLINE, wait_until
 
 
 def test_tcp_and_unix_and_ipv6_for_one_section(pinproxyd, tls_server, tmp_path):
@@ -26,7 +25,7 @@ def test_tcp_and_unix_and_ipv6_for_one_section(pinproxyd, tls_server, tmp_path):
     addresses = daemon.addresses(NAME)
     assert len(addresses) == 3
     for address in addresses:
-        assert talk(address, b"hello") == b"hello"
+        assert exchange(address, b"hello") == b"hello"
 
 
 def test_listen_event_names_the_bound_port(pinproxyd, tls_server):
@@ -51,14 +50,14 @@ def test_owner_of_a_unix_socket(pinproxyd, tls_server, tmp_path):
 
 def test_unix_path_beside_the_configuration(pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(tls_server(), listen="unix:sock")})
-    assert talk(f"unix:{daemon.directory}/sock", b"hello") == b"hello"
+    assert exchange(f"unix:{daemon.directory}/sock", b"hello") == b"hello"
 
 
 def test_socket_left_behind_by_a_crash(pinproxyd, tls_server, tmp_path):
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(f"{tmp_path}/sock")
     daemon = pinproxyd({NAME: to(tls_server(), listen=f"unix:{tmp_path}/sock")})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
 
 
 def test_socket_is_gone_after_a_stop(pinproxyd, tls_server, tmp_path):
@@ -79,7 +78,7 @@ def test_socket_of_a_living_daemon_is_not_taken(pinproxyd, tls_server, tmp_path)
     first = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")})
     second = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")}, wait=False)
     second.wait(1)
-    assert talk(first.address(NAME), b"hello") == b"hello"
+    assert_accepted(first)
 
 
 def test_a_socket_is_not_made_where_others_can_replace_it(pinproxyd, tls_server, tmp_path):
@@ -95,7 +94,7 @@ def test_a_socket_is_made_in_a_directory_such_as_tmp(pinproxyd, tls_server, tmp_
     (tmp_path / "tmp").mkdir()
     (tmp_path / "tmp").chmod(0o1777)
     daemon = pinproxyd({NAME: to(tls_server(), listen=f"unix:{tmp_path}/tmp/sock,mode=0600")})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
@@ -115,7 +114,7 @@ def test_a_socket_is_made_in_the_directory_of_the_daemons_user(pinproxyd, tls_se
     os.chown(tmp_path / "theirs", pwd.getpwnam("nobody").pw_uid, -1)
     os.chmod(tmp_path, 0o711)
     daemon = pinproxyd({"global": {"user": "nobody"}, NAME: to(tls_server(), listen=f"unix:{tmp_path}/theirs/sock")})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
@@ -160,7 +159,7 @@ def test_a_reload_does_not_follow_a_link_put_in_the_place_of_a_socket(access, pi
     assert path.is_symlink()
     path.unlink()
     daemon.reload(sections)
-    assert talk(f"unix:{path}", b"hello") == b"hello"
+    assert exchange(f"unix:{path}", b"hello") == b"hello"
 
 
 def test_a_reload_changes_the_mode_of_a_socket(pinproxyd, tls_server, tmp_path):
@@ -206,7 +205,7 @@ def test_a_socket_file_that_was_removed_is_made_again_by_a_reload(pinproxyd, tls
         path.unlink()
         daemon.reload(sections)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert talk(f"unix:{path}", b"hello") == b"hello"
+        assert exchange(f"unix:{path}", b"hello") == b"hello"
         ping(open_before)
     daemon.stop()
     assert not path.exists()
@@ -256,13 +255,13 @@ def test_port_in_use(pinproxyd, tls_server):
 def test_section_without_a_listener(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server), "silent.test": to(server, listen=None)})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
 
 
 def test_remote_clients(pinproxyd, tls_server):
     daemon = pinproxyd({"global": {"remote_clients": "yes"}, NAME: to(tls_server(), listen="0.0.0.0:0")})
     port = daemon.address(NAME).rsplit(":", 1)[1]
-    assert talk(f"127.0.0.1:{port}", b"hello") == b"hello"
+    assert exchange(f"127.0.0.1:{port}", b"hello") == b"hello"
 
 
 def test_restart_on_the_same_port(pinproxyd, tls_server):
@@ -273,32 +272,6 @@ def test_restart_on_the_same_port(pinproxyd, tls_server):
         with connect(daemon.address(NAME)) as client:
             ping(client)
             daemon.stop()
-
-
-class Stream:
-    """Clients that connect one after the other, for as long as it is open; each must be served."""
-
-    def __init__(self, *addresses):
-        self.failures, self.served, self.over = [], 0, threading.Event()
-        self.threads = [threading.Thread(target=self.run, args=(address,)) for address in addresses for _ in range(2)]
-
-    def run(self, address):
-        while not self.over.is_set():
-            try:
-                assert talk(address, b"hello") == b"hello"
-                self.served += 1
-            except (OSError, AssertionError) as error:
-                self.failures.append(error)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for thread in self.threads:
-            thread.join(DEADLINE)
 
 
 def can_be_shared(address):
@@ -327,13 +300,11 @@ def test_a_reload_to_all_addresses_and_back_refuses_nobody(one, all, pinproxyd, 
     server, port = tls_server(), closed_port()
     sections = [{"global": {"remote_clients": "yes"}, NAME: to(server, listen=f"{host}:{port}")} for host in (one, all)]
     daemon = pinproxyd(sections[0])
-    with open_tunnel(daemon.address(NAME)) as stays, Stream(f"{one}:{port}") as stream:
+    with open_tunnel(daemon.address(NAME)) as stays, ContinuousClients(f"{one}:{port}") as clients:
         for i in range(1, 21):
             assert daemon.reload(sections[i % 2])["listeners"] == "1"
-            before = stream.served
-            wait_until(lambda: stream.served > before + 5 or stream.failures, "clients")
+            clients.wait_more()
         ping(stays)
-    assert not stream.failures, stream.failures
     for host in (one, all):
         assert not can_be_shared(f"{host}:{port}")
     daemon.reload(sections[1])
@@ -350,7 +321,7 @@ def test_a_reload_to_all_addresses_of_both_families(pinproxyd, tls_server):
     for section in sections[1:]:
         daemon.reload(section)
         for host in ("127.0.0.1", "[::1]"):
-            assert talk(f"{host}:{port}", b"hello") == b"hello"
+            assert exchange(f"{host}:{port}", b"hello") == b"hello"
         for host in ("127.0.0.1", "[::1]", "0.0.0.0", "[::]"):
             assert not can_be_shared(f"{host}:{port}"), host
 
@@ -359,15 +330,15 @@ def test_after_a_reload_to_one_address_the_others_are_closed(pinproxyd, tls_serv
     server, port = tls_server(), closed_port()
     everywhere = {"global": {"remote_clients": "yes"}, NAME: to(server, listen=f"0.0.0.0:{port}")}
     daemon = pinproxyd(everywhere)
-    assert talk(f"127.0.0.2:{port}", b"hello") == b"hello"
+    assert exchange(f"127.0.0.2:{port}", b"hello") == b"hello"
     daemon.reload({NAME: to(server, listen=f"127.0.0.1:{port}")})
-    assert talk(f"127.0.0.1:{port}", b"hello") == b"hello"
+    assert exchange(f"127.0.0.1:{port}", b"hello") == b"hello"
     with pytest.raises(ConnectionRefusedError):
         connect(f"127.0.0.2:{port}")
     daemon.reload(everywhere)
-    assert talk(f"127.0.0.2:{port}", b"hello") == b"hello"
+    assert exchange(f"127.0.0.2:{port}", b"hello") == b"hello"
     daemon.reload({NAME: to(server, listen=f"127.0.0.3:{port}")})
-    assert talk(f"127.0.0.3:{port}", b"hello") == b"hello"
+    assert exchange(f"127.0.0.3:{port}", b"hello") == b"hello"
     with pytest.raises(ConnectionRefusedError):
         connect(f"127.0.0.1:{port}")
 
@@ -391,12 +362,10 @@ def test_a_failed_reload_to_another_address_refuses_nobody(pinproxyd, tls_server
     daemon = pinproxyd({"global": limits, NAME: to(server, listen=f"0.0.0.0:{port}")})
     broken = {"global": limits, NAME: to(server, listen=f"127.0.0.1:{port}"),
               "more.test": to(server, listen=f"127.0.0.1:{server.port}")}
-    with Stream(f"127.0.0.1:{port}", f"127.0.0.2:{port}") as stream:
+    with ContinuousClients(f"127.0.0.1:{port}", f"127.0.0.2:{port}") as clients:
         for _ in range(8):
-            before = stream.served
             daemon.reload(broken, ok=False)
-            wait_until(lambda: stream.served > before + 5 or stream.failures, "clients")
-    assert not stream.failures, stream.failures
+            clients.wait_more()
 
 
 def test_a_port_that_the_kernel_chose_can_be_written_down(pinproxyd, tls_server):
@@ -404,7 +373,7 @@ def test_a_port_that_the_kernel_chose_can_be_written_down(pinproxyd, tls_server)
     daemon = pinproxyd({NAME: to(server)})
     address = daemon.address(NAME)
     daemon.reload({NAME: to(server, listen=address)})
-    assert talk(address, b"hello") == b"hello"
+    assert exchange(address, b"hello") == b"hello"
     assert not can_be_shared(address)
 
 
@@ -417,5 +386,5 @@ def test_a_reload_to_all_addresses_works_after_root_is_given_up(tls_server, stac
         daemon = stack.add(Daemon(directory, {"global": user, NAME: to(server, listen=f"127.0.0.1:{port}")}))
         daemon.start()
         daemon.reload({"global": user, NAME: to(server, listen=f"0.0.0.0:{port}")})
-        assert talk(f"127.0.0.2:{port}", b"hello") == b"hello"
+        assert exchange(f"127.0.0.2:{port}", b"hello") == b"hello"
         daemon.stop()

@@ -10,7 +10,7 @@ from cryptography.x509.oid import NameOID
 from harness import certs, servers
 from harness.assertions import SECRET, assert_refused
 from harness.certs import NAME
-from harness.clients import knock, talk
+from harness.clients import exchange, try_connection
 from harness.config import to
 from harness.daemon import parse_logfmt
 from harness.waiting import wait_until
@@ -34,8 +34,8 @@ def assert_clean(lines):
 def test_every_line_is_logfmt(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server), "bad.test": to(server, pin=certs.self_signed(tmp_path).pin)})
-    talk(daemon.address(NAME), b"hello")
-    knock(daemon.address("bad.test"), SECRET)
+    exchange(daemon.address(NAME), b"hello")
+    try_connection(daemon.address("bad.test"), SECRET)
     daemon.stop()
     for line in lines_of(daemon):
         fields = parse_logfmt(line.decode())
@@ -50,8 +50,8 @@ def test_every_line_is_json(pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.with_subject_bytes(tmp_path, b'a "quoted" \\ name \xff\x01'))
     daemon = pinproxyd({"global": {"log_format": "json"}, NAME: to(server),
                         "bad.test": to(server, pin=certs.self_signed(tmp_path).pin)})
-    talk(daemon.address(NAME), b"hello")
-    knock(daemon.address("bad.test"), SECRET)
+    exchange(daemon.address(NAME), b"hello")
+    try_connection(daemon.address("bad.test"), SECRET)
     daemon.stop()
     events = [json.loads(line.decode()) for line in lines_of(daemon)]
     assert all({"time", "level", "event"} <= event.keys() for event in events)
@@ -75,7 +75,7 @@ def evil_certificates(directory):
 def test_certificate_with_an_evil_subject(kind, format, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=evil_certificates(tmp_path)[kind])
     daemon = pinproxyd({"global": {"log_format": format}, NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
-    event = assert_refused(daemon, server, "pin_mismatch")
+    event = assert_refused(daemon, "pin_mismatch", server=server)
     assert "evil" in event["subject"] or "ev" in event["subject"]
     assert "end" in event["subject"]
     assert not daemon.events(event="tunnel_open")
@@ -85,7 +85,7 @@ def test_certificate_with_an_evil_subject(kind, format, pinproxyd, tls_server, t
 def test_evil_subject_of_a_pki_refusal(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=evil_certificates(tmp_path)["bytes"])
     daemon = pinproxyd({NAME: to(server, verify="pki", pin=None, ca_file=ca.cert.pem_file())})
-    assert_refused(daemon, server, "refused", "pki")
+    assert_refused(daemon, "refused", "pki", server=server)
     assert_clean(lines_of(daemon))
 
 
@@ -93,7 +93,7 @@ def test_huge_subject_does_not_flood_the_log(pinproxyd, tls_server, tmp_path):
     name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "u" * 60) for _ in range(400)])
     server = tls_server(cert=certs.self_signed(tmp_path, subject=name))
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
-    assert_refused(daemon, server, "pin_mismatch")
+    assert_refused(daemon, "pin_mismatch", server=server)
     assert max(map(len, lines_of(daemon))) < 16384
 
 
@@ -101,8 +101,8 @@ def test_payload_is_never_logged(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd({"global": {"log_level": "debug"}, NAME: to(server),
                         "bad.test": to(server, pin=certs.self_signed(tmp_path).pin)})
-    assert talk(daemon.address(NAME), SECRET) == SECRET
-    knock(daemon.address("bad.test"), SECRET)
+    assert exchange(daemon.address(NAME), SECRET) == SECRET
+    try_connection(daemon.address("bad.test"), SECRET)
     daemon.stop()
     assert "s3cr3t" not in daemon.log()
 
@@ -126,12 +126,12 @@ def test_log_level(level, shown, hidden, pinproxyd, tls_server, tmp_path):
 
     def up():
         try:
-            return talk(f"127.0.0.1:{ports[NAME]}", b"hello") == b"hello"
+            return exchange(f"127.0.0.1:{ports[NAME]}", b"hello") == b"hello"
         except ConnectionRefusedError:
             return False
     wait_until(up, "the daemon")
     for section in ("bad.test", "closed.test"):
-        knock(f"127.0.0.1:{ports[section]}")
+        try_connection(f"127.0.0.1:{ports[section]}")
     daemon.stop()
     seen = {event["event"] for event in daemon.events()}
     assert shown <= seen
@@ -140,5 +140,5 @@ def test_log_level(level, shown, hidden, pinproxyd, tls_server, tmp_path):
 
 def test_timeouts_and_reasons_are_words_not_numbers(pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(tls_server(), address=f"127.0.0.1:{servers.closed_port()}")})
-    event = assert_refused(daemon, None, "upstream_error", "connect")
+    event = assert_refused(daemon, "upstream_error", "connect", last=True)
     assert "refused" in event["detail"].lower()

@@ -2,24 +2,20 @@
 
 import pytest
 
+from harness.assertions import assert_accepted, assert_refused
 from harness.certs import NAME
-from harness.clients import REFUSED, knock, talk
+from harness.clients import REFUSED, try_connection
 from harness.config import to
 from harness.servers import closed_port
 
 OPEN = {"global": {"remote_clients": "yes"}}
 
 
-def passes(daemon, section=NAME):
-    assert talk(daemon.address(section), b"hello") == b"hello"
-
-
-def refuses(daemon, listener, section=NAME, owner=NAME):
-    """And has connected to nothing, or a tunnel would have begun at the listener."""
+def assert_loop_refused(daemon, listener, section=NAME, owner=NAME):
+    """Asserts that no connection to the listener was made: it would have begun a tunnel."""
     mark = daemon.mark()
-    assert knock(daemon.address(section)) == REFUSED
-    event = daemon.wait_event(event="upstream_error", section=section, since=mark)
-    assert event["reason"] == "loop" and event["level"] == "warning", event
+    event = assert_refused(daemon, "upstream_error", "loop", section=section)
+    assert event["level"] == "warning", event
     assert listener in event["detail"] and f"[{owner}]" in event["detail"], event
     ends = daemon.events(since=mark, event=lambda name: name in ("upstream_error", "tunnel_close", "refused"))
     assert len(ends) == 1, ends
@@ -38,27 +34,27 @@ def test_a_section_does_not_lead_to_itself(listen, address, pinproxyd, tls_serve
     section = to(tls_server(), listen=f"{listen}:{port}", address=f"{address}:{port}", family=family)
     daemon = pinproxyd({**OPEN, NAME: section})
     for _ in range(3):
-        refuses(daemon, f"{listen}:{port}")
+        assert_loop_refused(daemon, f"{listen}:{port}")
 
 
 def test_nor_through_a_host_that_names_this_machine(pinproxyd, tls_server):
     port = closed_port()
     section = to(tls_server(), listen=f"127.0.0.1:{port}", address=None, host="localhost", port=port, family="ipv4")
-    refuses(pinproxyd({NAME: section}), f"127.0.0.1:{port}")
+    assert_loop_refused(pinproxyd({NAME: section}), f"127.0.0.1:{port}")
 
 
 def test_nor_through_the_resolver(pinproxyd, tls_server):
     port = closed_port()
     daemon = pinproxyd({NAME: to(tls_server(), listen=f"127.0.0.5:{port}", address=f"{NAME}:{port}")},
                        names={NAME: ["127.0.0.5"]})
-    refuses(daemon, f"127.0.0.5:{port}")
+    assert_loop_refused(daemon, f"127.0.0.5:{port}")
 
 
 def test_nor_to_a_port_that_the_kernel_chose(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
     daemon.reload({NAME: to(server, address=daemon.address(NAME))})
-    refuses(daemon, daemon.address(NAME))
+    assert_loop_refused(daemon, daemon.address(NAME))
 
 
 @pytest.mark.parametrize("listen, address, bind", [
@@ -69,7 +65,7 @@ def test_nor_through_a_source_address(listen, address, bind, pinproxyd, tls_serv
     """connect(2) takes 0.0.0.0 for the address that the socket is bound to, if it is bound to one."""
     port = closed_port()
     section = to(tls_server(), listen=f"{listen}:{port}", address=f"{address}:{port}", bind=bind)
-    refuses(pinproxyd({NAME: section}), f"{listen}:{port}")
+    assert_loop_refused(pinproxyd({NAME: section}), f"{listen}:{port}")
 
 
 @pytest.mark.valgrind
@@ -78,37 +74,36 @@ def test_two_sections_do_not_lead_to_each_other(pinproxyd, tls_server):
     one, two, server = closed_port(), closed_port(), tls_server()
     daemon = pinproxyd({NAME: to(server, listen=f"127.0.0.1:{one}", address=f"127.0.0.1:{two}"),
                         "two.test": to(server, listen=f"127.0.0.1:{two}", address=f"127.0.0.1:{one}")})
-    refuses(daemon, f"127.0.0.1:{two}", owner="two.test")
-    refuses(daemon, f"127.0.0.1:{one}", section="two.test")
+    assert_loop_refused(daemon, f"127.0.0.1:{two}", owner="two.test")
+    assert_loop_refused(daemon, f"127.0.0.1:{one}", section="two.test")
 
 
 def test_a_section_does_not_lead_to_another_although_that_is_no_circle(pinproxyd, tls_server):
     port, server = closed_port(), tls_server()
     daemon = pinproxyd({NAME: to(server, address=f"127.0.0.1:{port}"),
                         "two.test": to(server, listen=f"127.0.0.1:{port}")})
-    refuses(daemon, f"127.0.0.1:{port}", owner="two.test")
-    passes(daemon, "two.test")
+    assert_loop_refused(daemon, f"127.0.0.1:{port}", owner="two.test")
+    assert_accepted(daemon, "two.test")
 
 
 def test_an_own_address_is_passed_over_for_the_next(pinproxyd, tls_server):
     port, server = closed_port(), tls_server()
     daemon = pinproxyd({NAME: to(server, listen=f"127.0.0.1:{port}", address=[f"127.0.0.1:{port}", server.address])})
-    passes(daemon)
+    assert_accepted(daemon)
 
 
 def test_an_own_address_and_a_closed_one_are_a_failure_to_connect(pinproxyd, tls_server):
     port = closed_port()
     addresses = [f"127.0.0.1:{port}", f"127.0.0.1:{closed_port()}"]
     daemon = pinproxyd({NAME: to(tls_server(), listen=f"127.0.0.1:{port}", address=addresses)})
-    assert knock(daemon.address(NAME)) == REFUSED
-    event = daemon.wait_event(event="upstream_error")
+    event = assert_refused(daemon, "upstream_error")
     assert event["reason"] == "connect" and "own listener" in event["detail"]
 
 
 @pytest.mark.parametrize("listen, host", [("127.0.0.1", "127.0.0.2"), ("127.0.0.1", "::1"), ("[::1]", "127.0.0.1")])
 def test_another_program_on_the_same_port_is_no_loop(listen, host, pinproxyd, tls_server):
     server = tls_server(host=host, port=closed_port())
-    passes(pinproxyd({NAME: to(server, listen=f"{listen}:{server.port}")}))
+    assert_accepted(pinproxyd({NAME: to(server, listen=f"{listen}:{server.port}")}))
 
 
 def test_a_reload_decides_anew_what_is_own(pinproxyd, tls_server):
@@ -116,12 +111,12 @@ def test_a_reload_decides_anew_what_is_own(pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(server, listen=f"127.0.0.1:{port}"), "two.test": to(server)})
     daemon.reload({NAME: to(server), "two.test": to(server, address=f"127.0.0.1:{port}", listen="127.0.0.2:0")})
     mark = daemon.mark()
-    assert knock(daemon.addresses("two.test")[-1]) == REFUSED
+    assert try_connection(daemon.addresses("two.test")[-1]) == REFUSED
     assert daemon.wait_event(event="upstream_error", since=mark)["reason"] == "connect"
     daemon.reload({NAME: to(server, listen=f"127.0.0.1:{port}"),
                    "two.test": to(server, address=f"127.0.0.1:{port}", listen="127.0.0.3:0")})
     mark = daemon.mark()
-    assert knock(daemon.addresses("two.test")[-1]) == REFUSED
+    assert try_connection(daemon.addresses("two.test")[-1]) == REFUSED
     assert daemon.wait_event(event="upstream_error", since=mark)["reason"] == "loop"
 
 

@@ -1,16 +1,16 @@
 """Many tunnels, and too many."""
 
 import resource
-import threading
 import time
 
 import pytest
 
 from harness import certs
 from harness.certs import NAME
-from harness.clients import REFUSED, connect, knock, open_tunnel, ping, read_all, read_exactly, talk
+from harness.clients import REFUSED, connect, exchange, open_tunnel, ping, read_all, read_exactly, try_connection
 from harness.config import to
 from harness.daemon import instrumented
+from harness.parallel import run_parallel
 from harness.waiting import DEADLINE, wait_until
 
 
@@ -35,20 +35,13 @@ def test_500_tunnels_at_once(pinproxyd, tls_server):
 @pytest.mark.threads
 def test_clients_come_and_go_on_all_workers(pinproxyd, tls_server):
     daemon = pinproxyd({"global": {"workers": 4}, NAME: to(tls_server())})
-    wrong = []
 
     def visit(who):
         for i in range(25):
             data = f"{who}.{i};".encode() * 200
-            if talk(daemon.address(NAME), data) != data:
-                wrong.append((who, i))
+            assert exchange(daemon.address(NAME), data) == data
 
-    threads = [threading.Thread(target=visit, args=(who,)) for who in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    run_parallel([lambda who=who: visit(who) for who in range(8)])
     wait_until(lambda: len(daemon.events(event="tunnel_close", reason="ok")) == 200, "200 tunnels closed")
 
 
@@ -73,24 +66,18 @@ def test_a_client_beyond_the_global_limit_waits(pinproxyd, tls_server):
 
 def test_clients_beyond_the_global_limit_are_all_served_in_time(pinproxyd, tls_server):
     daemon = pinproxyd({"global": {"max_connections": 3, "workers": 2}, NAME: to(tls_server())})
-    answers = []
-    threads = [threading.Thread(target=lambda i=i: answers.append(talk(daemon.address(NAME), b"%d" % i)))
-               for i in range(30)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(answers, key=int) == [b"%d" % i for i in range(30)]
+    answers = run_parallel([lambda i=i: exchange(daemon.address(NAME), b"%d" % i) for i in range(30)])
+    assert answers == [b"%d" % i for i in range(30)]
 
 
 def test_a_client_beyond_a_sections_limit_is_reset(pinproxyd, tls_server):
     server, other = tls_server(), tls_server()
     daemon = pinproxyd({NAME: to(server, max_connections=1), "other.test": to(other)})
     first = open_tunnel(daemon.address(NAME))
-    assert knock(daemon.address(NAME)) == REFUSED
+    assert try_connection(daemon.address(NAME)) == REFUSED
     daemon.wait_event(event="limit", what="max_connections", section=NAME)
     ping(first)
-    talk(daemon.address("other.test"), b"not concerned")
+    exchange(daemon.address("other.test"), b"not concerned")
     first.close()
     wait_until(lambda: daemon.events(event="tunnel_close", section=NAME), "the first tunnel's end")
     open_tunnel(daemon.address(NAME)).close()
@@ -101,7 +88,7 @@ def test_limit_is_logged_once_a_second_at_most(pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(tls_server(), max_connections=1)})
     first = open_tunnel(daemon.address(NAME))
     for _ in range(100):
-        knock(daemon.address(NAME))
+        try_connection(daemon.address(NAME))
     first.close()
     daemon.stop()
     seconds = [event["time"][:19] for event in daemon.events(event="limit")]
@@ -149,21 +136,15 @@ def test_out_of_descriptors_in_a_single_burst(pinproxyd, tls_server):
 def test_few_descriptors_from_the_start(pinproxyd, tls_server):
     """max_connections = 0 comes from RLIMIT_NOFILE: more clients than that wait, none is lost."""
     daemon = pinproxyd({"global": {"workers": 1}, NAME: to(tls_server())}, nofile=96)
-    answers = []
-
-    def visit(i):
+    def ping_twice(i):
         with connect(daemon.address(NAME)) as client:
             ping(client, b"%04d" % i)
             time.sleep(0.02)
             ping(client, b"%04d" % i)
-            answers.append(i)
+            return i
 
-    threads = [threading.Thread(target=visit, args=(i,)) for i in range(120)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(answers) == list(range(120))
+    answers = run_parallel([lambda i=i: ping_twice(i) for i in range(120)])
+    assert answers == list(range(120))
 
 
 def crowd_in(daemon, count):
@@ -191,8 +172,8 @@ def test_refused_clients_do_not_count_against_the_limit(pinproxyd, tls_server, t
     daemon = pinproxyd({"global": {"max_connections": 2}, "bad.test": to(server, pin=certs.self_signed(tmp_path).pin),
                         NAME: to(server)})
     for _ in range(10):
-        knock(daemon.address("bad.test"))
-    assert talk(daemon.address(NAME), b"served") == b"served"
+        try_connection(daemon.address("bad.test"))
+    assert exchange(daemon.address(NAME), b"served") == b"served"
 
 
 def test_memory_is_given_back(pinproxyd, tls_server):
@@ -201,7 +182,7 @@ def test_memory_is_given_back(pinproxyd, tls_server):
 
     def visits(count):
         for _ in range(count):
-            talk(daemon.address(NAME), b"x" * 100_000)
+            exchange(daemon.address(NAME), b"x" * 100_000)
         return daemon.rss()
 
     before = visits(50)

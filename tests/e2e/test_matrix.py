@@ -22,7 +22,7 @@ from collections import Counter
 import pytest
 
 from harness import servers
-from harness.assertions import TELLING
+from harness.assertions import FAILURES
 from harness.certs import NAME
 from harness.chains import World
 from harness.clients import connect
@@ -229,7 +229,7 @@ def field(tmp_path_factory):
 
 
 def is_outcome(event):
-    return event in TELLING or event == "tunnel_open"
+    return event in FAILURES or event == "tunnel_open"
 
 
 def call(address, words):

@@ -7,30 +7,17 @@ import time
 import pytest
 
 from harness.certs import NAME
-from harness.clients import talk
+from harness.clients import try_exchange
 from harness.config import to
 from harness.daemon import PINPROXY, WRAPPER
 from harness.mount_namespace import in_mount_namespace
 from harness.nameserver import NameServer
+from harness.parallel import run_parallel
 from harness.waiting import DEADLINE, wait_until
 
 
-def tries(daemon, section):
-    """Whether a client of that section is served."""
-    try:
-        return talk(daemon.address(section), b"hello") == b"hello"
-    except (ConnectionResetError, BrokenPipeError):
-        return False
-
-
-def all_at_once(daemon, section, count):
-    outcomes = []
-    clients = [threading.Thread(target=lambda: outcomes.append(tries(daemon, section))) for _ in range(count)]
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join()
-    return outcomes
+def is_served(daemon, section):
+    return try_exchange(daemon.address(section)) == b"hello"
 
 
 def named(server, **settings):
@@ -46,12 +33,12 @@ def test_slow_names_do_not_hold_up_others(workers, slow, pinproxyd, tls_server, 
     dns = stack.add(NameServer({**names, "quick.test": "127.0.0.1"}, {name: 1000 for name in names}))
     daemon = pinproxyd({"global": {"workers": workers, "drain_timeout": "100ms"}, "quick.test": named(server),
                         **{name: named(server) for name in names}}, nameserver=dns.address)
-    lost = [threading.Thread(target=tries, args=(daemon, name)) for name in names for _ in range(workers)]
+    lost = [threading.Thread(target=is_served, args=(daemon, name)) for name in names for _ in range(workers)]
     for client in lost:
         client.start()
     wait_until(lambda: set(dns.asked) >= set(names), "all slow names to be asked for")
     for _ in range(4):
-        assert tries(daemon, "quick.test")
+        assert is_served(daemon, "quick.test")
     # none of the slow ones has been answered yet, or this would prove nothing
     assert not daemon.events(event="upstream_error")
     daemon.stop()
@@ -67,10 +54,10 @@ def test_an_address_that_one_worker_knows_serves_all_when_the_name_server_is_gon
     dns = stack.add(NameServer({"kept.test": "127.0.0.1"}))
     daemon = pinproxyd({"global": {"workers": workers}, "kept.test": named(server, dns_ttl="100ms")},
                        nameserver=dns.address)
-    assert tries(daemon, "kept.test")
+    assert is_served(daemon, "kept.test")
     dns.mode = mode
     time.sleep(0.15)
-    assert [tries(daemon, "kept.test") for _ in range(2 * workers + 2)] == [True] * (2 * workers + 2)
+    assert [is_served(daemon, "kept.test") for _ in range(2 * workers + 2)] == [True] * (2 * workers + 2)
 
 
 @pytest.mark.threads
@@ -79,11 +66,11 @@ def test_silent_dns_loses_no_client_of_a_known_name(ttl, pinproxyd, tls_server, 
     server = tls_server()
     dns = stack.add(NameServer({"kept.test": "127.0.0.1"}))
     daemon = pinproxyd({"global": {"workers": 4}, "kept.test": named(server, dns_ttl=ttl)}, nameserver=dns.address)
-    assert tries(daemon, "kept.test")
+    assert is_served(daemon, "kept.test")
     dns.mode = "silent"
     time.sleep(0.15)
-    assert all_at_once(daemon, "kept.test", 16) == [True] * 16
-    assert all_at_once(daemon, "kept.test", 16) == [True] * 16
+    assert run_parallel([lambda: is_served(daemon, "kept.test")] * 16) == [True] * 16
+    assert run_parallel([lambda: is_served(daemon, "kept.test")] * 16) == [True] * 16
 
 
 def test_an_answer_of_one_worker_is_used_by_all(pinproxyd, tls_server, stack):
@@ -91,7 +78,7 @@ def test_an_answer_of_one_worker_is_used_by_all(pinproxyd, tls_server, stack):
     dns = stack.add(NameServer({"shared.test": "127.0.0.1"}))
     daemon = pinproxyd({"global": {"workers": 8}, "shared.test": named(server, family="ipv4")},
                        nameserver=dns.address)
-    assert all(tries(daemon, "shared.test") for _ in range(16))
+    assert all(is_served(daemon, "shared.test") for _ in range(16))
     assert dns.asked == ["shared.test"]
 
 
@@ -101,17 +88,17 @@ def test_a_ttl_of_zero_asks_for_each_connection(pinproxyd, tls_server, stack):
     dns = stack.add(NameServer({"moving.test": "127.0.0.1"}))
     daemon = pinproxyd({"global": {"workers": 2}, "moving.test": named(old, dns_ttl="0"),
                         "lazy.test": named(old, host="moving.test", dns_ttl="1h")}, nameserver=dns.address)
-    assert tries(daemon, "moving.test") and tries(daemon, "lazy.test")
+    assert is_served(daemon, "moving.test") and is_served(daemon, "lazy.test")
     dns.names["moving.test"] = "127.0.0.2"
-    assert tries(daemon, "lazy.test")  # each section by its own dns_ttl
+    assert is_served(daemon, "lazy.test")  # each section by its own dns_ttl
     assert not new.conns
-    assert tries(daemon, "moving.test")
+    assert is_served(daemon, "moving.test")
     assert len(new.conns) == 1
     dns.mode = "fail"
-    assert tries(daemon, "moving.test")  # the last good address
+    assert is_served(daemon, "moving.test")  # the last good address
     dns.names["moving.test"], dns.mode = "127.0.0.1", "answer"
     before = len(old.conns)
-    assert tries(daemon, "moving.test")
+    assert is_served(daemon, "moving.test")
     assert len(old.conns) == before + 1
 
 
@@ -120,14 +107,14 @@ def test_a_slow_answer_is_used_once_it_has_come(pinproxyd, tls_server, stack):
     new = tls_server(cert=old.cert, host="127.0.0.2", port=old.port)
     dns = stack.add(NameServer({"moving.test": "127.0.0.1"}))
     daemon = pinproxyd({"moving.test": named(old, dns_ttl="100ms")}, nameserver=dns.address)
-    assert tries(daemon, "moving.test")
+    assert is_served(daemon, "moving.test")
     dns.names["moving.test"], dns.delays["moving.test"] = "127.0.0.2", 2
     time.sleep(0.15)
-    assert tries(daemon, "moving.test")
+    assert is_served(daemon, "moving.test")
     assert len(old.conns) == 2  # it could not wait
 
     def moved():
-        assert tries(daemon, "moving.test")
+        assert is_served(daemon, "moving.test")
         return new.conns
     wait_until(moved, "a connection to the new address")
 
@@ -140,7 +127,7 @@ def test_a_stop_does_not_wait_for_names(pinproxyd, tls_server, stack):
     dns.mode = "silent"
     daemon = pinproxyd({"global": {"drain_timeout": "100ms"}, NAME: to(server),
                         **{name: named(server) for name in names}}, nameserver=dns.address)
-    lost = [threading.Thread(target=tries, args=(daemon, name)) for name in names]
+    lost = [threading.Thread(target=is_served, args=(daemon, name)) for name in names]
     for client in lost:
         client.start()
     wait_until(lambda: len(dns.asked) > 30, "look-ups under way")
@@ -169,4 +156,4 @@ def test_names_come_and_go_with_reloads(pinproxyd, tls_server, stack):
     daemon = pinproxyd({"n0.test": named(server)}, nameserver=dns.address)
     for name in names:
         daemon.reload({name: named(server)})
-        assert tries(daemon, name)
+        assert is_served(daemon, name)

@@ -1,7 +1,5 @@
 """Stapled responses before a server that shows all it hears: what is refused has sent it nothing."""
 
-import subprocess
-import threading
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -9,68 +7,17 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from harness import certs
-from harness.assertions import SECRET, assert_refused, told
+from harness.assertions import SECRET, assert_refused, failures
 from harness.certs import DAY, NAME, now
-from harness.clients import REFUSED, connect, knock
+from harness.clients import connect
 from harness.config import to
-from harness.revocation import responder, response, sign_response
-from harness.servers import closed_port
-from harness.waiting import DEADLINE, wait_until
-
-
-class TellingServer:
-    """`openssl s_server`, which prints the plaintext that it gets (with -rev or -www it would not)."""
-
-    def __init__(self, cert, staple, version):
-        self.cert, self.port = cert, closed_port()
-        self.address = f"127.0.0.1:{self.port}"
-        self.staple = cert.directory / "staple.der"  # read anew for each handshake
-        command = ["openssl", "s_server", "-accept", self.address, "-cert", cert.pem_file(), "-key", cert.key_file(),
-                   f"-tls1_{version}"]
-        if cert.chain:
-            command += ["-cert_chain", cert.chain_file()]
-        if staple is not None:
-            self.staple.write_bytes(staple)
-            command += ["-status_file", self.staple]
-        # At the end of its input it would hang up.
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT)
-        self.output = bytearray()
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-        wait_until(lambda: b"ACCEPT" in self.output, "s_server")
-
-    def _read(self):
-        while data := self.process.stdout.read1(65536):
-            self.output += data
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-        self.reader.join(DEADLINE)
-        self.process.stdout.close()
-        self.process.stdin.close()
-
-    def heard(self, words):
-        return words.strip() in self.output
-
-
-@pytest.fixture
-def telling(stack):
-    return lambda *arguments: stack.add(TellingServer(*arguments))
+from harness.revocation import deliver, responder, response, sign_response
 
 
 def section(server, ca, tmp_path, verify="pki", **options):
     pin = server.cert.pin if verify == "pin+pki" else None
     return {"global": {"workers": 1, "state_dir": tmp_path / "state"},
             NAME: to(server, verify=verify, pin=pin, ca_file=ca.cert.pem_file(), ocsp="staple", **options)}
-
-
-def get_through(daemon, server, words=SECRET):
-    """Sends words that the server then shows."""
-    with connect(daemon.address(NAME)) as sock:
-        sock.sendall(words)
-        wait_until(lambda: server.heard(words), "the words at the server")
 
 
 def build(cert, ca, signer=None, *, known_by=hashes.SHA1, digest=hashes.SHA256, name=ocsp.OCSPResponderEncoding.HASH):
@@ -150,101 +97,93 @@ GOOD = {
 
 @pytest.mark.parametrize("version", ["2", "3"])
 @pytest.mark.parametrize("name", BAD)
-def test_refused_has_sent_nothing(name, version, pinproxyd, telling, ca, tmp_path):
+def test_refused_has_sent_nothing(name, version, pinproxyd, stapling_server, ca, tmp_path):
     make, words = BAD[name]
     cert = ca.issue()
-    server = telling(cert, make(cert, ca), version)
-    event = assert_refused(pinproxyd(section(server, ca, tmp_path)), None, "refused", "pki")
+    server = stapling_server(cert, make(cert, ca), version)
+    event = assert_refused(pinproxyd(section(server, ca, tmp_path)), "refused", "pki", server=server)
     assert event["detail"].startswith("OCSP: ") and words in event["detail"], event["detail"]
-    server.stop()
-    assert not server.heard(SECRET)
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
 @pytest.mark.parametrize("name", GOOD)
-def test_what_gets_through_is_heard(name, version, pinproxyd, telling, ca, tmp_path):
+def test_what_gets_through_is_heard(name, version, pinproxyd, stapling_server, ca, tmp_path):
     """Also the proof that the server above would have told."""
     cert = ca.issue()
-    server = telling(cert, GOOD[name](cert, ca), version)
-    get_through(pinproxyd(section(server, ca, tmp_path)), server)
+    server = stapling_server(cert, GOOD[name](cert, ca), version)
+    deliver(pinproxyd(section(server, ca, tmp_path)), server)
 
 
 @pytest.mark.parametrize("verify", ["pki", "pin+pki", "tofu+pki"])
 @pytest.mark.parametrize("version", ["2", "3"])
-def test_each_mode_asks(version, verify, pinproxyd, telling, ca, tmp_path):
+def test_each_mode_asks(version, verify, pinproxyd, stapling_server, ca, tmp_path):
     """And a key is not kept on the word of a server without a response."""
     cert = ca.issue()
-    server = telling(cert, response(cert, ca, status=CERT_STATUS["revoked"]), version)
+    server = stapling_server(cert, response(cert, ca, status=CERT_STATUS["revoked"]), version)
     daemon = pinproxyd(section(server, ca, tmp_path, verify))
-    assert knock(daemon.address(NAME), SECRET) == REFUSED
-    daemon.wait_event(event="refused", reason="pki", detail=lambda d: d.startswith("OCSP: "))
+    assert assert_refused(daemon, "refused", "pki")["detail"].startswith("OCSP: ")
     assert not daemon.events(event="learned")
     server.staple.write_bytes(response(cert, ca))
-    get_through(daemon, server, b"now it may\n")
+    deliver(daemon, server, b"now it may\n")
     daemon.stop()
     server.stop()
-    assert told(daemon) == [("refused", "pki")] and not server.heard(SECRET)
+    assert failures(daemon) == [("refused", "pki")] and not server.has_received(SECRET)
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
-def test_revocation_that_comes_later(version, pinproxyd, telling, ca, tmp_path):
+def test_revocation_that_comes_later(version, pinproxyd, stapling_server, ca, tmp_path):
     """A new connection is judged by the response that it brings, not by an earlier one's."""
     cert = ca.issue()
-    server = telling(cert, response(cert, ca), version)
+    server = stapling_server(cert, response(cert, ca), version)
     daemon = pinproxyd(section(server, ca, tmp_path))
-    get_through(daemon, server, b"still good\n")
+    deliver(daemon, server, b"still good\n")
     server.staple.write_bytes(response(cert, ca, status=CERT_STATUS["revoked"]))
-    assert_refused(daemon, None, "refused", "pki")
-    server.stop()
-    assert not server.heard(SECRET)
+    assert_refused(daemon, "refused", "pki", server=server)
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
-def test_refused_connection_leaves_no_session(version, pinproxyd, telling, ca, tmp_path):
+def test_refused_connection_leaves_no_session(version, pinproxyd, stapling_server, ca, tmp_path):
     """With TLS 1.2 the ticket has come when the response is looked at."""
     cert = ca.issue()
-    server = telling(cert, response(cert, ca, status=CERT_STATUS["unknown"]), version)
+    server = stapling_server(cert, response(cert, ca, status=CERT_STATUS["unknown"]), version)
     daemon = pinproxyd(section(server, ca, tmp_path, resume="yes"))
-    assert knock(daemon.address(NAME), SECRET) == REFUSED
-    daemon.wait_event(event="refused", reason="pki")
+    assert_refused(daemon, "refused", "pki")
     server.staple.write_bytes(response(cert, ca))
-    get_through(daemon, server, b"now it may\n")
+    deliver(daemon, server, b"now it may\n")
     assert daemon.wait_event(event="tunnel_open")["resumed"] == "no"
     server.stop()
-    assert not server.heard(SECRET)
+    assert not server.has_received(SECRET)
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
-def test_demand_added_by_a_reload(version, pinproxyd, telling, ca, tmp_path):
+def test_demand_added_by_a_reload(version, pinproxyd, stapling_server, ca, tmp_path):
     """A session of before, which brought no response, is not resumed."""
     cert = ca.issue()
-    server = telling(cert, None, version)
+    server = stapling_server(cert, None, version)
     config = section(server, ca, tmp_path, resume="yes")
     without = {**config, NAME: {key: value for key, value in config[NAME].items() if key != "ocsp"}}
     daemon = pinproxyd(without)
-    get_through(daemon, server, b"not asked for\n")
+    deliver(daemon, server, b"not asked for\n")
     daemon.reload(config)
-    assert_refused(daemon, None, "refused", "pki")
-    server.stop()
-    assert not server.heard(SECRET)
+    assert_refused(daemon, "refused", "pki", server=server)
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
-def test_demand_added_by_a_reload_is_met_by_a_full_handshake(version, pinproxyd, telling, ca, tmp_path):
+def test_demand_added_by_a_reload_is_met_by_a_full_handshake(version, pinproxyd, stapling_server, ca, tmp_path):
     """The session of before would have no response to show, and the server has a good one."""
     cert = ca.issue()
-    server = telling(cert, response(cert, ca), version)
+    server = stapling_server(cert, response(cert, ca), version)
     config = section(server, ca, tmp_path, resume="yes")
     daemon = pinproxyd({**config, NAME: {key: value for key, value in config[NAME].items() if key != "ocsp"}})
-    get_through(daemon, server, b"before\n")
+    deliver(daemon, server, b"before\n")
     daemon.reload(config)
-    get_through(daemon, server, b"after\n")
+    deliver(daemon, server, b"after\n")
     assert [event["resumed"] for event in daemon.events(event="tunnel_open")] == ["no", "no"]
 
 
-def test_response_signed_with_sha1(pinproxyd, telling, ca, tmp_path):
+def test_response_signed_with_sha1(pinproxyd, stapling_server, ca, tmp_path):
     cert = ca.issue()
-    daemon = pinproxyd(section(telling(cert, build(cert, ca, digest=hashes.SHA1), "3"), ca, tmp_path))
+    daemon = pinproxyd(section(stapling_server(cert, build(cert, ca, digest=hashes.SHA1), "3"), ca, tmp_path))
     with connect(daemon.address(NAME)):
         event = daemon.wait_event(event=lambda name: name in ("tunnel_open", "refused"), section=NAME)
     assert event["event"] == "refused"

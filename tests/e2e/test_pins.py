@@ -3,14 +3,10 @@
 import pytest
 
 from harness import certs
+from harness.assertions import assert_accepted
 from harness.certs import NAME, day
-from harness.clients import talk
+from harness.clients import exchange
 from harness.config import to
-
-
-def passes(daemon, section=NAME):
-    assert talk(daemon.address(section), b"hello") == b"hello"
-    return daemon.wait_event(event="tunnel_open", section=section)
 
 
 OTHER = "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="
@@ -40,14 +36,14 @@ FORMS = {
 def test_pin_form_accepts(form, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, pin=FORMS[form](server.cert))})
-    passes(daemon)
+    assert_accepted(daemon)
 
 
 @pytest.mark.parametrize("key", [certs.rsa_key, certs.ec_key], ids=["rsa", "ecdsa"])
 @pytest.mark.valgrind
 def test_key_kind(key, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, key=key()))
-    passes(pinproxyd({NAME: to(server)}))
+    assert_accepted(pinproxyd({NAME: to(server)}))
 
 
 def test_pin_file_beside_the_configuration(pinproxyd, tls_server, tmp_path):
@@ -57,14 +53,14 @@ def test_pin_file_beside_the_configuration(pinproxyd, tls_server, tmp_path):
     (tmp_path / "daemon0").rename(tmp_path / "kept")
     text = f"[{NAME}]\nlisten = 127.0.0.1:0\naddress = {server.address}\npin = cert:kept/server.pem\n"
     (tmp_path / "pinned.conf").write_text(text)
-    passes(pinproxyd(f"[global]\ninclude = {tmp_path}/pinned.conf\n"))
+    assert_accepted(pinproxyd(f"[global]\ninclude = {tmp_path}/pinned.conf\n"))
 
 
 def test_every_certificate_of_a_file_is_a_pin(pinproxyd, tls_server, tmp_path):
     server, other = tls_server(), certs.self_signed(tmp_path)
     bundle = tmp_path / "both.pem"
     bundle.write_bytes(other.pem + server.cert.pem)
-    passes(pinproxyd({NAME: to(server, pin=f"cert:{bundle}")}))
+    assert_accepted(pinproxyd({NAME: to(server, pin=f"cert:{bundle}")}))
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
@@ -72,25 +68,25 @@ def test_one_of_several_pins_is_enough(at, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     pins = [f"{certs.self_signed(tmp_path).pin} name=other{i}" for i in range(2)]
     pins.insert(at, f"{server.cert.pin} name=right")
-    event = passes(pinproxyd({NAME: to(server, pin=pins)}))
+    event = assert_accepted(pinproxyd({NAME: to(server, pin=pins)}))
     assert event["pin"] == "right"
 
 
 def test_pins_on_lines_of_their_own(pinproxyd, tls_server):
     server = tls_server()
-    passes(pinproxyd(f"[{NAME}]\nlisten = 127.0.0.1:0\naddress = {server.address}\n"
+    assert_accepted(pinproxyd(f"[{NAME}]\nlisten = 127.0.0.1:0\naddress = {server.address}\n"
                      f"pin = {OTHER}\npin = {server.cert.pin}\n"))
 
 
 def test_matched_pin_is_logged_in_the_configurations_form(pinproxyd, tls_server):
     server = tls_server()
-    assert server.cert.pin in passes(pinproxyd({NAME: to(server)}))["pin"]
+    assert server.cert.pin in assert_accepted(pinproxyd({NAME: to(server)}))["pin"]
 
 
 def test_tunnel_open_and_close_tell_all(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, pin=f"{server.cert.pin} name=today")})
-    opened = passes(daemon)
+    opened = assert_accepted(daemon)
     assert {"client", "upstream", "tls", "cipher", "pin", "resumed", "ms"} <= opened.keys()
     assert opened["pin"] == "today" and opened["resumed"] == "no"
     assert str(server.port) in opened["upstream"]
@@ -101,40 +97,40 @@ def test_tunnel_open_and_close_tell_all(pinproxyd, tls_server):
 
 def test_dates_names_and_issuers_do_not_count_for_a_pinned_key(pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.CA(tmp_path).issue(["elsewhere.test"], start=-20, end=-10))
-    passes(pinproxyd({NAME: to(server)}))
+    assert_accepted(pinproxyd({NAME: to(server)}))
 
 
 def test_an_expired_pin_beside_a_live_one(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     pins = [f"{certs.self_signed(tmp_path).pin} until={day(-1)}", f"{server.cert.pin} until={day(3)} name=live"]
-    assert passes(pinproxyd({NAME: to(server, pin=pins)}))["pin"] == "live"
+    assert assert_accepted(pinproxyd({NAME: to(server, pin=pins)}))["pin"] == "live"
 
 
 def test_a_key_pin_survives_renewal(pinproxyd, tls_server, tmp_path):
     key = certs.ec_key()
     server = tls_server(cert=certs.self_signed(tmp_path, key=key))
     daemon = pinproxyd({NAME: to(server)})
-    passes(daemon)
+    assert_accepted(daemon)
     server.use(certs.self_signed(tmp_path, key=key))
-    passes(daemon)
+    assert_accepted(daemon)
 
 
 @pytest.mark.parametrize("check", ["name", "dates", "name\n    dates"], ids=["name", "dates", "both"])
 def test_also_check_holds(check, pinproxyd, tls_server):
     server = tls_server()
-    passes(pinproxyd({NAME: to(server, also_check=check)}))
+    assert_accepted(pinproxyd({NAME: to(server, also_check=check)}))
 
 
 def test_revoked_spares_other_keys(pinproxyd, tls_server, tmp_path):
     server, other, third = tls_server(), certs.self_signed(tmp_path), certs.self_signed(tmp_path)
-    passes(pinproxyd({NAME: to(server, revoked=[other.pin, f"key:{third.pem_file()}"])}))
+    assert_accepted(pinproxyd({NAME: to(server, revoked=[other.pin, f"key:{third.pem_file()}"])}))
 
 
 def test_sections_are_not_mixed_up(pinproxyd, tls_server):
     one, two = tls_server(), tls_server()
     daemon = pinproxyd({"one.test": to(one), "two.test": to(two)})
-    passes(daemon, "one.test")
-    passes(daemon, "two.test")
+    assert_accepted(daemon, "one.test")
+    assert_accepted(daemon, "two.test")
     assert len(one.conns) == len(two.conns) == 1
 
 
@@ -145,8 +141,8 @@ def test_defaults_are_inherited_and_lists_replaced(pinproxyd, tls_server, tmp_pa
         "one.test": to(server, pin=None),
         "two.test": to(server, pin=f"{other.pin} name=own"),
     })
-    opened = passes(daemon, "one.test")
+    opened = assert_accepted(daemon, "one.test")
     assert opened["pin"] == "inherited" and "1.2" in opened["tls"]
     with pytest.raises(ConnectionResetError):
-        talk(daemon.address("two.test"), b"hello")
+        exchange(daemon.address("two.test"), b"hello")
     daemon.wait_event(event="pin_mismatch", section="two.test")

@@ -5,32 +5,15 @@ import re
 import pytest
 
 from harness import certs
+from harness.assertions import assert_accepted, assert_not_sent, assert_nothing_sent, assert_refused
 from harness.certs import NAME, OTHER, day
 from harness.config import ini, to
 from harness.daemon import run_pinproxyd
-from harness.learned import DAY, FROM_URL, PLACE, Announcer, http, never_heard, passes, pkp, state, tofu, turned_away
+from harness.learned import DAY, FROM_URL, PLACE, Announcer, http_response, pkp, tofu, with_pins_url
 from harness.servers import closed_port
 from harness.waiting import wait_steady, wait_until
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
-
-
-def asks(server, **options):
-    """A section that asks for pins."""
-    return to(server, **{"pins_url": "/pins", **options})
-
-
-@pytest.fixture
-def backup(tmp_path):
-    return certs.self_signed(tmp_path)
-
-
-@pytest.fixture
-def announcer(tls_server, backup):
-    """A server that announces its own key and the backup."""
-    server = tls_server(Announcer())
-    server.behave.announce(server.cert.pin, backup.pin)
-    return server
 
 
 def wait_learned(daemon, pin, since=0, section=NAME):
@@ -52,23 +35,23 @@ def nothing_taken(daemon, state):
 
 @pytest.mark.valgrind
 def test_announced_backup_is_kept_and_then_accepted(state, pinproxyd, announcer, backup):
-    daemon = pinproxyd(state.config({NAME: asks(announcer)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     learned = wait_learned(daemon, backup.pin)
     assert learned["level"] == "notice"
     key, = [key for key in state.keys() if key.pin == backup.pin]
     assert key == (NAME, PLACE, backup.pin, day(0), "pins_url", day(30), False, announcer.cert.pin)
-    passes(daemon)
+    assert_accepted(daemon)
     announcer.use(backup)
-    assert passes(daemon)["pin"] == backup.pin
+    assert assert_accepted(daemon)["pin"] == backup.pin
     assert len(daemon.events(event="learned", pin=backup.pin)) == 1
 
 
 def test_other_keys_are_still_refused(state, pinproxyd, announcer, backup, tmp_path):
-    daemon = pinproxyd(state.config({NAME: asks(announcer)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     wait_learned(daemon, backup.pin)
     announcer.use(certs.self_signed(tmp_path))
-    turned_away(daemon, "pin_mismatch")
-    never_heard(announcer)
+    assert_refused(daemon, "pin_mismatch")
+    assert_not_sent(announcer)
 
 
 @pytest.mark.parametrize("options, host", [
@@ -77,7 +60,7 @@ def test_other_keys_are_still_refused(state, pinproxyd, announcer, backup, tmp_p
     ({"host": "::1%lo", "port": 80}, "[::1]:80"),
 ], ids=["443", "port", "host", "ipv6", "ipv6_port", "zone", "zone_port"])
 def test_request(options, host, state, pinproxyd, announcer, backup):
-    daemon = pinproxyd(state.config({NAME: asks(announcer, pins_url="/.well-known/pins?a=1&b=%20", **options)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pins_url="/.well-known/pins?a=1&b=%20", **options)}))
     wait_learned(daemon, backup.pin)
     line, *fields = announcer.behave.requests[0].removesuffix("\r\n\r\n").split("\r\n")
     assert line == "GET /.well-known/pins?a=1&b=%20 HTTP/1.1"
@@ -90,27 +73,27 @@ def test_request(options, host, state, pinproxyd, announcer, backup):
 ])
 def test_max_age_bounds_them_and_sixty_days_do(max_age, until, state, pinproxyd, announcer, backup):
     announcer.behave.announce(announcer.cert.pin, backup.pin, max_age=max_age)
-    daemon = pinproxyd(state.config({NAME: asks(announcer)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     wait_learned(daemon, backup.pin)
     assert {key.until for key in state.keys()} == {day(until)}
 
 
 @pytest.mark.parametrize("written", [
-    lambda a, b: http(f"Public-Key-Pins: {pkp(a, b)}; includeSubDomains; report-uri=\"http://a.test/?x=;\""),
-    lambda a, b: http(f"public-key-PINS:{pkp(a, b)}   "),
-    lambda a, b: http(f"Public-Key-Pins: MAX-AGE=\"864000\" ;;pin-sha256=\"{a[8:]}\" ; PIN-SHA256=\"{b[8:]}\";"),
-    lambda a, b: http(f"Public-Key-Pins: pin-sha1=\"2jmj7l5rSw0yVb/vlWAYkK/YBwk=\"; future=\"x\"; {pkp(a, b)}"),
-    lambda a, b: http("Public-Key-Pins-Report-Only: max-age=1", f"Public-Key-Pins: {pkp(a, b)}"),
-    lambda a, b: http(f"Public-Key-Pins: {pkp(a, b)}", f"Public-Key-Pins: {pkp(a, OTHER)}"),
-    lambda a, b: http(f"Public-Key-Pins: {pkp(b, a, b)}"),
-    lambda a, b: b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + http(f"Public-Key-Pins: {pkp(a, b)}"),
+    lambda a, b: http_response(f"Public-Key-Pins: {pkp(a, b)}; includeSubDomains; report-uri=\"http://a.test/?x=;\""),
+    lambda a, b: http_response(f"public-key-PINS:{pkp(a, b)}   "),
+    lambda a, b: http_response(f"Public-Key-Pins: MAX-AGE=\"864000\" ;;pin-sha256=\"{a[8:]}\" ; PIN-SHA256=\"{b[8:]}\";"),
+    lambda a, b: http_response(f"Public-Key-Pins: pin-sha1=\"2jmj7l5rSw0yVb/vlWAYkK/YBwk=\"; future=\"x\"; {pkp(a, b)}"),
+    lambda a, b: http_response("Public-Key-Pins-Report-Only: max-age=1", f"Public-Key-Pins: {pkp(a, b)}"),
+    lambda a, b: http_response(f"Public-Key-Pins: {pkp(a, b)}", f"Public-Key-Pins: {pkp(a, OTHER)}"),
+    lambda a, b: http_response(f"Public-Key-Pins: {pkp(b, a, b)}"),
+    lambda a, b: b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + http_response(f"Public-Key-Pins: {pkp(a, b)}"),
     lambda a, b: b"HTTP/1.0 200 OK\r\n" + f"Public-Key-Pins: {pkp(a, b)}\r\n\r\n".encode(),
     lambda a, b: HEAD + f"Public-Key-Pins: {pkp(a, b)}\r\n\r\n".encode() + b"x" * 300_000,
 ], ids=["all_directives", "case_and_blanks", "order_quotes_empty_directives", "unknown_directives_and_algorithms",
         "report_only_before_it", "first_field_counts", "pin_twice", "interim_response", "http_1.0", "large_body"])
 def test_field_as_the_rfc_lets_it_be_written(written, state, pinproxyd, announcer, backup):
     announcer.behave.answer = written(announcer.cert.pin, backup.pin)
-    daemon = pinproxyd(state.config({NAME: asks(announcer)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     wait_learned(daemon, backup.pin)
     assert {key.pin for key in state.keys()} - {announcer.cert.pin} == {backup.pin}
 
@@ -118,16 +101,16 @@ def test_field_as_the_rfc_lets_it_be_written(written, state, pinproxyd, announce
 class Trickler(Announcer):
     """Answers byte by byte, and ends TCP without close_notify."""
 
-    def say(self, conn):
+    def send_answer(self, conn):
         for byte in self.answer:
             conn.send(bytes([byte]))
-        conn.cut()
+        conn.truncate()
 
 
 def test_answer_in_pieces(state, pinproxyd, tls_server, backup):
     server = tls_server(Trickler())
     server.behave.announce(server.cert.pin, backup.pin)
-    daemon = pinproxyd(state.config({NAME: asks(server)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(server)}))
     wait_learned(daemon, backup.pin)
     daemon.stop()
 
@@ -135,7 +118,7 @@ def test_answer_in_pieces(state, pinproxyd, tls_server, backup):
 class Holder(Announcer):
     """Answers, and leaves the connection open."""
 
-    def say(self, conn):
+    def send_answer(self, conn):
         conn.send(self.answer)
         conn.recv_all()
 
@@ -143,59 +126,59 @@ class Holder(Announcer):
 def test_server_that_does_not_close(state, pinproxyd, tls_server, backup):
     server = tls_server(Holder())
     server.behave.announce(server.cert.pin, backup.pin)
-    daemon = pinproxyd(state.config({NAME: asks(server)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(server)}))
     wait_learned(daemon, backup.pin)
     assert server.wait_done()
 
 
 @pytest.mark.parametrize("form", ["pin", "cert_pin"])
 def test_key_counts_whichever_pin_matched(form, state, pinproxyd, announcer, backup):
-    daemon = pinproxyd(state.config({NAME: asks(announcer, pin=getattr(announcer.cert, form))}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=getattr(announcer.cert, form))}))
     wait_learned(daemon, backup.pin)
 
 
 def test_they_only_add_to_the_administrators(state, pinproxyd, announcer, backup, tmp_path):
     own = certs.self_signed(tmp_path)
-    daemon = pinproxyd(state.config({NAME: asks(announcer, pin=[announcer.cert.pin, f"{own.pin} name=own"])}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=[announcer.cert.pin, f"{own.pin} name=own"])}))
     wait_learned(daemon, backup.pin)
     announcer.use(own)
-    assert passes(daemon)["pin"] == "own"
+    assert assert_accepted(daemon)["pin"] == "own"
 
 
 def test_pki_holds_for_an_announced_key(state, pinproxyd, tls_server, ca):
     server, backup_key = tls_server(Announcer(), cert=ca.issue()), certs.ec_key()
     good, bad = ca.issue(key=backup_key), certs.self_signed(ca.directory, key=backup_key)
     server.behave.announce(server.cert.pin, good.pin)
-    daemon = pinproxyd(state.config({NAME: asks(server, verify="pin+pki", ca_file=ca.cert.pem_file())}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(server, verify="pin+pki", ca_file=ca.cert.pem_file())}))
     wait_learned(daemon, good.pin)
     server.use(bad)
-    turned_away(daemon, "refused", "pki")
+    assert_refused(daemon, "refused", "pki")
     server.use(good)
-    assert passes(daemon)["pin"] == good.pin
-    never_heard(server)
+    assert assert_accepted(daemon)["pin"] == good.pin
+    assert_not_sent(server)
 
 
 def test_under_tofu_a_restart_asks_with_the_learned_key(state, pinproxyd, announcer, backup, tmp_path):
     config = state.config({NAME: tofu(announcer, pins_url="/pins")})
     daemon = pinproxyd(config)
-    passes(daemon)
+    assert_accepted(daemon)
     daemon.stop()
     # what the first use may have made it ask for already
     state.write("".join(line for line in state.text().splitlines(True) if "from=pins_url" not in line))
     daemon = pinproxyd(config)
     wait_learned(daemon, backup.pin)
     announcer.use(backup)
-    assert passes(daemon)["pin"] == backup.pin
+    assert assert_accepted(daemon)["pin"] == backup.pin
     announcer.use(certs.self_signed(tmp_path))
-    turned_away(daemon, "refused", "tofu_changed")
-    never_heard(announcer)
+    assert_refused(daemon, "refused", "tofu_changed")
+    assert_not_sent(announcer)
 
 
 def test_under_tofu_the_first_key_is_the_first_clients_to_keep(state, pinproxyd, announcer):
     daemon = pinproxyd(state.config({NAME: tofu(announcer, pins_url="/pins")}))
     announcer.wait_done()
     assert state.keys() == [] and not daemon.events(event="learned")
-    passes(daemon)
+    assert_accepted(daemon)
     assert announcer.cert.pin in [key.pin for key in state.keys() if key.origin == "tofu"]
 
 
@@ -207,7 +190,7 @@ def test_under_tofu_a_key_known_beforehand_is_enough_to_ask(state, pinproxyd, an
 
 def test_many_sections_ask(state, pinproxyd, announcer, backup):
     names = [f"s{i}.test" for i in range(20)]
-    daemon = pinproxyd(state.config({name: asks(announcer) for name in names}))
+    daemon = pinproxyd(state.config({name: with_pins_url(announcer) for name in names}))
     for name in names:
         wait_learned(daemon, backup.pin, section=name)
     assert {key.section for key in state.keys() if key.pin == backup.pin} == set(names)
@@ -219,13 +202,13 @@ def announce_again(daemon, state, server, *pins, **options):
     """Returns once the daemon has asked for it."""
     server.behave.announce(*pins, **options)
     asked = len(server.behave.requests)
-    daemon.reload(state.config({NAME: asks(server, pin=daemon.first_pin, pins_url="/again")}))
+    daemon.reload(state.config({NAME: with_pins_url(server, pin=daemon.first_pin, pins_url="/again")}))
     wait_until(lambda: len(server.behave.requests) > asked, "the second question")
 
 
 @pytest.fixture
 def taught(state, pinproxyd, announcer, backup):
-    daemon = pinproxyd(state.config({NAME: asks(announcer)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     daemon.first_pin = announcer.cert.pin
     wait_learned(daemon, backup.pin)
     return daemon
@@ -237,18 +220,18 @@ def test_later_announcement_replaces_the_earlier(taught, state, announcer, backu
     wait_learned(taught, later.pin)
     assert backup.pin not in [key.pin for key in state.keys()]
     announcer.use(backup)
-    turned_away(taught, "pin_mismatch")
+    assert_refused(taught, "pin_mismatch")
     announcer.use(later)
-    assert passes(taught)["pin"] == later.pin
-    never_heard(announcer)
+    assert assert_accepted(taught)["pin"] == later.pin
+    assert_not_sent(announcer)
 
 
 def test_max_age_0_takes_them_away(taught, state, announcer, backup):
     announce_again(taught, state, announcer, announcer.cert.pin, backup.pin, max_age=0)
     wait_until(lambda: state.keys() == [], "the announced pins gone")
     announcer.use(backup)
-    turned_away(taught, "pin_mismatch")
-    never_heard(announcer)
+    assert_refused(taught, "pin_mismatch")
+    assert_not_sent(announcer)
 
 
 def test_same_announcement_again_is_not_news(taught, state, announcer, backup):
@@ -266,7 +249,7 @@ def test_bad_announcement_leaves_the_earlier(taught, state, announcer, backup):
     wait_failed(taught)
     assert state.text() == before
     announcer.use(backup)
-    assert passes(taught)["pin"] == backup.pin
+    assert assert_accepted(taught)["pin"] == backup.pin
 
 
 def test_reload_that_changes_nothing_does_not_ask(taught, state, announcer):
@@ -276,31 +259,31 @@ def test_reload_that_changes_nothing_does_not_ask(taught, state, announcer):
 
 @pytest.mark.parametrize("changed", [{"pins_url": "/other"}, {"revoked": OTHER}], ids=["pins_url", "trust"])
 def test_reload_that_changes_the_trust_asks(changed, taught, state, announcer):
-    taught.reload(state.config({NAME: asks(announcer, **changed)}))
+    taught.reload(state.config({NAME: with_pins_url(announcer, **changed)}))
     wait_until(lambda: len(announcer.behave.requests) == 2, "the second question")
 
 
 def test_section_that_a_reload_brings_asks(state, pinproxyd, announcer, backup):
     daemon = pinproxyd(state.config({"other.test": to(announcer)}))
-    daemon.reload(state.config({"other.test": to(announcer), NAME: asks(announcer)}))
+    daemon.reload(state.config({"other.test": to(announcer), NAME: with_pins_url(announcer)}))
     wait_learned(daemon, backup.pin)
 
 
 @pytest.mark.threads
 def test_reloads_amid_the_questions(state, pinproxyd, announcer, backup):
-    daemon = pinproxyd(state.config({NAME: asks(announcer)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     for nth in range(30):
-        daemon.reload(state.config({NAME: asks(announcer, pins_url=f"/{nth}")}))
+        daemon.reload(state.config({NAME: with_pins_url(announcer, pins_url=f"/{nth}")}))
     wait_until(lambda: any("GET /29 " in request for request in announcer.behave.requests), "the last question")
     announcer.use(backup)
-    assert passes(daemon)["pin"] == backup.pin
+    assert assert_accepted(daemon)["pin"] == backup.pin
 
 
 @pytest.mark.threads
 def test_stop_amid_the_questions(state, pinproxyd, tls_server):
     server = tls_server(Holder())
     server.behave.answer = b"HTTP/1.1 200 OK\r\n"
-    daemon = pinproxyd(state.config({f"s{i}.test": asks(server) for i in range(20)}))
+    daemon = pinproxyd(state.config({f"s{i}.test": with_pins_url(server) for i in range(20)}))
     server.wait_conns(3)
     daemon.stop()
     assert not daemon.events(event="learned")
@@ -309,16 +292,16 @@ def test_stop_amid_the_questions(state, pinproxyd, tls_server):
 # What is not taken over.
 
 def field(value):
-    return http(f"Public-Key-Pins: {value}")
+    return http_response(f"Public-Key-Pins: {value}")
 
 
 # case: (a word of the event's detail, the answer)
 NOT_TAKEN = {
-    "no_such_field": ("no Public-Key-Pins", lambda a, b: http("Public-Key-Pinned: yes")),
-    "report_only": ("no Public-Key-Pins", lambda a, b: http(f"Public-Key-Pins-Report-Only: {pkp(a, b)}")),
-    "in_the_body": ("no Public-Key-Pins", lambda a, b: http(body=f"\r\nPublic-Key-Pins: {pkp(a, b)}\r\n\r\n")),
-    "first_field_bad": ("max-age", lambda a, b: http("Public-Key-Pins: x", f"Public-Key-Pins: {pkp(a, b)}")),
-    "empty_field": ("max-age", lambda a, b: http("Public-Key-Pins:")),
+    "no_such_field": ("no Public-Key-Pins", lambda a, b: http_response("Public-Key-Pinned: yes")),
+    "report_only": ("no Public-Key-Pins", lambda a, b: http_response(f"Public-Key-Pins-Report-Only: {pkp(a, b)}")),
+    "in_the_body": ("no Public-Key-Pins", lambda a, b: http_response(body=f"\r\nPublic-Key-Pins: {pkp(a, b)}\r\n\r\n")),
+    "first_field_bad": ("max-age", lambda a, b: http_response("Public-Key-Pins: x", f"Public-Key-Pins: {pkp(a, b)}")),
+    "empty_field": ("max-age", lambda a, b: http_response("Public-Key-Pins:")),
     "key_in_use_not_among_them": ("key in use", lambda a, b: field(pkp(OTHER, b))),
     "no_backup": ("backup", lambda a, b: field(pkp(a))),
     "no_backup_but_itself_twice": ("backup", lambda a, b: field(pkp(a, a))),
@@ -342,7 +325,7 @@ NOT_TAKEN = {
     "no_http": ("HTTP", lambda a, b: b"220 mail.example.com ESMTP ready\r\n" * 4),
     "http_2": ("HTTP", lambda a, b: field(pkp(a, b)).replace(b"/1.1", b"/2")),
     "no_answer": ("broke off", lambda a, b: b""),
-    "cut_off": ("broke off", lambda a, b: http(f"Public-Key-Pins: {pkp(a, b)}", body="")[:-2]),
+    "cut_off": ("broke off", lambda a, b: http_response(f"Public-Key-Pins: {pkp(a, b)}", body="")[:-2]),
     "endless_head": ("too long", lambda a, b: HEAD + b"X: y\r\n" * 20_000),
     "endless_line": ("too long", lambda a, b: HEAD + b"X" * 200_000),
     "endless_interim": ("", lambda a, b: b"HTTP/1.1 100 Continue\r\n\r\n" * 3000),
@@ -354,19 +337,19 @@ NOT_TAKEN = {
 def test_not_taken_over(case, state, pinproxyd, announcer, backup):
     word, answer = NOT_TAKEN[case]
     announcer.behave.answer = answer(announcer.cert.pin, backup.pin)
-    daemon = pinproxyd(state.config({NAME: asks(announcer)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     assert word in wait_failed(daemon)["detail"]
     assert "\x1b" not in daemon.log()
     announcer.use(backup)
-    turned_away(daemon, "pin_mismatch")
+    assert_refused(daemon, "pin_mismatch")
     nothing_taken(daemon, state)
-    never_heard(announcer)
+    assert_not_sent(announcer)
 
 
 @pytest.mark.slow
 def test_server_that_never_answers(state, pinproxyd, tls_server):
     server = tls_server(lambda conn: conn.recv_all())
-    daemon = pinproxyd(state.config({NAME: asks(server)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(server)}))
     wait_failed(daemon)
     nothing_taken(daemon, state)
 
@@ -375,7 +358,7 @@ def test_report_mode_lets_nothing_in(state, pinproxyd, tls_server, ca):
     """A mismatch that is only reported is no pinned connection."""
     server = tls_server(Announcer(), cert=ca.issue())
     server.behave.announce(server.cert.pin, OTHER)
-    daemon = pinproxyd(state.config({NAME: asks(
+    daemon = pinproxyd(state.config({NAME: with_pins_url(
         server, verify="pin+pki", ca_file=ca.cert.pem_file(), enforce="report",
         pin=certs.self_signed(ca.directory).pin)}))
     wait_failed(daemon)
@@ -385,30 +368,28 @@ def test_report_mode_lets_nothing_in(state, pinproxyd, tls_server, ca):
 def test_report_mode_with_a_match(state, pinproxyd, tls_server, ca):
     server = tls_server(Announcer(), cert=ca.issue())
     server.behave.announce(server.cert.pin, OTHER)
-    daemon = pinproxyd(state.config({NAME: asks(server, verify="pin+pki", ca_file=ca.cert.pem_file(),
+    daemon = pinproxyd(state.config({NAME: with_pins_url(server, verify="pin+pki", ca_file=ca.cert.pem_file(),
                                                 enforce="report")}))
     wait_learned(daemon, OTHER)
 
 
 def test_server_with_another_key_is_not_asked(state, pinproxyd, announcer):
-    daemon = pinproxyd(state.config({NAME: asks(announcer, pin=OTHER)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=OTHER)}))
     daemon.wait_event(event="pin_mismatch", section=NAME)
     nothing_taken(daemon, state)
     assert announcer.behave.requests == []
-    announcer.stop()
-    announcer.saw_nothing(b"GET ")
+    assert_nothing_sent(announcer, b"GET ")
 
 
 def test_revoked_server_is_not_asked(state, pinproxyd, announcer):
-    daemon = pinproxyd(state.config({NAME: asks(announcer, revoked=announcer.cert.pin)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, revoked=announcer.cert.pin)}))
     daemon.wait_event(event="refused", reason="revoked", section=NAME)
     nothing_taken(daemon, state)
-    announcer.stop()
-    announcer.saw_nothing(b"GET ")
+    assert_nothing_sent(announcer, b"GET ")
 
 
 def test_server_out_of_reach(state, pinproxyd, announcer):
-    daemon = pinproxyd(state.config({NAME: asks(announcer, address=f"127.0.0.1:{closed_port()}")}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, address=f"127.0.0.1:{closed_port()}")}))
     daemon.wait_event(event="upstream_error", reason="connect", section=NAME)
     nothing_taken(daemon, state)
 
@@ -416,16 +397,16 @@ def test_server_out_of_reach(state, pinproxyd, announcer):
 class Spoiler(Announcer):
     """Damages the file between the question and the answer."""
 
-    def say(self, conn):
+    def send_answer(self, conn):
         self.state.write("damage\n")
-        super().say(conn)
+        super().send_answer(conn)
 
 
 def test_damaged_file_is_not_written_over(state, pinproxyd, tls_server, backup):
     server = tls_server(Spoiler())
     server.behave.state = state
     server.behave.announce(server.cert.pin, backup.pin)
-    daemon = pinproxyd(state.config({NAME: asks(server)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(server)}))
     assert f"{state.file}:1: " in wait_failed(daemon)["detail"]
     assert state.text() == "damage\n"
     daemon.stop()
@@ -436,13 +417,13 @@ def test_damaged_file_is_not_written_over(state, pinproxyd, tls_server, backup):
 
 def test_restart_keeps_them(state, pinproxyd, announcer, backup):
     """The server changes to the backup while the daemon is down: the administrator's pin matches no more."""
-    config = state.config({NAME: asks(announcer)})
+    config = state.config({NAME: with_pins_url(announcer)})
     daemon = pinproxyd(config)
     wait_learned(daemon, backup.pin)
     daemon.stop()
     announcer.use(backup)
     daemon = pinproxyd(config)
-    assert passes(daemon)["pin"] == backup.pin
+    assert assert_accepted(daemon)["pin"] == backup.pin
     wait_until(lambda: len(announcer.behave.requests) == 2, "the second question")
     daemon.stop()
     assert not daemon.events(event="learned", pin=backup.pin)
@@ -450,17 +431,17 @@ def test_restart_keeps_them(state, pinproxyd, announcer, backup):
 
 def test_they_do_not_count_without_pins_url(taught, state, announcer, backup):
     taught.reload(state.config({NAME: to(announcer)}))
-    passes(taught)
+    assert_accepted(taught)
     announcer.use(backup)
-    turned_away(taught, "pin_mismatch")
-    never_heard(announcer)
+    assert_refused(taught, "pin_mismatch")
+    assert_not_sent(announcer)
 
 
 def test_revoked_beats_an_announced_pin(taught, state, announcer, backup):
-    taught.reload(state.config({NAME: asks(announcer, revoked=backup.pin)}))
+    taught.reload(state.config({NAME: with_pins_url(announcer, revoked=backup.pin)}))
     announcer.use(backup)
-    turned_away(taught, "refused", "revoked")
-    never_heard(announcer)
+    assert_refused(taught, "refused", "revoked")
+    assert_not_sent(announcer)
 
 
 @pytest.mark.parametrize("line, counts", [
@@ -478,16 +459,16 @@ def test_revoked_beats_an_announced_pin(taught, state, announcer, backup):
         "via_nothing", "via_an_issuer", "via_another_pin"])
 def test_which_lines_count(line, counts, state, pinproxyd, tls_server):
     server = tls_server(Announcer())
-    server.behave.answer = http()
+    server.behave.answer = http_response()
     state.write(line % server.cert.pin + "\n")
-    daemon = pinproxyd(state.config({NAME: asks(server, pin=OTHER)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(server, pin=OTHER)}))
     if counts:
-        assert passes(daemon)["pin"] == server.cert.pin
+        assert assert_accepted(daemon)["pin"] == server.cert.pin
         return
     event = daemon.wait_event(event=lambda name: name in ("pin_mismatch", "refused"), section=NAME)
     assert event.get("reason", "expired_pins") == "expired_pins"
-    turned_away(daemon, event["event"])
-    never_heard(server)
+    assert_refused(daemon, event["event"])
+    assert_not_sent(server)
     assert server.behave.requests == []
 
 
@@ -520,16 +501,16 @@ def test_which_modes_take_it(verify, ca, state, tmp_path):
 
 
 def test_revoked_key_is_refused_although_announced(state, pinproxyd, announcer, backup):
-    daemon = pinproxyd(state.config({NAME: asks(announcer, revoked=backup.pin)}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, revoked=backup.pin)}))
     wait_learned(daemon, backup.pin)
     announcer.use(backup)
-    turned_away(daemon, "refused", "revoked")
+    assert_refused(daemon, "refused", "revoked")
 
 
 def test_first_use_wakes_the_announcer(state, pinproxyd, announcer, backup):
     """Nothing is asked over a key that nobody has kept; once a client has, the host is asked at once."""
-    daemon = pinproxyd(state.config({NAME: asks(announcer, pin=None, verify="tofu")}))
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=None, verify="tofu")}))
     announcer.wait_done()
     assert not daemon.events(event="learned")
-    passes(daemon)
+    assert_accepted(daemon)
     wait_learned(daemon, backup.pin)

@@ -7,8 +7,8 @@ from harness import certs
 from harness.certs import NAME
 from harness.clients import connect
 from harness.config import to
-from harness.frozen_threads import held, workers
-from harness.learned import Announcer, state
+from harness.frozen_threads import frozen, workers
+from harness.learned import Announcer
 from harness.waiting import wait_until
 
 
@@ -17,7 +17,7 @@ def test_main_loop_asks_no_host(pinproxyd, tls_server, state):
     accepted."""
     server = tls_server()
     daemon = pinproxyd(state.config({"other.test": to(server)}))
-    with held(daemon, workers(daemon)):
+    with frozen(daemon, workers(daemon)):
         daemon.write(state.config({"other.test": to(server), NAME: to(server, pins_url="/pins")}))
         daemon.signal(signal.SIGHUP)
         daemon.wait_event(event="listen", section=NAME)
@@ -29,13 +29,13 @@ def test_main_loop_asks_no_host(pinproxyd, tls_server, state):
     server.wait_conns(1)
 
 
-def test_host_is_asked_again_when_a_reload_overtakes_the_asking(pinproxyd, tls_server, gate, state, tmp_path):
+def test_host_is_asked_again_when_a_reload_overtakes_the_asking(pinproxyd, tls_server, relay, state, tmp_path):
     """What was begun under the old configuration is not finished under it."""
     announcer = Announcer()
     server = tls_server(announcer)
     spare = certs.self_signed(tmp_path)
     announcer.announce(server.cert.pin, spare.pin)
-    way = gate(server)
+    way = relay(server)
     daemon = pinproxyd(state.config({NAME: to(way, pins_url="/pins")}))
     way.wait_held(1)
     daemon.reload(state.config({NAME: to(way, pins_url="/pins", idle_timeout="1h")}))

@@ -1,36 +1,22 @@
 """Where trust anchors count: what must pass."""
 
-import subprocess
 
 import pytest
 
 from harness import certs
-from harness.assertions import assert_refused
-from harness.certs import NAME
+from harness.assertions import assert_accepted, assert_refused
+from harness.certs import NAME, hashed_directory
 from harness.chains import issue
-from harness.clients import talk
+from harness.clients import exchange
 from harness.config import to
 from harness.revocation import crl
-
-
-def passes(daemon, section=NAME):
-    assert talk(daemon.address(section), b"hello") == b"hello"
-    return daemon.wait_event(event="tunnel_open", section=section)
-
-
-def hashed_directory(directory, cert):
-    """As `openssl rehash` makes it."""
-    directory.mkdir()
-    (directory / "root.pem").write_bytes(cert.pem)
-    subprocess.run(["openssl", "rehash", directory], check=True)
-    return directory
 
 
 @pytest.mark.parametrize("verify", ["pki", "pin+pki"])
 def test_ca_file(verify, pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue())
     pin = server.cert.pin if verify == "pin+pki" else None
-    passes(pinproxyd({NAME: to(server, verify=verify, pin=pin, ca_file=ca.cert.pem_file())}))
+    assert_accepted(pinproxyd({NAME: to(server, verify=verify, pin=pin, ca_file=ca.cert.pem_file())}))
 
 
 @pytest.mark.parametrize("verify", ["pki", "pin+pki"])
@@ -38,18 +24,18 @@ def test_ca_dir(verify, pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     pin = server.cert.pin if verify == "pin+pki" else None
     where = hashed_directory(tmp_path / "anchors", ca.cert)
-    passes(pinproxyd({NAME: to(server, verify=verify, pin=pin, ca_dir=where)}))
+    assert_accepted(pinproxyd({NAME: to(server, verify=verify, pin=pin, ca_dir=where)}))
 
 
 def test_one_of_several_ca_files(pinproxyd, tls_server, ca, tmp_path):
     files = [certs.CA(tmp_path).cert.pem_file(), ca.cert.pem_file()]
-    passes(pinproxyd({NAME: to(tls_server(cert=ca.issue()), verify="pki", ca_file=files)}))
+    assert_accepted(pinproxyd({NAME: to(tls_server(cert=ca.issue()), verify="pki", ca_file=files)}))
 
 
 def test_system_store(pinproxyd, tls_server, ca):
     # OpenSSL's own variable says where the system's store is.
     env = {"SSL_CERT_FILE": str(ca.cert.pem_file())}
-    passes(pinproxyd({NAME: to(tls_server(cert=ca.issue()), verify="pki")}, env=env))
+    assert_accepted(pinproxyd({NAME: to(tls_server(cert=ca.issue()), verify="pki")}, env=env))
 
 
 def test_ca_file_replaces_the_system_store(pinproxyd, tls_server, ca, tmp_path):
@@ -57,45 +43,45 @@ def test_ca_file_replaces_the_system_store(pinproxyd, tls_server, ca, tmp_path):
     other = certs.CA(tmp_path).cert.pem_file()
     daemon = pinproxyd({NAME: to(tls_server(cert=ca.issue()), verify="pki", ca_file=other)}, env=env)
     with pytest.raises(ConnectionResetError):
-        talk(daemon.address(NAME), b"hello")
+        exchange(daemon.address(NAME), b"hello")
     daemon.wait_event(event="refused", reason="pki")
 
 
 def test_chain_with_an_intermediate(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=certs.CA(tmp_path, "Inner", parent=ca).issue())
-    passes(pinproxyd({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file())}))
+    assert_accepted(pinproxyd({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file())}))
 
 
 def test_verify_name(pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue(["other.test"]))
-    passes(pinproxyd({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file(), verify_name="other.test")}))
+    assert_accepted(pinproxyd({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file(), verify_name="other.test")}))
 
 
 def test_wildcard_certificate(pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue(["*.example.test"]))
-    passes(pinproxyd({"api.example.test": to(server, verify="pki", ca_file=ca.cert.pem_file())}), "api.example.test")
+    assert_accepted(pinproxyd({"api.example.test": to(server, verify="pki", ca_file=ca.cert.pem_file())}), "api.example.test")
 
 
 def test_name_in_another_case(pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue(["Server.TEST"]))
-    passes(pinproxyd({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file())}))
+    assert_accepted(pinproxyd({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file())}))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_ip_address_in_the_certificate(address, pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue([address]), host=address)
     section = to(server, verify="pki", ca_file=ca.cert.pem_file(), host=address, port=server.port, address=None)
-    passes(pinproxyd({"literal": section}), "literal")
+    assert_accepted(pinproxyd({"literal": section}), "literal")
 
 
 def test_pin_on_the_certificate_and_pki(pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue())
-    passes(pinproxyd({NAME: to(server, verify="pin+pki", pin=server.cert.cert_pin, ca_file=ca.cert.pem_file())}))
+    assert_accepted(pinproxyd({NAME: to(server, verify="pin+pki", pin=server.cert.cert_pin, ca_file=ca.cert.pem_file())}))
 
 
 def test_revoked_key_elsewhere_does_not_hurt(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
-    passes(pinproxyd({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file(),
+    assert_accepted(pinproxyd({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file(),
                                revoked=certs.CA(tmp_path).cert.pin)}))
 
 
@@ -123,7 +109,7 @@ def by_mode(verify, server, tmp_path, **options):
 
 
 def refused(daemon, server, reason="pki"):
-    return assert_refused(daemon, server, "refused", reason)["detail"]
+    return assert_refused(daemon, "refused", reason, server=server)["detail"]
 
 
 @pytest.mark.parametrize("sent", ["nothing", "outer", "outer and root"])
@@ -131,13 +117,13 @@ def refused(daemon, server, reason="pki"):
 def test_intermediate_in_a_ca_file(verify, sent, pinproxyd, tls_server, ca, outer, tmp_path):
     more = {"nothing": [], "outer": [outer.cert.cert], "outer and root": [outer.cert.cert, ca.cert.cert]}[sent]
     server = tls_server(cert=below(outer, tmp_path, more))
-    passes(pinproxyd(by_mode(verify, server, tmp_path, ca_file=outer.cert.pem_file())))
+    assert_accepted(pinproxyd(by_mode(verify, server, tmp_path, ca_file=outer.cert.pem_file())))
 
 
 def test_intermediate_in_a_ca_dir(pinproxyd, tls_server, ca, outer, tmp_path):
     server = tls_server(cert=below(outer, tmp_path, []))
     where = hashed_directory(tmp_path / "anchors", outer.cert)
-    passes(pinproxyd(by_mode("pki", server, tmp_path, ca_dir=where)))
+    assert_accepted(pinproxyd(by_mode("pki", server, tmp_path, ca_dir=where)))
 
 
 @pytest.mark.parametrize("verify", MODES)
@@ -170,14 +156,14 @@ def test_intermediate_beside_its_root_hides_nothing_above_it(pinproxyd, tls_serv
     options = {"ca_file": [outer.cert.pem_file(), ca.cert.pem_file()]}
     refused(pinproxyd(by_mode("pki", server, tmp_path, revoked=ca.cert.pin, **options)), server, "revoked")
     server = tls_server(cert=server.cert)
-    passes(pinproxyd({NAME: to(server, verify="pin+pki", pin=f"issuer-cert:{ca.cert.pem_file()}", **options)}))
+    assert_accepted(pinproxyd({NAME: to(server, verify="pin+pki", pin=f"issuer-cert:{ca.cert.pem_file()}", **options)}))
 
 
 def test_pinned_issuer_above_an_intermediate_that_is_an_anchor(pinproxyd, tls_server, ca, outer, tmp_path):
     """It is not in the chain, and the log says what to do."""
     server = tls_server(cert=below(outer, tmp_path, [outer.cert.cert]))
     section = to(server, verify="pin+pki", pin=f"issuer-cert:{ca.cert.pem_file()}", ca_file=outer.cert.pem_file())
-    event = assert_refused(pinproxyd({NAME: section}), server, "pin_mismatch")
+    event = assert_refused(pinproxyd({NAME: section}), "pin_mismatch", server=server)
     assert "add it to ca_file" in event["detail"]
 
 
@@ -203,7 +189,7 @@ def test_other_intermediate_is_no_anchor(pinproxyd, tls_server, ca, outer, tmp_p
 
 def test_certificate_of_the_server_is_an_anchor_only_if_it_has_signed_itself(pinproxyd, tls_server, ca, tmp_path):
     own = tls_server(cert=certs.self_signed(tmp_path))
-    passes(pinproxyd(by_mode("pki", own, tmp_path, ca_file=own.cert.pem_file())))
+    assert_accepted(pinproxyd(by_mode("pki", own, tmp_path, ca_file=own.cert.pem_file())))
     issued = tls_server(cert=ca.issue())
     refused(pinproxyd(by_mode("pki", issued, tmp_path, ca_file=issued.cert.pem_file())), issued)
 
@@ -216,11 +202,11 @@ def test_an_underscore_is_a_character_of_names(mode, names, host, pinproxyd, tls
     server = tls_server(cert=ca.issue(names=names))
     trust = {"verify": "pki", "ca_file": ca.cert.pem_file()} if mode == "pki" else {"also_check": "name"}
     daemon = pinproxyd({NAME: to(server, host=host, **trust)})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
 
 
 def test_an_address_is_compared_without_its_zone(pinproxyd, tls_server, tmp_path):
     ca = certs.CA(tmp_path)
     server = tls_server(cert=ca.issue(names=["::1"]))
     daemon = pinproxyd({NAME: to(server, host="::1%lo", verify="pki", ca_file=ca.cert.pem_file())})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)

@@ -12,7 +12,7 @@ import pytest
 from harness import certs
 from harness.certs import NAME
 from harness.config import ini
-from harness.daemon import PINPROXYD, _run, run_pinproxyd
+from harness.daemon import PINPROXYD, run_pinproxyd, run_program
 from harness.mount_namespace import in_mount_namespace
 from harness.servers import closed_port
 
@@ -115,7 +115,7 @@ def test_the_installed_configuration_is_read_as_the_unit_would(tmp_path):
     for mode, warned in ((0o600, True), (0o644, False)):
         path.write_text(text)
         path.chmod(mode)
-        run = _run(in_mount_namespace('mount --bind "$0" "$1" && exec "$2" -t', tmp_path / "etc", there, PINPROXYD))
+        run = run_program(in_mount_namespace('mount --bind "$0" "$1" && exec "$2" -t', tmp_path / "etc", there, PINPROXYD))
         assert run.returncode == 0, run.err
         assert ("DynamicUser" in run.err) == warned, run.err
         assert run_pinproxyd("-t", "-c", path).err == ""
@@ -139,7 +139,7 @@ def test_a_unix_socket_that_could_not_be_made_is_warned_of(tmp_path):
 @root
 def test_a_pipe_is_nothing_to_warn_of(tmp_path):
     text = ini({"global": {"user": "nobody"}, NAME: {"listen": "127.0.0.1:0", "pin": PIN}})
-    run = _run([PINPROXYD, "-t", "-c", "/dev/stdin"], input=text.encode())
+    run = run_program([PINPROXYD, "-t", "-c", "/dev/stdin"], input=text.encode())
     assert run.returncode == 0 and run.err == "", run.err
 
 

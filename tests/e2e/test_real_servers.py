@@ -7,8 +7,9 @@ import subprocess
 import pytest
 
 from harness import certs, real_servers
+from harness.assertions import assert_refused
 from harness.certs import NAME
-from harness.clients import REFUSED, connect, knock, read_exactly
+from harness.clients import connect, read_exactly
 from harness.config import to
 from harness.real_servers import need
 from harness.waiting import DEADLINE
@@ -45,8 +46,7 @@ def test_openssl_s_server_that_answers_backwards(pinproxyd, cert, stack, tmp_pat
 def test_openssl_s_server_with_another_key(pinproxyd, cert, stack, tmp_path):
     server = stack.add(real_servers.openssl_server(tmp_path, cert, "-www"))
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
-    assert knock(daemon.address(NAME), b"GET / HTTP/1.0\r\n\r\n") == REFUSED
-    daemon.wait_event(event="pin_mismatch")
+    assert_refused(daemon, "pin_mismatch", data=b"GET / HTTP/1.0\r\n\r\n")
 
 
 @pytest.mark.parametrize("group", ["X25519", "P-256", "P-384"])

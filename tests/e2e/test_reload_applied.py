@@ -8,12 +8,12 @@ import time
 import pytest
 
 from harness import certs
-from harness.assertions import SECRET
+from harness.assertions import SECRET, assert_nothing_sent
 from harness.certs import NAME
 from harness.clients import connect, open_tunnel, read_to_any_end
 from harness.config import to
-from harness.frozen_threads import held, state, workers
-from harness.servers import pour
+from harness.frozen_threads import frozen, thread_state, workers
+from harness.servers import send_forever
 from harness.waiting import DEADLINE, wait_until
 
 # How long a line that must not come is given to come.
@@ -43,7 +43,7 @@ def test_reload_waits_for_a_worker_that_is_busy(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(one_worker(server))
     with open_tunnel(daemon.address(NAME)) as sock:
-        with held(daemon, workers(daemon)):
+        with frozen(daemon, workers(daemon)):
             mark = order(daemon, one_worker(server, revoked=server.cert.pin))
             assert_unsaid(daemon, mark)
         daemon.wait_event(mark, event="reload")
@@ -61,7 +61,7 @@ def test_reload_waits_for_each_worker(pinproxyd, tls_server):
     config = {"global": {"workers": 4}, NAME: to(server)}
     daemon = pinproxyd(config)
     for tid in workers(daemon):
-        with held(daemon, [tid]):
+        with frozen(daemon, [tid]):
             mark = order(daemon, config)
             assert_unsaid(daemon, mark)
         daemon.wait_event(mark, event="reload")
@@ -72,17 +72,17 @@ def test_busy_worker_applies_the_reload_before_it_moves_bytes(pinproxyd, tls_ser
     """What lay before it when the reload came is not moved first, neither to the server nor from it."""
     def behave(conn):
         conn.send(conn.recv())
-        conn.go_on.wait(DEADLINE)
+        conn.released.wait(DEADLINE)
         conn.send(b"more")
         while conn.recv():
             pass
     server = tls_server(behave)
     daemon = pinproxyd(one_worker(server))
     socks = [open_tunnel(daemon.address(NAME)) for _ in range(40)]
-    with held(daemon, workers(daemon)):
+    with frozen(daemon, workers(daemon)):
         for sock in socks[:20]:
             sock.sendall(SECRET)
-        server.go_on.set()
+        server.released.set()
         wait_until(lambda: all(conn.sent == 8 for conn in server.conns), "the servers' second word")
         mark = order(daemon, one_worker(server, revoked=server.cert.pin))
         assert_unsaid(daemon, mark)
@@ -95,15 +95,15 @@ def test_busy_worker_applies_the_reload_before_it_moves_bytes(pinproxyd, tls_ser
     assert [bytes(conn.plaintext) for conn in server.conns] == [b"ping"] * 40
 
 
-def test_ready_is_said_when_every_worker_has_applied_it(pinproxyd, tls_server, manager):
+def test_ready_is_said_when_every_worker_has_applied_it(pinproxyd, tls_server, service_manager):
     server = tls_server()
-    daemon = pinproxyd(one_worker(server), env={"NOTIFY_SOCKET": manager.path})
-    assert manager.next()["READY"] == "1"
-    with held(daemon, workers(daemon)):
+    daemon = pinproxyd(one_worker(server), env={"NOTIFY_SOCKET": service_manager.path})
+    assert service_manager.next()["READY"] == "1"
+    with frozen(daemon, workers(daemon)):
         mark = order(daemon, one_worker(server))
-        assert manager.next()["RELOADING"] == "1"
-        assert manager.is_silent(GRACE)
-    assert manager.next()["READY"] == "1"
+        assert service_manager.next()["RELOADING"] == "1"
+        assert service_manager.is_silent(GRACE)
+    assert service_manager.next()["READY"] == "1"
     assert daemon.events(mark, event="reload")
 
 
@@ -112,7 +112,7 @@ def test_second_reload_meanwhile_counts(pinproxyd, tls_server, tmp_path):
     server, other = tls_server(), certs.self_signed(tmp_path)
     daemon = pinproxyd(one_worker(server))
     with open_tunnel(daemon.address(NAME)) as sock:
-        with held(daemon, workers(daemon)):
+        with frozen(daemon, workers(daemon)):
             mark = order(daemon, one_worker(server, revoked=other.pin))
             assert_unsaid(daemon, mark)
             order(daemon, one_worker(server, revoked=server.cert.pin))
@@ -124,21 +124,21 @@ def test_second_reload_meanwhile_counts(pinproxyd, tls_server, tmp_path):
     open_tunnel(daemon.address(NAME)).close()
 
 
-def test_failed_reload_meanwhile_does_not_report_the_first(pinproxyd, tls_server, manager):
+def test_failed_reload_meanwhile_does_not_report_the_first(pinproxyd, tls_server, service_manager):
     server = tls_server()
-    daemon = pinproxyd(one_worker(server), env={"NOTIFY_SOCKET": manager.path})
-    assert manager.next()["READY"] == "1"
+    daemon = pinproxyd(one_worker(server), env={"NOTIFY_SOCKET": service_manager.path})
+    assert service_manager.next()["READY"] == "1"
     with open_tunnel(daemon.address(NAME)) as sock:
-        with held(daemon, workers(daemon)):
+        with frozen(daemon, workers(daemon)):
             mark = order(daemon, {**one_worker(server, revoked=server.cert.pin), "more.test": to(server)})
-            assert manager.next()["RELOADING"] == "1"
+            assert service_manager.next()["RELOADING"] == "1"
             daemon.wait_event(mark, event="listen")
             order(daemon, "[broken\n")
-            assert manager.next()["RELOADING"] == "1"
+            assert service_manager.next()["RELOADING"] == "1"
             daemon.wait_event(mark, event="reload_failed")
-            assert manager.is_silent(GRACE)
+            assert service_manager.is_silent(GRACE)
             assert not daemon.events(mark, event="reload")
-        assert manager.next()["READY"] == "1"
+        assert service_manager.next()["READY"] == "1"
         assert daemon.events(mark, event="reload")
         assert read_to_any_end(sock) == (b"", True)
 
@@ -148,7 +148,7 @@ def test_worker_that_never_answers_does_not_hold_up_the_end(tunnel, pinproxyd, t
     server = tls_server()
     daemon = pinproxyd(one_worker(server))
     sock = open_tunnel(daemon.address(NAME)) if tunnel else None
-    with held(daemon, workers(daemon)):
+    with frozen(daemon, workers(daemon)):
         mark = order(daemon, one_worker(server))
         assert_unsaid(daemon, mark)
         daemon.signal(signal.SIGTERM)
@@ -156,7 +156,7 @@ def test_worker_that_never_answers_does_not_hold_up_the_end(tunnel, pinproxyd, t
             time.sleep(GRACE)
             daemon.signal(signal.SIGTERM)
         # its parent hears of it when the thread that is held has been let go
-        wait_until(lambda: state(daemon.pid, daemon.pid) == "Z", "the end of the daemon")
+        wait_until(lambda: thread_state(daemon.pid, daemon.pid) == "Z", "the end of the daemon")
     daemon.wait(0)
     if sock:
         sock.close()
@@ -167,7 +167,7 @@ def test_clients_that_wait_for_their_worker_are_judged_by_the_reload(pinproxyd, 
     server = tls_server()
     daemon = pinproxyd(one_worker(server))
     address, before = daemon.address(NAME), daemon.fds()
-    with held(daemon, workers(daemon)):
+    with frozen(daemon, workers(daemon)):
         socks = [connect(address)]
         wait_until(lambda: daemon.fds() == before + 1, "the first to be accepted")
         mark = order(daemon, one_worker(server, revoked=server.cert.pin))
@@ -181,8 +181,7 @@ def test_clients_that_wait_for_their_worker_are_judged_by_the_reload(pinproxyd, 
         sock.close()
     daemon.stop()
     assert [event["reason"] for event in daemon.events(event="refused")] == ["revoked"] * 2
-    server.stop()
-    server.saw_nothing(SECRET)
+    assert_nothing_sent(server, SECRET)
 
 
 @pytest.mark.threads
@@ -207,7 +206,7 @@ def test_nothing_reaches_a_revoked_server_after_the_line(pinproxyd, tls_server):
     def drain(sock):
         while not over.is_set():
             sock.recv(1 << 18)
-    busy, server = tls_server(pour), tls_server(look)
+    busy, server = tls_server(send_forever), tls_server(look)
     config = {"global": {"workers": 2}, "busy.test": to(busy), NAME: to(server)}
     daemon = pinproxyd(config)
     socks = [open_tunnel(daemon.address(NAME)) for _ in range(8)]

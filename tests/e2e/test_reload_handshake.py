@@ -8,12 +8,12 @@ import ssl
 import pytest
 
 from harness import certs
-from harness.assertions import SECRET, TELLING, told
+from harness.assertions import FAILURES, SECRET, assert_not_sent, assert_nothing_sent, failures, resumed
 from harness.certs import NAME, day
-from harness.clients import connect, ping, read_exactly, read_to_any_end
+from harness.clients import connect, read_exactly, read_to_any_end
 from harness.config import to
-from harness.frozen_threads import held, workers
-from harness.learned import PLACE, state
+from harness.frozen_threads import frozen, workers
+from harness.learned import PLACE
 from harness.revocation import crl
 from harness.servers import FullBacklog
 from harness.waiting import wait_steady, wait_until
@@ -28,61 +28,64 @@ places = pytest.mark.parametrize("place", PLACES)
 
 
 @pytest.fixture
-def scene(pinproxyd, tls_server, gate, ca, tmp_path):
-    return Scene(pinproxyd, tls_server, gate, ca, tmp_path)
+def handshake(pinproxyd, tls_server, relay, ca, tmp_path):
+    return Handshake(pinproxyd, tls_server, relay, ca, tmp_path)
 
 
-class Scene:
-    """A server with a certificate of a CA, a gate before it, and a daemon whose client waits for the handshake."""
+class Handshake:
+    """A handshake that waits at a chosen point: a daemon with a client, a server below a CA, and a relay between them.
 
-    def __init__(self, pinproxyd, tls_server, gate, ca, directory):
-        self.start, self.tls_server, self.new_gate, self.ca, self.directory = pinproxyd, tls_server, gate, ca, directory
+    First start_server(), then begin() with the options of the section, then reload() with others; at last
+    assert_accepted() or assert_refused(), which let the handshake continue.
+    """
+
+    def __init__(self, pinproxyd, tls_server, relay, ca, directory):
+        self.start, self.tls_server, self.new_relay, self.ca, self.directory = pinproxyd, tls_server, relay, ca, directory
         self.other = certs.self_signed(directory)
         self.sections = {"global": {"state_dir": directory / "state", "workers": 1}}
 
-    def serve(self, place="hello", version="1.3"):
+    def start_server(self, place="hello", version="1.3"):
         self.server = self.tls_server(cert=self.ca.issue(), minimum=VERSIONS[version], maximum=VERSIONS[version])
-        self.gate = self.new_gate(self.server, PLACES[place])
+        self.relay = self.new_relay(self.server, PLACES[place])
 
     def config(self, options):
-        """None: without the section."""
+        """Returns the configuration with these options in the section; None leaves the section out."""
         second = {"second.test": to(self.server)}
-        return {**self.sections, **second, **({NAME: to(self.gate, **options)} if options is not None else {})}
+        return {**self.sections, **second, **({NAME: to(self.relay, **options)} if options is not None else {})}
 
     def begin(self, options, count=1):
-        """Starts the daemon and a client, whose handshake comes as far as the gate lets it."""
+        """Starts the daemon and a client. The relay holds the handshake."""
         self.daemon = self.start(self.config(options))
-        self.sock = self.knock(count)
+        self.sock = self.connect(count)
 
-    def knock(self, count=1):
+    def connect(self, count=1):
         sock = connect(self.daemon.address(NAME))
         sock.sendall(SECRET)
-        self.gate.wait_held(count)
-        # what the gate let through has been read, and judged
-        wait_steady(lambda: [bytes(conn.wire) for conn in self.gate.conns], quiet=0.1)
+        self.relay.wait_held(count)
+        # the daemon has read, and judged, what the relay forwarded
+        wait_steady(lambda: [bytes(conn.wire) for conn in self.relay.conns], quiet=0.1)
         return sock
 
     def reload(self, options):
         self.daemon.reload(self.config(options))
 
-    def opens(self):
-        """The tunnel_open event."""
-        self.gate.open()
+    def assert_accepted(self):
+        """Asserts that the client gets its data back. Returns the `tunnel_open` event."""
+        self.relay.open()
         assert read_exactly(self.sock, len(SECRET)) == SECRET
         self.sock.close()
         return self.daemon.wait_event(event="tunnel_open", section=NAME)
 
-    def refused(self, event, reason=None):
-        """With nothing in clear to the server, and one event."""
-        self.gate.open()
+    def assert_refused(self, event, reason=None):
+        """Asserts a reset, a single event, and that the server received no plaintext."""
+        self.relay.open()
         assert read_to_any_end(self.sock) == (b"", True)
         self.sock.close()
-        line = self.daemon.wait_event(event=lambda name: name in TELLING, section=NAME)
+        line = self.daemon.wait_event(event=lambda name: name in FAILURES, section=NAME)
         self.daemon.stop()
-        assert told(self.daemon) == [(event, reason)], line
-        self.gate.stop()
-        self.server.stop()
-        self.server.saw_nothing(SECRET)
+        assert failures(self.daemon) == [(event, reason)], line
+        self.relay.stop()
+        assert_nothing_sent(self.server, SECRET)
         return line
 
 
@@ -123,28 +126,28 @@ REFUSED = {
 @versions
 @places
 @pytest.mark.parametrize("change", REFUSED)
-def test_refused_by_the_new_configuration(change, place, version, scene):
-    scene.serve(place, version)
-    before, after, how = REFUSED[change](scene)
-    scene.begin(before)
-    scene.reload(after)
-    scene.refused(*how)
+def test_refused_by_the_new_configuration(change, place, version, handshake):
+    handshake.start_server(place, version)
+    before, after, how = REFUSED[change](handshake)
+    handshake.begin(before)
+    handshake.reload(after)
+    handshake.assert_refused(*how)
 
 
 @pytest.mark.threads
 @versions
-def test_pin_removed_under_threads(version, scene):
-    scene.serve("judged", version)
-    scene.begin({})
-    scene.reload({"pin": scene.other.pin})
-    scene.refused("pin_mismatch")
+def test_pin_removed_under_threads(version, handshake):
+    handshake.start_server("judged", version)
+    handshake.begin({})
+    handshake.reload({"pin": handshake.other.pin})
+    handshake.assert_refused("pin_mismatch")
 
 
-def test_older_tls_version_that_is_no_longer_permitted(scene):
-    scene.serve("judged", "1.2")
-    scene.begin({})
-    scene.reload({"tls_min": "1.3"})
-    assert "tls_min" in scene.refused("upstream_error", "tls")["detail"]
+def test_older_tls_version_that_is_no_longer_permitted(handshake):
+    handshake.start_server("judged", "1.2")
+    handshake.begin({})
+    handshake.reload({"tls_min": "1.3"})
+    assert "tls_min" in handshake.assert_refused("upstream_error", "tls")["detail"]
 
 
 UNCHANGED = {
@@ -164,13 +167,13 @@ UNCHANGED = {
 @versions
 @places
 @pytest.mark.parametrize("change", UNCHANGED)
-def test_opens_where_the_new_configuration_accepts_it(change, place, version, scene):
-    scene.serve(place, version)
-    before, after = UNCHANGED[change](scene)
-    scene.begin(before)
-    scene.reload(after)
-    scene.opens()
-    assert told(scene.daemon) == []
+def test_opens_where_the_new_configuration_accepts_it(change, place, version, handshake):
+    handshake.start_server(place, version)
+    before, after = UNCHANGED[change](handshake)
+    handshake.begin(before)
+    handshake.reload(after)
+    handshake.assert_accepted()
+    assert failures(handshake.daemon) == []
 
 
 NEWLY_TRUSTED = {
@@ -183,42 +186,42 @@ NEWLY_TRUSTED = {
 
 @versions
 @pytest.mark.parametrize("change", NEWLY_TRUSTED)
-def test_opens_though_the_old_configuration_refused_it(change, version, scene):
-    scene.serve("hello", version)
-    before, after = NEWLY_TRUSTED[change](scene)
-    scene.begin(before)
-    scene.reload(after)
-    scene.opens()
-    assert told(scene.daemon) == []
+def test_opens_though_the_old_configuration_refused_it(change, version, handshake):
+    handshake.start_server("hello", version)
+    before, after = NEWLY_TRUSTED[change](handshake)
+    handshake.begin(before)
+    handshake.reload(after)
+    handshake.assert_accepted()
+    assert failures(handshake.daemon) == []
 
 
-def test_report_mode_begins_within_the_handshake(scene):
-    scene.serve()
-    scene.begin(both(scene, pin=scene.other.pin))
-    scene.reload(both(scene, pin=scene.other.pin, enforce="report"))
-    scene.opens()
-    assert told(scene.daemon) == [("pin_mismatch", None)]
+def test_report_mode_begins_within_the_handshake(handshake):
+    handshake.start_server()
+    handshake.begin(both(handshake, pin=handshake.other.pin))
+    handshake.reload(both(handshake, pin=handshake.other.pin, enforce="report"))
+    handshake.assert_accepted()
+    assert failures(handshake.daemon) == [("pin_mismatch", None)]
 
 
-def test_new_deadlines_and_names_are_those_of_the_tunnel(scene):
+def test_new_deadlines_and_names_are_those_of_the_tunnel(handshake):
     """It has taken over the section in all: the pin's new name is logged, and the new idle_timeout ends it."""
-    scene.serve("judged")
-    scene.begin({"pin": f"{scene.server.cert.pin} name=old"})
-    scene.reload({"pin": f"{scene.server.cert.pin} name=new", "idle_timeout": "1s"})
-    scene.gate.open()
-    assert read_exactly(scene.sock, len(SECRET)) == SECRET
-    assert scene.daemon.wait_event(event="tunnel_open")["pin"] == "new"
-    assert read_to_any_end(scene.sock) == (b"", False)
-    scene.daemon.wait_event(event="tunnel_close", reason="idle")
+    handshake.start_server("judged")
+    handshake.begin({"pin": f"{handshake.server.cert.pin} name=old"})
+    handshake.reload({"pin": f"{handshake.server.cert.pin} name=new", "idle_timeout": "1s"})
+    handshake.relay.open()
+    assert read_exactly(handshake.sock, len(SECRET)) == SECRET
+    assert handshake.daemon.wait_event(event="tunnel_open")["pin"] == "new"
+    assert read_to_any_end(handshake.sock) == (b"", False)
+    handshake.daemon.wait_event(event="tunnel_close", reason="idle")
 
 
-def test_old_configurations_are_freed(scene):
+def test_old_configurations_are_freed(handshake):
     """A handshake outlives many reloads; nothing of them is used after (sanitizers tell) or kept."""
-    scene.serve("judged")
-    scene.begin({})
+    handshake.start_server("judged")
+    handshake.begin({})
     for seconds in range(20):
-        scene.reload({"half_close_timeout": seconds + 1, "pin": [certs.self_signed(scene.directory).pin, scene.server.cert.pin]})
-    scene.opens()
+        handshake.reload({"half_close_timeout": seconds + 1, "pin": [certs.self_signed(handshake.directory).pin, handshake.server.cert.pin]})
+    handshake.assert_accepted()
 
 
 # Dialling.
@@ -228,32 +231,32 @@ def unanswered(stack):
     return stack.add(FullBacklog())
 
 
-def test_reload_while_dialling_dials_where_the_new_section_leads(unanswered, scene):
-    scene.serve()
-    scene.gate.open()
-    daemon = scene.daemon = scene.start(scene.config({"address": unanswered.address}))
-    scene.sock = connect(daemon.address(NAME))
-    scene.sock.sendall(SECRET)
+def test_reload_while_dialling_dials_where_the_new_section_leads(unanswered, handshake):
+    handshake.start_server()
+    handshake.relay.open()
+    daemon = handshake.daemon = handshake.start(handshake.config({"address": unanswered.address}))
+    handshake.sock = connect(daemon.address(NAME))
+    handshake.sock.sendall(SECRET)
     wait_steady(daemon.fds, quiet=0.2)
-    scene.reload({})
-    scene.opens()
+    handshake.reload({})
+    handshake.assert_accepted()
 
 
 @pytest.mark.parametrize("change", ["removed", "revoked", "unchanged"])
-def test_reload_while_dialling(change, unanswered, scene):
-    scene.serve()
-    scene.gate.open()
-    addresses = [unanswered.address, scene.gate.address]
-    daemon = scene.daemon = scene.start(scene.config({"address": addresses}))
-    with held(daemon, workers(daemon)):
-        scene.sock = connect(daemon.address(NAME))
-        scene.sock.sendall(SECRET)
-    scene.reload({"removed": None, "revoked": {"address": addresses, "revoked": scene.server.cert.pin},
+def test_reload_while_dialling(change, unanswered, handshake):
+    handshake.start_server()
+    handshake.relay.open()
+    addresses = [unanswered.address, handshake.relay.address]
+    daemon = handshake.daemon = handshake.start(handshake.config({"address": addresses}))
+    with frozen(daemon, workers(daemon)):
+        handshake.sock = connect(daemon.address(NAME))
+        handshake.sock.sendall(SECRET)
+    handshake.reload({"removed": None, "revoked": {"address": addresses, "revoked": handshake.server.cert.pin},
                   "unchanged": {"address": addresses, "idle_timeout": "1h"}}[change])
     if change == "unchanged":
-        scene.opens()
+        handshake.assert_accepted()
     else:
-        scene.refused("refused", "revoked" if change == "revoked" else "pin_removed")
+        handshake.assert_refused("refused", "revoked" if change == "revoked" else "pin_removed")
 
 
 # Learned keys.
@@ -268,55 +271,54 @@ def line(pin, origin="tofu"):
 @versions
 @places
 @pytest.mark.parametrize("reload", [True, False])
-def test_another_key_is_written_into_the_file(reload, place, version, scene, state):
-    scene.serve(place, version)
-    state.write(line(scene.server.cert.pin))
-    scene.begin(TOFU)
-    state.write(line(scene.other.pin))
+def test_another_key_is_written_into_the_file(reload, place, version, handshake, state):
+    handshake.start_server(place, version)
+    state.write(line(handshake.server.cert.pin))
+    handshake.begin(TOFU)
+    state.write(line(handshake.other.pin))
     if reload:
-        scene.reload(TOFU)
-    scene.refused("refused", "tofu_changed")
+        handshake.reload(TOFU)
+    handshake.assert_refused("refused", "tofu_changed")
 
 
 @versions
 @places
-def test_key_from_pins_url_is_forgotten(place, version, scene, state):
-    scene.serve(place, version)
-    state.write(line(scene.server.cert.pin, "pins_url"))
-    options = {"pin": scene.other.pin, "pins_url": "/pins"}
-    scene.begin(options, count=2)  # the daemon's own as well
+def test_key_from_pins_url_is_forgotten(place, version, handshake, state):
+    handshake.start_server(place, version)
+    state.write(line(handshake.server.cert.pin, "pins_url"))
+    options = {"pin": handshake.other.pin, "pins_url": "/pins"}
+    handshake.begin(options, count=2)  # the daemon's own as well
     state.write("")
-    scene.gate.open()
-    assert read_to_any_end(scene.sock) == (b"", True)
-    scene.sock.close()
-    scene.daemon.wait_event(event="pin_mismatch", section=NAME)
-    scene.daemon.stop()
-    assert {event for event, _ in told(scene.daemon)} == {"pin_mismatch"}
-    scene.gate.stop()
-    scene.server.stop()
-    scene.server.saw_nothing(SECRET)
+    handshake.relay.open()
+    assert read_to_any_end(handshake.sock) == (b"", True)
+    handshake.sock.close()
+    handshake.daemon.wait_event(event="pin_mismatch", section=NAME)
+    handshake.daemon.stop()
+    assert {event for event, _ in failures(handshake.daemon)} == {"pin_mismatch"}
+    handshake.relay.stop()
+    assert_nothing_sent(handshake.server, SECRET)
 
 
-def test_key_that_stays_in_the_file_opens(scene, state):
-    scene.serve("judged")
-    state.write(line(scene.server.cert.pin))
-    scene.begin(TOFU)
-    state.write("# another line\n" + line(scene.server.cert.pin) + line(scene.other.pin).replace(NAME, "second.test"))
-    scene.opens()
+def test_key_that_stays_in_the_file_opens(handshake, state):
+    handshake.start_server("judged")
+    state.write(line(handshake.server.cert.pin))
+    handshake.begin(TOFU)
+    state.write("# another line\n" + line(handshake.server.cert.pin) + line(handshake.other.pin).replace(NAME, "second.test"))
+    handshake.assert_accepted()
 
 
 @versions
 @places
 @pytest.mark.parametrize("change", ["host", "port", "address"])
-def test_key_of_the_server_before_is_not_learned_for_the_one_after(change, place, version, scene, state):
+def test_key_of_the_server_before_is_not_learned_for_the_one_after(change, place, version, handshake, state):
     """Nobody has said that they are one server: whoever comes first after the reload is."""
-    scene.serve(place, version)
-    elsewhere = scene.tls_server(cert=scene.other)
+    handshake.start_server(place, version)
+    elsewhere = handshake.tls_server(cert=handshake.other)
     changes = {"host": {"host": "elsewhere.test"}, "port": {"port": 8443},
                "address": {"address": f"127.0.0.1:{elsewhere.port}"}}
-    scene.begin(TOFU)
-    scene.reload({**TOFU, **changes[change]})
-    scene.refused("refused", "unsaved")
+    handshake.begin(TOFU)
+    handshake.reload({**TOFU, **changes[change]})
+    handshake.assert_refused("refused", "unsaved")
     assert state.text() == ""
 
 
@@ -340,109 +342,100 @@ KEEPING = {
 
 
 @pytest.mark.parametrize("change", KEEPING)
-def test_reload_while_the_first_key_is_being_kept(change, scene, state):
-    scene.serve()
-    after, how = KEEPING[change](scene)
+def test_reload_while_the_first_key_is_being_kept(change, handshake, state):
+    handshake.start_server()
+    after, how = KEEPING[change](handshake)
     with locked(state):
-        scene.begin(TOFU)
-        scene.gate.open()
-        wait_until(lambda: scene.server.conns and scene.server.conns[0].shaken, "the handshake's end")
-        scene.reload(after)
+        handshake.begin(TOFU)
+        handshake.relay.open()
+        wait_until(lambda: handshake.server.conns and handshake.server.conns[0].handshake_done, "the handshake's end")
+        handshake.reload(after)
     if how:
-        scene.refused(*how)
+        handshake.assert_refused(*how)
     else:
-        scene.opens()
+        handshake.assert_accepted()
 
 
 # Sessions.
 
-def visit(scene):
-    mark = scene.daemon.mark()
-    with connect(scene.daemon.address(NAME)) as sock:
-        ping(sock)
-        return scene.daemon.wait_event(mark, event="tunnel_open", section=NAME)["resumed"]
-
-
-def begin_resumed(scene, version, **options):
+def begin_resumed(handshake, version, **options):
     """A handshake that offers a session, held before the server's answer."""
-    scene.serve("hello", version)
-    scene.gate.open()
-    scene.daemon = scene.start(scene.config({"resume": "yes", **options}))
-    assert visit(scene) == "no"
-    scene.daemon.wait_event(event="tunnel_close", section=NAME)
-    scene.gate.shut()
-    scene.sock = scene.knock(2)
+    handshake.start_server("hello", version)
+    handshake.relay.open()
+    handshake.daemon = handshake.start(handshake.config({"resume": "yes", **options}))
+    assert resumed(handshake.daemon, 1) == ["no"]
+    handshake.daemon.wait_event(event="tunnel_close", section=NAME)
+    handshake.relay.close()
+    handshake.sock = handshake.connect(2)
 
 
 @versions
 @pytest.mark.parametrize("change", ["pin", "revoked", "name"])
-def test_resumed_session_is_refused(change, version, scene):
-    begin_resumed(scene, version)
-    after, how = {"pin": ({"pin": scene.other.pin}, ("pin_mismatch", None)),
-                  "revoked": ({"revoked": scene.server.cert.pin}, ("refused", "revoked")),
+def test_resumed_session_is_refused(change, version, handshake):
+    begin_resumed(handshake, version)
+    after, how = {"pin": ({"pin": handshake.other.pin}, ("pin_mismatch", None)),
+                  "revoked": ({"revoked": handshake.server.cert.pin}, ("refused", "revoked")),
                   "name": ({"also_check": "name", "verify_name": "x.test"}, ("refused", "name"))}[change]
-    scene.reload({"resume": "yes", **after})
-    scene.gate.open()
-    assert read_to_any_end(scene.sock) == (b"", True)
-    scene.daemon.wait_event(event=how[0], section=NAME)
-    scene.daemon.stop()
-    assert told(scene.daemon) == [how]
-    scene.gate.stop()
-    scene.server.stop()
-    assert not any(SECRET in conn.plaintext for conn in scene.server.conns)
+    handshake.reload({"resume": "yes", **after})
+    handshake.relay.open()
+    assert read_to_any_end(handshake.sock) == (b"", True)
+    handshake.daemon.wait_event(event=how[0], section=NAME)
+    handshake.daemon.stop()
+    assert failures(handshake.daemon) == [how]
+    handshake.relay.stop()
+    assert_not_sent(handshake.server)
 
 
 @versions
-def test_session_is_never_resumed_across_a_change_of_trust(version, scene):
+def test_session_is_never_resumed_across_a_change_of_trust(version, handshake):
     """The server's key is still accepted; a new connection is made with a full handshake."""
-    begin_resumed(scene, version)
-    after = {"resume": "yes", "pin": [scene.server.cert.pin, scene.other.pin]}
-    scene.reload(after)
-    scene.gate.open()
-    assert read_to_any_end(scene.sock) == (b"", True)
-    assert "session" in scene.daemon.wait_event(event="upstream_error", reason="tls")["detail"]
-    assert visit(scene) == "no"
-    assert visit(scene) == "yes"
+    begin_resumed(handshake, version)
+    after = {"resume": "yes", "pin": [handshake.server.cert.pin, handshake.other.pin]}
+    handshake.reload(after)
+    handshake.relay.open()
+    assert read_to_any_end(handshake.sock) == (b"", True)
+    assert "session" in handshake.daemon.wait_event(event="upstream_error", reason="tls")["detail"]
+    assert resumed(handshake.daemon, 2) == ["no", "yes"]
 
 
 @versions
-def test_session_is_resumed_where_nothing_changed(version, scene):
-    begin_resumed(scene, version)
-    scene.reload({"resume": "yes", "idle_timeout": "1h"})
-    mark = scene.daemon.mark()
-    scene.gate.open()
-    assert read_exactly(scene.sock, len(SECRET)) == SECRET
-    assert scene.daemon.events(mark, event="tunnel_open")[0]["resumed"] == "yes"
-    assert visit(scene) == "yes"
+def test_session_is_resumed_where_nothing_changed(version, handshake):
+    begin_resumed(handshake, version)
+    handshake.reload({"resume": "yes", "idle_timeout": "1h"})
+    mark = handshake.daemon.mark()
+    handshake.relay.open()
+    assert read_exactly(handshake.sock, len(SECRET)) == SECRET
+    assert handshake.daemon.events(mark, event="tunnel_open")[0]["resumed"] == "yes"
+    assert resumed(handshake.daemon, 1) == ["yes"]
 
 
 @versions
 @pytest.mark.parametrize("change", ["trust", "nothing"])
-def test_session_is_kept_only_where_the_trust_is_the_same(change, version, scene):
-    scene.serve("hello", version)
-    after = {"resume": "yes", "pin": [scene.server.cert.pin, scene.other.pin][:2 if change == "trust" else 1]}
-    scene.begin({"resume": "yes"})
-    scene.reload(after)
-    scene.gate.open()
-    assert read_exactly(scene.sock, len(SECRET)) == SECRET
-    assert visit(scene) == ("no" if change == "trust" else "yes")
+def test_session_is_kept_only_where_the_trust_is_the_same(change, version, handshake):
+    handshake.start_server("hello", version)
+    after = {"resume": "yes", "pin": [handshake.server.cert.pin, handshake.other.pin][:2 if change == "trust" else 1]}
+    handshake.begin({"resume": "yes"})
+    handshake.reload(after)
+    handshake.relay.open()
+    assert read_exactly(handshake.sock, len(SECRET)) == SECRET
+    assert resumed(handshake.daemon, 1) == ["no" if change == "trust" else "yes"]
 
 
 # A worker that skips a configuration.
 
-def test_section_that_was_away_for_one_reload_counts_right(scene):
+def test_section_that_was_away_for_one_reload_counts_right(handshake):
     """Its worker sees only the later reload."""
-    scene.serve()
-    scene.begin({})
-    with held(scene.daemon, workers(scene.daemon)):
-        mark = scene.daemon.mark()
+    handshake.start_server()
+    handshake.begin({})
+    with frozen(handshake.daemon, workers(handshake.daemon)):
+        mark = handshake.daemon.mark()
         for options in (None, {"listen": "127.0.0.1:0"}):
-            scene.daemon.write(scene.config(options))
-            scene.daemon.signal(signal.SIGHUP)
-            wait_steady(scene.daemon.log, quiet=0.3)
-        assert not scene.daemon.events(mark, event="reload")
-    scene.daemon.wait_event(mark, event="reload")
-    scene.opens()
-    scene.daemon.wait_event(event="tunnel_close", section=NAME)
-    scene.daemon.signal(signal.SIGUSR1)
-    assert scene.daemon.wait_event(event="status", section=NAME)["tunnels"] == "0"
+            handshake.daemon.write(handshake.config(options))
+            handshake.daemon.signal(signal.SIGHUP)
+            wait_steady(handshake.daemon.log, quiet=0.3)
+        assert not handshake.daemon.events(mark, event="reload")
+    handshake.daemon.wait_event(mark, event="reload")
+    handshake.assert_accepted()
+    handshake.daemon.wait_event(event="tunnel_close", section=NAME)
+    handshake.daemon.signal(signal.SIGUSR1)
+    assert handshake.daemon.wait_event(event="status", section=NAME)["tunnels"] == "0"

@@ -1,22 +1,15 @@
 """A reload takes trust away from tunnels that are open, and from handshakes under way."""
 
-import threading
 
 import pytest
 
 from harness import certs
-from harness.assertions import SECRET
+from harness.assertions import SECRET, assert_closed, assert_nothing_sent, assert_refused
 from harness.certs import NAME
-from harness.clients import connect, knock, open_tunnel, ping, read_to_any_end, talk
+from harness.clients import connect, open_tunnel, ping, read_to_any_end, try_exchange
 from harness.config import to
+from harness.parallel import run_parallel
 from harness.waiting import wait_until
-
-
-def closed_by_reload(daemon, sock, reason):
-    assert read_to_any_end(sock) == (b"", True)
-    refused = daemon.wait_event(event="refused", section=NAME, reason=reason)
-    daemon.wait_event(event="tunnel_close", section=NAME, reason=reason)
-    return refused
 
 
 @pytest.mark.threads
@@ -28,7 +21,7 @@ def test_revoked_key_closes_open_tunnels(pinproxyd, tls_server):
     daemon = pinproxyd(config)
     with open_tunnel(daemon.address(NAME)) as sock, open_tunnel(daemon.address("other.test")) as spared:
         daemon.reload({**config, NAME: to(server, revoked=server.cert.pin)})
-        event = closed_by_reload(daemon, sock, "revoked")
+        event = assert_closed(daemon, sock, "revoked")
         assert server.cert.pin in event["detail"]
         ping(spared)
 
@@ -42,7 +35,7 @@ def test_revoked_ca_closes_open_tunnels(verify, pinproxyd, tls_server, ca, tmp_p
     daemon = pinproxyd({NAME: to(server, **trust)})
     with open_tunnel(daemon.address(NAME)) as sock:
         daemon.reload({NAME: to(server, revoked=inner.cert.pin, **trust)})
-        closed_by_reload(daemon, sock, "revoked")
+        assert_closed(daemon, sock, "revoked")
 
 
 def test_ca_that_did_not_vouch_is_no_reason(pinproxyd, tls_server, ca):
@@ -59,7 +52,7 @@ def test_pin_removed(pinproxyd, tls_server, tmp_path):
     daemon = pinproxyd({NAME: to(server, pin=[f"{server.cert.pin} name=old", other.pin], on_pin_removed="close")})
     with open_tunnel(daemon.address(NAME)) as sock:
         daemon.reload({NAME: to(server, pin=other.pin, on_pin_removed="close")})
-        assert "old" in closed_by_reload(daemon, sock, "pin_removed")["detail"]
+        assert "old" in assert_closed(daemon, sock, "pin_removed")["detail"]
 
 
 def test_pin_removed_and_kept(pinproxyd, tls_server, tmp_path):
@@ -68,8 +61,7 @@ def test_pin_removed_and_kept(pinproxyd, tls_server, tmp_path):
     with open_tunnel(daemon.address(NAME)) as sock:
         daemon.reload({NAME: to(server, pin=other.pin)})
         ping(sock)
-        knock(daemon.address(NAME), SECRET)
-        daemon.wait_event(event="pin_mismatch")
+        assert_refused(daemon, "pin_mismatch")
         ping(sock)
 
 
@@ -94,7 +86,7 @@ def test_section_taken_away(what, pinproxyd, tls_server):
     with open_tunnel(daemon.address(NAME)) as sock:
         daemon.reload(rest)
         if what == "close":
-            closed_by_reload(daemon, sock, "pin_removed")
+            assert_closed(daemon, sock, "pin_removed")
         else:
             ping(sock)
 
@@ -114,25 +106,13 @@ def test_handshake_under_way_is_stopped(pinproxyd, tls_server, relay):
     daemon.stop()
     assert not daemon.events(event="tunnel_open")
     slow.stop()
-    server.stop()
-    server.saw_nothing(SECRET)
+    assert_nothing_sent(server, SECRET)
 
 
-def many_clients(daemon, count, meanwhile):
-    """[what each client got: its echo, or None for a reset]"""
-    results = [None] * count
-
-    def client(i):
-        try:
-            results[i] = talk(daemon.address(NAME), b"%d" % i)
-        except (ConnectionResetError, BrokenPipeError):
-            pass
-    threads = [threading.Thread(target=client, args=(i,)) for i in range(count)]
-    for thread in threads:
-        thread.start()
-    meanwhile()
-    for thread in threads:
-        thread.join()
+def exchange_during(daemon, count, reload):
+    """Returns what each of `count` clients received during the reloads: its own data, or None for a reset."""
+    clients = [lambda i=i: try_exchange(daemon.address(NAME), b"%d" % i) for i in range(count)]
+    *results, _ = run_parallel([*clients, reload])
     return results
 
 
@@ -146,7 +126,7 @@ def test_each_tunnel_is_judged_by_one_configuration(pinproxyd, tls_server, tmp_p
     def reload():
         for i in range(6):
             daemon.reload(b if i % 2 == 0 else a)
-    results = many_clients(daemon, 100, reload)
+    results = exchange_during(daemon, 100, reload)
     assert results == [b"%d" % i for i in range(100)]
     pins = [event["pin"] for event in daemon.events(event="tunnel_open")]
     assert len(pins) == 100 and set(pins) <= {"a", "b"}
@@ -162,7 +142,7 @@ def test_let_in_or_turned_away_and_never_both(pinproxyd, tls_server, tmp_path):
     def reload():
         for i in range(6):
             daemon.reload(wrong if i % 2 == 0 else right)
-    results = many_clients(daemon, 100, reload)
+    results = exchange_during(daemon, 100, reload)
     for i, result in enumerate(results):
         assert result in (None, b"%d" % i)
     daemon.stop()

@@ -6,9 +6,9 @@ import ssl
 import pytest
 
 from harness import certs, servers
-from harness.assertions import SECRET, told
+from harness.assertions import SECRET, assert_closed, assert_nothing_sent, assert_refused, failures
 from harness.certs import NAME, day
-from harness.clients import REFUSED, connect, knock, open_tunnel, ping, read_exactly, read_to_any_end
+from harness.clients import connect, open_tunnel, ping, read_exactly, read_to_any_end
 from harness.config import to
 from harness.waiting import DEADLINE, wait_steady, wait_until
 
@@ -16,125 +16,113 @@ V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 both_versions = pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
 
 
-def closed(daemon, sock, reason, section=NAME):
-    """A reset; one event that says why, then the tunnel's end. Nothing is told twice."""
-    assert read_to_any_end(sock) == (b"", True)
-    daemon.wait_event(event="tunnel_close", section=section, reason=reason)
-    tail = [(event["event"], event.get("reason")) for event in daemon.events(section=section)
-            if event["event"] in ("refused", "tunnel_close", "pin_mismatch")]
-    assert tail == [("refused", reason), ("tunnel_close", reason)]
-
-
 # Handshakes under way.
 
 @pytest.mark.valgrind
 @both_versions
 @pytest.mark.parametrize("first", [0, 60, 400])
-def test_revoked_within_the_handshake(first, version, pinproxyd, tls_server, gate):
+def test_revoked_within_the_handshake(first, version, pinproxyd, tls_server, relay):
     """Before the ServerHello, within it, within what follows."""
     server = tls_server(minimum=version, maximum=version)
-    held = gate(server, first)
-    daemon = pinproxyd({NAME: to(held)})
+    stalled = relay(server, first)
+    daemon = pinproxyd({NAME: to(stalled)})
     with connect(daemon.address(NAME)) as sock:
         sock.sendall(SECRET)
-        held.wait_held(1)
-        daemon.reload({NAME: to(held, revoked=server.cert.pin)})
-        held.open()
+        stalled.wait_held(1)
+        daemon.reload({NAME: to(stalled, revoked=server.cert.pin)})
+        stalled.open()
         assert read_to_any_end(sock) == (b"", True)
     daemon.wait_event(event="refused", section=NAME)
     daemon.stop()
-    assert told(daemon) == [("refused", "revoked")]
+    assert failures(daemon) == [("refused", "revoked")]
     assert not daemon.events(event="tunnel_open")
-    held.stop()
-    server.stop()
-    server.saw_nothing(SECRET)
+    stalled.stop()
+    assert_nothing_sent(server, SECRET)
 
 
 @pytest.mark.parametrize("trust", ["pki", "pin+pki", "issuer", "tofu"])
 @pytest.mark.parametrize("key", ["server", "inner", "root"])
-def test_key_of_the_chain_revoked_within_the_handshake(key, trust, pinproxyd, tls_server, gate, ca, tmp_path):
+def test_key_of_the_chain_revoked_within_the_handshake(key, trust, pinproxyd, tls_server, relay, ca, tmp_path):
     """With a server pin, or a learned key, alone, the CAs' keys are no matter."""
     inner = certs.CA(tmp_path, "Inner", parent=ca)
     server = tls_server(cert=inner.issue())
-    held = gate(server)
+    stalled = relay(server)
     options = {"pki": {"verify": "pki", "pin": None, "ca_file": ca.cert.pem_file()},
                "pin+pki": {"verify": "pin+pki", "ca_file": ca.cert.pem_file()},
                "issuer": {"pin": f"issuer-cert:{ca.cert.pem_file()}"},
                "tofu": {"verify": "tofu", "pin": None}}[trust]
     revoked = {"server": server.cert, "inner": inner.cert, "root": ca.cert}[key].pin
     base = {"global": {"state_dir": tmp_path / "state"}}
-    daemon = pinproxyd({**base, NAME: to(held, **options)})
+    daemon = pinproxyd({**base, NAME: to(stalled, **options)})
     with connect(daemon.address(NAME)) as sock:
         sock.sendall(SECRET)
-        held.wait_held(1)
-        daemon.reload({**base, NAME: to(held, revoked=revoked, **options)})
-        held.open()
+        stalled.wait_held(1)
+        daemon.reload({**base, NAME: to(stalled, revoked=revoked, **options)})
+        stalled.open()
         if trust == "tofu" and key != "server":
             assert read_exactly(sock, len(SECRET)) == SECRET
             return
         assert read_to_any_end(sock) == (b"", True)
     daemon.wait_event(event="refused", section=NAME)
     daemon.stop()
-    assert told(daemon) == [("refused", "revoked")]
-    held.stop()
-    server.stop()
-    server.saw_nothing(SECRET)
+    assert failures(daemon) == [("refused", "revoked")]
+    stalled.stop()
+    assert_nothing_sent(server, SECRET)
 
 
 @pytest.mark.parametrize("what", ["close", "keep"])
 @pytest.mark.parametrize("how", ["pin", "section"])
-def test_pin_removed_within_the_handshake(how, what, pinproxyd, tls_server, gate):
+def test_pin_removed_within_the_handshake(how, what, pinproxyd, tls_server, relay):
     """Whatever on_pin_removed says: that is about open tunnels."""
     server, other = tls_server(), tls_server()
-    held = gate(server)
+    stalled = relay(server)
     rest = {"other.test": to(other)}
-    daemon = pinproxyd({NAME: to(held, on_pin_removed=what), **rest})
+    daemon = pinproxyd({NAME: to(stalled, on_pin_removed=what), **rest})
     with connect(daemon.address(NAME)) as sock:
         sock.sendall(SECRET)
-        held.wait_held(1)
-        daemon.reload({NAME: to(held, pin=other.cert.pin, on_pin_removed=what), **rest} if how == "pin" else rest)
-        held.open()
+        stalled.wait_held(1)
+        daemon.reload({NAME: to(stalled, pin=other.cert.pin, on_pin_removed=what), **rest} if how == "pin" else rest)
+        stalled.open()
         assert read_to_any_end(sock) == (b"", True)
     daemon.wait_event(event=lambda name: name in ("refused", "pin_mismatch"), section=NAME)
     daemon.stop()
-    assert told(daemon) == [("pin_mismatch", None) if how == "pin" else ("refused", "pin_removed")]
-    held.stop()
-    server.stop()
-    server.saw_nothing(SECRET)
+    assert failures(daemon) == [("pin_mismatch", None) if how == "pin" else ("refused", "pin_removed")]
+    stalled.stop()
+    assert_nothing_sent(server, SECRET)
 
 
-def test_two_reloads_within_a_handshake(pinproxyd, tls_server, gate, tmp_path):
+def test_two_reloads_within_a_handshake(pinproxyd, tls_server, relay, tmp_path):
     """The latest one counts: what was revoked in between is not any more."""
     server = tls_server()
-    held = gate(server)
-    daemon = pinproxyd({NAME: to(held)})
+    stalled = relay(server)
+    daemon = pinproxyd({NAME: to(stalled)})
     with connect(daemon.address(NAME)) as sock:
         sock.sendall(b"ping")
-        held.wait_held(1)
-        daemon.reload({NAME: to(held, revoked=server.cert.pin)})
-        daemon.reload({NAME: to(held, revoked=certs.self_signed(tmp_path).pin)})
-        held.open()
+        stalled.wait_held(1)
+        daemon.reload({NAME: to(stalled, revoked=server.cert.pin)})
+        daemon.reload({NAME: to(stalled, revoked=certs.self_signed(tmp_path).pin)})
+        stalled.open()
         assert read_exactly(sock, 4) == b"ping"
 
 
-def test_failed_reload_takes_nothing_away(pinproxyd, tls_server, gate):
+def test_failed_reload_takes_nothing_away(pinproxyd, tls_server, relay):
     """All or nothing: a key that is revoked in a configuration with a fault is not revoked."""
     server = tls_server()
-    held = gate(server)
-    daemon = pinproxyd({NAME: to(held), "open.test": to(server)})
-    broken = {NAME: to(held, revoked=server.cert.pin), "open.test": to(server, revoked=server.cert.pin, port=0)}
+    stalled = relay(server)
+    daemon = pinproxyd({NAME: to(stalled), "open.test": to(server)})
+    broken = {NAME: to(stalled, revoked=server.cert.pin), "open.test": to(server, revoked=server.cert.pin, port=0)}
     with open_tunnel(daemon.address("open.test")) as old, connect(daemon.address(NAME)) as sock:
         sock.sendall(b"ping")
-        held.wait_held(1)
+        stalled.wait_held(1)
         daemon.reload(broken, ok=False)
-        held.open()
+        stalled.open()
         assert read_exactly(sock, 4) == b"ping"
         ping(old)
-    assert told(daemon) == told(daemon, "open.test") == []
+    assert failures(daemon) == failures(daemon, "open.test") == []
 
 
-class Crowd:
-    """Clients that have said who they are, and wait for the echo."""
+class WaitingClients:
+    """Clients that have sent data and wait for the echo."""
 
     def __init__(self, address, count, first):
         self.words = [b"client %04d" % (first + i) for i in range(count)]
@@ -144,14 +132,14 @@ class Crowd:
             sock.sendall(words)
             self.socks.append(sock)
 
-    def answers(self):
-        """True for the echo, False for a reset; anything else is a failure."""
+    def were_accepted(self):
+        """Returns True for each client that gets its echo and False for each that is reset. Fails on anything else."""
         found = []
         for sock, words in zip(self.socks, self.words):
             with sock:
                 try:
                     found.append(sock.recv(len(words)) == words)
-                    assert found[-1], "a clean end, or another client's words"
+                    assert found[-1], "a clean end, or another client's data"
                 except ConnectionResetError:
                     found.append(False)
         return found
@@ -159,67 +147,67 @@ class Crowd:
 
 @pytest.mark.threads
 @both_versions
-def test_hundred_handshakes_over_a_reload_all_pass(version, pinproxyd, tls_server, gate):
+def test_hundred_handshakes_over_a_reload_all_pass(version, pinproxyd, tls_server, relay):
     """Half of them began under one configuration, half under the next: all are judged by the next."""
     server = tls_server(minimum=version, maximum=version)
-    held = gate(server)
-    daemon = pinproxyd({NAME: to(held, pin=f"{server.cert.pin} name=a")})
-    early = Crowd(daemon.address(NAME), 50, 0)
-    held.wait_held(50)
-    daemon.reload({NAME: to(held, pin=f"{server.cert.pin} name=b")})
-    late = Crowd(daemon.address(NAME), 50, 50)
-    held.wait_held(100)
-    held.open()
-    assert early.answers() + late.answers() == [True] * 100
+    stalled = relay(server)
+    daemon = pinproxyd({NAME: to(stalled, pin=f"{server.cert.pin} name=a")})
+    early = WaitingClients(daemon.address(NAME), 50, 0)
+    stalled.wait_held(50)
+    daemon.reload({NAME: to(stalled, pin=f"{server.cert.pin} name=b")})
+    late = WaitingClients(daemon.address(NAME), 50, 50)
+    stalled.wait_held(100)
+    stalled.open()
+    assert early.were_accepted() + late.were_accepted() == [True] * 100
     daemon.stop()
     pins = [event["pin"] for event in daemon.events(event="tunnel_open", section=NAME)]
     assert pins == ["b"] * 100
-    assert told(daemon) == []
+    assert failures(daemon) == []
 
 
 @pytest.mark.threads
 @both_versions
-def test_hundred_handshakes_over_a_reload_to_a_wrong_pin(version, pinproxyd, tls_server, gate, tmp_path):
+def test_hundred_handshakes_over_a_reload_to_a_wrong_pin(version, pinproxyd, tls_server, relay, tmp_path):
     """All are turned away, with one event each and no plaintext: those that had begun under the right pin as well."""
     server = tls_server(minimum=version, maximum=version)
-    held = gate(server)
-    daemon = pinproxyd({NAME: to(held, pin=f"{server.cert.pin} name=a")})
-    early = Crowd(daemon.address(NAME), 50, 0)
-    held.wait_held(50)
-    daemon.reload({NAME: to(held, pin=f"{certs.self_signed(tmp_path).pin} name=c")})
-    late = Crowd(daemon.address(NAME), 50, 50)
-    held.wait_held(100)
-    held.open()
-    assert early.answers() + late.answers() == [False] * 100
+    stalled = relay(server)
+    daemon = pinproxyd({NAME: to(stalled, pin=f"{server.cert.pin} name=a")})
+    early = WaitingClients(daemon.address(NAME), 50, 0)
+    stalled.wait_held(50)
+    daemon.reload({NAME: to(stalled, pin=f"{certs.self_signed(tmp_path).pin} name=c")})
+    late = WaitingClients(daemon.address(NAME), 50, 50)
+    stalled.wait_held(100)
+    stalled.open()
+    assert early.were_accepted() + late.were_accepted() == [False] * 100
     daemon.stop()
     assert not daemon.events(event="tunnel_open")
     refused = daemon.events(event="pin_mismatch", section=NAME)
     assert sum(1 + int(event.get("repeated", 0)) for event in refused) == 100
-    assert {event for event, _ in told(daemon)} == {"pin_mismatch"}
-    held.stop()
+    assert {event for event, _ in failures(daemon)} == {"pin_mismatch"}
+    stalled.stop()
     server.stop()
     assert not any(conn.received for conn in server.conns)
 
 
 @pytest.mark.threads
-def test_hundred_handshakes_whose_key_is_revoked(pinproxyd, tls_server, gate):
+def test_hundred_handshakes_whose_key_is_revoked(pinproxyd, tls_server, relay):
     """None gets through, whichever configuration it began under."""
     server = tls_server()
-    held = gate(server)
-    daemon = pinproxyd({NAME: to(held)})
-    early = Crowd(daemon.address(NAME), 50, 0)
-    held.wait_held(50)
-    daemon.reload({NAME: to(held, revoked=server.cert.pin)})
-    late = Crowd(daemon.address(NAME), 50, 50)
-    held.wait_held(100)
-    held.open()
-    assert early.answers() + late.answers() == [False] * 100
+    stalled = relay(server)
+    daemon = pinproxyd({NAME: to(stalled)})
+    early = WaitingClients(daemon.address(NAME), 50, 0)
+    stalled.wait_held(50)
+    daemon.reload({NAME: to(stalled, revoked=server.cert.pin)})
+    late = WaitingClients(daemon.address(NAME), 50, 50)
+    stalled.wait_held(100)
+    stalled.open()
+    assert early.were_accepted() + late.were_accepted() == [False] * 100
     daemon.stop()
     assert not daemon.events(event="tunnel_open")
     lines = daemon.events(event="refused", section=NAME)
     assert {line["reason"] for line in lines} == {"revoked"}
     assert sum(1 + int(line.get("repeated", 0)) for line in lines) == 100
-    held.stop()
+    stalled.stop()
     server.stop()
     assert not any(conn.received for conn in server.conns)
 
@@ -234,7 +222,7 @@ def test_revoked_key_in_each_mode(trust, pinproxyd, tls_server, ca, tmp_path):
     daemon = pinproxyd({**base, NAME: to(server, **options)})
     with open_tunnel(daemon.address(NAME)) as sock:
         daemon.reload({**base, NAME: to(server, revoked=server.cert.pin, **options)})
-        closed(daemon, sock, "revoked")
+        assert_closed(daemon, sock, "revoked")
 
 
 @pytest.mark.parametrize("trust", ["pki", "pin+pki", "tofu+pki", "issuer"])
@@ -249,7 +237,7 @@ def test_revoked_key_of_the_verified_chain(key, trust, pinproxyd, tls_server, ca
     daemon = pinproxyd({**base, NAME: to(server, **options)})
     with open_tunnel(daemon.address(NAME)) as sock:
         daemon.reload({**base, NAME: to(server, revoked=(inner if key == "inner" else ca).cert.pin, **options)})
-        closed(daemon, sock, "revoked")
+        assert_closed(daemon, sock, "revoked")
 
 
 def test_ca_beside_the_verified_chain_is_no_reason(pinproxyd, tls_server, ca, tmp_path):
@@ -276,7 +264,7 @@ def test_other_kinds_of_pin_removed(kind, pinproxyd, tls_server, ca, tmp_path):
     daemon = pinproxyd({NAME: to(server, pin=[pin, other], on_pin_removed="close")})
     with open_tunnel(daemon.address(NAME)) as sock:
         daemon.reload({NAME: to(server, pin=other, on_pin_removed="close")})
-        closed(daemon, sock, "pin_removed")
+        assert_closed(daemon, sock, "pin_removed")
 
 
 def test_other_pin_removed_is_no_reason(pinproxyd, tls_server, tmp_path):
@@ -293,8 +281,7 @@ def test_pin_that_is_now_over_is_not_removed(pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(server, on_pin_removed="close")})
     with open_tunnel(daemon.address(NAME)) as sock:
         daemon.reload({NAME: to(server, pin=f"{server.cert.pin} until={day(-1)}", on_pin_removed="close")})
-        assert knock(daemon.address(NAME), SECRET) == REFUSED
-        daemon.wait_event(event="refused", reason="expired_pins")
+        assert_refused(daemon, "refused", "expired_pins")
         ping(sock)
 
 
@@ -307,7 +294,7 @@ def test_section_that_goes_by_another_name(what, pinproxyd, tls_server):
     with open_tunnel(daemon.address(NAME)) as sock:
         daemon.reload({"renamed.test": to(server, on_pin_removed=turned)})
         if what == "close":
-            closed(daemon, sock, "pin_removed")
+            assert_closed(daemon, sock, "pin_removed")
         else:
             ping(sock)
 
@@ -318,13 +305,13 @@ def test_revoked_section_by_section(pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(server), "other.test": to(server)})
     with open_tunnel(daemon.address(NAME)) as sock, open_tunnel(daemon.address("other.test")) as spared:
         daemon.reload({NAME: to(server, revoked=server.cert.pin), "other.test": to(server)})
-        closed(daemon, sock, "revoked")
+        assert_closed(daemon, sock, "revoked")
         ping(spared)
-    assert told(daemon, "other.test") == []
+    assert failures(daemon, "other.test") == []
 
 
 def test_tunnel_of_two_reloads_ago(pinproxyd, tls_server):
-    """It is held to every later configuration, not only to the next."""
+    """It is stalled to every later configuration, not only to the next."""
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
     with open_tunnel(daemon.address(NAME)) as sock:
@@ -332,13 +319,13 @@ def test_tunnel_of_two_reloads_ago(pinproxyd, tls_server):
             daemon.reload({NAME: to(server, half_close_timeout=seconds)})
             ping(sock)
         daemon.reload({NAME: to(server, revoked=server.cert.pin)})
-        closed(daemon, sock, "revoked")
+        assert_closed(daemon, sock, "revoked")
 
 
 @pytest.mark.threads
 def test_closed_at_once_though_nobody_reads(pinproxyd, tls_server):
     """The client has stopped reading, and a write to it is in flight: nothing more is waited for."""
-    server = tls_server(servers.pour)
+    server = tls_server(servers.send_forever)
     daemon = pinproxyd({NAME: to(server)})
     with connect(daemon.address(NAME), receive_buffer=4096) as sock:
         assert sock.recv(1)
@@ -352,7 +339,7 @@ def test_half_closed_tunnel_is_closed(pinproxyd, tls_server):
     """The client has finished sending, and the server is still to answer: it shall not."""
     def behave(conn):
         conn.recv_all()
-        conn.go_on.wait(DEADLINE)
+        conn.released.wait(DEADLINE)
         conn.send(b"too late")
     server = tls_server(behave)
     daemon = pinproxyd({NAME: to(server)})
@@ -361,7 +348,7 @@ def test_half_closed_tunnel_is_closed(pinproxyd, tls_server):
         sock.shutdown(socket.SHUT_WR)
         wait_until(lambda: server.wait_conns(1)[0].end == "close_notify", "the question's end")
         daemon.reload({NAME: to(server, revoked=server.cert.pin)})
-        closed(daemon, sock, "revoked")
+        assert_closed(daemon, sock, "revoked")
 
 
 def test_server_sees_no_clean_end(pinproxyd, tls_server):
@@ -370,7 +357,7 @@ def test_server_sees_no_clean_end(pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(server)})
     with open_tunnel(daemon.address(NAME)) as sock:
         daemon.reload({NAME: to(server, revoked=server.cert.pin)})
-        closed(daemon, sock, "revoked")
+        assert_closed(daemon, sock, "revoked")
     conn, = server.wait_done(1)
     assert conn.end != "close_notify"
 

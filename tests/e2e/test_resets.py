@@ -9,43 +9,18 @@ import pytest
 
 from harness import servers
 from harness.certs import NAME
-from harness.clients import connect, knock, ping, read_all, read_exactly, read_to_any_end, read_to_reset
+from harness.clients import (
+    connect, fill_socket, ping, read_all, read_exactly, read_to_any_end, read_to_reset, try_connection)
 from harness.config import to
 from harness.tls_connection import reset
-from harness.waiting import wait_steady, wait_until
+from harness.waiting import wait_until
 
 ROUNDS = 25  # what depends on who is scheduled first shows in one of so many
-
-
-@pytest.fixture(params=["tcp", "unix"])
-def listen(request, tmp_path):
-    return "127.0.0.1:0" if request.param == "tcp" else f"unix:{tmp_path}/sock"
 
 
 def greet_then_echo(conn):
     conn.send(b"hello")
     servers.echo(conn)
-
-
-def stall(conn):
-    """Reads nothing until it is told to."""
-    conn.go_on.wait()
-    servers.swallow(conn)
-
-
-def fill(client):
-    """Writes until nothing is taken any more; returns how much was."""
-    sent = 0
-    client.setblocking(False)
-
-    def more():
-        nonlocal sent
-        try:
-            while True:
-                sent += client.send(b"x" * 65536)
-        except BlockingIOError:
-            return sent
-    return wait_steady(more)
 
 
 def wait_unread(client, count):
@@ -86,7 +61,7 @@ def test_a_client_that_closes_with_unread_input_is_a_reset(listen, pinproxyd, tl
 
 
 def test_a_reset_behind_a_fin_is_a_reset(pinproxyd, tls_server):
-    server = tls_server(stall)
+    server = tls_server(servers.stall)
     daemon = pinproxyd({NAME: to(server, half_close_timeout="off")})
     client = connect(daemon.address(NAME))
     daemon.wait_event(event="tunnel_open")
@@ -95,13 +70,13 @@ def test_a_reset_behind_a_fin_is_a_reset(pinproxyd, tls_server):
     time.sleep(0.2)
     reset(client)
     assert daemon.wait_event(event="tunnel_close")["reason"] == "client_reset"
-    server.go_on.set()
+    server.released.set()
     server.wait_done()
 
 
 @pytest.mark.parametrize("amount", ["little", "all that fits"])
 def test_a_client_that_resets_while_the_server_does_not_read_is_noticed(amount, pinproxyd, tls_server):
-    server = tls_server(stall)
+    server = tls_server(servers.stall)
     daemon = pinproxyd({NAME: to(server)})
     client = connect(daemon.address(NAME))
     server.wait_conns()
@@ -109,30 +84,30 @@ def test_a_client_that_resets_while_the_server_does_not_read_is_noticed(amount, 
         client.sendall(b"x")
         daemon.wait_event(event="tunnel_open")
     else:
-        fill(client)
+        fill_socket(client)
     reset(client)
     assert daemon.wait_event(event="tunnel_close")["reason"] == "client_reset"
-    server.go_on.set()
+    server.released.set()
     assert server.wait_done()[0].end in ("truncated", "reset")
 
 
 def test_a_unix_client_that_resets_while_the_server_does_not_read_is_noticed(pinproxyd, tls_server, tmp_path):
     def greet_then_stall(conn):
         conn.send(b"hello")
-        stall(conn)
+        servers.stall(conn)
     server = tls_server(greet_then_stall)
     daemon = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")})
     client = connect(daemon.address(NAME))
     wait_unread(client, 5)
-    fill(client)
+    fill_socket(client)
     client.close()
     assert daemon.wait_event(event="tunnel_close")["reason"] == "client_reset"
-    server.go_on.set()
+    server.released.set()
     assert server.wait_done()[0].end in ("truncated", "reset")
 
 
 def test_a_client_that_resets_after_it_has_finished_is_noticed(pinproxyd, tls_server):
-    server = tls_server(stall)
+    server = tls_server(servers.stall)
     daemon = pinproxyd({NAME: to(server, half_close_timeout="off")})
     client = connect(daemon.address(NAME))
     client.sendall(b"request")
@@ -154,14 +129,14 @@ def test_a_client_that_resets_during_the_handshake_is_noticed(words, pinproxyd, 
     reset(client)
     assert daemon.wait_event(event="tunnel_close")["reason"] == "client_reset"
     assert server.wait_done()[0].end
-    server.saw_nothing(words or b"none")
+    server.assert_nothing_received(words or b"none")
 
 
 # a client that closes in order
 
 def test_what_a_client_sent_before_it_closed_is_delivered(listen, pinproxyd, tls_server, relay):
     """Though the handshake is slow, and nobody is there for the answer."""
-    server = tls_server(servers.swallow)
+    server = tls_server(servers.count_bytes)
     slow = relay(server, first=200, pause=0.002)
     daemon = pinproxyd({NAME: to(slow, listen=listen, handshake_timeout="1h")})
     client = connect(daemon.address(NAME))
@@ -188,7 +163,7 @@ def test_a_unix_client_that_closed_is_served_by_a_server_that_answers(pinproxyd,
 
 
 def test_a_unix_client_that_closed_does_not_listen_to_a_server_for_ever(pinproxyd, tls_server, tmp_path):
-    server = tls_server(servers.pour)
+    server = tls_server(servers.send_forever)
     daemon = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")})
     client = connect(daemon.address(NAME))
     client.sendall(b"request")
@@ -199,14 +174,14 @@ def test_a_unix_client_that_closed_does_not_listen_to_a_server_for_ever(pinproxy
 
 def test_a_unix_client_that_closed_waits_for_a_slow_server(pinproxyd, tls_server, tmp_path):
     """What fits into no buffer any more is delivered when the server reads again."""
-    server = tls_server(stall)
+    server = tls_server(servers.stall)
     daemon = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")})
     client = connect(daemon.address(NAME))
-    sent = fill(client)
+    sent = fill_socket(client)
     client.close()
     time.sleep(1.5)
     assert not daemon.events(event="tunnel_close")
-    server.go_on.set()
+    server.released.set()
     conn = server.wait_done()[0]
     assert (conn.received, conn.end) == (sent, "close_notify")
     assert daemon.wait_event(event="tunnel_close")["reason"] == "ok"
@@ -214,13 +189,13 @@ def test_a_unix_client_that_closed_waits_for_a_slow_server(pinproxyd, tls_server
 
 def test_a_client_that_closed_waits_no_longer_than_half_close_timeout(pinproxyd, tls_server, tmp_path):
     """Its end is known, though the server has not read up to it."""
-    server = tls_server(stall)
+    server = tls_server(servers.stall)
     daemon = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock", half_close_timeout="1s")})
     client = connect(daemon.address(NAME))
-    fill(client)
+    fill_socket(client)
     client.close()
     assert daemon.wait_event(event="tunnel_close")["reason"] == "half_close"
-    server.go_on.set()
+    server.released.set()
     assert server.wait_done()[0].end != "close_notify"
 
 
@@ -248,7 +223,7 @@ def send_then_reset(data):
 def test_a_server_that_resets_behind_data_resets_the_client(truncation, pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(tls_server(send_then_reset(b"half an answ")), truncation=truncation)})
     for _ in range(ROUNDS):
-        heard, was_reset = knock(daemon.address(NAME))
+        heard, was_reset = try_connection(daemon.address(NAME))
         assert was_reset and b"half an answ".startswith(heard)
     wait_until(lambda: len(daemon.events(event="tunnel_close")) == ROUNDS, "the end of every tunnel")
     assert {line["reason"] for line in daemon.events(event="tunnel_close")} == {"truncated"}
@@ -259,7 +234,7 @@ def test_a_server_that_resets_while_the_client_does_not_read_is_noticed(truncati
     def pour_then_reset(conn):
         conn.sock.settimeout(0.5)
         try:
-            servers.pour(conn)
+            servers.send_forever(conn)
         except TimeoutError:
             reset(conn.sock)
     daemon = pinproxyd({NAME: to(tls_server(pour_then_reset), truncation=truncation)})
@@ -286,14 +261,14 @@ def test_a_slow_client_gets_all_that_came_before_close_notify(pinproxyd, tls_ser
     def end_then_reset(conn):
         conn.send(data)
         conn.close_notify()
-        conn.go_on.wait()
+        conn.released.wait()
         conn.reset()
     server = tls_server(end_then_reset)
     daemon = pinproxyd({NAME: to(server)})
     with connect(daemon.address(NAME), receive_buffer=16384) as client:
         assert read_exactly(client, len(data) - rest) == data[:-rest]
         time.sleep(0.5)
-        server.go_on.set()
+        server.released.set()
         time.sleep(7)
         assert read_all(client) == data[-rest:]
 
@@ -326,7 +301,7 @@ def test_a_record_that_is_cut_is_a_truncation_though_truncation_is_allowed(left,
         conn.recv_exactly(4)
         conn.tls.write(b"x" * 16000)
         conn.sock.sendall(conn.outgoing.read()[:left])
-        conn.cut()
+        conn.truncate()
     daemon = pinproxyd({NAME: to(tls_server(cut_record), truncation="allow")})
     with connect(daemon.address(NAME)) as client:
         assert read_exactly(client, 5) == b"whole"
@@ -364,7 +339,7 @@ def cut_at_end(conn):
     """Answers, and closes TCP without close_notify upon the client's: nginx and many others."""
     while data := conn.recv():
         conn.send(data)
-    conn.cut()
+    conn.truncate()
 
 
 def test_the_end_of_a_connection_that_was_kept_alive_is_ok(pinproxyd, tls_server):
@@ -382,7 +357,7 @@ def test_the_end_of_a_connection_that_was_kept_alive_is_ok(pinproxyd, tls_server
 def test_an_end_without_an_answer_says_so(pinproxyd, tls_server):
     def hang_up_on_request(conn):
         conn.recv_all()
-        conn.cut()
+        conn.truncate()
     daemon = pinproxyd({NAME: to(tls_server(hang_up_on_request))})
     with connect(daemon.address(NAME)) as client:
         client.sendall(b"request")

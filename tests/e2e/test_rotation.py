@@ -1,59 +1,22 @@
 """A new key without an outage, as the README tells it; and what `pinproxy check --live` says on the way."""
 
 import re
-import subprocess
-import threading
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from harness import certs
+from harness.assertions import assert_accepted
 from harness.certs import NAME, day
-from harness.clients import talk
+from harness.clients import ContinuousClients, exchange
 from harness.config import ini, to
 from harness.daemon import run_pinproxy
-from harness.waiting import DEADLINE, wait_until
+from harness.openssl import openssl
 
 OK, WARNING, CRITICAL = 0, 1, 2
 
 
-class Load:
-    """Clients that never stop asking, and every one of them wants its answer."""
-
-    def __init__(self, address, clients=2):
-        self.address, self.answered, self.failures = address, 0, []
-        self.stopping = threading.Event()
-        self.threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(clients)]
-        for thread in self.threads:
-            thread.start()
-
-    def _ask(self):
-        while not self.stopping.is_set():
-            try:
-                assert talk(self.address, b"a request") == b"a request"
-                self.answered += 1
-            except (OSError, AssertionError) as failure:
-                self.failures.append(failure)
-
-    def some_more(self):
-        """Waits for requests that began after this was called."""
-        wanted = self.answered + 3 * len(self.threads)
-        wait_until(lambda: self.failures or self.answered >= wanted, "more requests")
-        assert not self.failures, self.failures
-
-    def stop(self):
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join(DEADLINE)
-        assert not self.failures, self.failures
-
-
-def openssl(*arguments, cwd):
-    done = subprocess.run(["openssl", *arguments], cwd=cwd, capture_output=True, text=True, timeout=DEADLINE)
-    assert done.returncode == 0, done.stderr
-
-
-def check(file):
+def check_live(file):
     return run_pinproxy("check", "-c", file, "--live")
 
 
@@ -64,8 +27,8 @@ def test_rotation_under_load(written, pinproxyd, tls_server, stack, tmp_path):
     server = tls_server()
     today = f"{server.cert.pin} name=today until={day(60)}"
     daemon = pinproxyd({NAME: to(server, pin=today)})
-    load = stack.add(Load(daemon.address(NAME)))
-    load.some_more()
+    clients = stack.add(ContinuousClients(daemon.address(NAME), data=b"a request"))
+    clients.wait_more()
 
     # 1. the next key, and its request
     openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "next.key",
@@ -78,25 +41,25 @@ def test_rotation_under_load(written, pinproxyd, tls_server, stack, tmp_path):
     next_pin = {"hash": pin, "key_file": f"key:{tmp_path}/next.csr"}[written] + " name=next"
     # 3. reload
     daemon.reload({NAME: to(server, pin=[today, next_pin])})
-    load.some_more()
-    run = check(daemon.file)
+    clients.wait_more()
+    run = check_live(daemon.file)
     assert run.returncode == OK, run.out + run.err
     assert "pin today matches" in run.out and "backup pin next: not seen yet" in run.out
     # 4. the new certificate
     key = load_pem_private_key((tmp_path / "next.key").read_bytes(), None)
     server.use(certs.self_signed(tmp_path, key=key))
     assert server.cert.pin == pin
-    load.some_more()
+    clients.wait_more()
     # 5. the server uses it
-    run = check(daemon.file)
+    run = check_live(daemon.file)
     assert run.returncode == OK, run.out + run.err
     assert "pin next matches" in run.out and "the server already uses next: pin today can go" in run.out
     # 6. today's pin goes
     daemon.reload({NAME: to(server, pin=next_pin)})
-    load.some_more()
-    run = check(daemon.file)
+    clients.wait_more()
+    run = check_live(daemon.file)
     assert run.returncode == WARNING and "only one pin" in run.out, run.out + run.err
-    load.stop()
+    clients.stop()
     daemon.stop()
     assert {event["pin"] for event in daemon.events(event="tunnel_open")} == {"today", "next"}
     assert not daemon.events(level=lambda level: level == "error")
@@ -105,11 +68,11 @@ def test_rotation_under_load(written, pinproxyd, tls_server, stack, tmp_path):
 def test_the_old_key_is_refused_once_its_pin_is_gone(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
     daemon.reload({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
     with pytest.raises(ConnectionResetError):
-        talk(daemon.address(NAME), b"hello")
-    assert check(daemon.file).returncode == CRITICAL
+        exchange(daemon.address(NAME), b"hello")
+    assert check_live(daemon.file).returncode == CRITICAL
 
 
 # What check --live says.
@@ -123,7 +86,7 @@ def said(tmp_path, tls_server):
         path = tmp_path / "check.conf"
         pins = [f"{certs.spki_pin(key.public_key())} {ending}" for key, ending in zip(keys, endings)]
         path.write_text(ini({NAME: to(server, pin=pins)}))
-        run = check(path)
+        run = check_live(path)
         return run.returncode, run.out
     return said
 

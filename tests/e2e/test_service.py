@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 
-import pytest
 
 from harness.certs import NAME
 from harness.config import to
@@ -13,35 +12,35 @@ from harness.daemon import PINPROXYD, WRAPPER, environment
 from harness.waiting import DEADLINE, wait_until
 
 
-def test_readiness_reload_and_stop_are_told(pinproxyd, tls_server, manager):
+def test_readiness_reload_and_stop_are_told(pinproxyd, tls_server, service_manager):
     server = tls_server()
-    daemon = pinproxyd({NAME: to(server)}, env={"NOTIFY_SOCKET": manager.path})
-    ready = manager.next()
+    daemon = pinproxyd({NAME: to(server)}, env={"NOTIFY_SOCKET": service_manager.path})
+    ready = service_manager.next()
     assert ready["READY"] == "1"
     assert "1 listeners" in ready["STATUS"]
     daemon.reload({NAME: to(server), "more.test": to(server)})
     # one message: Type=notify-reload takes RELOADING only with the time beside it
-    reloading = manager.next()
+    reloading = service_manager.next()
     assert reloading["RELOADING"] == "1" and int(reloading["MONOTONIC_USEC"]) > 0
-    ready = manager.next()
+    ready = service_manager.next()
     assert ready["READY"] == "1"
     assert "2 listeners" in ready["STATUS"]
     daemon.process.send_signal(signal.SIGTERM)
-    assert manager.next()["STOPPING"] == "1"
+    assert service_manager.next()["STOPPING"] == "1"
 
 
-def test_reload_that_fails_is_over_all_the_same(pinproxyd, tls_server, manager):
+def test_reload_that_fails_is_over_all_the_same(pinproxyd, tls_server, service_manager):
     """Else the manager would wait for READY until it kills the daemon."""
-    daemon = pinproxyd({NAME: to(tls_server())}, env={"NOTIFY_SOCKET": manager.path})
-    assert manager.next()["READY"] == "1"
+    daemon = pinproxyd({NAME: to(tls_server())}, env={"NOTIFY_SOCKET": service_manager.path})
+    assert service_manager.next()["READY"] == "1"
     daemon.reload("[broken\n", ok=False)
-    assert manager.next()["RELOADING"] == "1"
-    assert manager.next()["READY"] == "1"
+    assert service_manager.next()["RELOADING"] == "1"
+    assert service_manager.next()["READY"] == "1"
 
 
-def test_not_ready_before_the_listeners_are_bound(pinproxyd, tls_server, manager):
-    daemon = pinproxyd({NAME: to(tls_server())}, env={"NOTIFY_SOCKET": manager.path})
-    assert manager.next()["READY"] == "1"
+def test_not_ready_before_the_listeners_are_bound(pinproxyd, tls_server, service_manager):
+    daemon = pinproxyd({NAME: to(tls_server())}, env={"NOTIFY_SOCKET": service_manager.path})
+    assert service_manager.next()["READY"] == "1"
     host, port = daemon.address(NAME).rsplit(":", 1)
     socket.create_connection((host, int(port))).close()
 

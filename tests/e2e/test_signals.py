@@ -2,21 +2,23 @@
 
 import signal
 import socket
-import threading
 import time
 
 import pytest
 
 from harness import certs, servers
+from harness.assertions import assert_accepted
 from harness.certs import NAME
-from harness.clients import REFUSED, connect, knock, open_tunnel, ping, read_all, read_exactly, read_to_reset, talk
+from harness.clients import (
+    REFUSED, ContinuousClients, connect, exchange, open_tunnel, ping, read_all, read_exactly, read_to_reset,
+    try_connection)
 from harness.config import to
 from harness.servers import closed_port
 from harness.waiting import wait_steady, wait_until
 
 
 def refused_now(daemon, section=NAME):
-    return knock(daemon.address(section), b"hello") == REFUSED
+    return try_connection(daemon.address(section), b"hello") == REFUSED
 
 
 # reload
@@ -25,12 +27,12 @@ def refused_now(daemon, section=NAME):
 def test_reload_changes_pins(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
     daemon.reload({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
     assert refused_now(daemon)
     daemon.wait_event(event="pin_mismatch")
     daemon.reload({NAME: to(server)})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
 
 
 def test_reload_reads_pin_files_anew(pinproxyd, tls_server, tmp_path):
@@ -41,13 +43,13 @@ def test_reload_reads_pin_files_anew(pinproxyd, tls_server, tmp_path):
     assert refused_now(daemon)
     pinned.write_bytes(server.cert.pem)
     daemon.reload()
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
 
 
 def test_reload_revokes(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
     daemon.reload({NAME: to(server, revoked=server.cert.pin)})
     assert refused_now(daemon)
     daemon.wait_event(event="refused", reason="revoked")
@@ -59,8 +61,8 @@ def test_reload_adds_and_removes_sections(pinproxyd, tls_server):
     leaving = daemon.address("leaving.test")
     daemon.reload({NAME: to(server), "coming.test": to(server)})
     daemon.wait_event(event="listen", section="coming.test")
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
-    assert talk(daemon.address("coming.test"), b"hello") == b"hello"
+    assert_accepted(daemon)
+    assert_accepted(daemon, "coming.test")
 
     def gone():
         try:
@@ -73,9 +75,9 @@ def test_reload_adds_and_removes_sections(pinproxyd, tls_server):
 def test_reload_moves_a_listener(pinproxyd, tls_server, tmp_path):
     server, port = tls_server(), closed_port()
     daemon = pinproxyd({NAME: to(server, listen=f"127.0.0.1:{port}")})
-    assert talk(f"127.0.0.1:{port}", b"hello") == b"hello"
+    assert exchange(f"127.0.0.1:{port}", b"hello") == b"hello"
     daemon.reload({NAME: to(server, listen=f"unix:{tmp_path}/sock")})
-    assert talk(f"unix:{tmp_path}/sock", b"hello") == b"hello"
+    assert exchange(f"unix:{tmp_path}/sock", b"hello") == b"hello"
     with pytest.raises(ConnectionRefusedError):
         connect(f"127.0.0.1:{port}")
 
@@ -131,7 +133,7 @@ def test_failed_reload_changes_nothing(pinproxyd, tls_server):
     daemon.reload({NAME: to(server, pin="sha256//short"), "new.test": to(server)}, ok=False)
     assert f"{daemon.file}:" in daemon.log()
     ping(tunnel)
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
     assert not daemon.addresses("new.test")
     daemon.reload(good)
     ping(tunnel)
@@ -143,19 +145,19 @@ def test_failed_reload_by_a_missing_file(pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(server)})
     daemon.file.unlink()
     daemon.reload(ok=False)
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
 
 
 def test_failed_reload_by_a_port_in_use(pinproxyd, tls_server):
     """All or nothing: what could be bound is not kept either."""
     server, free = tls_server(), closed_port()
     daemon = pinproxyd({"global": {"workers": 1}, NAME: to(server)})
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
     before = wait_steady(daemon.fds)
     daemon.reload({"global": {"workers": 1}, NAME: to(server, pin="sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="),
                    "fine.test": to(server, listen=f"127.0.0.1:{free}"),
                    "taken.test": to(server, listen=f"127.0.0.1:{server.port}")}, ok=False)
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
     with pytest.raises(ConnectionRefusedError):
         connect(f"127.0.0.1:{free}")
     wait_until(lambda: daemon.fds() <= before, "the descriptors given back")
@@ -167,7 +169,7 @@ def test_reload_by_ca_file_that_has_gone(pinproxyd, tls_server, ca):
     daemon = pinproxyd({NAME: to(server, verify="pki", ca_file=anchors)})
     anchors.unlink()
     daemon.reload(ok=False)
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
 
 
 @pytest.mark.threads
@@ -177,31 +179,11 @@ def test_reload_under_load(pinproxyd, tls_server):
     shapes = [{"global": {"workers": 4}, NAME: to(server)},
               {"global": {"workers": 4}, NAME: to(server, pin=[server.cert.cert_pin]), "more.test": to(server)}]
     daemon = pinproxyd(shapes[0])
-    over, failures, served = threading.Event(), [], []
-
-    def visit(who):
-        i = 0
-        while not over.is_set():
-            i += 1
-            data = f"{who}.{i};".encode() * 50
-            try:
-                if talk(daemon.address(NAME), data) != data:
-                    failures.append("other bytes came back")
-            except OSError as error:
-                failures.append(error)
-        served.append(i)
-
-    threads = [threading.Thread(target=visit, args=(who,)) for who in range(4)]
-    for thread in threads:
-        thread.start()
-    for i in range(20):
-        daemon.reload(shapes[(i + 1) % 2])
-        time.sleep(0.05)
-    over.set()
-    for thread in threads:
-        thread.join()
-    assert not failures, failures[:3]
-    assert sum(served) > 20
+    with ContinuousClients(*[daemon.address(NAME)] * 2, data=b"client data;" * 50) as clients:
+        for i in range(20):
+            daemon.reload(shapes[(i + 1) % 2])
+            time.sleep(0.05)
+    assert clients.served > 20
 
 
 @pytest.mark.threads
@@ -210,7 +192,7 @@ def test_signals_in_quick_succession(pinproxyd, tls_server):
     for _ in range(50):
         daemon.signal(signal.SIGHUP)
         daemon.signal(signal.SIGUSR1)
-    assert talk(daemon.address(NAME), b"hello") == b"hello"
+    assert_accepted(daemon)
 
 
 # stop
@@ -266,7 +248,7 @@ def test_second_signal_ends_at_once(second, pinproxyd, tls_server):
 
 
 def test_stop_in_the_middle_of_a_handshake(pinproxyd, raw_server):
-    server = raw_server(servers.silence)
+    server = raw_server(servers.never_answer)
     daemon = pinproxyd({"global": {"drain_timeout": "300ms"},
                         NAME: to(server, pin=f"sha256//{'A' * 42}8=")})
     with connect(daemon.address(NAME)) as client:
@@ -303,7 +285,7 @@ def test_drain_timeout_of_zero_is_at_once(pinproxyd, tls_server):
 
 
 def test_stop_while_bytes_flow(pinproxyd, tls_server):
-    daemon = pinproxyd({"global": {"drain_timeout": "300ms"}, NAME: to(tls_server(servers.pour))})
+    daemon = pinproxyd({"global": {"drain_timeout": "300ms"}, NAME: to(tls_server(servers.send_forever))})
     with connect(daemon.address(NAME)) as client:
         read_exactly(client, 1 << 20)
         daemon.signal(signal.SIGTERM)

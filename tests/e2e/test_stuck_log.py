@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.assertions import assert_accepted
 from harness.certs import NAME
-from harness.clients import talk
+from harness.clients import exchange
 from harness.config import ini, to
 from harness.daemon import PINPROXYD, WRAPPER, environment, parse_line
 from harness.servers import closed_port
@@ -114,13 +115,13 @@ def test_a_log_that_nobody_reads_stops_nothing(channel, launch, tls_server, tmp_
     wait_until(lambda: log.named("start"), "the start")
     flood(process)
     for _ in range(50):
-        assert talk(address, b"hello") == b"hello"
+        assert exchange(address, b"hello") == b"hello"
     assert fcntl.fcntl(theirs, fcntl.F_GETFL) == flags, "others may share this descriptor"
     # read again: what is missing is counted, at once, and then all is as before
     wait_until(lambda: log.named("log_dropped"), "the count of dropped lines")
     dropped = log.named("log_dropped")[0]
     assert dropped["level"] == "warning" and int(dropped["count"]) > 0
-    assert talk(address, b"hello") == b"hello"
+    assert exchange(address, b"hello") == b"hello"
     before = len(log.events)
     process.send_signal(signal.SIGHUP)
     wait_until(lambda: "reload" in [event["event"] for event in log.read()[before:]], "the reload")
@@ -153,7 +154,7 @@ def test_a_full_disk_stops_nothing(launch, tls_server):
 
     def served():
         try:
-            return talk(f"127.0.0.1:{port}", b"hello") == b"hello"
+            return exchange(f"127.0.0.1:{port}", b"hello") == b"hello"
         except ConnectionRefusedError:
             return False
     wait_until(served, "the daemon")
@@ -168,7 +169,7 @@ def test_a_reader_that_has_gone_stops_nothing(launch, tls_server):
     address = log.address()
     os.close(ours)
     for _ in range(10):
-        assert talk(address, b"hello") == b"hello"
+        assert exchange(address, b"hello") == b"hello"
     process.terminate()
     assert process.wait(DEADLINE) == 0
     os.close(theirs)
@@ -193,9 +194,9 @@ def test_a_log_that_has_grown_too_large_stops_nothing(launch, tls_server, tmp_pa
                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
     wait_until(lambda: "event=start" in (tmp_path / "log").read_text(), "the start")
     for _ in range(30):
-        assert talk(f"127.0.0.1:{port}", b"hello") == b"hello"
+        assert exchange(f"127.0.0.1:{port}", b"hello") == b"hello"
     process.send_signal(signal.SIGUSR1)
-    assert talk(f"127.0.0.1:{port}", b"hello") == b"hello"
+    assert exchange(f"127.0.0.1:{port}", b"hello") == b"hello"
     process.terminate()
     assert process.wait(DEADLINE) == 0
     assert (tmp_path / "log").stat().st_size == 4096
@@ -209,5 +210,5 @@ def test_a_service_manager_that_does_not_read_stops_nothing(pinproxyd, tls_serve
         for done in range(1, holds // 2 + 10):  # a reload is two messages
             daemon.signal(signal.SIGHUP)
             wait_until(lambda: len(daemon.events(event="reload")) == done, "the reload")
-        assert talk(daemon.address(NAME), b"hello") == b"hello"
+        assert_accepted(daemon)
         daemon.stop()

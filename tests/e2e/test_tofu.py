@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 from harness import certs, servers
-from harness.assertions import SECRET, assert_refused
-from harness.certs import NAME, day, OTHER
-from harness.clients import REFUSED, connect, knock, read_exactly, talk
+from harness.assertions import assert_accepted, assert_not_sent, assert_refused
+from harness.certs import NAME, OTHER, day
+from harness.clients import connect, read_exactly, try_exchange
 from harness.config import ini
 from harness.daemon import PINPROXYD, WRAPPER, Daemon, run_pinproxy, run_pinproxyd
-from harness.learned import PLACE, State, never_heard, parse, passes, state, tofu, turned_away
+from harness.learned import PLACE, State, parse, tofu
 from harness.mount_namespace import in_mount_namespace
+from harness.parallel import run_parallel
 from harness.servers import TlsServer
 from harness.tls_connection import Truncated, reset
 from harness.waiting import DEADLINE, wait_steady, wait_until
@@ -28,27 +29,9 @@ from harness.waiting import DEADLINE, wait_steady, wait_until
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
 
-def together(calls):
-    """Runs them all at the same time."""
-    threads = [threading.Thread(target=call) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(DEADLINE)
-    assert not any(thread.is_alive() for thread in threads)
-
-
 def command_in(detail):
     """The arguments of the tool, as a shell reads them where the detail has a command."""
     return shlex.split(re.search(r"pinproxy (learned accept .*)", detail)[1])
-
-
-def visit(address):
-    """A client that does not mind how it ends."""
-    try:
-        talk(address, b"hello")
-    except OSError:
-        pass
 
 
 # The first use.
@@ -57,7 +40,7 @@ def visit(address):
 def test_first_use_is_kept_and_told(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    opened = passes(daemon)
+    opened = assert_accepted(daemon)
     assert opened["pin"] == server.cert.pin
     assert state.text() == f"{NAME} {PLACE} {server.cert.pin} {day(0)} from=tofu\n"
     learned, = daemon.events(event="learned")
@@ -76,12 +59,12 @@ def test_key_is_on_disk_before_a_byte_reaches_the_server(state, pinproxyd, tls_s
         conn.send(data)
         conn.close_notify()
     server = tls_server(look)
-    passes(pinproxyd(state.config({NAME: tofu(server)})))
+    assert_accepted(pinproxyd(state.config({NAME: tofu(server)})))
     assert [key.pin for key in parse(seen[0])] == [server.cert.pin]
 
 
 def test_key_is_on_disk_before_a_byte_reaches_the_client(state, pinproxyd, tls_server):
-    server = tls_server(servers.send_then_listen(b"220 welcome\r\n"))
+    server = tls_server(servers.send_then_read(b"220 welcome\r\n"))
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     with connect(daemon.address(NAME)) as sock:
         assert read_exactly(sock, 1) == b"2"
@@ -91,9 +74,9 @@ def test_key_is_on_disk_before_a_byte_reaches_the_client(state, pinproxyd, tls_s
 def test_second_use_keeps_nothing(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     before = state.text()
-    assert passes(daemon)["pin"] == server.cert.pin
+    assert assert_accepted(daemon)["pin"] == server.cert.pin
     assert state.text() == before
     assert len(daemon.events(event="learned")) == 1
 
@@ -102,22 +85,22 @@ def test_second_use_keeps_nothing(state, pinproxyd, tls_server):
 @pytest.mark.parametrize("key", [certs.rsa_key, certs.ec_key], ids=["rsa", "ecdsa"])
 def test_first_use_in_each_tls_version(version, key, state, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, key=key()), minimum=version, maximum=version)
-    passes(pinproxyd(state.config({NAME: tofu(server)})))
+    assert_accepted(pinproxyd(state.config({NAME: tofu(server)})))
     assert [key.pin for key in state.keys()] == [server.cert.pin]
 
 
 def test_renewal_with_the_same_key_is_no_change(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     server.use(certs.self_signed(tmp_path, key=server.cert.key))
-    passes(daemon)
+    assert_accepted(daemon)
 
 
 def test_state_directory_beside_the_configuration(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({"global": {"state_dir": "learned-here"}, NAME: tofu(server)})
-    passes(daemon)
+    assert_accepted(daemon)
     assert [key.pin for key in State(daemon.directory / "learned-here").keys()] == [server.cert.pin]
 
 
@@ -144,7 +127,7 @@ def test_each_section_keeps_its_own(state, pinproxyd, tls_server):
     one, two = tls_server(), tls_server()
     daemon = pinproxyd(state.config({"one.test": tofu(one), "two.test": tofu(two), "again.test": tofu(one)}))
     for section in ("one.test", "two.test", "again.test"):
-        passes(daemon, section)
+        assert_accepted(daemon, section)
     assert {(key.section, key.place, key.pin) for key in state.keys()} == {
         ("one.test", "one.test:443", one.cert.pin), ("two.test", "two.test:443", two.cert.pin),
         ("again.test", "again.test:443", one.cert.pin)}
@@ -155,7 +138,7 @@ def test_each_section_keeps_its_own(state, pinproxyd, tls_server):
     ({"host": "::1", "port": 636}, "[::1]:636"), ({"host": "127.0.0.9"}, "127.0.0.9:443"),
 ], ids=["name", "host", "port", "ipv6", "ipv4"])
 def test_place_is_host_and_port_not_the_address(options, place, state, pinproxyd, tls_server):
-    passes(pinproxyd(state.config({NAME: tofu(tls_server(), **options)})))
+    assert_accepted(pinproxyd(state.config({NAME: tofu(tls_server(), **options)})))
     assert [(key.section, key.place) for key in state.keys()] == [(NAME, place)]
 
 
@@ -163,32 +146,32 @@ def test_place_is_host_and_port_not_the_address(options, place, state, pinproxyd
 def test_many_first_connections_at_once_keep_one_line(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    together([lambda: passes(daemon)] * 24)
+    run_parallel([lambda: assert_accepted(daemon)] * 24)
     daemon.stop()
     assert len(daemon.events(event="tunnel_open", pin=server.cert.pin)) == 24
     assert len(state.keys()) == 1
     assert len(daemon.events(event="learned")) == 1
 
 
-class TwoFaced(TlsServer):
-    """Shows one of its two certificates and the other in turn."""
+class AlternatingServer(TlsServer):
+    """Presents its two certificates in turn."""
 
     def __init__(self, cert, other):
-        self.faces = [cert, other]
+        self.certs_in_turn = [cert, other]
         super().__init__(servers.echo, cert)
 
     def _serve(self, sock, peer):
-        self.faces.reverse()
-        self.use(self.faces[0])
+        self.certs_in_turn.reverse()
+        self.use(self.certs_in_turn[0])
         super()._serve(sock, peer)
 
 
 @pytest.mark.threads
 def test_first_connections_to_two_keys_keep_one_of_them(state, pinproxyd, stack, tmp_path):
     """Whichever was first: no tunnel is ever opened to the other."""
-    server = stack.add(TwoFaced(certs.self_signed(tmp_path), certs.self_signed(tmp_path)))
+    server = stack.add(AlternatingServer(certs.self_signed(tmp_path), certs.self_signed(tmp_path)))
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    together([lambda: visit(daemon.address(NAME))] * 24)
+    run_parallel([lambda: try_exchange(daemon.address(NAME))] * 24)
     daemon.stop()
     kept, = [key.pin for key in state.keys() if not key.refused]
     assert {event["pin"] for event in daemon.events(event="tunnel_open")} == {kept}
@@ -217,28 +200,28 @@ def test_changed_key_is_refused_with_what_to_do(state, pinproxyd, tls_server, tm
     server = tls_server()
     first = server.cert
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     server.use(certs.self_signed(tmp_path))
-    line = turned_away(daemon, "refused", "tofu_changed")
+    line = assert_refused(daemon, "refused", "tofu_changed")
     assert first.pin in line["detail"] and server.cert.pin in line["detail"]
     assert f"pinproxy learned accept {NAME} {server.cert.pin} -c {daemon.file}" in line["detail"]
     assert line["level"] == "warning"
     state.wait_refused(server.cert.pin)
     assert [key.pin for key in state.keys() if not key.refused] == [first.pin]
-    never_heard(server)
+    assert_not_sent(server)
 
 
 def test_refused_key_stays_refused_and_the_first_stays_good(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     first = server.cert
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     server.use(certs.self_signed(tmp_path))
-    turned_away(daemon, "refused", "tofu_changed")
+    assert_refused(daemon, "refused", "tofu_changed")
     state.wait_refused(server.cert.pin)
-    turned_away(daemon, "refused", "tofu_changed")
+    assert_refused(daemon, "refused", "tofu_changed")
     server.use(first)
-    passes(daemon)
+    assert_accepted(daemon)
     assert len(state.keys()) == 2
     assert len(daemon.events(event="learned")) == 1
 
@@ -247,11 +230,11 @@ def test_latest_refused_key_is_the_one_noted(state, pinproxyd, tls_server, tmp_p
     """What `accept` would take is what the log told of last, not a key from before."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     second, third = certs.self_signed(tmp_path), certs.self_signed(tmp_path)
     for cert in (second, third, second):
         server.use(cert)
-        turned_away(daemon, "refused", "tofu_changed")
+        assert_refused(daemon, "refused", "tofu_changed")
         state.wait_refused(cert.pin)
     assert len(state.keys()) == 2
 
@@ -260,12 +243,12 @@ def test_latest_refused_key_is_noted_though_another_is_being_noted(state, pinpro
     """Another process holds the lock of the file meanwhile. `accept` would take the wrong one."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     with open(state.directory / "learned.lock", "r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for _ in range(3):
             server.use(certs.self_signed(tmp_path))
-            turned_away(daemon, "refused", "tofu_changed")
+            assert_refused(daemon, "refused", "tofu_changed")
     state.wait_refused(server.cert.pin)
 
 
@@ -273,10 +256,10 @@ def test_latest_refused_key_is_noted_though_another_is_being_noted(state, pinpro
 def test_many_refused_keys_at_once(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     for _ in range(20):
         server.use(certs.self_signed(tmp_path))
-        together([lambda: visit(daemon.address(NAME))] * 3)
+        run_parallel([lambda: try_exchange(daemon.address(NAME))] * 3)
     daemon.stop()
     assert len(daemon.events(event="tunnel_open")) == 1
     assert [key.refused for key in state.keys()] == [False, True]
@@ -286,26 +269,26 @@ def test_the_command_in_the_log_works(state, pinproxyd, tls_server, tmp_path):
     """Word for word, from where the daemon was started."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     server.use(certs.self_signed(tmp_path))
-    detail = turned_away(daemon, "refused", "tofu_changed")["detail"]
+    detail = assert_refused(daemon, "refused", "tofu_changed")["detail"]
     state.wait_refused(server.cert.pin)
     run = run_pinproxy(*command_in(detail), cwd=daemon.directory)
     assert run.returncode == 0, run.err
-    assert passes(daemon)["pin"] == server.cert.pin
+    assert assert_accepted(daemon)["pin"] == server.cert.pin
 
 
 @pytest.mark.parametrize("name", ["$(id)", "a;b", "it's", "-x", "--json", "a&b>c"])
 def test_the_command_in_the_log_is_safe_in_a_shell(name, state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({name: tofu(server, host="a.test")}))
-    passes(daemon, name)
+    assert_accepted(daemon, name)
     server.use(certs.self_signed(tmp_path))
-    detail = turned_away(daemon, "refused", "tofu_changed", name)["detail"]
+    detail = assert_refused(daemon, "refused", "tofu_changed", name)["detail"]
     state.wait_refused(server.cert.pin, name)
     run = run_pinproxy(*command_in(detail), cwd=daemon.directory)
     assert run.returncode == 0, run.err
-    passes(daemon, name)
+    assert_accepted(daemon, name)
 
 
 def test_the_command_in_the_log_names_the_file_as_the_daemon_was_told(state, stack, tls_server, tmp_path):
@@ -313,10 +296,10 @@ def test_the_command_in_the_log_names_the_file_as_the_daemon_was_told(state, sta
     daemon = Daemon(tmp_path, state.config({NAME: tofu(server)}))
     daemon.command = lambda: WRAPPER + [PINPROXYD, "-c", "./pinproxyd.conf"]
     stack.add(daemon).start()
-    passes(daemon)
+    assert_accepted(daemon)
     server.use(certs.self_signed(tmp_path))
     assert f"pinproxy learned accept {NAME} {server.cert.pin} -c ./pinproxyd.conf" in \
-        turned_away(daemon, "refused", "tofu_changed")["detail"]
+        assert_refused(daemon, "refused", "tofu_changed")["detail"]
 
 
 def test_the_command_in_the_log_is_whole_however_long_the_path(state, stack, tls_server, tmp_path):
@@ -324,9 +307,9 @@ def test_the_command_in_the_log_is_whole_however_long_the_path(state, stack, tls
     deep.mkdir(parents=True)
     server = tls_server()
     daemon = stack.add(Daemon(deep, state.config({NAME: tofu(server)}))).start()
-    passes(daemon)
+    assert_accepted(daemon)
     server.use(certs.self_signed(tmp_path))
-    detail = turned_away(daemon, "refused", "tofu_changed")["detail"]
+    detail = assert_refused(daemon, "refused", "tofu_changed")["detail"]
     assert f"pinproxy learned accept {NAME} {server.cert.pin} -c {daemon.file}" in detail
 
 
@@ -336,9 +319,9 @@ def test_changed_key_is_set_against_the_kept_one_not_an_announced_one(state, pin
                 f"{NAME} {PLACE} {kept} 2026-01-02 from=tofu\n")
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, pins_url="/pins")}))
-    detail = turned_away(daemon, "refused", "tofu_changed")["detail"]
+    detail = assert_refused(daemon, "refused", "tofu_changed")["detail"]
     assert kept in detail and server.cert.pin in detail
-    never_heard(server)
+    assert_not_sent(server)
 
 
 def test_key_noted_as_refused_lets_nobody_in(state, pinproxyd, tls_server):
@@ -346,7 +329,7 @@ def test_key_noted_as_refused_lets_nobody_in(state, pinproxyd, tls_server):
     state.write(f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n"
                 f"{NAME} {PLACE} {server.cert.pin} 2026-01-02 from=tofu refused\n")
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    assert_refused(daemon, server, "refused", "tofu_changed")
+    assert_refused(daemon, "refused", "tofu_changed", server=server)
 
 
 # Keys that are not kept.
@@ -356,11 +339,11 @@ def test_key_noted_as_refused_lets_nobody_in(state, pinproxyd, tls_server):
 def test_handshake_that_ends_midway_keeps_nothing(version, first, state, pinproxyd, tls_server, relay):
     server = relay(tls_server(minimum=version, maximum=version), first)
     daemon = pinproxyd(state.config({NAME: tofu(server, handshake_timeout="400ms")}))
-    assert_refused(daemon, server, "upstream_error", "timeout")
+    assert_refused(daemon, "upstream_error", "timeout", server=server)
     assert state.keys() == [] and not daemon.events(event="learned")
 
 
-class Forger(servers.RawServer):
+class SignatureForger(servers.RawServer):
     """Stands before a server of TLS 1.2 and spoils its signature: the certificate is shown, the key not held."""
 
     SERVER_KEY_EXCHANGE = 12
@@ -402,9 +385,9 @@ class Forger(servers.RawServer):
 
 
 def test_key_that_the_handshake_does_not_prove_is_not_kept(state, pinproxyd, stack, tls_server):
-    forger = stack.add(Forger(tls_server(maximum=V12)))
+    forger = stack.add(SignatureForger(tls_server(maximum=V12)))
     daemon = pinproxyd(state.config({NAME: tofu(forger)}))
-    turned_away(daemon, "upstream_error", "tls")
+    assert_refused(daemon, "upstream_error", "tls")
     daemon.stop()
     assert state.keys() == [] and not daemon.events(event="learned")
 
@@ -413,10 +396,10 @@ def test_changed_key_that_the_handshake_does_not_prove_is_not_noted(state, pinpr
     """Anybody can send a certificate: what it is refused for is the signature, and nothing is written."""
     state.write(f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n")
     before = state.version()
-    forger = stack.add(Forger(tls_server(maximum=V12)))
+    forger = stack.add(SignatureForger(tls_server(maximum=V12)))
     daemon = pinproxyd(state.config({NAME: tofu(forger)}))
     for _ in range(3):
-        turned_away(daemon, "upstream_error", "tls")
+        assert_refused(daemon, "upstream_error", "tls")
     daemon.stop()
     assert not daemon.events(event="refused")
     assert state.version() == before and [path.name for path in state.directory.iterdir()] == ["learned"]
@@ -425,13 +408,13 @@ def test_changed_key_that_the_handshake_does_not_prove_is_not_noted(state, pinpr
 def test_refused_key_is_written_once_however_often_it_comes(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     server.use(certs.self_signed(tmp_path))
-    turned_away(daemon, "refused", "tofu_changed")
+    assert_refused(daemon, "refused", "tofu_changed")
     state.wait_refused(server.cert.pin)
     before = state.version()
     for _ in range(5):
-        turned_away(daemon, "refused", "tofu_changed")
+        assert_refused(daemon, "refused", "tofu_changed")
     daemon.stop()
     assert state.version() == before
 
@@ -442,7 +425,7 @@ WEAK_KEY = certs.rsa_key(1024)
 def test_weak_key_is_not_kept(state, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, key=WEAK_KEY))
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    assert_refused(daemon, server, "refused", "weak")
+    assert_refused(daemon, "refused", "weak", server=server)
     assert state.keys() == [] and not daemon.events(event="learned")
 
 
@@ -452,7 +435,7 @@ def test_changed_key_that_is_weak_is_not_noted_as_one_to_accept(state, pinproxyd
     before = state.version()
     server = tls_server(cert=certs.self_signed(tmp_path, key=WEAK_KEY))
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    assert_refused(daemon, server, "refused", "weak")
+    assert_refused(daemon, "refused", "weak", server=server)
     daemon.stop()
     assert state.version() == before
 
@@ -460,17 +443,17 @@ def test_changed_key_that_is_weak_is_not_noted_as_one_to_accept(state, pinproxyd
 def test_revoked_key_is_not_kept(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, revoked=server.cert.pin)}))
-    assert_refused(daemon, server, "refused", "revoked")
+    assert_refused(daemon, "refused", "revoked", server=server)
     assert state.keys() == [] and not daemon.events(event="learned")
 
 
 def test_revoked_beats_a_key_that_was_kept(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     daemon.reload(state.config({NAME: tofu(server, revoked=server.cert.pin)}))
-    turned_away(daemon, "refused", "revoked")
-    never_heard(server)
+    assert_refused(daemon, "refused", "revoked")
+    assert_not_sent(server)
 
 
 @pytest.mark.parametrize("check, options", [
@@ -479,7 +462,7 @@ def test_revoked_beats_a_key_that_was_kept(state, pinproxyd, tls_server):
 def test_key_that_also_check_refuses_is_not_kept(check, options, state, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, **options))
     daemon = pinproxyd(state.config({NAME: tofu(server, also_check=check)}))
-    assert_refused(daemon, server, "refused", check)
+    assert_refused(daemon, "refused", check, server=server)
     assert state.keys() == []
 
 
@@ -489,7 +472,7 @@ def test_pin_known_beforehand_is_accepted_and_nothing_learned(state, pinproxyd, 
     server = tls_server()
     pins = [certs.self_signed(tmp_path).pin, f"{server.cert.pin} name=known"]
     daemon = pinproxyd(state.config({NAME: tofu(server, pin=pins)}))
-    assert passes(daemon)["pin"] == "known"
+    assert assert_accepted(daemon)["pin"] == "known"
     daemon.stop()
     assert state.keys() == [] and not daemon.events(event="learned")
 
@@ -497,14 +480,14 @@ def test_pin_known_beforehand_is_accepted_and_nothing_learned(state, pinproxyd, 
 def test_other_key_than_the_one_known_beforehand_is_not_learned(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, pin=OTHER)}))
-    assert_refused(daemon, server, "pin_mismatch")
+    assert_refused(daemon, "pin_mismatch", server=server)
     assert state.keys() == [] and not daemon.events(event="learned")
 
 
 def test_pin_known_beforehand_that_is_over_opens_no_first_use(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, pin=f"{server.cert.pin} until={day(-1)}")}))
-    assert_refused(daemon, server, "refused", "expired_pins")
+    assert_refused(daemon, "refused", "expired_pins", server=server)
     assert state.keys() == []
 
 
@@ -512,13 +495,13 @@ def test_pin_added_to_a_learned_key_counts_beside_it(state, pinproxyd, tls_serve
     server = tls_server()
     first, second = server.cert, certs.self_signed(tmp_path)
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     daemon.reload(state.config({NAME: tofu(server, pin=f"{second.pin} name=next")}))
-    assert passes(daemon)["pin"] == first.pin
+    assert assert_accepted(daemon)["pin"] == first.pin
     server.use(second)
-    assert passes(daemon)["pin"] == "next"
+    assert assert_accepted(daemon)["pin"] == "next"
     server.use(certs.self_signed(tmp_path))
-    turned_away(daemon, "refused", "tofu_changed")
+    assert_refused(daemon, "refused", "tofu_changed")
 
 
 @pytest.mark.parametrize("form", [
@@ -542,7 +525,7 @@ def under(ca, **options):
 def test_tofu_and_pki_keeps_a_key_that_the_pki_vouches_for(state, pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue())
     daemon = pinproxyd(state.config({NAME: tofu(server, **under(ca))}))
-    assert passes(daemon)["pin"] == server.cert.pin
+    assert assert_accepted(daemon)["pin"] == server.cert.pin
     assert [key.pin for key in state.keys()] == [server.cert.pin]
 
 
@@ -553,7 +536,7 @@ def test_tofu_and_pki_keeps_a_key_that_the_pki_vouches_for(state, pinproxyd, tls
 def test_tofu_and_pki_keeps_nothing_that_the_pki_refuses(make, state, pinproxyd, tls_server, ca):
     server = tls_server(cert=make(ca))
     daemon = pinproxyd(state.config({NAME: tofu(server, **under(ca))}))
-    assert_refused(daemon, server, "refused", "pki")
+    assert_refused(daemon, "refused", "pki", server=server)
     assert state.keys() == [] and not daemon.events(event="learned")
 
 
@@ -561,14 +544,14 @@ def test_tofu_and_pki_hold_at_every_connection(state, pinproxyd, tls_server, ca)
     server = tls_server(cert=ca.issue())
     first = server.cert
     daemon = pinproxyd(state.config({NAME: tofu(server, **under(ca))}))
-    passes(daemon)
+    assert_accepted(daemon)
     server.use(ca.issue(key=first.key, start=-9, end=-2))
-    turned_away(daemon, "refused", "pki")
+    assert_refused(daemon, "refused", "pki")
     server.use(ca.issue())
-    turned_away(daemon, "refused", "tofu_changed")
+    assert_refused(daemon, "refused", "tofu_changed")
     server.use(ca.issue(key=first.key))
-    passes(daemon)
-    never_heard(server)
+    assert_accepted(daemon)
+    assert_not_sent(server)
 
 
 # Where a learned key counts.
@@ -577,9 +560,9 @@ def test_tofu_and_pki_hold_at_every_connection(state, pinproxyd, tls_server, ca)
 def test_another_place_is_a_first_use_anew(moved, state, pinproxyd, tls_server):
     old, new = tls_server(), tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(old)}))
-    passes(daemon)
+    assert_accepted(daemon)
     daemon.reload(state.config({NAME: tofu(new, **moved)}))
-    assert passes(daemon)["pin"] == new.cert.pin
+    assert assert_accepted(daemon)["pin"] == new.cert.pin
     place = f"{moved.get('host', NAME)}:{moved.get('port', 443)}"
     assert (place, new.cert.pin) in [(key.place, key.pin) for key in state.keys()]
     assert (place, old.cert.pin) not in [(key.place, key.pin) for key in state.keys()]
@@ -590,47 +573,47 @@ def test_key_of_another_section_does_not_count(state, pinproxyd, tls_server):
     state.write(f"other.test {PLACE} {server.cert.pin} 2026-01-01 from=tofu\n"
                 f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n")
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    assert_refused(daemon, server, "refused", "tofu_changed")
+    assert_refused(daemon, "refused", "tofu_changed", server=server)
 
 
 def test_learned_key_is_no_pin_once_the_section_says_pin(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     daemon.reload(state.config({NAME: tofu(server, verify="pin", pin=OTHER)}))
-    turned_away(daemon, "pin_mismatch")
-    never_heard(server)
+    assert_refused(daemon, "pin_mismatch")
+    assert_not_sent(server)
 
 
 def test_restart_keeps_the_keys(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     daemon.stop()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     assert not daemon.events(event="learned")
     server.use(certs.self_signed(tmp_path))
-    turned_away(daemon, "refused", "tofu_changed")
+    assert_refused(daemon, "refused", "tofu_changed")
 
 
 def test_resumed_session_does_not_outlive_its_key(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, resume="yes")}))
-    passes(daemon)
-    wait_until(lambda: passes(daemon)["resumed"] == "yes", "a resumed session")
+    assert_accepted(daemon)
+    wait_until(lambda: assert_accepted(daemon)["resumed"] == "yes", "a resumed session")
     state.write(f"{NAME} {PLACE} {OTHER} {day(0)} from=tofu\n")
-    turned_away(daemon, "refused", "tofu_changed")
-    never_heard(server)
+    assert_refused(daemon, "refused", "tofu_changed")
+    assert_not_sent(server)
 
 
 def test_forgotten_key_is_learned_anew_though_its_session_could_be_resumed(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, resume="yes")}))
-    passes(daemon)
-    wait_until(lambda: passes(daemon)["resumed"] == "yes", "a resumed session")
+    assert_accepted(daemon)
+    wait_until(lambda: assert_accepted(daemon)["resumed"] == "yes", "a resumed session")
     state.write("")
-    passes(daemon)
+    assert_accepted(daemon)
     assert [key.pin for key in state.keys()] == [server.cert.pin]
     assert len(daemon.events(event="learned")) == 2
 
@@ -640,31 +623,31 @@ def test_forgotten_key_is_learned_anew_though_its_session_could_be_resumed(state
 def test_line_taken_out_by_hand_counts_at_the_next_connection(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server), "other.test": tofu(server)}))
-    passes(daemon)
-    passes(daemon, "other.test")
+    assert_accepted(daemon)
+    assert_accepted(daemon, "other.test")
     server.use(certs.self_signed(tmp_path))
     state.write("".join(line for line in state.text().splitlines(True) if not line.startswith(NAME)))
-    assert passes(daemon)["pin"] == server.cert.pin
-    turned_away(daemon, "refused", "tofu_changed", "other.test")
+    assert assert_accepted(daemon)["pin"] == server.cert.pin
+    assert_refused(daemon, "refused", "tofu_changed", "other.test")
 
 
 def test_file_taken_away_by_hand_is_an_empty_one(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     state.file.unlink()
     server.use(certs.self_signed(tmp_path))
-    assert passes(daemon)["pin"] == server.cert.pin
+    assert assert_accepted(daemon)["pin"] == server.cert.pin
     assert [key.pin for key in state.keys()] == [server.cert.pin]
 
 
 def test_key_put_in_by_hand_counts_at_the_next_connection(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     server.use(certs.self_signed(tmp_path))
     state.write(f"{NAME} {PLACE} {server.cert.pin} 2026-01-01\n")
-    assert passes(daemon)["pin"] == server.cert.pin
+    assert assert_accepted(daemon)["pin"] == server.cert.pin
     assert len(daemon.events(event="learned")) == 1
 
 
@@ -672,28 +655,28 @@ def test_file_edited_in_place_counts(state, pinproxyd, tls_server):
     """Not renamed, not even of another length."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     time.sleep(0.05)  # a time stamp is no finer than the kernel's tick
     text = state.text().replace(server.cert.pin, OTHER)
     with open(state.file, "r+") as file:
         file.write(text)
-    turned_away(daemon, "refused", "tofu_changed")
+    assert_refused(daemon, "refused", "tofu_changed")
 
 
 @pytest.mark.parametrize("newline", ["\n", ""], ids=["", "no_newline_at_the_end"])
 def test_comments_survive_later_writes(newline, state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server), "other.test": tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     mine = (f"# seen by phone, Anna\n\n{NAME} {PLACE} {server.cert.pin} {day(0)} from=tofu # checked\n"
             f"   # the last word{newline}")
     state.write(mine)
-    passes(daemon)
-    passes(daemon, "other.test")
+    assert_accepted(daemon)
+    assert_accepted(daemon, "other.test")
     ended = mine if newline else mine + "\n"
     assert state.text() == ended + f"other.test other.test:443 {server.cert.pin} {day(0)} from=tofu\n"
     server.use(certs.self_signed(tmp_path))
-    turned_away(daemon, "refused", "tofu_changed")
+    assert_refused(daemon, "refused", "tofu_changed")
     state.wait_refused(server.cert.pin)
     assert state.text().startswith(ended)
 
@@ -748,16 +731,16 @@ def test_file_that_cannot_be_read_stops_the_start(state, tls_server, tmp_path):
 def test_reload_with_a_damaged_file_changes_nothing(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server), "other.test": tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     good, bad = state.text(), state.text() + "damage\n"
     state.write(bad)
     failed = daemon.reload(state.config({NAME: tofu(server, revoked=server.cert.pin)}), ok=False)
     assert f"{state.file}:2: " in failed["detail"]
-    passes(daemon)
+    assert_accepted(daemon)
     assert state.text() == bad
     state.write(good)
     daemon.reload(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
 
 
 @pytest.mark.threads
@@ -766,21 +749,21 @@ def test_file_damaged_at_run_time(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     first = server.cert
     daemon = pinproxyd(state.config({NAME: tofu(server), "other.test": tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     good, bad = state.text(), state.text().replace("sha256//", "sha256/")
     state.write(bad)
-    passes(daemon)
-    turned_away(daemon, "refused", "unsaved", "other.test")
+    assert_accepted(daemon)
+    assert_refused(daemon, "refused", "unsaved", "other.test")
     server.use(certs.self_signed(tmp_path))
-    turned_away(daemon, "refused", "tofu_changed")
+    assert_refused(daemon, "refused", "tofu_changed")
     assert state.text() == bad
     state.write(good)
-    passes(daemon, "other.test")
-    turned_away(daemon, "refused", "tofu_changed")
+    assert_accepted(daemon, "other.test")
+    assert_refused(daemon, "refused", "tofu_changed")
     state.wait_refused(server.cert.pin)
     server.use(first)
-    passes(daemon)
-    never_heard(server)
+    assert_accepted(daemon)
+    assert_not_sent(server)
 
 
 # What cannot be kept.
@@ -791,7 +774,7 @@ def test_directory_that_went_away(state, pinproxyd, tls_server):
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     shutil.rmtree(state.directory)
     state.directory.write_text("a file in its place")
-    line = assert_refused(daemon, server, "refused", "unsaved")
+    line = assert_refused(daemon, "refused", "unsaved", server=server)
     assert str(state.directory) in line["detail"]
     assert not daemon.events(event="learned")
 
@@ -804,16 +787,16 @@ def test_full_disk(state, stack, tls_server, tmp_path):
     plain, script = daemon.command(), 'mount -t tmpfs -o size=4k,mode=700 none "$0" && exec "$@"'
     daemon.command = lambda: in_mount_namespace(script, state.directory, *plain, map_root=True)
     stack.add(daemon).start()
-    passes(daemon)
+    assert_accepted(daemon)
     inside = State(Path(f"/proc/{daemon.pid}/root{state.directory}"))
     before = inside.text()
     assert parse(before)
-    line = turned_away(daemon, "refused", "unsaved", "other.test")
+    line = assert_refused(daemon, "refused", "unsaved", "other.test")
     assert "space" in line["detail"]
     assert inside.text() == before
-    passes(daemon)
+    assert_accepted(daemon)
     assert [event["section"] for event in daemon.events(event="learned")] == [NAME]
-    never_heard(server)
+    assert_not_sent(server)
 
 
 # Crashes, stops, and several daemons.
@@ -827,7 +810,7 @@ def test_killed_amid_many_first_uses(after, state, pinproxyd, tls_server):
     server = tls_server()
     config = state.config({name: tofu(server) for name in MANY})
     daemon = pinproxyd(config)
-    clients = [threading.Thread(target=visit, args=(daemon.address(name),)) for name in MANY]
+    clients = [threading.Thread(target=try_exchange, args=(daemon.address(name),)) for name in MANY]
     for client in clients:
         client.start()
     wait_until(lambda: len(daemon.events(event="learned")) >= after, f"{after} first uses")
@@ -840,7 +823,7 @@ def test_killed_amid_many_first_uses(after, state, pinproxyd, tls_server):
     assert {event["section"] for event in daemon.events(event="learned")} <= {key.section for key in kept}
     daemon = pinproxyd(config)
     for name in MANY:
-        passes(daemon, name)
+        assert_accepted(daemon, name)
     assert sorted(key.section for key in state.keys()) == sorted(MANY)
 
 
@@ -849,7 +832,7 @@ def test_stopped_amid_many_first_uses(state, pinproxyd, tls_server):
     """A stop lets them finish, a second one cuts them short; either way it is a clean end."""
     server = tls_server()
     daemon = pinproxyd(state.config({name: tofu(server) for name in MANY}))
-    clients = [threading.Thread(target=visit, args=(daemon.address(name),)) for name in MANY]
+    clients = [threading.Thread(target=try_exchange, args=(daemon.address(name),)) for name in MANY]
     for client in clients:
         client.start()
     wait_until(lambda: daemon.events(event="learned"), "a first use")
@@ -869,7 +852,7 @@ def test_key_that_is_kept_is_told_of_whatever_became_of_its_client(end, state, p
     with open(state.directory / "learned.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         sock = connect(daemon.address(NAME))
-        wait_until(lambda: server.conns and server.conns[0].shaken, "the handshake")
+        wait_until(lambda: server.conns and server.conns[0].handshake_done, "the handshake")
         if end == "client":
             reset(sock)
         daemon.wait_event(event="tunnel_close" if end == "client" else "upstream_error")
@@ -885,7 +868,7 @@ def test_clients_that_go_away_during_their_first_use(state, pinproxyd, tls_serve
     for name in MANY:
         reset(connect(daemon.address(name)))
     for name in MANY:
-        passes(daemon, name)
+        assert_accepted(daemon, name)
     assert sorted(key.section for key in state.keys()) == sorted(MANY)
 
 
@@ -893,26 +876,25 @@ def test_clients_that_go_away_during_their_first_use(state, pinproxyd, tls_serve
 def test_two_daemons_on_one_directory_lose_nothing(state, pinproxyd, tls_server):
     server = tls_server()
     daemons = [pinproxyd(state.config({name: tofu(server) for name in MANY[half::2]})) for half in (0, 1)]
-    together([lambda name=name, daemon=daemons[i % 2]: passes(daemon, name) for i, name in enumerate(MANY)])
+    run_parallel([lambda name=name, daemon=daemons[i % 2]: assert_accepted(daemon, name) for i, name in enumerate(MANY)])
     assert sorted(key.section for key in state.keys()) == sorted(MANY)
 
 
 def test_what_one_daemon_learned_holds_for_the_other(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     one, two = (pinproxyd(state.config({NAME: tofu(server)})) for _ in range(2))
-    passes(one)
+    assert_accepted(one)
     server.use(certs.self_signed(tmp_path))
-    assert knock(two.address(NAME), SECRET) == REFUSED
-    two.wait_event(event="refused", reason="tofu_changed")
+    assert_refused(two, "refused", "tofu_changed")
 
 
 def test_another_state_directory_from_a_reload_on(state, pinproxyd, tls_server, tmp_path):
     server, other = tls_server(), State(tmp_path / "other")
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    passes(daemon)
+    assert_accepted(daemon)
     server.use(certs.self_signed(tmp_path))
     daemon.reload(other.config({NAME: tofu(server)}))
-    assert passes(daemon)["pin"] == server.cert.pin
+    assert assert_accepted(daemon)["pin"] == server.cert.pin
     assert [key.pin for key in other.keys()] == [server.cert.pin]
     assert [key.pin for key in state.keys()] != [server.cert.pin]
 
@@ -920,6 +902,6 @@ def test_another_state_directory_from_a_reload_on(state, pinproxyd, tls_server, 
 def test_section_without_tofu_writes_nothing(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, verify="pin", pin=server.cert.pin)}))
-    passes(daemon)
+    assert_accepted(daemon)
     daemon.stop()
     assert not state.file.exists() and not daemon.events(event="learned")

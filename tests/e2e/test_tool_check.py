@@ -7,26 +7,11 @@ import pytest
 
 from harness import certs
 from harness.certs import NAME, day
-from harness.config import ini, to
+from harness.config import to
 from harness.daemon import run_pinproxy
 from harness.servers import closed_port
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
-
-
-@pytest.fixture
-def check(tmp_path):
-    def check(config, *arguments):
-        path = tmp_path / "check.conf"
-        path.write_text(config if isinstance(config, str) else ini(config))
-        return run_pinproxy("check", "-c", path, *arguments)
-    return check
-
-
-@pytest.fixture
-def backup(tmp_path):
-    """A second pin, whose absence would be a warning."""
-    return certs.self_signed(tmp_path)
 
 
 def two_pins(server, backup, **options):

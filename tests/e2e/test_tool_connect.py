@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from harness import certs, servers
+from harness.assertions import assert_not_sent, assert_nothing_sent
 from harness.certs import NAME, day
 from harness.clients import ping, read_all, read_exactly, read_to_any_end
 from harness.config import ini, to
@@ -51,8 +52,7 @@ def test_refused_with_both_subjects(tls_server, tmp_path):
     assert run.returncode == TRUST
     assert "The Impostor" in run.err and "The Real One" in run.err
     assert run.stdout == b""
-    server.stop()
-    server.saw_nothing(b"secret")
+    assert_nothing_sent(server, b"secret")
 
 
 def test_page_over_stdin(tls_server):
@@ -77,7 +77,7 @@ def test_stalled_server(first, tls_server, relay, tmp_path):
 
 @pytest.mark.slow
 def test_stalled_server_and_the_default_deadline(raw_server, tls_server):
-    server = raw_server(servers.silence)
+    server = raw_server(servers.never_answer)
     run = run_pinproxy("connect", server.address, "--pin", tls_server().cert.pin, input=b"hello")
     assert run.returncode == NETWORK
     assert run.err
@@ -133,7 +133,7 @@ def test_pipes_that_do_not_block(tls_server):
 
 
 def test_stdin_from_nowhere(tls_server):
-    server = tls_server(servers.send_then_listen(b"a banner\n"))
+    server = tls_server(servers.send_then_read(b"a banner\n"))
     run = run_pinproxy("connect", server.address, "--pin", server.cert.pin)
     assert run.returncode == ACCEPTED, run.err
     assert run.stdout == b"a banner\n"
@@ -141,7 +141,7 @@ def test_stdin_from_nowhere(tls_server):
 
 def test_reader_that_goes_away(tls_server):
     """`pinproxy connect ... | head -1` ends."""
-    server = tls_server(servers.pour)
+    server = tls_server(servers.send_forever)
     process = subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
     process.stdout.read(1000)
@@ -158,7 +158,7 @@ def test_reader_that_goes_away(tls_server):
 @pytest.mark.parametrize("size", [10, 3_000_000])
 def test_output_that_cannot_be_written_fails(size, tls_server):
     """Lost output is a failure with the reason, even if the server has sent all of it."""
-    server = tls_server(servers.send_then_listen(os.urandom(size)))
+    server = tls_server(servers.send_then_read(os.urandom(size)))
     with open("/dev/full", "wb") as full:
         done = subprocess.run([PINPROXY, "connect", server.address, "--pin", server.cert.pin], stdout=full,
                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment(), timeout=DEADLINE)
@@ -235,7 +235,7 @@ def on_a_socket():
         process.wait()
 
 
-@pytest.mark.parametrize("behave", [servers.send_then_cut(b"half an answ"), servers.send_then_reset(b"half an answ")],
+@pytest.mark.parametrize("behave", [servers.send_then_truncate(b"half an answ"), servers.send_then_reset(b"half an answ")],
                          ids=["cut", "reset"])
 def test_a_socket_is_reset_behind_half_an_answer(behave, on_a_socket, tls_server):
     peer, process = on_a_socket(tls_server(behave))
@@ -272,7 +272,7 @@ def test_a_socket_that_is_reset_resets_the_server(on_a_socket, tls_server):
 
 def test_a_socket_that_is_reset_while_the_server_does_not_read_is_noticed(on_a_socket, tls_server):
     def stall(conn):
-        conn.go_on.wait()
+        conn.released.wait()
         conn.recv_all()
     server = tls_server(stall)
     peer, process = on_a_socket(server)
@@ -282,7 +282,7 @@ def test_a_socket_that_is_reset_while_the_server_does_not_read_is_noticed(on_a_s
             peer.sendall(b"x" * 65536)
     reset(peer)
     assert process.wait(DEADLINE) == NETWORK
-    server.go_on.set()
+    server.released.set()
     assert server.wait_done()[0].end in ("truncated", "reset")
 
 
@@ -328,13 +328,12 @@ def test_expired_pin_is_refused(tls_server):
     server = tls_server()
     run = run_pinproxy("connect", server.address, "--pin", f"{server.cert.pin} until={day(-2)}", input=b"secret")
     assert run.returncode == TRUST
-    server.stop()
-    server.saw_nothing(b"secret")
+    assert_nothing_sent(server, b"secret")
 
 
 def test_truncated_answer(tls_server):
     """A failure, with all that was authenticated before it."""
-    server = tls_server(servers.send_then_cut(b"half an answer"))
+    server = tls_server(servers.send_then_truncate(b"half an answer"))
     run = run_pinproxy("connect", server.address, "--pin", server.cert.pin)
     assert run.returncode == NETWORK
     assert run.stdout == b"half an answer"
@@ -345,7 +344,7 @@ def test_truncated_answer_to_nothing(tls_server):
     def answer_then_cut(conn):
         conn.send(b"half an answer")
         conn.recv_all()
-        conn.cut()
+        conn.truncate()
     server = tls_server(answer_then_cut)
     process = subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), bufsize=0)
@@ -355,13 +354,12 @@ def test_truncated_answer_to_nothing(tls_server):
     assert b"without close_notify" in err
 
 
-@pytest.mark.parametrize("behave", [servers.garbage, servers.hang_up, servers.reset_at_hello])
+@pytest.mark.parametrize("behave", [servers.answer_garbage, servers.close_at_hello, servers.reset_at_hello])
 def test_no_tls_server(behave, raw_server, tmp_path):
     server = raw_server(behave)
     run = run_pinproxy("connect", server.address, "--pin", certs.self_signed(tmp_path).pin, input=b"secret")
     assert run.returncode == NETWORK
-    server.stop()
-    server.saw_nothing(b"secret")
+    assert_nothing_sent(server, b"secret")
 
 
 def test_nobody_listens(tmp_path):
@@ -384,8 +382,7 @@ def test_section_of_a_configuration(tls_server, ca, tmp_path):
     assert server.conns[0].sni == "front.test"
     assert run_pinproxy("connect", "-c", path, "other.test", input=b"secret").returncode == TRUST
     assert run_pinproxy("connect", "-c", path, "revoked.test", input=b"secret").returncode == TRUST
-    server.stop()
-    assert not any(b"secret" in conn.plaintext for conn in server.conns)
+    assert_not_sent(server, b"secret")
 
 
 def test_section_that_is_not_there(tls_server, tmp_path):

@@ -76,7 +76,7 @@ def test_a_refusal_reaches_the_server_as_an_alert(version, server, tmp_path):
 @VERSIONS
 def test_a_server_that_does_not_end_is_not_waited_for_long(version, tls_server):
     def stay(conn):
-        conn.go_on.wait()
+        conn.released.wait()
     server = tls_server(stay, minimum=version, maximum=version)
     begun = time.monotonic()
     assert run_pinproxy("fetch", server.address).returncode == 0

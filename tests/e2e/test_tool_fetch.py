@@ -6,9 +6,9 @@ import re
 import pytest
 
 from harness import certs, servers
+from harness.assertions import assert_accepted
 from harness.certs import NAME
-from harness.clients import talk
-from harness.daemon import PINPROXY, _run, run_pinproxy, run_pinproxyd
+from harness.daemon import PINPROXY, run_pinproxy, run_pinproxyd, run_program
 from harness.mount_namespace import in_mount_namespace
 from harness.servers import closed_port
 
@@ -53,7 +53,7 @@ def test_ini_is_a_section_that_works(pinproxyd, tls_server):
     text = re.sub(r"(?m)^(\[.*\])$", r"\1\nlisten = 127.0.0.1:0", text)
     daemon = pinproxyd(text)
     section = daemon.wait_event(event="listen")["section"]
-    assert talk(daemon.address(section), b"hello") == b"hello"
+    assert_accepted(daemon, section)
 
 
 def test_ini_alone_is_a_valid_configuration(tls_server, tmp_path):
@@ -95,7 +95,7 @@ def test_evil_subject_does_not_reach_the_terminal(tls_server, tmp_path):
         assert server.cert.pin in text
 
 
-@pytest.mark.parametrize("behave", [servers.garbage, servers.hang_up, servers.reset_at_hello])
+@pytest.mark.parametrize("behave", [servers.answer_garbage, servers.close_at_hello, servers.reset_at_hello])
 def test_no_tls_server(behave, raw_server):
     run = run_pinproxy("fetch", raw_server(behave).address)
     assert run.returncode == 1
@@ -131,7 +131,7 @@ def fetch_ini(tmp_path, port, *names):
     (tmp_path / "hosts").write_text("".join(f"127.0.0.1 {name}\n" for name in names))
     found = []
     for name in names:
-        run = _run(in_mount_namespace('mount --bind "$0" /etc/hosts && exec "$@"', tmp_path / "hosts", PINPROXY, "fetch",
+        run = run_program(in_mount_namespace('mount --bind "$0" /etc/hosts && exec "$@"', tmp_path / "hosts", PINPROXY, "fetch",
                                       f"{name}:{port}", "--ini"))
         assert run.returncode == 0, run.err
         found.append(run.out)

@@ -2,26 +2,22 @@
 
 import base64
 import json
-import subprocess
 
 import pytest
 
 from harness import certs
 from harness.daemon import run_pinproxy
-
-
-def openssl(*arguments, input=None):
-    return subprocess.run(["openssl", *map(str, arguments)], input=input, capture_output=True, check=True).stdout
+from harness.openssl import openssl
 
 
 def openssl_key_pin(key_file):
-    der = openssl("pkey", "-in", key_file, "-pubout", "-outform", "der")
-    return "sha256//" + base64.b64encode(openssl("dgst", "-sha256", "-binary", input=der)).decode()
+    der = openssl("pkey", "-in", key_file, "-pubout", "-outform", "der").stdout
+    return "sha256//" + base64.b64encode(openssl("dgst", "-sha256", "-binary", input=der).stdout).decode()
 
 
 def openssl_fingerprint(cert_file):
     """cert:sha256:HEX, in lower case and without colons."""
-    line = openssl("x509", "-in", cert_file, "-noout", "-fingerprint", "-sha256").decode()
+    line = openssl("x509", "-in", cert_file, "-noout", "-fingerprint", "-sha256").stdout.decode()
     return line.split("=")[1].strip().replace(":", "").lower()
 
 
@@ -53,7 +49,7 @@ def test_private_key_of_the_old_form(tmp_path):
     """As `openssl ecparam -genkey` and `openssl rsa -traditional` write them."""
     cert = certs.self_signed(tmp_path)
     old = tmp_path / "old.pem"
-    old.write_bytes(openssl("ec", "-in", cert.key_file()))
+    old.write_bytes(openssl("ec", "-in", cert.key_file()).stdout)
     assert b"EC PRIVATE KEY" in old.read_bytes()
     run = run_pinproxy("hash", old)
     assert run.returncode == 0, run.err

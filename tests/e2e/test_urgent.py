@@ -14,11 +14,6 @@ from harness.tls_connection import TlsConn
 from harness.waiting import wait_until
 
 
-@pytest.fixture(params=["tcp", "unix"])
-def listen(request, tmp_path):
-    return "127.0.0.1:0" if request.param == "tcp" else f"unix:{tmp_path}/sock"
-
-
 def send_urgent(client, byte):
     try:
         client.send(byte, socket.MSG_OOB)
@@ -50,7 +45,7 @@ def test_an_urgent_byte_that_waited_for_the_handshake_arrives_in_line(listen, pi
 
 def test_urgent_bytes_before_the_end_hide_nothing(listen, pinproxyd, tls_server):
     """A read stops at an urgent byte. Where both sides have ended, libuv takes that for the end of the stream."""
-    server = tls_server(servers.send_then_listen(b"bye"))
+    server = tls_server(servers.send_then_read(b"bye"))
     daemon = pinproxyd({NAME: to(server, listen=listen)})
     for count in range(1, 6):
         with connect(daemon.address(NAME)) as client:
@@ -66,7 +61,7 @@ def test_urgent_bytes_before_the_end_hide_nothing(listen, pinproxyd, tls_server)
 @pytest.mark.parametrize("slow", [False, True], ids=["at once", "slow handshake"])
 def test_descriptors_that_a_client_passes_hide_nothing(slow, pinproxyd, tls_server, relay, tmp_path):
     """A read of a Unix socket stops behind them, too. They are dropped."""
-    server = tls_server(servers.swallow)
+    server = tls_server(servers.count_bytes)
     upstream = relay(server, first=200, pause=0.003) if slow else server
     daemon = pinproxyd({"global": {"workers": 1},
                         NAME: to(upstream, listen=f"unix:{tmp_path}/sock", handshake_timeout="1h")})

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from harness.openssl import openssl
+
 NAME = "server.test"  # what tests call their upstream
 OTHER = "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="  # a pin of nobody here
 
@@ -226,3 +228,11 @@ def with_subject_bytes(directory, common_name):
     signature = key.sign(tbs, ec.ECDSA(hashes.SHA256()))
     whole = der(0x30, tbs + EC_SHA256 + der(0x03, b"\0" + signature))
     return Cert(directory, x509.load_der_x509_certificate(whole), key)
+
+
+def hashed_directory(directory, cert):
+    """Makes a directory of trust anchors as `openssl rehash` does, with one certificate in it."""
+    directory.mkdir()
+    (directory / "root.pem").write_bytes(cert.pem)
+    openssl("rehash", directory)
+    return directory

@@ -1,13 +1,16 @@
 """Plaintext clients on plain sockets."""
 
 import socket
+import threading
 import time
 
-from harness.waiting import DEADLINE
+from harness.waiting import DEADLINE, wait_steady, wait_until
+
+REFUSED = (b"", True)  # what try_connection() returns when a client is refused
 
 
 def connect(address, timeout=DEADLINE, receive_buffer=None):
-    """To ADDR:PORT, [ADDR]:PORT or unix:PATH, as `listen` events name it."""
+    """Connects to ADDR:PORT, [ADDR]:PORT or unix:PATH, the forms of `listen` events."""
     if address.startswith("unix:"):
         sock, where = socket.socket(socket.AF_UNIX), address[5:]
     else:
@@ -22,8 +25,64 @@ def connect(address, timeout=DEADLINE, receive_buffer=None):
     return sock
 
 
+# One connection from its beginning to its end.
+
+def exchange(address, data):
+    """Sends data, shuts down the sending side and returns the whole answer. A reset raises."""
+    with connect(address) as sock:
+        sock.sendall(data)
+        try:
+            sock.shutdown(socket.SHUT_WR)
+        except OSError as error:  # a reset that came first
+            raise ConnectionResetError from error
+        return read_all(sock)
+
+
+def try_exchange(address, data=b"hello"):
+    """Does what exchange() does, but returns None if the connection is refused or reset."""
+    try:
+        return exchange(address, data)
+    except ConnectionError:
+        return None
+
+
+def try_connection(address, data=b""):
+    """Sends data and reads until the other side ends the connection. Returns (bytes received, whether it was reset).
+
+    It does not shut down the sending side: it is for a connection that the daemon should end. The reset may come as
+    early as in connect().
+    """
+    try:
+        with connect(address) as sock:
+            sent = True
+            if data:
+                try:
+                    sock.sendall(data)
+                except (ConnectionResetError, BrokenPipeError):
+                    sent = False  # the kernel reports a reset once: here, and then not to read
+            received, was_reset = read_to_any_end(sock)
+            return received, was_reset or not sent
+    except ConnectionResetError:
+        return b"", True
+
+
+# Parts of a connection.
+
+def open_tunnel(address):
+    """Returns a connection through which an echoing upstream has answered."""
+    sock = connect(address)
+    ping(sock)
+    return sock
+
+
+def ping(sock, data=b"ping"):
+    """Asserts that an echoing upstream sends data back. The connection stays open."""
+    sock.sendall(data)
+    assert read_exactly(sock, len(data)) == data
+
+
 def read_all(sock):
-    """To a clean end; a reset raises."""
+    """Reads to a clean end. A reset raises."""
     parts = []
     while data := sock.recv(1 << 18):
         parts.append(data)
@@ -31,7 +90,7 @@ def read_all(sock):
 
 
 def read_to_reset(sock, pause=0):
-    """What came before the reset; fails on a clean end. With a pause after each read it is a slow client."""
+    """Returns what came before the reset; fails on a clean end. A pause after each read makes it a slow client."""
     parts = []
     try:
         while data := sock.recv(1 << 18):
@@ -39,33 +98,11 @@ def read_to_reset(sock, pause=0):
             time.sleep(pause)
     except ConnectionResetError:
         return b"".join(parts)
-    raise AssertionError(f"a clean end after {sum(map(len, parts))} bytes, where a reset belongs")
-
-
-def knock(address, words=b""):
-    """A client that may be turned away: (what it heard, whether a reset ended it).
-
-    The reset may come as early as in connect().
-    """
-    try:
-        with connect(address) as sock:
-            sent = True
-            if words:
-                try:
-                    sock.sendall(words)
-                except (ConnectionResetError, BrokenPipeError):
-                    sent = False  # the kernel tells of a reset once: here, and then no more
-            heard, was_reset = read_to_any_end(sock)
-            return heard, was_reset or not sent
-    except ConnectionResetError:
-        return b"", True
-
-
-REFUSED = (b"", True)
+    raise AssertionError(f"a clean end after {sum(map(len, parts))} bytes instead of a reset")
 
 
 def read_to_any_end(sock):
-    """(what came, whether a reset ended it)."""
+    """Returns (bytes received, whether a reset ended the connection)."""
     parts = []
     try:
         while data := sock.recv(1 << 18):
@@ -84,22 +121,57 @@ def read_exactly(sock, count):
     return data
 
 
-def ping(sock, data=b"ping"):
-    """One round to an echoing upstream, on a connection that stays."""
-    sock.sendall(data)
-    assert read_exactly(sock, len(data)) == data
+def fill_socket(sock):
+    """Writes until the socket takes nothing more, and returns how many bytes it took. Leaves the socket non-blocking."""
+    sent = 0
+    sock.setblocking(False)
+
+    def send_more():
+        nonlocal sent
+        try:
+            while True:
+                sent += sock.send(b"x" * 65536)
+        except BlockingIOError:
+            return sent
+    return wait_steady(send_more)
 
 
-def talk(address, data):
-    """Sends, ends, and reads the whole answer."""
-    with connect(address) as sock:
-        sock.sendall(data)
-        sock.shutdown(socket.SHUT_WR)
-        return read_all(sock)
+class ContinuousClients:
+    """Clients that connect one after another until they are stopped. Each of them must be served.
 
+    There are two for each address. Use it in a `with` statement or with `stack.add()`.
+    """
 
-def open_tunnel(address):
-    """A connection through which the echo has answered."""
-    sock = connect(address)
-    ping(sock)
-    return sock
+    def __init__(self, *addresses, data=b"hello"):
+        self.data, self.served, self.failures = data, 0, []
+        self.stopping = threading.Event()
+        self.threads = [threading.Thread(target=self._run, args=(address,), daemon=True)
+                        for address in addresses for _ in range(2)]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self, address):
+        while not self.stopping.is_set():
+            try:
+                assert exchange(address, self.data) == self.data
+                self.served += 1
+            except (OSError, AssertionError) as failure:
+                self.failures.append(failure)
+
+    def wait_more(self, count=6):
+        """Waits until `count` more clients were served. A client that is not served fails the test."""
+        wanted = self.served + count
+        wait_until(lambda: self.failures or self.served >= wanted, f"{count} more clients to be served")
+        assert not self.failures, self.failures[:3]
+
+    def stop(self):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(DEADLINE)
+        assert not self.failures, self.failures[:3]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()

@@ -1,8 +1,8 @@
-"""Writes pinproxyd's INI."""
+"""Writes pinproxyd's configuration."""
 
 
 def ini(sections):
-    """Text of {section: {key: value}}; a list is one value a line, as an administrator writes it."""
+    """Returns the text of {section: {option: value}}. A list is written as an administrator does, one value a line."""
     lines = []
     for section, options in sections.items():
         lines.append(f"[{section}]")
@@ -15,9 +15,9 @@ def ini(sections):
 
 
 def to(server, **options):
-    """Options of a section that leads to `server`, pinned to its key unless they say otherwise.
+    """Returns the options of a section whose upstream is `server`, pinned to that server's key by default.
 
-    A value of None leaves the key out.
+    An option with the value None is left out.
     """
     section = {"listen": "127.0.0.1:0", "address": server.address}
     if options.get("verify") != "pki":

@@ -28,12 +28,12 @@ ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
 
 
 def instrumented():
-    """Whether memory use means nothing here: a wrapper, or a sanitizer built in."""
+    """Returns whether a wrapper or a sanitizer makes the memory use meaningless."""
     return bool(WRAPPER) or any(name in Path(PINPROXYD).read_bytes() for name in (b"__asan_init", b"__tsan_init"))
 
 
 def parse_logfmt(line):
-    """Fields of one log line, or None if it is not one from end to end."""
+    """Returns the fields of a log line, or None if any part of it is not logfmt."""
     fields, at = {}, 0
     while at < len(line):
         match = FIELD.match(line, at)
@@ -66,7 +66,7 @@ def environment(extra=None):
 
 
 class Daemon:
-    """One pinproxyd. `config` is INI text or the dict that config.ini() takes."""
+    """A pinproxyd process. `config` is INI text or a dict for config.ini()."""
 
     def __init__(self, directory, config, *, nofile=None, names=None, nameserver=None, env=None):
         self.directory = Path(directory)
@@ -93,7 +93,7 @@ class Daemon:
         self.file.write_text(config if isinstance(config, str) else ini(config))
 
     def name_addresses(self, names):
-        """Replaces what the daemon's resolver knows: {name: [address, ...]}. In place: the file is bind-mounted."""
+        """Replaces the daemon's /etc/hosts: {name: [address, ...]}. Writes in place, for the file is bind-mounted."""
         lines = [f"{address} {name}\n" for name, addresses in names.items() for address in addresses]
         self.hosts.write_text("".join(lines) + "\n")
 
@@ -103,7 +103,7 @@ class Daemon:
         command = WRAPPER + [PINPROXYD, "-c", str(self.file)]
         if self.hosts is None:
             return command
-        # A name space of its own: its /etc/hosts is ours, and no name server answers but the test's.
+        # In its mount namespace /etc/hosts is the test's, and the only name server is the test's.
         resolv = self.directory / "resolv.conf"
         resolv.write_text(f"nameserver {self.nameserver}\noptions timeout:5 attempts:2\n" if self.nameserver
                           else "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
@@ -137,8 +137,9 @@ class Daemon:
                 self.changed.notify_all()
 
     def _drain(self):
-        """Takes what has been written by now, so that nothing is missed that came before what a test has seen
-        elsewhere; to be called while holding `changed`. True: that was all."""
+        """Reads what is written so far. So no line is missed that was written before what a test saw elsewhere.
+
+        The caller holds `changed`. Returns True at the end of the log."""
         data = None
         while self.process:
             data = self.process.stderr.read(1 << 16)
@@ -164,7 +165,7 @@ class Daemon:
         return self.process.poll() is None
 
     def wait(self, status=0):
-        """Waits for the end and holds the daemon to its exit status and to a clean log."""
+        """Waits for the daemon to exit. Asserts its exit status and that no sanitizer complained."""
         try:
             self.process.wait(DEADLINE)
         except subprocess.TimeoutExpired:
@@ -179,7 +180,7 @@ class Daemon:
         assert self.process.returncode == status, f"exit status {self.process.returncode}, not {status}"
 
     def stop(self):
-        """SIGTERM and the drain; a second SIGTERM if tunnels hold it up. Exit status 0 either way."""
+        """Sends SIGTERM, and a second one if open tunnels delay the exit. Asserts exit status 0."""
         if self.checked or self.process is None:
             return
         if self.running():
@@ -191,13 +192,13 @@ class Daemon:
         self.wait()
 
     def kill(self):
-        """For the end of a red test: nothing is left running."""
+        """Kills the daemon if it still runs, as it may after a failed test."""
         if self.process and self.running():
             self.process.kill()
             self.process.wait()
 
     def reload(self, config=None, ok=True):
-        """SIGHUP; returns the `reload` event, or with ok=False the `reload_failed` one."""
+        """Sends SIGHUP. Returns the `reload` event, or with ok=False the `reload_failed` event."""
         if config is not None:
             self.write(config)
         mark = self.mark()
@@ -209,7 +210,7 @@ class Daemon:
     # log
 
     def mark(self):
-        """A place in the log, for `since`."""
+        """Returns the current end of the log, for `since`."""
         with self.changed:
             self._drain()
             return len(self.lines)
@@ -220,7 +221,7 @@ class Daemon:
             return b"\n".join(self.lines).decode(errors="backslashreplace")
 
     def events(self, since=0, **wanted):
-        """Events whose fields equal, or satisfy, the wanted ones."""
+        """Returns the events with the wanted fields. A wanted value may be a function of the field's value."""
         with self.changed:
             self._drain()
             lines = self.lines[since:]
@@ -232,7 +233,7 @@ class Daemon:
         return found
 
     def wait_event(self, since=0, deadline=DEADLINE, **wanted):
-        """The first such event, waited for."""
+        """Waits for an event with the wanted fields and returns the first."""
         end = time.monotonic() + deadline
         while True:
             alive = self.running() or self.reader.is_alive()
@@ -245,13 +246,18 @@ class Daemon:
                 self.changed.wait(0.05)
 
     def address(self, section, nth=0):
-        """Address of the section's listener, as last bound and logged."""
+        """Returns the address of a listener of the section, as the `listen` event has it."""
         return self.addresses(section)[nth]
 
     def addresses(self, section):
         return [event["address"] for event in self.events(event="listen", section=section)]
 
-    # what it takes
+    # resources
+
+    def anonymous_memory(self):
+        """Returns the anonymous memory in bytes: exact, and without what is shared with files (proc(5))."""
+        text = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        return int(re.search(r"^Anonymous:\s+(\d+) kB$", text, re.M).group(1)) * 1024
 
     def rss(self):
         text = Path(f"/proc/{self.pid}/status").read_text()
@@ -268,16 +274,16 @@ def _matches(value, wanted):
 
 
 def run_pinproxyd(*arguments, cwd=None, env=None, prefix=(), stdout=subprocess.PIPE):
-    """Runs the daemon to its end (`-t`, `-V`, a broken configuration)."""
-    return _run([*prefix, *WRAPPER, PINPROXYD, *map(str, arguments)], cwd=cwd, env=env, stdout=stdout)
+    """Runs pinproxyd until it exits by itself: -t, -V, a broken configuration."""
+    return run_program([*prefix, *WRAPPER, PINPROXYD, *map(str, arguments)], cwd=cwd, env=env, stdout=stdout)
 
 
 def run_pinproxy(*arguments, cwd=None, env=None, input=None):
-    return _run([PINPROXY, *map(str, arguments)], cwd=cwd, env=env, input=input)
+    return run_program([PINPROXY, *map(str, arguments)], cwd=cwd, env=env, input=input)
 
 
-def _run(command, cwd=None, env=None, input=None, stdout=subprocess.PIPE):
-    """Output as text; bytes that are not UTF-8 come as backslash escapes."""
+def run_program(command, cwd=None, env=None, input=None, stdout=subprocess.PIPE):
+    """Returns the process with its output as text, in which bytes that are not UTF-8 are backslash escapes."""
     source = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
     done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, cwd=cwd, env=environment(env),
                           timeout=DEADLINE, **source)

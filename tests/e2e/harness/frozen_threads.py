@@ -1,4 +1,4 @@
-"""Holds single threads of a daemon still, as a debugger does: the others go on. ptrace(2)."""
+"""Stops single threads of a daemon as a debugger does, while the others run. See ptrace(2)."""
 
 import contextlib
 import ctypes
@@ -18,13 +18,13 @@ libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_
 libc.ptrace.restype = ctypes.c_long
 
 
-def state(pid, tid):
-    """Its letter in /proc: S asleep, t held, Z ended."""
+def thread_state(pid, tid):
+    """Returns the thread's state in /proc: S asleep, t stopped, Z ended."""
     return Path(f"/proc/{pid}/task/{tid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def workers(daemon):
-    """Its worker threads, which have their name before the daemon says `start`."""
+    """Returns the daemon's worker threads. They have their names before the daemon logs `start`."""
     tasks = Path(f"/proc/{daemon.pid}/task")
     return [int(task.name) for task in tasks.iterdir() if (task / "comm").read_text() == "worker\n"]
 
@@ -39,7 +39,7 @@ def _trace(request, tid):
 
 
 def _waits_for_events(pid, tid):
-    """Whether a thread that is stopped was in epoll_wait(2) or one of its kind: elsewhere it may hold a lock."""
+    """Returns whether a stopped thread is in epoll_wait(2) or a variant of it: elsewhere it may hold a lock."""
     number = Path(f"/proc/{pid}/task/{tid}/syscall").read_text().split()[0]
     return EPOLL_WAIT is None or number in EPOLL_WAIT
 
@@ -58,18 +58,18 @@ def _release(tid):
     with contextlib.suppress(OSError):
         _trace(PTRACE_DETACH, tid)
         return
-    with contextlib.suppress(OSError):  # it has ended meanwhile, and is collected by whoever holds it
+    with contextlib.suppress(OSError):  # it ended in the meantime, and its tracer must collect it
         os.waitpid(tid, WAIT_ALL)
 
 
 @contextlib.contextmanager
-def held(daemon, tids):
-    """These threads are asleep, and do not wake up meanwhile."""
+def frozen(daemon, tids):
+    """Stops these threads while they wait for events. They run again at the end of the `with` block."""
     assert tids
     taken = []
     try:
         for tid in tids:
-            wait_until(lambda: state(daemon.pid, tid) == "S" and _stop(daemon.pid, tid),
+            wait_until(lambda: thread_state(daemon.pid, tid) == "S" and _stop(daemon.pid, tid),
                        "a thread that waits for events")
             taken.append(tid)
         yield

@@ -1,13 +1,9 @@
-"""Learned keys: their file, as the specification has it, and servers that announce pins."""
+"""The file of learned keys, and servers that announce pins."""
 
 import re
 from typing import NamedTuple, Optional
 
-import pytest
-
-from harness.assertions import SECRET, TELLING
 from harness.certs import NAME
-from harness.clients import REFUSED, knock, talk
 from harness.config import to
 from harness.waiting import wait_until
 
@@ -33,7 +29,7 @@ class Key(NamedTuple):
 
 
 class State:
-    """A state_dir. It is the daemon that makes it."""
+    """A state_dir, which the daemon creates."""
 
     def __init__(self, directory):
         self.directory, self.file = directory, directory / "learned"
@@ -42,7 +38,7 @@ class State:
         return {"global": {"state_dir": self.directory}, **sections}
 
     def write(self, text):
-        """As an editor does it: another file in its place."""
+        """Replaces the file by another one, as an editor does."""
         self.directory.mkdir(mode=0o700, exist_ok=True)
         new = self.directory / "edited"
         new.write_bytes(text.encode() if isinstance(text, str) else text)
@@ -53,16 +49,16 @@ class State:
         return self.file.read_text() if self.file.exists() else ""
 
     def version(self):
-        """Another whenever the file has been written or replaced. It may have been read: that moves its atime."""
+        """Returns a value that changes when the file is written or replaced, but not when it is read."""
         info = self.file.stat()
         return info.st_ino, info.st_mtime_ns, info.st_ctime_ns
 
     def keys(self, section=None):
-        """In the order of the file. Fails on a line that is neither a key nor a comment, or not ended."""
+        """Returns the keys in the order of the file. Fails on a line that is no key and no comment, or has no newline."""
         return parse(self.text(), section)
 
     def wait_refused(self, pin, section=NAME):
-        """Noting may lag the log."""
+        """Waits until pin is the only key noted as refused. The file may be written after the log line."""
         wait_until(lambda: [key.pin for key in self.keys(section) if key.refused] == [pin], f"{pin} noted as refused")
 
 
@@ -77,61 +73,38 @@ def parse(text, section=None):
     return [key for key in found if section in (None, key.section)]
 
 
-@pytest.fixture
-def state(tmp_path):
-    return State(tmp_path / "state")
-
-
 def tofu(server, **options):
-    """A section that keeps the key which it sees first."""
+    """Returns the options of a section that learns the key it sees first."""
     return to(server, **{"verify": "tofu", "pin": None, **options})
 
 
-def passes(daemon, section=NAME):
-    """The tunnel_open event of a connection that was let through."""
-    mark = daemon.mark()
-    assert talk(daemon.address(section), b"hello") == b"hello"
-    return daemon.wait_event(since=mark, event="tunnel_open", section=section)
-
-
-def turned_away(daemon, event, reason=None, section=NAME):
-    """The event of a connection that was refused."""
-    mark = daemon.mark()
-    assert knock(daemon.address(section), SECRET) == REFUSED
-    line = daemon.wait_event(since=mark, event=lambda name: name in TELLING, section=section)
-    assert line["event"] == event and reason in (None, line.get("reason")), line
-    return line
-
-
-def never_heard(server):
-    """What clients of refused connections said did not get to the server."""
-    server.stop()
-    for conn in server.conns:
-        assert SECRET not in conn.plaintext and SECRET not in conn.wire
+def with_pins_url(server, **options):
+    """Returns the options of a section that asks its server for pins."""
+    return to(server, **{"pins_url": "/pins", **options})
 
 
 def pkp(*pins, max_age=30 * DAY):
-    """The value of a Public-Key-Pins field, of pins in the configuration's form."""
+    """Returns the value of a Public-Key-Pins field. The pins are written as in the configuration."""
     words = [f'pin-sha256="{pin.removeprefix("sha256//")}"' for pin in pins]
     return "; ".join([*words, f"max-age={max_age}"])
 
 
-def http(*fields, status="200 OK", body="pins"):
+def http_response(*fields, status="200 OK", body="pins"):
     head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields, "", body]
     return "\r\n".join(head).encode()
 
 
 class Announcer:
-    """A behaviour: answers a GET with `answer`, and echoes whatever else comes."""
+    """A behaviour of TlsServer: answers a GET with `answer`, and echoes anything else."""
 
     def __init__(self, *pins, **options):
         self.requests = []
         self.announce(*pins, **options)
 
     def announce(self, *pins, **options):
-        self.answer = http(f"Public-Key-Pins: {pkp(*pins, **options)}")
+        self.answer = http_response(f"Public-Key-Pins: {pkp(*pins, **options)}")
 
-    def say(self, conn):
+    def send_answer(self, conn):
         conn.send(self.answer)
         conn.close_notify()
 
@@ -144,7 +117,7 @@ class Announcer:
                     return
                 data += more
             self.requests.append(data.decode())
-            self.say(conn)
+            self.send_answer(conn)
             return
         while data:
             conn.send(data)

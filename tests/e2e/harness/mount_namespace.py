@@ -1,4 +1,4 @@
-"""Commands in mount namespaces of their own."""
+"""Runs commands in mount namespaces of their own."""
 
 import functools
 import os
@@ -24,9 +24,9 @@ def _works(map_root):
 
 
 def in_mount_namespace(script, *arguments, map_root=False):
-    """The command that runs a shell script, with arguments from $0 on, where its mounts are nobody else's.
+    """Returns a command that runs a shell script in a mount namespace of its own. Its arguments begin at $0.
 
-    map_root: with a user namespace too, even for root. Skips the test where the machine allows none.
+    With map_root it has a user namespace too, even for root. Skips the test if the machine allows neither.
     """
     if not _works(map_root):
         pytest.skip(WHY)

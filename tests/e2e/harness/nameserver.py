@@ -1,4 +1,4 @@
-"""A name server that answers, is slow, fails or says nothing: RFC 1035, A records alone."""
+"""A name server that answers, is slow, fails, or does not answer (RFC 1035, A records only)."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ class NameServer:
     def __init__(self, names, delays=None):
         self.names, self.delays, self.mode = names, delays or {}, "answer"
         self.asked = []
-        # port 53 is not ours to choose, so the address is one that no other test process uses
+        # the port must be 53, so the address is one that no other test process uses
         self.address = f"127.53.{os.getpid() >> 8 & 255}.{(os.getpid() & 255) or 1}"
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -55,7 +55,7 @@ class NameServer:
         try:
             self.socket.sendto(header + query[12:end + 4] + records, client)
         except OSError:
-            pass  # stopped meanwhile
+            pass  # it was stopped
 
     @staticmethod
     def _question(query):

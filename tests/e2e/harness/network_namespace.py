@@ -1,4 +1,4 @@
-"""A second network namespace, and a link to it that can be pulled."""
+"""A second network namespace, and a link to it that can be taken down."""
 
 import contextlib
 import ctypes
@@ -18,7 +18,7 @@ def _run(*command):
 
 
 class Network:
-    """`near` is this side's address, `far` the other's. Sockets made within `there()` are on the other side."""
+    """`near` is the address on this side, `far` the other's. Sockets created within `there()` are on the far side."""
 
     def __init__(self):
         number = next(numbers)
@@ -66,7 +66,7 @@ class Network:
         if libc.setns(namespace, CLONE_NEWNET) != 0:
             raise OSError(ctypes.get_errno(), "setns")
 
-    def pull(self, end):
+    def take_down(self, end):
         """Takes the link down, at the near or the far end."""
         if end == "near":
             _run("ip", "link", "set", self.link, "down")

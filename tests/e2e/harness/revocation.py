@@ -1,4 +1,4 @@
-"""Revocation lists and OCSP responses, and a server that staples these."""
+"""Revocation lists, OCSP responses, and a server that staples them."""
 
 import subprocess
 import threading
@@ -10,7 +10,10 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from harness import certs
-from harness.certs import DAY, now
+from harness.assertions import SECRET
+from harness.certs import DAY, NAME, now
+from harness.chains import issue
+from harness.clients import connect
 from harness.servers import closed_port
 from harness.waiting import DEADLINE, wait_until
 
@@ -18,7 +21,7 @@ _numbers = iter(range(1, 10_000))
 
 
 def crl(directory, ca, *revoked, start=-1, end=7, der=False, digest=hashes.SHA256):
-    """A list of a CA, in a file; days from now."""
+    """Returns the path of a CA's revocation list. `start` and `end` are days from now."""
     builder = (x509.CertificateRevocationListBuilder().issuer_name(ca.cert.cert.subject)
                .last_update(now() + start * DAY).next_update(now() + end * DAY)
                .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key()), critical=False)
@@ -34,13 +37,12 @@ def crl(directory, ca, *revoked, start=-1, end=7, der=False, digest=hashes.SHA25
 
 
 def responder(ca, purpose=ExtendedKeyUsageOID.OCSP_SIGNING):
-    """A certificate that a CA has made out for whoever answers for it, and its key."""
-    from harness.chains import issue
+    """Returns a certificate, with its key, of a responder that the CA delegates to."""
     return issue(ca.cert.directory, "responder", ca.cert, purpose=purpose)
 
 
 def response(cert, issuer, signer=None, *, status=ocsp.OCSPCertStatus.GOOD, start=-1, end=3, signer_cert=None):
-    """An OCSP response in DER, from the issuer unless a signer is named."""
+    """Returns an OCSP response in DER. The issuer signs it, unless there is another signer."""
     signer = signer or issuer
     revoked = status is ocsp.OCSPCertStatus.REVOKED
     builder = ocsp.OCSPResponseBuilder().add_response(
@@ -55,7 +57,7 @@ def response(cert, issuer, signer=None, *, status=ocsp.OCSPCertStatus.GOOD, star
 
 
 def sign_response(builder, key, digest=hashes.SHA256):
-    """An OCSP response in DER, from a builder of cryptography's."""
+    """Returns an OCSP response in DER, from a builder of the cryptography library."""
     whole = builder.sign(key, hashes.SHA256() if certs.is_weak(digest()) else digest()).public_bytes(Encoding.DER)
     if not certs.is_weak(digest()):
         return whole
@@ -67,20 +69,21 @@ def sign_response(builder, key, digest=hashes.SHA256):
 
 
 class StaplingServer:
-    """`openssl s_server`, which answers each line backwards, with a response stapled (None: none)."""
+    """`openssl s_server`, which prints the plaintext that it receives, with a response stapled (None: no response)."""
 
     def __init__(self, cert, staple, version):
         self.cert, self.port = cert, closed_port()
         self.address = f"127.0.0.1:{self.port}"
+        self.staple = cert.directory / "staple.der"  # the server reads it for each handshake
         command = ["openssl", "s_server", "-accept", self.address, "-cert", cert.pem_file(), "-key", cert.key_file(),
-                   "-rev", "-naccept", "100", f"-tls1_{version}"]
+                   f"-tls1_{version}"]
         if cert.chain:
             command += ["-cert_chain", cert.chain_file()]
         if staple is not None:
-            path = cert.directory / "staple.der"
-            path.write_bytes(staple)
-            command += ["-status_file", path]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            self.staple.write_bytes(staple)
+            command += ["-status_file", self.staple]
+        # At the end of its standard input it would exit. With -rev or -www it would not print what it receives.
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT)
         self.output = bytearray()
         self.reader = threading.Thread(target=self._read, daemon=True)
@@ -96,3 +99,18 @@ class StaplingServer:
         self.process.wait()
         self.reader.join(DEADLINE)
         self.process.stdout.close()
+        self.process.stdin.close()
+
+    def has_received(self, data):
+        return data.strip() in self.output
+
+    def assert_nothing_received(self, *data):
+        """Asserts that the server printed none of data."""
+        assert not [one for one in data if self.has_received(one)], bytes(self.output)
+
+
+def deliver(daemon, server, data=SECRET):
+    """Sends data through the daemon and waits until a StaplingServer has printed it."""
+    with connect(daemon.address(NAME)) as sock:
+        sock.sendall(data)
+        wait_until(lambda: server.has_received(data), "the data at the server")

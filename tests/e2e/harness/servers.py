@@ -13,7 +13,7 @@ from harness.tls_connection import KEPT, TlsConn, Truncated, reset
 from harness.waiting import DEADLINE, wait_until
 
 
-# What a TLS server may do with a connection, once shaken.
+# What a TLS server may do with a connection after the handshake.
 
 def echo(conn):
     while data := conn.recv():
@@ -21,8 +21,8 @@ def echo(conn):
     conn.close_notify()
 
 
-def swallow(conn):
-    """Takes all and answers with the count, after the client's end."""
+def count_bytes(conn):
+    """Reads to the client's end and answers with the number of bytes."""
     while conn.recv():
         pass
     conn.send(str(conn.received).encode())
@@ -37,7 +37,7 @@ def answer_after_end(answer):
     return behave
 
 
-def send_then_listen(data):
+def send_then_read(data):
     """Ends its own side first, then reads to the client's end."""
     def behave(conn):
         conn.send(data)
@@ -46,12 +46,12 @@ def send_then_listen(data):
     return behave
 
 
-def send_then_cut(data, count=1):
+def send_then_truncate(data, count=1):
     """Ends TCP without close_notify."""
     def behave(conn):
         for _ in range(count):
             conn.send(data)
-        conn.cut()
+        conn.truncate()
     return behave
 
 
@@ -64,8 +64,13 @@ def send_then_reset(data):
     return behave
 
 
-def pour(conn):
-    """Sends for ever."""
+def stall(conn):
+    """Reads nothing until the test sets `released`, then does what count_bytes() does."""
+    conn.released.wait()
+    count_bytes(conn)
+
+
+def send_forever(conn):
     block = bytes(range(256)) * 256
     while True:
         conn.send(block)
@@ -87,7 +92,7 @@ class _Server:
         self.threads = []
         self.bugs = []
         self.stopping = threading.Event()
-        self.go_on = threading.Event()  # for a behaviour that stalls until the test, or the end, sets it
+        self.released = threading.Event()  # behaviours may wait for it; set by a test, or by stop()
         self.acceptor = threading.Thread(target=self._accept, daemon=True)
         self.acceptor.start()
 
@@ -122,7 +127,7 @@ class _Server:
 
     def stop(self):
         self.stopping.set()
-        self.go_on.set()
+        self.released.set()
         try:
             self.listener.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -175,7 +180,7 @@ class TlsServer(_Server):
 
     def _serve(self, sock, peer):
         conn = TlsConn(sock, self.context)
-        conn.peer, conn.sni, conn.done, conn.go_on = peer, None, False, self.go_on
+        conn.peer, conn.sni, conn.done, conn.released = peer, None, False, self.released
         self.conns.append(conn)
         try:
             conn.handshake()
@@ -195,12 +200,12 @@ class TlsServer(_Server):
         wait_until(lambda: all(conn.done for conn in conns), "the server's end of the connections")
         return conns
 
-    def saw_nothing(self, *secrets):
-        """No connection brought one byte of plaintext, nor any of the secrets in clear."""
+    def assert_nothing_received(self, *data):
+        """Asserts that no connection received a byte of plaintext, nor any of data in clear."""
         for conn in self.conns:
             assert conn.received == 0, bytes(conn.plaintext[:100])
-            for secret in secrets:
-                assert secret not in conn.wire
+            for one in data:
+                assert one not in conn.wire
 
 
 class RawConn:
@@ -225,32 +230,33 @@ class RawServer(_Server):
     def _serve(self, sock, _):
         sock.settimeout(DEADLINE)
         conn = RawConn(sock)
-        conn.go_on = self.go_on
+        conn.released = self.released
         self.conns.append(conn)
         try:
             self.behave(conn)
         finally:
             sock.close()
 
-    def saw_nothing(self, *secrets):
+    def assert_nothing_received(self, *data):
+        """Asserts that no connection received any of data in clear. The ClientHello may come."""
         for conn in self.conns:
-            for secret in secrets:
-                assert secret not in conn.wire
+            for one in data:
+                assert one not in conn.wire
 
 
-def silence(conn):
-    """Reads, and never says a word."""
+def never_answer(conn):
+    """Reads, and sends nothing."""
     while conn.recv():
         pass
 
 
-def garbage(conn):
+def answer_garbage(conn):
     conn.recv()
     conn.sock.sendall(b"220 mail.example.com ESMTP ready\r\n" * 4)
-    silence(conn)
+    never_answer(conn)
 
 
-def hang_up(conn):
+def close_at_hello(conn):
     conn.recv()
 
 
@@ -260,94 +266,61 @@ def reset_at_hello(conn):
 
 
 class Relay(RawServer):
-    """Stands before a server and decides what of its answers gets through.
+    """Forwards connections to a server, and holds back what that server answers.
 
-    `first` bytes pass at once; then one byte each `pause` seconds, or none at all if `pause` is None.
+    The first `first` bytes of the answer pass; a negative number holds back that many bytes at the end of the server's
+    first flight instead. With `pause` the rest follows in single bytes, one every `pause` seconds; without it the rest
+    waits for open(). A new connection waits again after close().
     """
 
-    def __init__(self, target, first, pause=None):
-        self.target, self.first, self.pause = target, first, pause
-        self.cert = target.cert
-        super().__init__(self._relay)
-
-    def _relay(self, conn):
-        out = socket.create_connection((self.target.host, self.target.port), DEADLINE)
-        back = threading.Thread(target=self._answers, args=(out, conn.sock), daemon=True)
-        back.start()
-        try:
-            while data := conn.recv():
-                out.sendall(data)
-        finally:
-            try:
-                out.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            back.join(DEADLINE)
-            out.close()
-
-    def _answers(self, out, sock):
-        passed = 0
-        try:
-            while data := out.recv(65536):
-                now = data[:max(0, self.first - passed)]
-                sock.sendall(now)
-                passed += len(now)
-                for at in range(len(now), len(data)):
-                    if self.pause is None or self.stopping.wait(self.pause):
-                        return
-                    sock.sendall(data[at:at + 1])
-                    passed += 1
-        except OSError:
-            pass
-
-
-class Gate(RawServer):
-    """Before a server: of its answers `first` bytes pass, and the rest when the gate is opened.
-
-    A negative `first` leaves that many bytes of its first flight behind.
-    """
-
-    def __init__(self, target, first=0):
-        self.target, self.first, self.cert = target, first, target.cert
-        super().__init__(self._relay)
+    def __init__(self, target, first=0, pause=None):
+        self.target, self.first, self.pause, self.cert = target, first, pause, target.cert
+        super().__init__(self._forward)
 
     def open(self):
-        self.go_on.set()
+        self.released.set()
 
-    def shut(self):
-        self.go_on.clear()
+    def close(self):
+        self.released.clear()
 
     def wait_held(self, count):
-        """So many connections have sent their ClientHello and wait."""
+        """Waits until `count` connections have sent their ClientHello."""
         wait_until(lambda: sum(len(conn.wire) > 0 for conn in self.conns) >= count, f"{count} handshakes under way")
 
-    def _relay(self, conn):
+    def _forward(self, conn):
         out = socket.create_connection((self.target.host, self.target.port), DEADLINE)
-        back = threading.Thread(target=self._answers, args=(out, conn.sock), daemon=True)
+        back = threading.Thread(target=self._forward_answer, args=(out, conn.sock), daemon=True)
         back.start()
         try:
             while data := conn.recv():
                 out.sendall(data)
         finally:
-            try:
+            with contextlib.suppress(OSError):
                 out.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass
             back.join(DEADLINE)
             out.close()
 
-    def _answers(self, out, sock):
+    def _forward_answer(self, out, sock):
         left = self.first
-        try:
+        with contextlib.suppress(OSError):
             while data := out.recv(65536):
-                sock.sendall(data[:left])
-                data, left = data[left:], max(0, left - len(data[:left]))
-                if data:
-                    self.go_on.wait(DEADLINE)
-                    sock.sendall(data)
+                now, held = data[:left], data[left:]
+                left = max(0, left - len(now))
+                sock.sendall(now)
+                if held:
+                    self._forward_held(sock, held)
             sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
+
+    def _forward_held(self, sock, held):
+        if self.pause is None:
+            self.released.wait(DEADLINE)
+            if not self.stopping.is_set():
+                sock.sendall(held)
+            return
+        for at in range(len(held)):
+            if self.stopping.wait(self.pause):
+                return
+            sock.sendall(held[at:at + 1])
 
 
 class FullBacklog:

@@ -1,4 +1,4 @@
-"""The service manager's end of sd_notify(3)."""
+"""The receiving side of sd_notify(3)."""
 
 import select
 import socket
@@ -6,8 +6,8 @@ import socket
 from harness.waiting import DEADLINE
 
 
-class Manager:
-    """Listens where NOTIFY_SOCKET points, as systemd does."""
+class ServiceManager:
+    """Listens on the socket that NOTIFY_SOCKET names, as systemd does."""
 
     def __init__(self, path):
         self.path = str(path)

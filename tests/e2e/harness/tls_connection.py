@@ -1,4 +1,4 @@
-"""One TLS connection with every end of it in sight: what came, in clear and in cipher, and how it ended.
+"""A TLS connection that shows what came, as plaintext and as ciphertext, and how it ended.
 
 Python's SSLSocket hides close_notify; a memory BIO does not.
 """
@@ -10,11 +10,11 @@ import threading
 
 from harness.waiting import DEADLINE
 
-KEPT = 1 << 20  # bytes of each stream that are kept for a later look
+KEPT = 1 << 20  # bytes of each stream that are kept for the test
 
 
 class Truncated(Exception):
-    """TCP ended where TLS had not."""
+    """TCP ended before TLS did."""
 
 
 def reset(sock):
@@ -24,7 +24,7 @@ def reset(sock):
 
 
 class TlsConn:
-    """`end` says how the peer ended: close_notify, truncated, reset, or None while it has not."""
+    """`end` is how the peer ended the connection: close_notify, truncated, reset, or None if it did not yet."""
 
     def __init__(self, sock, context, server_side=True, server_hostname=None):
         sock.settimeout(DEADLINE)
@@ -38,7 +38,7 @@ class TlsConn:
         self.plaintext = bytearray()        # decrypted, up to KEPT
         self.received = 0
         self.sent = 0
-        self.shaken = False
+        self.handshake_done = False
         self.error = None
         self.end = None
 
@@ -76,8 +76,8 @@ class TlsConn:
                 with self.lock:
                     self.tls.do_handshake()
                 self.flush()
-                self.shaken = True
-                # What came with the last flight is not to wait for the socket.
+                self.handshake_done = True
+                # What came with the last flight must not wait for the socket.
                 with self.lock:
                     self._decrypt()
                 return self
@@ -118,7 +118,7 @@ class TlsConn:
                 raise Truncated("TCP ended without close_notify")
             with self.lock:
                 self._decrypt()
-            # A sender at work takes what reading gave rise to along; waiting for it could be for ever.
+            # A thread that is sending also sends what this read caused; to wait for that thread could take for ever.
             if self.outgoing.pending and self.send_lock.acquire(blocking=False):
                 try:
                     self.flush()
@@ -143,7 +143,7 @@ class TlsConn:
         return data
 
     def drain_raw(self):
-        """Reads on to the end of TCP, whatever TLS says."""
+        """Reads to the end of TCP, and ignores errors of TLS."""
         try:
             while self._pull():
                 with self.lock:
@@ -164,15 +164,15 @@ class TlsConn:
     def close_notify(self):
         with self.send_lock:
             with self.lock:
-                self._decrypt()  # unwrap() would read records that _pull() has put there, and lose them
+                self._decrypt()  # unwrap() would read and lose the records that _pull() stored
                 try:
                     self.tls.unwrap()
                 except ssl.SSLError:
-                    pass  # wants the peer's, which may come much later
+                    pass  # the peer's close_notify may come much later
             self.flush()
 
-    def cut(self):
-        """TCP's end without close_notify: a FIN. To close with bytes unread would be a reset."""
+    def truncate(self):
+        """Ends TCP without close_notify, by a FIN. To close with bytes unread would be a reset."""
         self.sock.shutdown(socket.SHUT_WR)
         self.drain_raw()
         self.sock.close()

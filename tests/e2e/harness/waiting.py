@@ -1,30 +1,30 @@
-"""Waiting with a deadline. No test asserts how long a thing took; a deadline only turns a hang into a failure."""
+"""Waits with a deadline. No test asserts how long something takes; a deadline only turns a hang into a failure."""
 
 import os
 import time
 
-# Sanitizers and valgrind slow the daemon; the deadlines stretch with them.
+# Sanitizers and valgrind slow the daemon, so they lengthen the deadlines.
 PATIENCE = float(os.environ.get("PINPROXY_PATIENCE", "8" if os.environ.get("PINPROXY_WRAPPER") else "1"))
 DEADLINE = 20 * PATIENCE
 
 
 def wait_until(condition, what, deadline=DEADLINE):
-    """Polls until condition() is true and returns its value; fails when the deadline has passed."""
+    """Polls until condition() is true and returns its value. Fails at the deadline."""
     end = time.monotonic() + deadline
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < end, f"waited {deadline:.0f} s in vain: {what}"
+        assert time.monotonic() < end, f"waited {deadline:.0f} s in vain for {what}"
         time.sleep(0.01)
 
 
 def wait_steady(measure, quiet=0.7, deadline=DEADLINE):
-    """Polls until measure() has not changed for `quiet` seconds, and returns it."""
+    """Polls until measure() does not change for `quiet` seconds, and returns its value."""
     end = time.monotonic() + deadline
     last, since = measure(), time.monotonic()
     while time.monotonic() - since < quiet:
-        assert time.monotonic() < end, "never came to rest"
+        assert time.monotonic() < end, "it kept changing"
         time.sleep(0.02)
         now = measure()
         if now != last:
