@@ -209,7 +209,7 @@ static void on_opening(struct tunnel *t, void *owner)
     const struct upstream *u = tunnel_upstream(t);
     const struct trust_verdict *v = tls_verdict(u->tls);
     struct cert_info presented;
-    char name[UPSTREAM_NAME_SIZE], *pki;
+    char name[SECTION_UPSTREAM_SIZE], *pki;
 
     (void)owner;
     if (v->reported == REASON_OK || !peerchain_describe(v, 0, &presented))
@@ -229,7 +229,7 @@ static void on_ended(struct tunnel *t, enum reason reason, const char *detail, v
     const struct trust_verdict *v = u->tls ? tls_verdict(u->tls) : NULL;
     struct cert_info presented;
     bool have_presented = false;
-    char name[UPSTREAM_NAME_SIZE], *pki = NULL;
+    char name[SECTION_UPSTREAM_SIZE], *pki = NULL;
 
     /* whether the output is whole nobody else can tell: a cut is a failure here, fault or not */
     if (reason == REASON_OK && tunnel_is_cut(t))
@@ -309,7 +309,7 @@ static int relay(struct snapshot *snapshot, const struct section *section)
     uv_unref((uv_handle_t *)&s.failed); /* the tunnel alone keeps the loop running */
     s.ours = pair[0];
     client.fd = pair[1];
-    stats_add(&section->stats->open, 1);
+    stats_add(section->stats, STATS_TUNNELS, 1);
     s.tunnel = tunnel_start(&s.thread, snapshot_hold(snapshot), section, &client, &events, &s);
     if (s.tunnel)
         watch_input(&s);

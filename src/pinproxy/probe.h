@@ -14,7 +14,7 @@ struct probe {
 
     enum reason reason; /* REASON_OK: trusted */
     char *detail;       /* "": none */
-    char upstream[UPSTREAM_NAME_SIZE];
+    char upstream[SECTION_UPSTREAM_SIZE];
     char tls[16];
     char cipher[64];
     const struct pin *pin; /* that matched, the configuration's or learned; or NULL */

@@ -24,6 +24,7 @@
 #include "pinproxyd/privileges.h"
 #include "pinproxyd/reload.h"
 #include "pinproxyd/status.h"
+#include "proxy/connlog.h"
 #include "proxy/pool.h"
 
 #define TICK_MS 1000
@@ -65,16 +66,6 @@ static void update_accepting(struct daemon *d)
     listener_set_pause(d->listeners, d->full || d->shortage || d->state != RUNNING);
 }
 
-static void log_limit(const char *section, enum reason what, const char *detail)
-{
-    struct log_line l;
-
-    log_begin(&l, LOG_LEVEL_WARNING, "limit", section);
-    log_add(&l, "what", reason_name(what));
-    log_add(&l, "detail", detail);
-    log_end(&l);
-}
-
 /* Full or not? Asks to be told of ends before looking, so that none can slip between. */
 static void update_full(struct daemon *d)
 {
@@ -89,8 +80,8 @@ static void update_full(struct daemon *d)
 
 static void shed(const struct section *section, const struct stream *client, enum reason reason)
 {
-    log_limit(section->config->name, reason, reason_text(reason));
-    stats_add(&section->stats->ended[reason], 1);
+    connlog_limit(section->config->name, reason, NULL);
+    stats_refused(section->stats, reason);
     sock_close_reset(client->fd);
 }
 
@@ -99,7 +90,7 @@ static void on_accepted(const struct section *section, const struct stream *clie
     struct daemon *d = owner;
     const uint64_t max = (uint64_t)section->config->max_connections;
 
-    if (max && stats_get(&section->stats->open) >= max) {
+    if (max && stats_get(section->stats, STATS_TUNNELS) >= max) {
         shed(section, client, REASON_MAX_CONNECTIONS);
         return;
     }
@@ -110,7 +101,7 @@ static void on_accepted(const struct section *section, const struct stream *clie
     }
     heap_trim_note(&d->trim, pool_memory(&d->pool));
     if (pool_tunnels(&d->pool) >= d->max_tunnels) {
-        log_limit(NULL, REASON_MAX_CONNECTIONS, "further clients wait in the backlog");
+        connlog_limit(NULL, REASON_MAX_CONNECTIONS, "further clients wait in the backlog");
         update_full(d);
     }
 }
@@ -128,8 +119,8 @@ static void on_shortage(int error, void *owner)
 {
     struct daemon *d = owner;
 
-    log_limit(NULL, error == ENOMEM || error == ENOBUFS ? REASON_MEMORY : REASON_FILES,
-              strerror(error));
+    connlog_limit(NULL, error == ENOMEM || error == ENOBUFS ? REASON_MEMORY : REASON_FILES,
+                  strerror(error));
     d->shortage = true;
     atomic_store(&d->pool.shared.notify, true);
     update_accepting(d);

@@ -2,11 +2,12 @@
 
 #include <inttypes.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/resource.h>
 
-#include "base/log.h"
 #include "net/dial.h"
 #include "net/lookup.h"
+#include "proxy/connlog.h"
 
 /* Descriptors that are not tunnels': the log, loops, files that are read. */
 #define FILES_RESERVED 32
@@ -48,22 +49,20 @@ uint64_t limits_tunnels(uint64_t wanted, size_t workers, size_t listeners)
     const uint64_t possible = files > reserved + FILES_PER_TUNNEL
                                   ? (files - reserved) / FILES_PER_TUNNEL
                                   : 1;
-    struct log_line l;
+    char detail[256];
 
     lookup_set_max(lookups(files));
     dial_set_spare((int64_t)spare);
     if (wanted <= possible)
         return wanted ? wanted : possible;
-    log_begin(&l, LOG_LEVEL_WARNING, "limit", NULL);
-    log_add(&l, "what", "files");
-    log_addf(&l, "detail",
+    snprintf(detail, sizeof(detail),
              "max_connections = %" PRIu64 " needs more than the %" PRIu64 " files this process may "
              "open: raise LimitNOFILE= to %" PRIu64,
              wanted, files,
              (wanted * FILES_PER_TUNNEL + others + LOOKUPS_MAX * LOOKUP_FILES) * FILES_SHARE
                      / (FILES_SHARE - 1)
                  + 1);
-    log_end(&l);
+    connlog_limit(NULL, REASON_FILES, detail);
     return wanted;
 }
 

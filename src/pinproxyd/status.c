@@ -1,32 +1,34 @@
 #include "pinproxyd/status.h"
 
-#include <time.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/units.h"
 
+/* The counters, of which mismatches are shown only if there were any. */
+static void add_counters(struct log_line *l, const struct stats_values *values)
+{
+    size_t i;
+
+    for (i = 0; i < STATS_COUNT; i++)
+        if (i != STATS_MISMATCHES || values->counters[i])
+            log_add_number(l, stats_rows[i].name, (int64_t)values->counters[i]);
+}
+
 static void log_status(const struct section *s)
 {
-    char pin[STATS_TEXT_SIZE], day[UNITS_DATE_SIZE];
-    enum reason failure;
-    int64_t at;
+    char day[UNITS_DATE_SIZE];
+    struct stats_values values;
     struct log_line l;
 
-    stats_last(s->stats, pin, &failure, &at);
+    stats_read(s->stats, &values);
     log_begin(&l, LOG_LEVEL_NOTICE, "status", s->config->name);
-    log_add_number(&l, "tunnels", (int64_t)stats_get(&s->stats->open));
-    log_add_number(&l, "total", (int64_t)stats_get(&s->stats->total));
-    log_add_number(&l, "sent", (int64_t)stats_get(&s->stats->sent));
-    log_add_number(&l, "received", (int64_t)stats_get(&s->stats->received));
-    log_add(&l, "pin", pin);
+    add_counters(&l, &values);
+    log_add(&l, "pin", values.last_pin);
     if (config_is_reporting(s->config, clock_now()))
         log_add(&l, "enforce", "report");
-    if (stats_get(&s->stats->mismatches))
-        log_add_number(&l, "mismatches", (int64_t)stats_get(&s->stats->mismatches));
-    if (failure != REASON_NONE) {
-        units_format_date(at, day);
-        log_add(&l, "last_failure", reason_name(failure));
+    if (values.last_failure != REASON_NONE) {
+        units_format_date(values.last_failure_at, day);
+        log_add(&l, "last_failure", reason_name(values.last_failure));
         log_add(&l, "last_failure_on", day);
     }
     log_end(&l);

@@ -1,7 +1,6 @@
 #include "proxy/connlog.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/strbuf.h"
@@ -16,7 +15,7 @@ static void add_client(struct log_line *l, const struct addr *client)
         log_add(l, "client", addr_format(client, text));
 }
 
-/* Names of the pins that would have been accepted. */
+/* Shows the names of the pins that would have been accepted. */
 static void add_expected(struct log_line *l, const struct config_section *s)
 {
     struct strbuf names = {0};
@@ -26,7 +25,7 @@ static void add_expected(struct log_line *l, const struct config_section *s)
         strbuf_addf(&names, "%s%s", i ? " " : "", pin_label(&s->pins.items[i]));
     log_add(l, "expected", strbuf_text(&names));
     strbuf_clear(&names);
-    /* of pins given as certificate files: whose certificate was expected */
+    /* for pins given as certificate files, the subjects of the expected certificates */
     for (i = 0; i < s->pins.count; i++)
         if (s->pins.items[i].subject)
             strbuf_addf(&names, "%s%s", names.len ? "; " : "", s->pins.items[i].subject);
@@ -53,7 +52,7 @@ static void add_presented(struct log_line *l, const struct trust_verdict *v)
     free(pins);
 }
 
-/* The keys that were kept before, and may not have been changed. */
+/* Shows the keys that were learned before. */
 static void add_learned(struct log_line *l, const struct policy *p)
 {
     struct learned_key keys[LEARNED_KEYS_MAX];
@@ -69,117 +68,147 @@ static void add_learned(struct log_line *l, const struct policy *p)
     strbuf_free(&pins);
 }
 
-/* What tells a renewal from an attack. */
-static void add_comparison(struct log_line *l, const struct upstream *u)
+/* Shows what distinguishes a renewal from an attack. */
+static void add_comparison(struct log_line *l, const struct connlog *c)
 {
     char *pki;
 
-    add_expected(l, u->section->config);
-    add_learned(l, u->section->policy);
-    pki = peerchain_pki(u->section->policy, tls_verdict(u->tls), clock_now());
+    add_expected(l, c->section->config);
+    add_learned(l, c->section->policy);
+    pki = peerchain_pki(c->section->policy, tls_verdict(c->tls), clock_now());
     log_add(l, "pki", pki);
     free(pki);
 }
 
-/* True when it is a matter of which pins were expected. */
+/* True if the reason is about the pins that were expected. */
 static bool is_about_pins(enum reason reason)
 {
     return reason_kind(reason) == REASON_KIND_MISMATCH || reason == REASON_TOFU_CHANGED;
 }
 
-static void add_all(struct log_line *l, const struct upstream *u, enum reason reason,
-                    const char *detail, const struct addr *client)
+static void add_upstream(struct log_line *l, const struct connlog *c)
 {
-    const enum reason_kind kind = reason_kind(reason);
-    char name[UPSTREAM_NAME_SIZE];
+    char name[SECTION_UPSTREAM_SIZE];
 
-    if (kind == REASON_KIND_LIMIT)
-        log_add(l, "what", reason_name(reason));
-    else if (kind != REASON_KIND_MISMATCH && kind != REASON_KIND_TRUNCATED)
-        log_add(l, "reason", reason_name(reason));
-    log_add(l, "detail", detail && *detail ? detail : reason_text(reason));
-    add_client(l, client);
-    log_add(l, "upstream", upstream_name(u, name));
-    if (!u->tls || !reason_is_trust(reason))
-        return;
-    add_presented(l, tls_verdict(u->tls));
-    if (is_about_pins(reason))
-        add_comparison(l, u);
+    if (c->section)
+        log_add(l, "upstream", section_upstream(c->section, c->peer, name));
 }
 
-void connlog_failed(const struct upstream *u, enum reason reason, const char *detail,
-                    const struct addr *client)
+static void add_limit(struct log_line *l, enum reason what, const char *detail)
+{
+    log_add(l, "what", reason_name(what));
+    log_add(l, "detail", detail && *detail ? detail : reason_text(what));
+}
+
+static void add_failure(struct log_line *l, const struct connlog *c, enum reason reason,
+                        const char *detail)
+{
+    const enum reason_kind kind = reason_kind(reason);
+
+    if (kind == REASON_KIND_LIMIT) {
+        add_limit(l, reason, detail);
+    } else {
+        if (kind != REASON_KIND_MISMATCH && kind != REASON_KIND_TRUNCATED)
+            log_add(l, "reason", reason_name(reason));
+        log_add(l, "detail", detail && *detail ? detail : reason_text(reason));
+    }
+    add_client(l, c->client);
+    add_upstream(l, c);
+    if (!c->tls || !reason_is_trust(reason))
+        return;
+    add_presented(l, tls_verdict(c->tls));
+    if (is_about_pins(reason))
+        add_comparison(l, c);
+}
+
+void connlog_failed(const struct connlog *c, enum reason reason, const char *detail)
 {
     struct log_line l;
 
     if (reason_kind(reason) == REASON_KIND_END)
         return;
-    log_begin(&l, reason_level(reason), reason_event(reason), u->section->config->name);
+    log_begin(&l, reason_level(reason), reason_event(reason), c->name);
     if (!l.wanted)
         return;
-    add_all(&l, u, reason, detail, client);
+    add_failure(&l, c, reason, detail);
     log_end(&l);
 }
 
-/* The same event, with enforce=report, of what was let through. */
-static void log_reported(const struct upstream *u, const struct addr *client)
+/* Logs the same event for what enforce = report has accepted. */
+static void log_reported(const struct connlog *c)
 {
-    const struct trust_verdict *v = tls_verdict(u->tls);
+    const struct trust_verdict *v = tls_verdict(c->tls);
     struct log_line l;
 
     if (v->reported == REASON_OK)
         return;
-    stats_add(&u->section->stats->mismatches, 1);
-    log_begin(&l, reason_level(v->reported), reason_event(v->reported), u->section->config->name);
+    log_begin(&l, reason_level(v->reported), reason_event(v->reported), c->name);
     if (!l.wanted)
         return;
     log_add(&l, "enforce", "report");
-    add_all(&l, u, v->reported, v->detail, client);
+    add_failure(&l, c, v->reported, v->detail);
     log_end(&l);
 }
 
-static void count_opened(const struct upstream *u)
+void connlog_opened(const struct connlog *c, int64_t ms)
 {
-    const struct trust_verdict *v = tls_verdict(u->tls);
-
-    stats_opened(u->section->stats, v->pin ? pin_label(v->pin) : "", peerchain_leaf(v));
-}
-
-void connlog_opened(const struct upstream *u, const struct addr *client, int64_t ms)
-{
-    const struct trust_verdict *v = tls_verdict(u->tls);
-    char name[UPSTREAM_NAME_SIZE];
+    const struct trust_verdict *v = tls_verdict(c->tls);
     struct log_line l;
 
-    log_reported(u, client);
-    count_opened(u);
-    log_begin(&l, LOG_LEVEL_INFO, "tunnel_open", u->section->config->name);
+    log_reported(c);
+    log_begin(&l, LOG_LEVEL_INFO, "tunnel_open", c->name);
     if (!l.wanted)
         return;
-    add_client(&l, client);
-    log_add(&l, "upstream", upstream_name(u, name));
-    log_add(&l, "tls", tls_version(u->tls));
-    log_add(&l, "cipher", tls_cipher(u->tls));
+    add_client(&l, c->client);
+    add_upstream(&l, c);
+    log_add(&l, "tls", tls_version(c->tls));
+    log_add(&l, "cipher", tls_cipher(c->tls));
     log_add(&l, "pin", v->pin ? pin_label(v->pin) : "");
-    log_add(&l, "resumed", tls_is_resumed(u->tls) ? "yes" : "no");
+    log_add(&l, "resumed", tls_is_resumed(c->tls) ? "yes" : "no");
     log_add_number(&l, "ms", ms);
     log_end(&l);
 }
 
-void connlog_closed(const struct upstream *u, enum reason reason, const char *detail,
-                    const struct addr *client, const struct connlog_totals *totals)
+void connlog_closed(const struct connlog *c, enum reason reason, const char *detail,
+                    const struct connlog_totals *totals)
 {
     struct log_line l;
 
-    log_begin(&l, LOG_LEVEL_INFO, "tunnel_close", u->section->config->name);
+    log_begin(&l, LOG_LEVEL_INFO, "tunnel_close", c->name);
     if (!l.wanted)
         return;
-    add_client(&l, client);
+    add_client(&l, c->client);
     log_add_number(&l, "sent", (int64_t)totals->sent);
     log_add_number(&l, "received", (int64_t)totals->received);
     log_add_number(&l, "ms", totals->ms);
     log_add(&l, "reason", reason_name(reason));
     if (reason_kind(reason) == REASON_KIND_END)
         log_add(&l, "detail", detail);
+    log_end(&l);
+}
+
+void connlog_limit(const char *name, enum reason what, const char *detail)
+{
+    struct log_line l;
+
+    log_begin(&l, reason_level(what), reason_event(what), name);
+    add_limit(&l, what, detail);
+    log_end(&l);
+}
+
+void connlog_learned(const char *name, const uint8_t digest[CERT_DIGEST_SIZE],
+                     enum learned_origin origin, const char *hostport, int64_t until)
+{
+    char pin[PIN_KEY_TEXT_SIZE], day[UNITS_DATE_SIZE] = "";
+    struct log_line l;
+
+    pin_format_key(digest, pin);
+    if (until)
+        units_format_date(until, day);
+    log_begin(&l, LOG_LEVEL_NOTICE, "learned", name);
+    log_add(&l, "pin", pin);
+    log_add(&l, "from", learnedkey_origin(origin));
+    log_add(&l, "place", hostport);
+    log_add(&l, "until", day);
     log_end(&l);
 }

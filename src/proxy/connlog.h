@@ -1,34 +1,63 @@
-/* The log lines of a connection: that it opened, why it did not, and how it ended. */
+/*
+ * The log lines of a connection: its limits, that it opened, why it was refused, how it ended, and
+ * what was learned from it. Event and field names are those of pinproxyd(8).
+ */
 #ifndef PROXY_CONNLOG_H
 #define PROXY_CONNLOG_H
 
 #include <stdint.h>
 
-#include "proxy/upstream.h"
+#include "learned/learnedkey.h"
+#include "proxy/snapshot.h"
+#include "tls/tls.h"
 
-/*
- * Writes the event of a reason: pin_mismatch with all that tells a renewal from an attack, refused,
- * upstream_error, truncated or limit. Nothing for an ordinary end. client: its address, or NULL.
- */
-void connlog_failed(const struct upstream *u, enum reason reason, const char *detail,
-                    const struct addr *client);
-
-/*
- * tunnel_open, and before it what enforce = report has let through; counts both. ms: since accept.
- */
-void connlog_opened(const struct upstream *u, const struct addr *client, int64_t ms);
-
-struct connlog_totals {
-    uint64_t sent; /* plaintext bytes to the server */
-    uint64_t received;
-    int64_t ms; /* since the client was accepted */
+/* A connection, as its log lines show it. Borrows everything, for one call. */
+struct connlog {
+    const char *name;              /* of the section, or of the front while no section is known */
+    const struct addr *client;     /* NULL: it has none */
+    const struct section *section; /* where it goes to; NULL: not known yet */
+    const struct addr *peer;       /* the server's address; NULL or of length 0: not connected */
+    const struct tls *tls;         /* NULL: there was no handshake */
 };
 
 /*
- * Logs tunnel_close. detail: more words about an ordinary end, or ""; other reasons have their own
- * event.
+ * Logs the event of a reason: pin_mismatch with all that distinguishes a renewal from an attack,
+ * refused, upstream_error, truncated or limit. Logs nothing for an ordinary end. detail is more
+ * words about the reason; NULL or "" stands for the reason's own text.
  */
-void connlog_closed(const struct upstream *u, enum reason reason, const char *detail,
-                    const struct addr *client, const struct connlog_totals *totals);
+void connlog_failed(const struct connlog *c, enum reason reason, const char *detail);
+
+/*
+ * Logs tunnel_open, and before it the mismatch that enforce = report has accepted. The connection
+ * must have passed its handshake. ms is the time since accept(2).
+ */
+void connlog_opened(const struct connlog *c, int64_t ms);
+
+struct connlog_totals {
+    uint64_t sent;     /* plaintext bytes to the server */
+    uint64_t received; /* plaintext bytes from the server */
+    int64_t ms;        /* since the client was accepted */
+};
+
+/*
+ * Logs tunnel_close. detail is more words about an ordinary end, or "". Other reasons have an event
+ * of their own, which says it.
+ */
+void connlog_closed(const struct connlog *c, enum reason reason, const char *detail,
+                    const struct connlog_totals *totals);
+
+/*
+ * Logs limit: no tunnel can be made for a client, or fewer than are configured. what is a reason of
+ * the kind REASON_KIND_LIMIT. name is the section's, or NULL if the limit is the daemon's. detail is
+ * as in connlog_failed().
+ */
+void connlog_limit(const char *name, enum reason what, const char *detail);
+
+/*
+ * Logs learned: a key of the section is stored and accepted from now on. hostport is whose key it
+ * is, or NULL; until is its last second plus one since the epoch, or 0.
+ */
+void connlog_learned(const char *name, const uint8_t digest[CERT_DIGEST_SIZE],
+                     enum learned_origin origin, const char *hostport, int64_t until);
 
 #endif

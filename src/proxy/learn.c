@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "proxy/connlog.h"
 
 struct learn {
     uv_work_t work;
@@ -51,19 +52,6 @@ static bool end_note(struct stats *s, uint8_t *key)
     s->has_next = false;
     pthread_mutex_unlock(&s->lock);
     return again;
-}
-
-static void log_first(const struct learn *k)
-{
-    char pin[PIN_KEY_TEXT_SIZE];
-    struct log_line l;
-
-    pin_format_key(k->order.digests[0], pin);
-    log_begin(&l, LOG_LEVEL_NOTICE, "learned", k->section);
-    log_add(&l, "pin", pin);
-    log_add(&l, "from", "tofu");
-    log_add(&l, "place", k->hostport);
-    log_end(&l);
 }
 
 static void log_failed(const struct learn *k)
@@ -134,7 +122,7 @@ static void on_done(uv_work_t *work, int status)
 
     /* told of whether or not the one who asked for it is still there */
     if (k->order.kind == LEARN_FIRST_USE && status == 0 && k->result == LEARNED_DONE)
-        log_first(k);
+        connlog_learned(k->section, k->order.digests[0], LEARNED_TOFU, k->hostport, 0);
     if (k->order.kind == LEARN_STALE && k->result == LEARNED_FAILED)
         log_failed(k);
     if (k->order.kind == LEARN_REFUSED && end_note(k->stats, k->order.digests[0])) {

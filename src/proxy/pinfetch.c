@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
-#include "base/units.h"
 #include "base/util.h"
 #include "learned/hpkp.h"
 #include "proxy/connlog.h"
@@ -119,7 +118,7 @@ static void finish(struct job *j, uint64_t next_ms)
 
 static void give_up(struct job *j, const char *why)
 {
-    char name[UPSTREAM_NAME_SIZE];
+    char name[SECTION_UPSTREAM_SIZE];
     struct log_line l;
 
     log_begin(&l, LOG_LEVEL_WARNING, "pins_url_failed", j->name);
@@ -140,20 +139,6 @@ static bool has(const struct learned_key *keys, size_t count, const uint8_t *dig
     return false;
 }
 
-static void log_learned(const struct job *j, const uint8_t *digest)
-{
-    char pin[PIN_KEY_TEXT_SIZE], day[UNITS_DATE_SIZE];
-    struct log_line l;
-
-    pin_format_key(digest, pin);
-    units_format_date(j->until, day);
-    log_begin(&l, LOG_LEVEL_NOTICE, "learned", j->name);
-    log_add(&l, "pin", pin);
-    log_add(&l, "from", "pins_url");
-    log_add(&l, "until", day);
-    log_end(&l);
-}
-
 static void on_learned(struct learn_owner *owner, enum learned_result result, const char *detail)
 {
     struct job *j = container_of(owner, struct job, learn_owner);
@@ -165,7 +150,7 @@ static void on_learned(struct learn_owner *owner, enum learned_result result, co
         return;
     }
     for (i = 0; i < j->pkp.count; i++)
-        log_learned(j, j->pkp.pins[i]);
+        connlog_learned(j->name, j->pkp.pins[i], LEARNED_PINS_URL, NULL, j->until);
     finish(j, DAY_MS);
 }
 
@@ -288,14 +273,16 @@ static struct job *from_upstream(struct upstream *u)
 static void on_step(struct upstream *u)
 {
     struct job *j = from_upstream(u);
+    struct connlog c;
 
     if (!j->wanted || j->over || j->learn)
         return;
     if (u->state == UPSTREAM_FAILED) {
         /* a key that has yet to be seen first is the first client's matter, and no failure */
         j->unknown = u->reason == REASON_FIRST_USE;
+        c = upstream_connlog(u, NULL);
         if (!j->unknown)
-            connlog_failed(u, u->reason, u->detail, NULL);
+            connlog_failed(&c, u->reason, u->detail);
         finish(j, RETRY_MS);
         return;
     }

@@ -66,7 +66,7 @@ static void deliver(struct relay *r, size_t n)
     if (r->client->write_error)
         return; /* nobody is there to take it */
     r->received += n;
-    stats_add(&u->section->stats->received, n);
+    stats_add(u->section->stats, STATS_RECEIVED, n);
     r->last_activity = now(r);
     endpoint_write(r->client, u->thread->plaintext, n);
 }
@@ -122,7 +122,7 @@ static enum relay_result send_plaintext(struct relay *r, struct end *e, const ui
     }
     r->sent += n;
     r->answered = false;
-    stats_add(&u->section->stats->sent, n);
+    stats_add(u->section->stats, STATS_SENT, n);
     r->last_activity = now(r);
     upstream_flush(u);
     return RELAY_OPEN;

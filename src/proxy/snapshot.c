@@ -9,6 +9,18 @@
 #include "tls/tlsctx.h"
 #include "trust/anchors.h"
 
+const char *section_upstream(const struct section *s, const struct addr *peer,
+                             char out[SECTION_UPSTREAM_SIZE])
+{
+    char text[ADDR_TEXT_SIZE];
+
+    if (peer && peer->len)
+        snprintf(out, SECTION_UPSTREAM_SIZE, "%s", addr_format(peer, text));
+    else
+        snprintf(out, SECTION_UPSTREAM_SIZE, "%s:%ld", s->config->host, s->config->port);
+    return out;
+}
+
 struct snapshot *snapshot_hold(struct snapshot *s)
 {
     atomic_fetch_add(&s->refs, 1);

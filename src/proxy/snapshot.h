@@ -23,6 +23,14 @@ struct section {
     struct stats *stats;    /* a reference */
 };
 
+/*
+ * Returns where connections of a section go to, for people: the peer's address, or "HOST:PORT" if
+ * peer is NULL or of length 0. The text is in out.
+ */
+#define SECTION_UPSTREAM_SIZE 320
+const char *section_upstream(const struct section *s, const struct addr *peer,
+                             char out[SECTION_UPSTREAM_SIZE]);
+
 struct snapshot {
     _Atomic unsigned refs;
     struct config *config;

@@ -3,10 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+
+const struct stats_row stats_rows[STATS_COUNT] = {
+#define X(id, name, kind, help) {name, STATS_##kind, help},
+    STATS(X)
+#undef X
+};
 
 struct stats *stats_new(void)
 {
@@ -36,7 +41,7 @@ void stats_opened(struct stats *s, const char *pin, struct x509_st *server)
 {
     struct x509_st *before = NULL;
 
-    stats_add(&s->total, 1);
+    stats_add(s, STATS_TOTAL, 1);
     pthread_mutex_lock(&s->lock);
     if (strcmp(s->last_pin, pin) != 0)
         snprintf(s->last_pin, sizeof(s->last_pin), "%s", pin);
@@ -48,12 +53,22 @@ void stats_opened(struct stats *s, const char *pin, struct x509_st *server)
     cert_release(before);
 }
 
+static void remove_tunnel(struct stats *s)
+{
+    atomic_fetch_sub_explicit(&s->counters[STATS_TUNNELS], 1, memory_order_relaxed);
+}
+
+static void add_end(struct stats *s, enum reason reason)
+{
+    atomic_fetch_add_explicit(&s->ended[reason], 1, memory_order_relaxed);
+}
+
 void stats_ended(struct stats *s, enum reason reason)
 {
-    stats_add(&s->ended[reason], 1);
+    add_end(s, reason);
     if (reason == REASON_PIN_MISMATCH)
-        stats_add(&s->mismatches, 1);
-    atomic_fetch_sub_explicit(&s->open, 1, memory_order_relaxed);
+        stats_add(s, STATS_MISMATCHES, 1);
+    remove_tunnel(s);
     if (reason_kind(reason) == REASON_KIND_END)
         return;
     pthread_mutex_lock(&s->lock);
@@ -62,18 +77,29 @@ void stats_ended(struct stats *s, enum reason reason)
     pthread_mutex_unlock(&s->lock);
 }
 
-void stats_move(struct stats *from, struct stats *to)
+void stats_refused(struct stats *s, enum reason reason)
 {
-    stats_add(&to->open, 1);
-    atomic_fetch_sub_explicit(&from->open, 1, memory_order_relaxed);
+    add_end(s, reason);
 }
 
-void stats_last(struct stats *s, char pin[STATS_TEXT_SIZE], enum reason *failure, int64_t *at)
+void stats_move(struct stats *from, struct stats *to)
 {
+    stats_add(to, STATS_TUNNELS, 1);
+    remove_tunnel(from);
+}
+
+void stats_read(struct stats *s, struct stats_values *values)
+{
+    size_t i;
+
+    for (i = 0; i < STATS_COUNT; i++)
+        values->counters[i] = stats_get(s, (enum stats_counter)i);
+    for (i = 0; i < REASON_COUNT; i++)
+        values->ended[i] = atomic_load_explicit(&s->ended[i], memory_order_relaxed);
     pthread_mutex_lock(&s->lock);
-    memcpy(pin, s->last_pin, STATS_TEXT_SIZE);
-    *failure = s->last_failure;
-    *at = s->last_failure_at;
+    memcpy(values->last_pin, s->last_pin, sizeof(values->last_pin));
+    values->last_failure = s->last_failure;
+    values->last_failure_at = s->last_failure_at;
     pthread_mutex_unlock(&s->lock);
 }
 

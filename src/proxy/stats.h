@@ -1,6 +1,6 @@
 /*
- * What is counted for one section. It outlives reloads: snapshots share it by reference. Workers
- * write it as tunnels come and go; anyone may read it.
+ * The counters of one section. They outlive reloads: snapshots share them by reference. Workers
+ * write them while tunnels come and go; any thread may read them.
  */
 #ifndef PROXY_STATS_H
 #define PROXY_STATS_H
@@ -15,53 +15,109 @@
 
 #define STATS_TEXT_SIZE 160
 
+/* A gauge is a present number; a counter only grows. */
+enum stats_kind { STATS_GAUGE, STATS_COUNTER };
+
+/*
+ * X(identifier, name, kind, help): one row for each counter. Whatever shows counters walks
+ * stats_rows[]: a new counter is a row here and the stats_add() that counts it.
+ */
+#define STATS(X)                                                                                   \
+    X(TUNNELS, "tunnels", GAUGE, "Tunnels that exist now, from accept(2) to their end")            \
+    X(TOTAL, "total", COUNTER, "Tunnels whose server was trusted")                                 \
+    X(SENT, "sent", COUNTER, "Plaintext bytes from clients to the server")                         \
+    X(RECEIVED, "received", COUNTER, "Plaintext bytes from the server to clients")                 \
+    X(MISMATCHES, "mismatches", COUNTER, "Pin mismatches, refused or reported")
+
+enum stats_counter {
+#define X(id, name, kind, help) STATS_##id,
+    STATS(X)
+#undef X
+        STATS_COUNT
+};
+
+struct stats_row {
+    const char *name;
+    enum stats_kind kind;
+    const char *help;
+};
+
+extern const struct stats_row stats_rows[STATS_COUNT];
+
 struct stats {
     _Atomic unsigned refs;
-    _Atomic uint64_t open;     /* tunnels now, from accept to the end */
-    _Atomic uint64_t total;    /* tunnels that opened */
-    _Atomic uint64_t sent;     /* plaintext bytes, client to server */
-    _Atomic uint64_t received; /* and back */
+    _Atomic uint64_t counters[STATS_COUNT];
     _Atomic uint64_t ended[REASON_COUNT];
-    _Atomic uint64_t mismatches; /* of pins, whether or not they refused */
 
-    pthread_mutex_t lock; /* for what follows */
+    pthread_mutex_t lock; /* of the fields below */
     char last_pin[STATS_TEXT_SIZE];
-    struct x509_st *last_server; /* its certificate, the last that was trusted; NULL: none yet */
-    bool noting;                 /* a changed key is being written down ... */
-    bool has_next;               /* ... and this one is, after it */
+    /*
+     * The certificate of the server that was trusted last; NULL: none yet. It is no counter. It is
+     * here since this struct is all of a section that outlives a reload, and the warnings that a
+     * reload logs need it.
+     */
+    struct x509_st *last_server;
+    bool noting;   /* a changed key is being written down ... */
+    bool has_next; /* ... and this one is, after it */
     uint8_t next_key[32];
     enum reason last_failure; /* REASON_NONE: there was none */
     int64_t last_failure_at;  /* seconds since the epoch */
 };
 
+/* The values of all counters at one moment, and what was last. */
+struct stats_values {
+    uint64_t counters[STATS_COUNT];
+    uint64_t ended[REASON_COUNT]; /* tunnels that ended for this reason, opened or not */
+    char last_pin[STATS_TEXT_SIZE];
+    enum reason last_failure; /* REASON_NONE: there was none */
+    int64_t last_failure_at;  /* seconds since the epoch; 0 without a failure */
+};
+
+/* Creates counters that are all zero. The caller has the only reference. */
 struct stats *stats_new(void);
+
+/* Takes one more reference. Returns s. */
 struct stats *stats_hold(struct stats *s);
+
+/* Gives a reference back, and frees the counters with the last one. s may be NULL. */
 void stats_release(struct stats *s);
 
-static inline void stats_add(_Atomic uint64_t *counter, uint64_t n)
+/* Adds n to a counter. */
+static inline void stats_add(struct stats *s, enum stats_counter counter, uint64_t n)
 {
-    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->counters[counter], n, memory_order_relaxed);
 }
 
-static inline uint64_t stats_get(const _Atomic uint64_t *counter)
+/* Returns the value of one counter. */
+static inline uint64_t stats_get(const struct stats *s, enum stats_counter counter)
 {
-    return atomic_load_explicit(counter, memory_order_relaxed);
+    return atomic_load_explicit(&s->counters[counter], memory_order_relaxed);
 }
-
-/* A tunnel has opened, on this pin (its label, or ""), to a server with this certificate. */
-void stats_opened(struct stats *s, const char *pin, struct x509_st *server);
-
-/* A tunnel has ended, whether it had opened or not. */
-void stats_ended(struct stats *s, enum reason reason);
-
-/* Moves one open tunnel from the counters of one section to those of another, or of the same. */
-void stats_move(struct stats *from, struct stats *to);
-
-/* For a report: the pin, and the failure, that were the last. */
-void stats_last(struct stats *s, char pin[STATS_TEXT_SIZE], enum reason *failure, int64_t *at);
 
 /*
- * The certificate that was trusted last, to be freed with cert_info_free(). False: there was none.
+ * Counts a tunnel whose server was trusted. pin is the label of the pin that matched, or "".
+ * server is the server's certificate, of which a reference is taken; it may be NULL.
+ */
+void stats_opened(struct stats *s, const char *pin, struct x509_st *server);
+
+/* Counts the end of a tunnel that was counted in STATS_TUNNELS, whether it had opened or not. */
+void stats_ended(struct stats *s, enum reason reason);
+
+/* Counts a client that was refused before there was a tunnel for it. */
+void stats_refused(struct stats *s, enum reason reason);
+
+/* Moves one tunnel of STATS_TUNNELS from one section's counters to those of another or the same. */
+void stats_move(struct stats *from, struct stats *to);
+
+/*
+ * Reads everything into *values. Each counter is exact; counters that are written meanwhile need
+ * not be of the same moment.
+ */
+void stats_read(struct stats *s, struct stats_values *values);
+
+/*
+ * Describes the certificate of the server that was trusted last. Returns true with *info set, which
+ * the caller frees with cert_info_free(), or false if there was none.
  */
 bool stats_last_server(struct stats *s, struct cert_info *info);
 

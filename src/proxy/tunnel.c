@@ -10,6 +10,7 @@
 #include "proxy/connlog.h"
 #include "proxy/relay.h"
 #include "proxy/upstream.h"
+#include "trust/peerchain.h"
 
 /* How often to see whether the kernel has delivered the last bytes before a reset. */
 #define LINGER_POLL_MS 20
@@ -68,11 +69,12 @@ static int64_t age(const struct tunnel *t)
 static void log_end_of(struct tunnel *t, const char *detail)
 {
     const struct connlog_totals totals = {t->relay.sent, t->relay.received, age(t)};
+    const struct connlog c = upstream_connlog(&t->upstream, &t->client_addr);
 
-    connlog_failed(&t->upstream, t->reason, detail, &t->client_addr);
+    connlog_failed(&c, t->reason, detail);
     /* a refusal has said all; whatever else ends leaves its line here */
     if (t->opened || reason_kind(t->reason) == REASON_KIND_END)
-        connlog_closed(&t->upstream, t->reason, detail, &t->client_addr, &totals);
+        connlog_closed(&c, t->reason, detail, &totals);
 }
 
 static void close_all(struct tunnel *t, bool reset_client, bool reset_upstream)
@@ -258,15 +260,28 @@ static void relay(struct tunnel *t)
     take_result(t, result, reason, detail);
 }
 
+static void count_opened(const struct tunnel *t)
+{
+    const struct trust_verdict *v = tls_verdict(t->upstream.tls);
+    struct stats *stats = t->section->stats;
+
+    if (v->reported != REASON_OK)
+        stats_add(stats, STATS_MISMATCHES, 1);
+    stats_opened(stats, v->pin ? pin_label(v->pin) : "", peerchain_leaf(v));
+}
+
 /* The choke point: from here on bytes flow. Called in one place, for a trusted upstream only. */
 static void enter_relay(struct tunnel *t)
 {
+    const struct connlog c = upstream_connlog(&t->upstream, &t->client_addr);
+
     if (t->events->opening)
         t->events->opening(t, t->owner);
     t->state = STATE_RELAY;
     t->opened = true;
     t->relay.last_activity = uv_now(&t->thread->loop);
-    connlog_opened(&t->upstream, &t->client_addr, age(t));
+    count_opened(t); /* first: who reads the line may count on it */
+    connlog_opened(&c, age(t));
     arm_timer(t);
 }
 

@@ -400,14 +400,16 @@ const char *upstream_loss(const struct upstream *u)
     }
 }
 
-const char *upstream_name(const struct upstream *u, char out[UPSTREAM_NAME_SIZE])
+const char *upstream_name(const struct upstream *u, char out[SECTION_UPSTREAM_SIZE])
 {
-    char text[ADDR_TEXT_SIZE];
+    return section_upstream(u->section, &u->peer, out);
+}
 
-    if (u->peer.len)
-        snprintf(out, UPSTREAM_NAME_SIZE, "%s", addr_format(&u->peer, text));
-    else
-        snprintf(out, UPSTREAM_NAME_SIZE, "%s:%ld", u->section->config->host,
-                 u->section->config->port);
-    return out;
+struct connlog upstream_connlog(const struct upstream *u, const struct addr *client)
+{
+    return (struct connlog){.name = u->section->config->name,
+                            .client = client,
+                            .section = u->section,
+                            .peer = &u->peer,
+                            .tls = u->tls};
 }

@@ -15,6 +15,7 @@
 #include "base/reason.h"
 #include "net/dial.h"
 #include "net/endpoint.h"
+#include "proxy/connlog.h"
 #include "proxy/learn.h"
 #include "proxy/snapshot.h"
 #include "proxy/thread.h"
@@ -92,8 +93,10 @@ void upstream_close(struct upstream *u, bool reset);
 /* Returns in words how the connection broke, or "" if the server has not broken it. A literal. */
 const char *upstream_loss(const struct upstream *u);
 
-/* Where to, for logs: the address, or the host and port while there is none. */
-#define UPSTREAM_NAME_SIZE 320
-const char *upstream_name(const struct upstream *u, char out[UPSTREAM_NAME_SIZE]);
+/* Returns where it goes to, for people: section_upstream(). */
+const char *upstream_name(const struct upstream *u, char out[SECTION_UPSTREAM_SIZE]);
+
+/* Returns what its log lines show. Borrows from u and client, which may be NULL. */
+struct connlog upstream_connlog(const struct upstream *u, const struct addr *client);
 
 #endif

@@ -8,9 +8,9 @@
 #include <time.h>
 
 #include "base/bgthread.h"
-#include "base/log.h"
 #include "base/sock.h"
 #include "base/util.h"
+#include "proxy/connlog.h"
 #include "proxy/pinfetch.h"
 #include "proxy/thread.h"
 #include "tls/tlsmem.h"
@@ -71,12 +71,7 @@ static const struct tunnel_events events = {.freed = on_freed};
 
 static void shed(struct worker *w, const struct handoff *handoff)
 {
-    struct log_line l;
-
-    log_begin(&l, LOG_LEVEL_WARNING, "limit", handoff->section->config->name);
-    log_add(&l, "what", reason_name(REASON_MEMORY));
-    log_add(&l, "detail", reason_text(REASON_MEMORY));
-    log_end(&l);
+    connlog_limit(handoff->section->config->name, REASON_MEMORY, NULL);
     stats_ended(handoff->section->stats, REASON_MEMORY);
     leave(w);
 }
@@ -245,7 +240,7 @@ bool worker_take(struct worker *w, struct snapshot *snapshot, const struct secti
     handoff->snapshot = snapshot;
     handoff->section = section;
     handoff->client = *client;
-    stats_add(&section->stats->open, 1);
+    stats_add(section->stats, STATS_TUNNELS, 1);
     atomic_fetch_add(&w->load, 1);
     atomic_fetch_add(&w->pool->tunnels, 1);
     pthread_mutex_lock(&w->lock);

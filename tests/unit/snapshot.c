@@ -1,4 +1,4 @@
-/* proxy/snapshot, proxy/stats: what is counted outlives reloads; what fails leaves nothing. */
+/* proxy/snapshot: counters outlive a reload; a snapshot that cannot be made leaves no trace. */
 #include "proxy/snapshot.h"
 
 #include <pthread.h>
@@ -37,7 +37,7 @@ static unsigned holders(const struct stats *s)
     return atomic_load(&s->refs);
 }
 
-static void a_section_is_not_ready_to_run(void **state)
+static void every_section_is_made_ready_to_run(void **state)
 {
     struct snapshot *s = make("[b.example]\n" PIN "[a.example]\nverify = pki\n", NULL);
     size_t i;
@@ -56,7 +56,7 @@ static void a_section_is_not_ready_to_run(void **state)
     snapshot_release(s);
 }
 
-static void settings_of_one_section_are_anothers(void **state)
+static void only_equal_settings_share_a_context(void **state)
 {
     struct snapshot *s = make("[a.example]\n" PIN "[b.example]\nverify = pki\n"
                               "[c.example]\ntls_min = 1.3\n" PIN,
@@ -68,7 +68,7 @@ static void settings_of_one_section_are_anothers(void **state)
     snapshot_release(s);
 }
 
-static void a_section_is_found_by_anothers_name(void **state)
+static void a_section_is_found_by_its_own_name_alone(void **state)
 {
     struct snapshot *s = make("[c.example]\n" PIN "[a.example]\n" PIN "[b.example]\n" PIN, NULL);
 
@@ -83,14 +83,14 @@ static void a_section_is_found_by_anothers_name(void **state)
     snapshot_release(s);
 }
 
-static void a_section_that_went_is_found(void **state)
+static void a_removed_section_is_not_found_and_comes_back_with_new_counters(void **state)
 {
     struct snapshot *other = make("[b.example]\n" PIN, NULL), *some;
 
     (void)state;
     assert_null(snapshot_find(other, "a.example"));
     some = make("[a.example]\n" PIN, other);
-    assert_int_equal(stats_get(&some->sections[0].stats->total), 0);
+    assert_int_equal(stats_get(some->sections[0].stats, STATS_TOTAL), 0);
     snapshot_release(other);
     other = make("[b.example]\n" PIN, some);
     assert_int_equal(holders(some->sections[0].stats), 1);
@@ -98,8 +98,8 @@ static void a_section_that_went_is_found(void **state)
     snapshot_release(other);
 }
 
-/* What was held too short a sanitizer sees; what is held too long it sees at the end. */
-static void a_snapshot_goes_while_it_is_held(void **state)
+/* A sanitizer sees what was held too short, and at the end what was held too long. */
+static void a_snapshot_lives_while_it_is_held(void **state)
 {
     struct snapshot *s = make("[a.example]\n" PIN, NULL);
 
@@ -122,19 +122,20 @@ static void *hold_and_release(void *arg)
 
     for (i = 0; i < 20000; i++) {
         snapshot_hold(s);
-        stats_add(&s->sections[0].stats->open, 1);
+        stats_add(s->sections[0].stats, STATS_TUNNELS, 1);
         stats_opened(s->sections[0].stats, i % 2 ? "one" : "other", NULL);
-        stats_add(&s->sections[0].stats->sent, 3);
+        stats_add(s->sections[0].stats, STATS_SENT, 3);
         stats_ended(s->sections[0].stats, i % 2 ? REASON_OK : REASON_TLS);
         snapshot_release(s);
     }
     return NULL;
 }
 
-static void threads_lose_count(void **state)
+static void threads_count_exactly(void **state)
 {
     struct snapshot *s = make("[a.example]\n" PIN, NULL);
-    const struct stats *stats = s->sections[0].stats;
+    struct stats *stats = s->sections[0].stats;
+    struct stats_values values;
     pthread_t threads[4];
     size_t i;
 
@@ -144,43 +145,44 @@ static void threads_lose_count(void **state)
     for (i = 0; i < COUNT(threads); i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(atomic_load(&s->refs), 1);
-    assert_int_equal(stats_get(&stats->open), 0);
-    assert_int_equal(stats_get(&stats->total), 80000);
-    assert_int_equal(stats_get(&stats->sent), 240000);
-    assert_int_equal(stats_get(&stats->ended[REASON_OK]), 40000);
-    assert_int_equal(stats_get(&stats->ended[REASON_TLS]), 40000);
+    assert_int_equal(stats_get(stats, STATS_TUNNELS), 0);
+    assert_int_equal(stats_get(stats, STATS_TOTAL), 80000);
+    assert_int_equal(stats_get(stats, STATS_SENT), 240000);
+    stats_read(stats, &values);
+    assert_int_equal(values.ended[REASON_OK], 40000);
+    assert_int_equal(values.ended[REASON_TLS], 40000);
     snapshot_release(s);
 }
 
-static void a_reload_loses_what_was_counted(void **state)
+static void a_reload_continues_the_counters(void **state)
 {
     struct snapshot *old = make("[a.example]\n" PIN "[b.example]\n" PIN, NULL), *new;
     struct stats *kept = snapshot_find(old, "b.example")->stats;
 
     (void)state;
-    stats_add(&kept->sent, 1000);
+    stats_add(kept, STATS_SENT, 1000);
     stats_opened(kept, "today", NULL);
-    stats_add(&snapshot_find(old, "a.example")->stats->sent, 7);
+    stats_add(snapshot_find(old, "a.example")->stats, STATS_SENT, 7);
 
     /* by name, wherever it stands and whatever else has changed */
     new = make("[c.example]\n" PIN "[B.EXAMPLE]\nhost = other.example\nport = 8443\n" PIN, old);
     assert_ptr_equal(snapshot_find(new, "b.example")->stats, kept);
     assert_int_equal(holders(kept), 2);
-    assert_int_equal(stats_get(&snapshot_find(new, "c.example")->stats->sent), 0);
+    assert_int_equal(stats_get(snapshot_find(new, "c.example")->stats, STATS_SENT), 0);
 
     /* a tunnel of the old snapshot counts on: both see it, and the new one after the old */
-    stats_add(&snapshot_find(old, "b.example")->stats->sent, 1);
-    assert_int_equal(stats_get(&snapshot_find(new, "b.example")->stats->sent), 1001);
+    stats_add(snapshot_find(old, "b.example")->stats, STATS_SENT, 1);
+    assert_int_equal(stats_get(snapshot_find(new, "b.example")->stats, STATS_SENT), 1001);
     snapshot_release(old);
     assert_int_equal(holders(kept), 1);
-    assert_int_equal(stats_get(&snapshot_find(new, "b.example")->stats->sent), 1001);
-    assert_int_equal(stats_get(&snapshot_find(new, "b.example")->stats->total), 1);
+    assert_int_equal(stats_get(snapshot_find(new, "b.example")->stats, STATS_SENT), 1001);
+    assert_int_equal(stats_get(snapshot_find(new, "b.example")->stats, STATS_TOTAL), 1);
     assert_int_equal(snapshot_find(new, "b.example")->config->port, 8443);
     snapshot_release(new);
 }
 
-/* The old one goes on unharmed, and holds its counters alone again. */
-static void a_failed_reload_takes_something_along(void **state)
+/* The old snapshot is unharmed, and holds its counters alone again. */
+static void a_failed_reload_takes_nothing_along(void **state)
 {
     static const struct {
         const char *text, *part;
@@ -210,7 +212,7 @@ static void a_failed_reload_takes_something_along(void **state)
     snapshot_release(old);
 }
 
-static void what_only_openssl_can_judge_has_no_line(void **state)
+static void what_only_openssl_can_judge_is_reported_with_its_line(void **state)
 {
     struct diag_list diags = {0};
 
@@ -226,7 +228,7 @@ static void what_only_openssl_can_judge_has_no_line(void **state)
     diag_free(&diags);
 }
 
-static void a_fault_that_many_sections_inherit_is_told_for_each(void **state)
+static void a_fault_that_many_sections_inherit_is_reported_once(void **state)
 {
     struct diag_list diags = {0};
 
@@ -239,7 +241,7 @@ static void a_fault_that_many_sections_inherit_is_told_for_each(void **state)
     diag_free(&diags);
 }
 
-static void problems_that_were_there_before_are_its_own(void **state)
+static void earlier_diagnostics_do_not_count_as_faults(void **state)
 {
     struct diag_list diags = {0};
     struct snapshot *s;
@@ -253,7 +255,7 @@ static void problems_that_were_there_before_are_its_own(void **state)
     snapshot_release(s);
 }
 
-static void a_file_with_a_fault_is_loaded(void **state)
+static void a_file_with_a_fault_is_not_loaded(void **state)
 {
     static const char *const texts[] = {
         "",
@@ -294,7 +296,7 @@ static void a_file_with_a_fault_is_loaded(void **state)
     snapshot_release(old);
 }
 
-static void a_file_that_is_not_there_is_loaded(void **state)
+static void a_missing_file_is_reported(void **state)
 {
     struct diag_list diags = {0};
 
@@ -306,7 +308,7 @@ static void a_file_that_is_not_there_is_loaded(void **state)
 }
 
 /* Both kinds of problems at once: the administrator mends the file in one go. */
-static void problems_of_openssl_hide_behind_those_of_the_file(void **state)
+static void faults_of_the_file_and_of_openssl_are_reported_together(void **state)
 {
     struct diag_list diags = {0};
     const char *path = temp_text("two.conf", "[a.example]\n" PIN "nosuch = 1\nciphers = NOSUCH\n");
@@ -324,7 +326,7 @@ static void problems_of_openssl_hide_behind_those_of_the_file(void **state)
     diag_free(&diags);
 }
 
-static void a_good_file_is_not_loaded(void **state)
+static void a_good_file_is_loaded_and_reloaded(void **state)
 {
     struct diag_list diags = {0};
     struct snapshot *first, *second;
@@ -334,7 +336,7 @@ static void a_good_file_is_not_loaded(void **state)
     path = temp_text("good.conf", "[a.example]\n" PIN);
     first = snapshot_load(path, NULL, &diags);
     assert_non_null(first);
-    stats_add(&first->sections[0].stats->received, 5);
+    stats_add(first->sections[0].stats, STATS_RECEIVED, 5);
     temp_text("good.conf", "[a.example]\nport = 8443\n" PIN "[b.example]\nverify = pki\n");
     second = snapshot_load(path, first, &diags);
     assert_non_null(second);
@@ -342,13 +344,13 @@ static void a_good_file_is_not_loaded(void **state)
     assert_int_equal(first->sections[0].config->port, 443);
     snapshot_release(first);
     assert_int_equal(second->sections[0].config->port, 8443);
-    assert_int_equal(stats_get(&second->sections[0].stats->received), 5);
+    assert_int_equal(stats_get(second->sections[0].stats, STATS_RECEIVED), 5);
     snapshot_release(second);
     diag_free(&diags);
 }
 
-/* An observer is made for a section without pins; it must trust nobody, a pinned server neither. */
-static void an_observer_trusts(void **state)
+/* A probe is made for a section without pins. It must trust nobody, not even a pinned server. */
+static void a_probe_trusts_nobody(void **state)
 {
     struct diag_list diags = {0};
     struct trust_verdict verdict = {0};
@@ -387,85 +389,25 @@ static void an_observer_trusts(void **state)
     diag_free(&diags);
 }
 
-static void the_last_failure_is_an_end_in_order(void **state)
-{
-    struct stats *s = stats_new();
-    char pin[STATS_TEXT_SIZE];
-    enum reason reason;
-    int64_t at, again;
-
-    (void)state;
-    stats_last(s, pin, &reason, &at);
-    assert_string_equal(pin, "");
-    assert_int_equal(reason, REASON_NONE);
-    assert_int_equal(at, 0);
-
-    stats_add(&s->open, 3);
-    stats_opened(s, "today", NULL);
-    stats_ended(s, REASON_OK);
-    stats_last(s, pin, &reason, &at);
-    assert_string_equal(pin, "today");
-    assert_int_equal(reason, REASON_NONE);
-    assert_int_equal(at, 0);
-
-    stats_ended(s, REASON_PIN_MISMATCH);
-    stats_last(s, pin, &reason, &at);
-    assert_int_equal(reason, REASON_PIN_MISMATCH);
-    assert_true(at > 0);
-    stats_ended(s, REASON_IDLE);
-    stats_last(s, pin, &reason, &again);
-    assert_int_equal(reason, REASON_PIN_MISMATCH);
-    assert_int_equal(again, at);
-    assert_int_equal(stats_get(&s->open), 0);
-    assert_int_equal(stats_get(&s->total), 1);
-    assert_int_equal(stats_get(&s->ended[REASON_OK]), 1);
-    assert_int_equal(stats_get(&s->ended[REASON_PIN_MISMATCH]), 1);
-    assert_int_equal(stats_get(&s->ended[REASON_IDLE]), 1);
-    stats_release(s);
-    stats_release(NULL);
-}
-
-static void a_long_pin_overruns_its_place(void **state)
-{
-    struct stats *s = stats_new();
-    char pin[STATS_TEXT_SIZE], text[4 * STATS_TEXT_SIZE];
-    enum reason reason;
-    int64_t at;
-
-    (void)state;
-    memset(text, 'x', sizeof(text) - 1);
-    text[sizeof(text) - 1] = '\0';
-    stats_opened(s, text, NULL);
-    stats_last(s, pin, &reason, &at);
-    assert_int_equal(strlen(pin), STATS_TEXT_SIZE - 1);
-    assert_int_equal(strspn(pin, "x"), STATS_TEXT_SIZE - 1);
-    stats_opened(s, "", NULL);
-    stats_last(s, pin, &reason, &at);
-    assert_string_equal(pin, "");
-    stats_release(s);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_section_is_not_ready_to_run),
-        cmocka_unit_test(settings_of_one_section_are_anothers),
-        cmocka_unit_test(a_section_is_found_by_anothers_name),
-        cmocka_unit_test(a_section_that_went_is_found),
-        cmocka_unit_test(a_snapshot_goes_while_it_is_held),
-        cmocka_unit_test(threads_lose_count),
-        cmocka_unit_test(a_reload_loses_what_was_counted),
-        cmocka_unit_test(a_failed_reload_takes_something_along),
-        cmocka_unit_test(what_only_openssl_can_judge_has_no_line),
-        cmocka_unit_test(a_fault_that_many_sections_inherit_is_told_for_each),
-        cmocka_unit_test(problems_that_were_there_before_are_its_own),
-        cmocka_unit_test(a_file_with_a_fault_is_loaded),
-        cmocka_unit_test(a_file_that_is_not_there_is_loaded),
-        cmocka_unit_test(problems_of_openssl_hide_behind_those_of_the_file),
-        cmocka_unit_test(a_good_file_is_not_loaded),
-        cmocka_unit_test(an_observer_trusts),
-        cmocka_unit_test(the_last_failure_is_an_end_in_order),
-        cmocka_unit_test(a_long_pin_overruns_its_place),
+        cmocka_unit_test(every_section_is_made_ready_to_run),
+        cmocka_unit_test(only_equal_settings_share_a_context),
+        cmocka_unit_test(a_section_is_found_by_its_own_name_alone),
+        cmocka_unit_test(a_removed_section_is_not_found_and_comes_back_with_new_counters),
+        cmocka_unit_test(a_snapshot_lives_while_it_is_held),
+        cmocka_unit_test(threads_count_exactly),
+        cmocka_unit_test(a_reload_continues_the_counters),
+        cmocka_unit_test(a_failed_reload_takes_nothing_along),
+        cmocka_unit_test(what_only_openssl_can_judge_is_reported_with_its_line),
+        cmocka_unit_test(a_fault_that_many_sections_inherit_is_reported_once),
+        cmocka_unit_test(earlier_diagnostics_do_not_count_as_faults),
+        cmocka_unit_test(a_file_with_a_fault_is_not_loaded),
+        cmocka_unit_test(a_missing_file_is_reported),
+        cmocka_unit_test(faults_of_the_file_and_of_openssl_are_reported_together),
+        cmocka_unit_test(a_good_file_is_loaded_and_reloaded),
+        cmocka_unit_test(a_probe_trusts_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
