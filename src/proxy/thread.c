@@ -6,61 +6,58 @@
 
 #define PAGE 4096
 
-int thread_init(struct thread *r)
+int thread_init(struct thread *t)
 {
     int error;
+    bool ok;
 
-    memset(r, 0, sizeof(*r));
-    error = uv_loop_init(&r->loop);
+    memset(t, 0, sizeof(*t));
+    error = uv_loop_init(&t->loop);
     if (error)
         return error;
-    error = resolver_new(&r->loop, &r->resolver);
+    error = resolver_new(&t->loop, &t->resolver);
     if (error) {
-        uv_loop_close(&r->loop);
+        uv_loop_close(&t->loop);
         return error;
     }
-    watch_init(&r->watch, &r->loop);
-    r->sessions = session_cache_new();
-    r->certcache = certcache_new();
-    /* on page borders: copies to and from the kernel are faster */
-    r->io = (struct endpoint_io){.loop = &r->loop,
-                                 .watch = &r->watch,
+    watch_init(&t->watch, &t->loop);
+    ok = tls_thread_init(&t->tls);
+    /* on a page boundary, to and from where the kernel copies faster */
+    t->io = (struct endpoint_io){.loop = &t->loop,
+                                 .watch = &t->watch,
                                  .input = aligned_alloc(PAGE, TLS_TURN_SIZE),
                                  .input_size = TLS_TURN_SIZE};
-    r->plaintext = aligned_alloc(PAGE, TLS_PLAINTEXT_SIZE);
-    r->records.bytes = aligned_alloc(PAGE, TLS_RECORDS_SIZE);
-    if (r->sessions && r->certcache && r->io.input && r->plaintext && r->records.bytes)
+    t->plaintext = aligned_alloc(PAGE, TLS_PLAINTEXT_SIZE);
+    if (ok && t->io.input && t->plaintext)
         return 0;
-    thread_close(r);
-    uv_run(&r->loop, UV_RUN_DEFAULT);
-    thread_free(r);
+    thread_close(t);
+    uv_run(&t->loop, UV_RUN_DEFAULT);
+    thread_free(t);
     return UV_ENOMEM;
 }
 
-void thread_turn(struct thread *r)
+void thread_turn(struct thread *t)
 {
-    if (r->turn)
-        r->turn(r);
+    if (t->turn)
+        t->turn(t);
 }
 
-void thread_close(struct thread *r)
+void thread_close(struct thread *t)
 {
-    resolver_close(r->resolver);
-    r->resolver = NULL;
-    watch_close(&r->watch);
+    resolver_close(t->resolver);
+    t->resolver = NULL;
+    watch_close(&t->watch);
 }
 
-void thread_free(struct thread *r)
+void thread_free(struct thread *t)
 {
-    int busy = uv_loop_close(&r->loop);
+    int busy = uv_loop_close(&t->loop);
 
     assert(busy == 0);
     (void)busy;
-    session_cache_free(r->sessions);
-    certcache_free(r->certcache);
-    watch_free(&r->watch);
-    free(r->io.input);
-    free(r->plaintext);
-    free(r->records.bytes);
-    memset(r, 0, sizeof(*r));
+    tls_thread_free(&t->tls);
+    watch_free(&t->watch);
+    free(t->io.input);
+    free(t->plaintext);
+    memset(t, 0, sizeof(*t));
 }

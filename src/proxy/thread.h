@@ -11,17 +11,15 @@
 #include "net/endpoint.h"
 #include "net/resolver.h"
 #include "net/watch.h"
-#include "tls/tls.h"
+#include "tls/tlsthread.h"
 
 struct thread {
     uv_loop_t loop;
     struct resolver *resolver;
-    struct watch watch;             /* of sockets that are not read */
-    struct endpoint_io io;          /* loop, watch, and TLS_TURN_SIZE of input for either side */
-    struct session_cache *sessions; /* of TLS, to be resumed */
-    struct certcache *certcache;    /* certificates of its servers */
-    uint8_t *plaintext;             /* TLS_PLAINTEXT_SIZE: what came out of the records */
-    struct record_buffer records;
+    struct watch watch;    /* of sockets that are not read */
+    struct endpoint_io io; /* loop, watch, and TLS_TURN_SIZE of input for either side */
+    struct tls_thread tls;
+    uint8_t *plaintext; /* TLS_PLAINTEXT_SIZE: what came out of the records */
     /* Called by thread_turn(); set by the thread's owner. NULL: nothing is called */
     void (*turn)(struct thread *r);
 };

@@ -258,8 +258,7 @@ static void on_connected(struct dial_owner *owner, const struct stream *stream)
     u->peer = stream->peer;
     endpoint_open(&u->conn, &r->io, stream, u->section->config->keepalive, &conn_events);
     u->holds++;
-    u->tls = tls_new(u->section->ctx, u->section->config, u->section->policy, &r->records,
-                     r->certcache, u->for_client ? r->sessions : NULL);
+    u->tls = tls_new(u->section->ctx, u->section->policy, &r->tls, u->for_client);
     if (!u->tls) {
         fail(u, REASON_MEMORY, "");
         return;

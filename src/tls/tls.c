@@ -14,35 +14,43 @@
 #include "tls/resumption.h"
 #include "tls/tlsbio.h"
 #include "tls/tlserr.h"
+#include "tls/tlsthread.h"
 #include "trust/peerchain.h"
+
+/* Plaintext moves in OPEN alone, which conclude() alone sets. */
+enum state {
+    HANDSHAKE,
+    FIRST_USE, /* the handshake is complete; the caller stores the server's key */
+    OPEN,
+    REFUSED, /* the handshake is complete, and the verdict is no: close_notify may be sent */
+    FAILED,
+};
 
 struct tls {
     SSL *ssl;
     const struct policy *policy;
-    struct certcache *certcache; /* the certificates that are shared */
+    struct certcache *certs;
     struct resumption resumption;
     struct trust_verdict verdict;
-    uint64_t learned;   /* the generation of the learned keys that the verdict is by */
-    bool trust_changed; /* tls_set_policy() has brought another trust */
+    uint64_t learned;   /* generation of the learned keys that the verdict rests on */
+    bool trust_changed; /* tls_set_policy() has replaced the trust that the handshake began with */
     int64_t now;
 
     struct tlsbio io;
 
-    bool heard;  /* the server has said something */
-    bool failed; /* for good */
-    bool shaken; /* the handshake is over, and nothing has gone wrong with TLS since */
-    bool open;   /* the plaintext gates; set in conclude() only */
+    enum state state;
+    bool heard; /* the server has sent something */
     struct flood flood;
-    const char *excess; /* what of the handshake is too much, a literal; or NULL */
+    const char *excess; /* the limit of the handshake that was exceeded, static; or NULL */
 
     enum reason reason;
-    const char *detail; /* a literal, the words below, or the verdict's */
-    char *words;
+    const char *detail; /* static, error_text, or the verdict's */
+    char *error_text;
 };
 
 /*
- * Asks for a verdict on what was presented. complete: the handshake is over, and whatever belongs
- * to it has come. Of a resumed session it is what the full handshake had brought.
+ * Judges the certificates that were presented. complete is true after the handshake, when all that
+ * belongs to it has come. A resumed session is judged by what its full handshake brought.
  */
 static void judge(struct tls *t, X509 *leaf, STACK_OF(X509) *sent, bool complete)
 {
@@ -72,7 +80,7 @@ static bool awaits_proof(const struct trust_verdict *v)
     return v->reason == REASON_FIRST_USE || v->reason == REASON_TOFU_CHANGED;
 }
 
-/* Checks that the verdict was reached by the policy and the learned keys of now, and is final. */
+/* Returns true if the verdict is final and rests on the policy and the learned keys of now. */
 static bool verdict_is_current(const struct tls *t)
 {
     return peerchain_length(&t->verdict) > 0 && !awaits_proof(&t->verdict)
@@ -86,13 +94,13 @@ static bool is_open_question(const struct trust_verdict *v)
 }
 
 /*
- * Called by OpenSSL with the presented chain, in place of its own verification. It is not evidence
- * by itself: the proof that the server holds the key comes later in the handshake, and it does not
- * run at all when a session is resumed. conclude() looks at what it leaves behind.
+ * OpenSSL calls this with the presented chain, in place of its own verification. It is no evidence
+ * by itself: the server proves later in the handshake that it holds the key, and the callback does
+ * not run at all when a session is resumed. conclude() checks the verdict that it leaves.
  *
- * The list is the connection's own, and OpenSSL takes the server's key out of it when this returns.
- * So this is where its certificates can be replaced by equal ones; a server that is not trusted
- * leaves none behind.
+ * The list belongs to the connection, and OpenSSL takes the server's key from it when this returns.
+ * So certificates can be replaced here by equal ones from the cache. A server that is not trusted
+ * adds none to the cache.
  */
 static int verify_callback(X509_STORE_CTX *ctx, void *unused)
 {
@@ -101,14 +109,14 @@ static int verify_callback(X509_STORE_CTX *ctx, void *unused)
     STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(ctx);
 
     (void)unused;
-    certcache_share(t->certcache, sent);
+    certcache_share(t->certs, sent);
     X509_STORE_CTX_set_cert(ctx, sk_X509_value(sent, 0));
     judge(t, sk_X509_value(sent, 0), sent, false);
     X509_STORE_CTX_set_error(ctx, t->verdict.x509_error);
     return t->verdict.trusted || is_open_question(&t->verdict);
 }
 
-/* A session that could be resumed. It waits until conclude() has opened the connection it is of. */
+/* A new session. It is stored only if conclude() opens the connection. */
 static int session_callback(SSL *ssl, SSL_SESSION *session)
 {
     struct tls *t = SSL_get_app_data(ssl);
@@ -118,23 +126,23 @@ static int session_callback(SSL *ssl, SSL_SESSION *session)
 
 void tls_install(SSL_CTX *ctx)
 {
-    /* without VERIFY_PEER OpenSSL would go on after a refusal */
+    /* without VERIFY_PEER OpenSSL would continue after a refusal */
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_cert_verify_callback(ctx, verify_callback, NULL);
     SSL_CTX_sess_set_new_cb(ctx, session_callback);
 }
 
-/* Ends the handshake with this reason: OpenSSL gets nothing more to read. */
-static void stop(struct tls *t, const char *why)
+/* Ends the handshake: OpenSSL gets nothing more to read. why is static. */
+static void stop_reading(struct tls *t, const char *why)
 {
     t->excess = why;
     t->io.cut = true;
 }
 
 /*
- * Checks what the peer has sent, before OpenSSL does, and counts it. A callback cannot stop
- * OpenSSL. So a message that it must not parse is overwritten, and has impossible lengths then.
- * Should OpenSSL ever hand out a copy, that is without effect, but not the refusal.
+ * Counts and checks what the peer has sent, before OpenSSL parses it. A callback cannot stop
+ * OpenSSL, so a message that it must not parse is overwritten with impossible lengths. If OpenSSL
+ * ever passed a copy, the overwriting would have no effect, but the refusal would.
  */
 static void message_callback(int sent, int version, int type, const void *bytes, size_t n, SSL *ssl,
                              void *arg)
@@ -145,35 +153,35 @@ static void message_callback(int sent, int version, int type, const void *bytes,
     (void)version;
     if (sent)
         return;
-    if (t->open) {
+    if (t->state == OPEN) {
         flood_count(&t->flood, type);
         return;
     }
     if (flood_in_handshake(&t->flood, type))
-        stop(t, "a flood of TLS messages in the handshake");
+        stop_reading(t, "a flood of TLS messages in the handshake");
     why = type == SSL3_RT_HANDSHAKE ? certmsg_check(bytes, n, SSL_version(ssl) == TLS1_3_VERSION)
                                     : NULL;
     if (why) {
-        stop(t, why);
+        stop_reading(t, why);
         memset((uint8_t *)(uintptr_t)bytes + SSL3_HM_HEADER_LENGTH, 0xff,
                n - SSL3_HM_HEADER_LENGTH);
     }
 }
 
-struct tls *tls_new(SSL_CTX *ctx, const struct config_section *section, const struct policy *policy,
-                    struct record_buffer *scratch, struct certcache *certcache,
-                    struct session_cache *sessions)
+struct tls *tls_new(SSL_CTX *ctx, const struct policy *policy, struct tls_thread *thread,
+                    bool resume)
 {
+    const struct config_section *section = policy->section;
     struct tls *t = calloc(1, sizeof(*t));
     BIO *bio;
 
     if (!t)
         return NULL;
     t->policy = policy;
-    t->io.scratch = scratch;
-    t->certcache = certcache;
+    t->io.out = &thread->records;
+    t->certs = thread->certs;
     t->resumption.policy = policy;
-    t->resumption.sessions = section->tls.resume ? sessions : NULL;
+    t->resumption.sessions = resume && section->tls.resume ? thread->sessions : NULL;
     t->reason = REASON_TLS;
     t->detail = "";
     t->ssl = SSL_new(ctx);
@@ -208,27 +216,27 @@ void tls_free(struct tls *t)
     SSL_free(t->ssl);
     resumption_clear(&t->resumption);
     trust_verdict_free(&t->verdict);
-    free(t->words);
+    free(t->error_text);
     free(t);
 }
 
 void tls_set_policy(struct tls *t, const struct policy *policy)
 {
-    assert(!t->open);
-    if (t->failed)
+    assert(t->state != OPEN);
+    if (t->state == REFUSED || t->state == FAILED)
         return;
     if (memcmp(policy->id, t->policy->id, POLICY_ID_SIZE) != 0) {
         t->trust_changed = true;
         resumption_give_up(&t->resumption);
     }
     t->policy = t->resumption.policy = policy;
-    /* it points into the old policy, and has no effect any more */
+    /* it points into the old policy */
     trust_verdict_free(&t->verdict);
 }
 
 void tls_put_records(struct tls *t, const uint8_t *bytes, size_t n)
 {
-    assert(t->io.in_len == 0); /* whatever is left would be lost */
+    assert(t->io.in_len == 0); /* records that were not read would be lost */
     t->io.in = bytes;
     t->io.in_len = n;
     t->heard = t->heard || n > 0;
@@ -244,62 +252,58 @@ size_t tls_take_records(struct tls *t, const uint8_t **bytes)
     return tlsbio_take(&t->io, bytes);
 }
 
-/* detail lives as long as the connection; NULL: none */
+/* Fails for good. detail lives as long as the connection, or is NULL. */
 static enum tls_result fail(struct tls *t, enum reason reason, const char *detail)
 {
-    t->failed = true;
-    t->open = false;
-    t->shaken = false;
+    t->state = FAILED;
     t->reason = reason;
     t->detail = detail ? detail : "";
     return TLS_FAILED;
 }
 
-/*
- * The verdict is no, and the handshake is over. close_notify may still be sent, but not on a
- * connection that was open: what the server got then must not look complete.
- */
+/* Fails after a complete handshake, by the verdict. No plaintext has moved. */
 static enum tls_result refuse(struct tls *t)
 {
-    const bool was_open = t->open;
-
     (void)fail(t, t->verdict.reason, t->verdict.detail);
-    t->shaken = !was_open;
+    t->state = REFUSED;
     return TLS_FAILED;
 }
 
-/* A plaintext gate was tried that is not open. What went wrong before stays what is told. */
-static enum tls_result shut(struct tls *t)
+/* Refuses plaintext at a gate that is shut. An earlier failure keeps its reason. */
+static enum tls_result refuse_plaintext(struct tls *t)
 {
-    if (!t->failed)
+    if (t->state == HANDSHAKE || t->state == FIRST_USE)
         t->detail = "plaintext before the server was trusted";
     return TLS_FAILED;
 }
 
-/* Puts OpenSSL's complaint into words. Called right after the call that failed. */
+/* Fails with OpenSSL's own error. To be called right after the call that failed. */
 static enum tls_result fail_openssl(struct tls *t)
 {
-    char words[COMPLAINT_SIZE];
+    char text[TLSERR_TEXT_SIZE];
     enum reason reason;
 
     if (t->io.overflowed)
         return fail(t, REASON_TLS, "the server made us answer more than is sane");
-    reason = tlserr_reason(t->ssl, words);
-    free(t->words);
-    t->words = strdup(words); /* without memory, without words */
-    return fail(t, reason, t->words);
+    reason = tlserr_reason(t->ssl, text);
+    free(t->error_text);
+    t->error_text = strdup(text); /* if memory is short, there is no text */
+    return fail(t, reason, t->error_text);
 }
 
 /*
- * What the server has sent behind its handshake is read when the key has been kept: in a later
- * turn, when the caller's buffer holds other bytes.
+ * Waits until the caller has stored the key. The server may have sent more behind its handshake. It
+ * is copied, for the caller's buffer holds other bytes by then.
  */
 static enum tls_result wait_for_key(struct tls *t)
 {
-    return tlsbio_copy_input(&t->io) ? TLS_FIRST_USE : fail(t, REASON_MEMORY, "");
+    if (!tlsbio_copy_input(&t->io))
+        return fail(t, REASON_MEMORY, "");
+    t->state = FIRST_USE;
+    return TLS_FIRST_USE;
 }
 
-/* A context keeps to its versions; but the policy may be a later one's. */
+/* OpenSSL checks the versions of the context, but the policy may be a newer one. */
 static bool version_is_permitted(const struct tls *t)
 {
     const struct config_tls_settings *s = &t->policy->section->tls;
@@ -309,19 +313,17 @@ static bool version_is_permitted(const struct tls *t)
 }
 
 /*
- * The one place that opens the plaintext gates. The handshake is over, so the server has proved
- * that it holds the key of the certificate that was judged; all of the following must hold as well,
- * whatever the callback returned, and whether it ran at all (it does not for resumed sessions nor
- * for anonymous suites). Where a verdict is wanted on more than the callback saw, on a resumed
- * session, or where the policy or the learned keys have changed since the callback, it is asked for
- * here, by today's policy and today's date.
+ * The one place that opens the plaintext gates. The handshake is complete, so the server has proved
+ * that it holds the key of its certificate. All of the following must hold too, whatever the
+ * callback returned and whether it ran or not (it does not for resumed sessions and anonymous
+ * suites). The server is judged again if there is more evidence than the callback saw, if the
+ * session is resumed, or if the policy or the learned keys have changed since.
  */
 static enum tls_result conclude(struct tls *t)
 {
     X509 *peer = SSL_get0_peer_certificate(t->ssl);
     const bool reused = SSL_session_reused(t->ssl);
 
-    t->shaken = true;
     if (!peer)
         return fail(t, REASON_TLS, "the server presented no certificate");
     if (reused && !t->resumption.offered.tls)
@@ -339,10 +341,10 @@ static enum tls_result conclude(struct tls *t)
                     "the TLS version is one that tls_min or tls_max no longer permits");
     if (reused && t->trust_changed)
         return fail(t, REASON_TLS, "a session was resumed that was made under another trust");
-    t->open = true;
+    t->state = OPEN;
     flood_opened(&t->flood);
     if (!reused)
-        certcache_add_chain(t->certcache, SSL_get_peer_cert_chain(t->ssl), t->verdict.verified);
+        certcache_add_chain(t->certs, SSL_get_peer_cert_chain(t->ssl), t->verdict.verified);
     resumption_opened(&t->resumption, t->ssl, &t->verdict);
     return TLS_OK;
 }
@@ -351,7 +353,7 @@ enum tls_result tls_handshake(struct tls *t, int64_t now)
 {
     int ret;
 
-    if (t->failed)
+    if (t->state != HANDSHAKE && t->state != FIRST_USE)
         return TLS_FAILED;
     t->now = now;
     if (SSL_in_before(t->ssl))
@@ -373,7 +375,7 @@ enum tls_result tls_handshake(struct tls *t, int64_t now)
         default:
             break;
         }
-        /* a refusal in the callback ends the handshake: it is the reason, not what OpenSSL says */
+        /* the callback has refused: its reason is the cause, OpenSSL's error is the effect */
         if (peerchain_length(&t->verdict) > 0 && !t->verdict.trusted && !awaits_proof(&t->verdict))
             return fail(t, t->verdict.reason, t->verdict.detail);
         if (t->io.ended && t->io.in_len == 0 && tlserr_is_end())
@@ -388,8 +390,8 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
     int ret;
 
     *got = 0;
-    if (!t->open)
-        return shut(t);
+    if (t->state != OPEN)
+        return refuse_plaintext(t);
     ERR_clear_error(); /* once: SSL_read_ex() leaves nothing in the queue while all goes well */
     while (*got < size) {
         ret = SSL_read_ex(t->ssl, buf + *got, size - *got, &n);
@@ -407,8 +409,8 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
             if (t->io.in_len > 0)
                 continue; /* that was a record without plaintext */
             /*
-             * SSL_MODE_RELEASE_BUFFERS does so after plaintext, but not after a ticket; in the
-             * midst of a record older libraries would free what they still need (CVE-2024-4741)
+             * SSL_MODE_RELEASE_BUFFERS does this after plaintext, but not after a ticket. In the
+             * middle of a record older libraries would free what they still need (CVE-2024-4741).
              */
             if (tls_is_between_records(t))
                 (void)SSL_free_buffers(t->ssl);
@@ -427,7 +429,7 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
 
 bool tls_is_between_records(const struct tls *t)
 {
-    /* "RH": it reads a header next; has_pending: of which it holds a part already */
+    /* "RH": a header comes next; SSL_has_pending: a part of it has come */
     return !SSL_has_pending(t->ssl) && strcmp(SSL_rstate_string(t->ssl), "RH") == 0;
 }
 
@@ -435,12 +437,12 @@ enum tls_result tls_write(struct tls *t, const uint8_t *bytes, size_t n)
 {
     size_t written;
 
-    if (!t->open)
-        return shut(t);
+    if (t->state != OPEN)
+        return refuse_plaintext(t);
     if (n == 0)
         return TLS_OK;
     ERR_clear_error();
-    /* the scratch takes a whole turn, so a write is never partial */
+    /* the buffer has room for a whole turn, so a write is never partial */
     if (SSL_write_ex(t->ssl, bytes, n, &written) != 1)
         return fail_openssl(t);
     return TLS_OK;
@@ -448,11 +450,11 @@ enum tls_result tls_write(struct tls *t, const uint8_t *bytes, size_t n)
 
 void tls_close_notify(struct tls *t)
 {
-    /* SSL_shutdown() in a handshake, or after a fatal error, only poisons the error queue */
-    if (!t->shaken)
+    /* in a handshake, or after a fatal error, SSL_shutdown() would only fill the error queue */
+    if (t->state == HANDSHAKE || t->state == FAILED)
         return;
     ERR_clear_error();
-    (void)SSL_shutdown(t->ssl); /* 0: sent, the peer's is still to come */
+    (void)SSL_shutdown(t->ssl); /* 0: it is sent, and the peer's has not come yet */
     ERR_clear_error();
 }
 

@@ -7,58 +7,58 @@
 
 static int bio_read(BIO *bio, char *out, size_t size, size_t *n)
 {
-    struct tlsbio *w = BIO_get_data(bio);
+    struct tlsbio *io = BIO_get_data(bio);
 
     BIO_clear_retry_flags(bio);
     *n = 0;
-    if (w->cut)
-        return -1; /* not to be tried again: OpenSSL gives up */
-    *n = size < w->in_len ? size : w->in_len;
+    if (io->cut)
+        return -1; /* without a retry flag OpenSSL fails */
+    *n = size < io->in_len ? size : io->in_len;
     if (*n == 0) {
-        /* the end is an end only when the wire has ended; before that, there is more to come */
-        if (!w->ended)
+        /* 0 is the end of the stream; -1 with the retry flag is "nothing yet" */
+        if (!io->ended)
             BIO_set_retry_read(bio);
-        return w->ended ? 0 : -1;
+        return io->ended ? 0 : -1;
     }
-    memcpy(out, w->in, *n);
-    w->in += *n;
-    w->in_len -= *n;
+    memcpy(out, io->in, *n);
+    io->in += *n;
+    io->in_len -= *n;
     return 1;
 }
 
 static int bio_write(BIO *bio, const char *bytes, size_t size, size_t *n)
 {
-    struct tlsbio *w = BIO_get_data(bio);
-    struct record_buffer *s = w->scratch;
+    struct tlsbio *io = BIO_get_data(bio);
+    struct record_buffer *b = io->out;
 
     BIO_clear_retry_flags(bio);
-    if (s->writer != w) {
-        /* what nobody took belongs to another connection: it must not go out on this one */
-        s->writer = w;
-        s->used = 0;
+    if (b->writer != io) {
+        /* records that nobody took are another connection's: they must not go out on this one */
+        b->writer = io;
+        b->used = 0;
     }
-    if (size > TLS_RECORDS_SIZE - s->used) {
-        w->overflowed = true;
+    if (size > TLS_RECORDS_SIZE - b->used) {
+        io->overflowed = true;
         *n = 0;
         return -1;
     }
-    memcpy(s->bytes + s->used, bytes, size);
-    s->used += size;
+    memcpy(b->bytes + b->used, bytes, size);
+    b->used += size;
     *n = size;
     return 1;
 }
 
 static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
 {
-    const struct tlsbio *w = BIO_get_data(bio);
+    const struct tlsbio *io = BIO_get_data(bio);
 
     (void)number;
     (void)pointer;
     switch (command) {
     case BIO_CTRL_EOF:
-        return w->ended && w->in_len == 0;
+        return io->ended && io->in_len == 0;
     case BIO_CTRL_PENDING:
-        return (long)w->in_len;
+        return (long)io->in_len;
     case BIO_CTRL_FLUSH:
         return 1;
     default:
@@ -79,7 +79,7 @@ static void make_method(void)
     BIO_meth_set_ctrl(method, bio_ctrl);
 }
 
-BIO *tlsbio_new_bio(struct tlsbio *w)
+BIO *tlsbio_new_bio(struct tlsbio *io)
 {
     BIO *bio;
 
@@ -87,38 +87,38 @@ BIO *tlsbio_new_bio(struct tlsbio *w)
     bio = method ? BIO_new(method) : NULL;
     if (!bio)
         return NULL;
-    BIO_set_data(bio, w);
+    BIO_set_data(bio, io);
     BIO_set_init(bio, 1);
     return bio;
 }
 
-size_t tlsbio_take(struct tlsbio *w, const uint8_t **bytes)
+size_t tlsbio_take(struct tlsbio *io, const uint8_t **bytes)
 {
-    struct record_buffer *s = w->scratch;
-    size_t n = s->writer == w ? s->used : 0;
+    struct record_buffer *b = io->out;
+    size_t n = b->writer == io ? b->used : 0;
 
-    *bytes = s->bytes;
-    s->used = 0;
+    *bytes = b->bytes;
+    b->used = 0;
     return n;
 }
 
-bool tlsbio_copy_input(struct tlsbio *w)
+bool tlsbio_copy_input(struct tlsbio *io)
 {
-    uint8_t *copy = malloc(w->in_len + 1);
+    uint8_t *copy = malloc(io->in_len + 1);
 
     if (!copy)
         return false;
-    if (w->in_len)
-        memcpy(copy, w->in, w->in_len);
-    free(w->in_copy);
-    w->in = w->in_copy = copy;
+    if (io->in_len)
+        memcpy(copy, io->in, io->in_len);
+    free(io->in_copy);
+    io->in = io->in_copy = copy;
     return true;
 }
 
-void tlsbio_leave(struct tlsbio *w)
+void tlsbio_leave(struct tlsbio *io)
 {
-    free(w->in_copy);
-    w->in_copy = NULL;
-    if (w->scratch->writer == w)
-        w->scratch->writer = NULL;
+    free(io->in_copy);
+    io->in_copy = NULL;
+    if (io->out->writer == io)
+        io->out->writer = NULL;
 }

@@ -6,7 +6,7 @@
 
 #include "base/reason.h"
 
-#define COMPLAINT_SIZE 192
+#define TLSERR_TEXT_SIZE 192
 
 struct ssl_st; /* OpenSSL's SSL */
 
@@ -20,7 +20,7 @@ bool tlserr_is_end(void);
  * Puts the errors of the call that has just failed into words, and returns the reason. The oldest
  * error of TLS decides, whatever other libraries said before it. Uses up errors of the queue.
  */
-enum reason tlserr_reason(const struct ssl_st *ssl, char words[COMPLAINT_SIZE]);
+enum reason tlserr_reason(const struct ssl_st *ssl, char words[TLSERR_TEXT_SIZE]);
 
 /*
  * Returns what to say of a connection that the server has closed, or reset, in the handshake: a

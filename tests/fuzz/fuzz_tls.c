@@ -18,6 +18,7 @@
 #include "pin/cert.h"
 #include "tls/tls.h"
 #include "tls/tlsctx.h"
+#include "tls/tlsthread.h"
 #include "trust/anchors.h"
 #include "trust/trust.h"
 
@@ -33,8 +34,7 @@ static struct {
     struct config *configs[2];
     struct tlsctx_set *set;
     SSL_CTX *client;
-    struct record_buffer scratch;
-    struct certcache *certcache;
+    struct tls_thread thread;
 } once;
 
 struct play {
@@ -103,9 +103,7 @@ static void make_once(void)
 
     once.set = tlsctx_set_new();
     once.client = tlsctx_get(once.set, &once.configs[0]->sections[0]->tls, &diags);
-    once.scratch.bytes = malloc(TLS_RECORDS_SIZE);
-    once.certcache = certcache_new();
-    need(once.client && once.scratch.bytes && once.certcache);
+    need(once.client && tls_thread_init(&once.thread));
     OPENSSL_free(der);
     X509_free(cert);
     EVP_PKEY_free(key);
@@ -277,8 +275,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size--;
 
     p.pinned = first & 1;
-    p.client = tls_new(once.client, once.configs[p.pinned]->sections[0], once.policies[p.pinned],
-                       &once.scratch, once.certcache, NULL);
+    p.client = tls_new(once.client, once.policies[p.pinned], &once.thread, false);
     p.server = SSL_new(once.server);
     p.to_server = BIO_new(BIO_s_mem());
     p.from_server = BIO_new(BIO_s_mem());

@@ -11,8 +11,11 @@
 
 #include "certs.h"
 #include "help.h"
+#include "tls/certcache.h"
 #include "tls/certmsg.h"
+#include "tls/session.h"
 #include "tls/tlsctx.h"
+#include "tls/tlsthread.h"
 #include "trust/anchors.h"
 #include "trust/peerchain.h"
 
@@ -44,8 +47,7 @@ struct scene {
 struct channel {
     struct config *config;
     struct policy *policy;
-    struct record_buffer own_scratch, *scratch;
-    struct certcache *certcache;
+    struct tls_thread own, *thread;
     struct tls *tls;
     SSL_CTX *server_ctx;
     SSL *server;
@@ -91,7 +93,8 @@ static SSL_CTX *careless_context(void)
     return ctx;
 }
 
-static struct channel *channel_new(const struct scene *scene, struct record_buffer *shared)
+/* shared: a thread that the test frees; NULL: the channel has one of its own */
+static struct channel *channel_new(const struct scene *scene, struct tls_thread *shared)
 {
     struct channel *w = calloc(1, sizeof(*w));
     const struct cert *c = scene->server ? scene->server : &pinned;
@@ -114,12 +117,13 @@ static struct channel *channel_new(const struct scene *scene, struct record_buff
                           : tlsctx_get(contexts, &w->config->sections[0]->tls, &diags);
     assert_non_null(w->policy);
     assert_non_null(ctx);
-    w->certcache = certcache_new();
-    w->scratch = shared ? shared : &w->own_scratch;
-    if (!shared)
-        w->own_scratch.bytes = malloc(TLS_RECORDS_SIZE);
-    w->tls = tls_new(ctx, w->config->sections[0], w->policy, w->scratch, w->certcache,
-                     scene->sessions);
+    assert_true(tls_thread_init(&w->own));
+    w->thread = shared ? shared : &w->own;
+    if (scene->sessions) {
+        session_cache_free(w->own.sessions);
+        w->own.sessions = scene->sessions;
+    }
+    w->tls = tls_new(ctx, w->policy, w->thread, scene->sessions != NULL);
     assert_non_null(w->tls);
     if (scene->careless)
         SSL_CTX_free(ctx); /* the connection has its own reference */
@@ -154,8 +158,9 @@ static void channel_free(struct channel *w)
     tls_free(w->tls);
     policy_free(w->policy);
     config_free(w->config);
-    free(w->own_scratch.bytes);
-    certcache_free(w->certcache);
+    if (w->scene.sessions)
+        w->own.sessions = NULL;
+    tls_thread_free(&w->own);
     SSL_free(w->server);
     SSL_CTX_free(w->server_ctx);
     free(w);
@@ -578,7 +583,7 @@ static void a_certificate_without_its_key_is_refused(void **state)
     expect_failure(w, REASON_TLS, "signature");
     expect_shut(w);
     /* nor does it leave anything in what the thread's connections share */
-    assert_int_equal(certcache_count(w->certcache), 0);
+    assert_int_equal(certcache_count(w->thread->certs), 0);
     channel_free(w);
 }
 
@@ -608,7 +613,7 @@ static void only_what_the_verdict_rests_on_is_shared(void **state)
             scenes[i].version = versions[v];
             w = opened(&scenes[i]);
             assert_int_equal(peerchain_length(tls_verdict(w->tls)), 3);
-            assert_int_equal(certcache_count(w->certcache),
+            assert_int_equal(certcache_count(w->thread->certs),
                              1 + i); /* the server's own, and its CA */
             channel_free(w);
         }
@@ -1393,15 +1398,17 @@ static void a_server_that_wants_our_certificate_is_told_of(void **state)
 }
 
 /* The records of one connection must never go out on another. */
-static void connections_that_share_a_scratch_never_mix(void **state)
+static void connections_of_one_thread_never_mix_their_records(void **state)
 {
-    struct record_buffer scratch = {.bytes = malloc(TLS_RECORDS_SIZE)};
-    struct channel *a = channel_new(&(struct scene){0}, &scratch);
-    struct channel *b = channel_new(&(struct scene){0}, &scratch);
+    struct tls_thread thread;
+    struct channel *a, *b;
     const uint8_t *bytes;
     size_t n;
 
     (void)state;
+    assert_true(tls_thread_init(&thread));
+    a = channel_new(&(struct scene){0}, &thread);
+    b = channel_new(&(struct scene){0}, &thread);
     start(a);
     start(b);
     assert_true(a->open && b->open);
@@ -1419,13 +1426,13 @@ static void connections_that_share_a_scratch_never_mix(void **state)
     /* one that goes away leaves nothing to the next */
     assert_int_equal(tls_write(b->tls, (const uint8_t *)"left", 4), TLS_OK);
     channel_free(b);
-    b = channel_new(&(struct scene){0}, &scratch);
+    b = channel_new(&(struct scene){0}, &thread);
     assert_int_equal(tls_take_records(b->tls, &bytes), 0);
     start(b);
     assert_true(b->open);
     channel_free(a);
     channel_free(b);
-    free(scratch.bytes);
+    tls_thread_free(&thread);
 }
 
 static void the_section_decides_what_is_offered(void **state)
@@ -1904,7 +1911,7 @@ int main(void)
         cmocka_unit_test(finite_field_diffie_hellman_is_only_for_those_who_name_it),
         cmocka_unit_test(a_flood_in_the_handshake_is_refused),
         cmocka_unit_test(a_server_that_wants_our_certificate_is_told_of),
-        cmocka_unit_test(connections_that_share_a_scratch_never_mix),
+        cmocka_unit_test(connections_of_one_thread_never_mix_their_records),
         cmocka_unit_test(the_section_decides_what_is_offered),
         cmocka_unit_test(a_connection_tells_its_cipher_and_its_pin),
         cmocka_unit_test(a_policy_that_is_replaced_at_any_byte_judges_alone),

@@ -14,7 +14,7 @@ static SSL *ssl;
 
 static void expect(enum reason reason, const char *part)
 {
-    char words[COMPLAINT_SIZE];
+    char words[TLSERR_TEXT_SIZE];
 
     assert_string_equal(reason_name(tlserr_reason(ssl, words)), reason_name(reason));
     assert_contains(words, part);

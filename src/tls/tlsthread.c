@@ -1,0 +1,27 @@
+#include "tls/tlsthread.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tls/certcache.h"
+#include "tls/session.h"
+
+#define PAGE 4096
+
+bool tls_thread_init(struct tls_thread *t)
+{
+    memset(t, 0, sizeof(*t));
+    /* on a page boundary, from where the kernel copies faster */
+    t->records.bytes = aligned_alloc(PAGE, TLS_RECORDS_SIZE);
+    t->certs = certcache_new();
+    t->sessions = session_cache_new();
+    return t->records.bytes && t->certs && t->sessions;
+}
+
+void tls_thread_free(struct tls_thread *t)
+{
+    session_cache_free(t->sessions);
+    certcache_free(t->certs);
+    free(t->records.bytes);
+    memset(t, 0, sizeof(*t));
+}
