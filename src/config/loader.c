@@ -1,4 +1,4 @@
-#include "config/section.h"
+#include "config/loader.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -369,14 +369,6 @@ static void check_not_empty(struct loader *l)
                  "prints");
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    const struct config_section *x = *(struct config_section *const *)a;
-    const struct config_section *y = *(struct config_section *const *)b;
-
-    return hostname_compare(x->name, y->name);
-}
-
 static void finish(struct loader *l)
 {
     struct config_section base = {0};
@@ -401,10 +393,7 @@ static void finish(struct loader *l)
         validate_family(d->section, l->diags);
         validate_tls(d->section, l->defaults.target, l->diags);
     }
-    /* for config_find(); a merge sort in glibc, so what comes first in the files stays first */
-    if (l->config->count)
-        qsort(l->config->sections, l->config->count, sizeof(struct config_section *),
-              compare_names);
+    config_sort(l->config);
     validate_twice(l->config, l->diags);
     listen_check(l->config, l->diags);
     validate_privileges(l->config, given_at(&l->global, "group"), l->diags);
@@ -467,22 +456,4 @@ struct config *config_new_adhoc(const char *name, struct config_section **sectio
     c->sections[c->count++] = s;
     *section = s;
     return c;
-}
-
-size_t config_find(const struct config *c, const char *name)
-{
-    struct config_section key = {.name = name}, *wanted = &key, **found;
-
-    if (c->count == 0)
-        return 0;
-    found = bsearch(&wanted, c->sections, c->count, sizeof(wanted), compare_names);
-    return found ? (size_t)(found - c->sections) : c->count;
-}
-
-void config_free(struct config *c)
-{
-    if (!c)
-        return;
-    arena_free(&c->arena);
-    free(c);
 }

@@ -1,9 +1,10 @@
-/* What a section says of itself: the parts of config.h that need no file and no option table. */
+#include "config/section.h"
+
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/hostname.h"
-#include "config/section.h"
 
 bool config_is_reserved(const char *name)
 {
@@ -46,4 +47,37 @@ bool config_learns(const struct config_section *s)
 bool config_is_reporting(const struct config_section *s, int64_t now)
 {
     return s->enforce.report && (s->enforce.until == 0 || now < s->enforce.until);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct config_section *x = *(struct config_section *const *)a;
+    const struct config_section *y = *(struct config_section *const *)b;
+
+    return hostname_compare(x->name, y->name);
+}
+
+void config_sort(struct config *c)
+{
+    /* a merge sort in glibc: what comes first in the files stays first */
+    if (c->count)
+        qsort(c->sections, c->count, sizeof(struct config_section *), compare_names);
+}
+
+size_t config_find(const struct config *c, const char *name)
+{
+    struct config_section key = {.name = name}, *wanted = &key, **found;
+
+    if (c->count == 0)
+        return 0;
+    found = bsearch(&wanted, c->sections, c->count, sizeof(wanted), compare_names);
+    return found ? (size_t)(found - c->sections) : c->count;
+}
+
+void config_free(struct config *c)
+{
+    if (!c)
+        return;
+    arena_free(&c->arena);
+    free(c);
 }

@@ -1,7 +1,7 @@
 /*
- * The configuration: INI files to plain structs, every value checked. Knows neither sockets nor
- * TLS; what only OpenSSL can judge (cipher lists, trust anchors) carries its place along, so that a
- * later complaint can name the line. Manual: pinproxyd.conf(5).
+ * The configuration as plain structs: what it says, and what a section derives from it. A value
+ * that only OpenSSL can check (cipher lists, trust anchors) carries its file and line, so that a
+ * later message can name them. loader.h reads it. Manual: pinproxyd.conf(5).
  */
 #ifndef CONFIG_SECTION_H
 #define CONFIG_SECTION_H
@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include "base/addr.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "config/diag.h"
@@ -144,20 +143,6 @@ struct config {
 };
 
 /*
- * Reads a configuration and all that it includes. What is wrong is added to problems; only if
- * nothing was added may the result be used for more than finding further problems. Never NULL.
- * origin: FILE_CONFIGURED where the file has to be there to be read again.
- */
-struct config *config_load(const char *path, enum file_origin origin, struct diag_list *diags);
-
-/* The same from bytes at hand: path is for messages and as the base of relative paths. */
-struct config *config_parse(const char *path, const char *text, size_t len,
-                            struct diag_list *diags);
-
-/* A configuration of one section with every default, for the tool's one-off connections. */
-struct config *config_new_adhoc(const char *name, struct config_section **section);
-
-/*
  * Returns whether a section's name, in whatever case, is no host's: [global], [defaults], [proxy].
  */
 bool config_is_reserved(const char *name);
@@ -183,9 +168,16 @@ bool config_learns(const struct config_section *s);
 /* Whether a pin mismatch is only reported at this time (seconds since the epoch). */
 bool config_is_reporting(const struct config_section *s, int64_t now);
 
-/* The index of a section in c->sections, or c->count when there is none of that name. */
+/* Sorts the sections by name, for config_find(). Of two with one name the first stays first. */
+void config_sort(struct config *c);
+
+/*
+ * Returns the index of a section in c->sections, or c->count if there is none of that name. The
+ * sections must be sorted.
+ */
 size_t config_find(const struct config *c, const char *name);
 
+/* Frees a configuration and all that it holds. NULL is allowed. */
 void config_free(struct config *c);
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/hostname.h"
+#include "config/loader.h"
 #include "config/options.h"
 
 const char *adhoc_init(struct adhoc *o, const char *host_and_port)

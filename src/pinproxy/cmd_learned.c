@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "config/loader.h"
 #include "config/section.h"
 #include "learned/learned.h"
 #include "pin/pin.h"

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "config/loader.h"
 #include "tls/tlsctx.h"
 #include "trust/anchors.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/hostname.h"
-#include "config/section.h"
+#include "config/loader.h"
 #include "harmless.h"
 
 #define LONGEST INT64_C(315360000000)

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/loader.h"
 #include "config/section.h"
 #include "pin/cert.h"
 #include "tls/tls.h"

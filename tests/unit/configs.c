@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/loader.h"
 #include "help.h"
 
 struct config *take(const char *text)

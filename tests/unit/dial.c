@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "config/loader.h"
 #include "help.h"
 #include "names.h"
 #include "proxy/thread.h"

@@ -1,5 +1,5 @@
-/* config/config: whole configurations. Every fault is found, in its line. */
-#include "config/section.h"
+/* config/loader: whole configurations. Every error is found, in its line. */
+#include "config/loader.h"
 
 #include <stdio.h>
 #include <stdlib.h>

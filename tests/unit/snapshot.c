@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "certs.h"
+#include "config/loader.h"
 #include "help.h"
 #include "trust/trust.h"
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "certs.h"
+#include "config/loader.h"
 #include "help.h"
 #include "tls/certcache.h"
 #include "tls/certmsg.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "certs.h"
+#include "config/loader.h"
 #include "help.h"
 #include "trust/anchors.h"
 #include "trust/peerchain.h"

@@ -9,6 +9,7 @@
 
 #include "base/units.h"
 #include "certs.h"
+#include "config/loader.h"
 #include "help.h"
 #include "learned/learned.h"
 #include "trust/anchors.h"
