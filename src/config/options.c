@@ -19,6 +19,16 @@ static const char *const pin_removed_words[] = {"keep", "close", NULL};
 static const char *const ocsp_words[] = {"off", "staple", NULL};
 static const char *const log_format_words[] = {"auto", "text", "json", "!journal", NULL};
 
+/* value_choice() and value_tls() write an int. */
+_Static_assert(sizeof(enum log_level) == sizeof(int), "log_level is no int");
+_Static_assert(sizeof(enum config_log_format) == sizeof(int), "log_format is no int");
+_Static_assert(sizeof(enum config_family) == sizeof(int), "family is no int");
+_Static_assert(sizeof(enum config_verify) == sizeof(int), "verify is no int");
+_Static_assert(sizeof(enum config_pin_removed) == sizeof(int), "on_pin_removed is no int");
+_Static_assert(sizeof(enum config_ocsp) == sizeof(int), "ocsp is no int");
+_Static_assert(sizeof(enum config_tls) == sizeof(int), "tls_min and tls_max are no int");
+_Static_assert(sizeof(enum config_truncation) == sizeof(int), "truncation is no int");
+
 #define GLOBAL(field)                                                                              \
     .offset = offsetof(struct config_global, field),                                               \
     .size = sizeof(((struct config_global *)0)->field)

@@ -71,8 +71,8 @@ struct config_enforce {
 
 /* What shapes TLS and nothing else: sections with equal settings share one context. */
 struct config_tls_settings {
-    int min; /* enum config_tls */
-    int max;
+    enum config_tls min;
+    enum config_tls max;
     struct config_string ciphers;
     struct config_string ciphersuites;
     struct config_string groups;
@@ -88,30 +88,30 @@ struct config_section {
     const char *host; /* without a trailing dot; an IPv6 address may have a zone */
     long port;
     struct config_targets address;
-    int family; /* enum config_family */
+    enum config_family family;
     struct addr bind;
     int64_t keepalive; /* all durations in milliseconds, 0: off */
 
     struct config_listens listen;
     long max_connections; /* 0: no limit of its own */
 
-    int verify; /* enum config_verify */
+    enum config_verify verify;
     struct pin_list pins;
     struct pin_list revoked;
     unsigned also_check;
     struct config_enforce enforce;
-    int on_pin_removed;   /* enum config_pin_removed */
+    enum config_pin_removed on_pin_removed;
     const char *pins_url; /* the path, or NULL */
     struct config_strings ca_file;
     struct config_strings ca_dir;
     struct config_strings crl_file;
-    int ocsp;                /* enum config_ocsp */
+    enum config_ocsp ocsp;
     const char *verify_name; /* never NULL once loaded */
 
     const char *sni; /* NULL: none is sent */
     struct config_tls_settings tls;
     struct config_strings alpn;
-    int truncation; /* enum config_truncation */
+    enum config_truncation truncation;
 
     int64_t connect_timeout;
     int64_t handshake_timeout;
@@ -124,8 +124,8 @@ struct config_global {
     long workers; /* 0: one per CPU */
     const char *user;
     const char *group;
-    int log_level;                /* enum log_level */
-    int log_format;               /* enum config_log_format */
+    enum log_level log_level;
+    enum config_log_format log_format;
     long max_connections;         /* 0: from RLIMIT_NOFILE */
     const char *state_dir;        /* never NULL once loaded */
     struct location state_dir_at; /* line 0: it is the default */

@@ -133,8 +133,7 @@ static const struct listener_events listener_events = {on_accepted, on_shortage}
 
 static void apply_log_settings(const struct config_global *g)
 {
-    log_setup((enum log_level)g->log_level,
-              g->log_format == LOG_JSON ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+    log_setup(g->log_level, g->log_format == LOG_JSON ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
 }
 
 static void log_state(const struct daemon *d, const char *event)

@@ -84,9 +84,9 @@ static char *settings_key(const struct config_tls_settings *s)
     return strbuf_detach(&key);
 }
 
-static int version_number(int tls)
+static int version_number(enum config_tls tls)
 {
-    switch ((enum config_tls)tls) {
+    switch (tls) {
     case CONFIG_TLS_1_2:
         return TLS1_2_VERSION;
     case CONFIG_TLS_1_3:

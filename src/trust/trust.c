@@ -388,7 +388,7 @@ static bool is_trusted(struct eval *t)
                       "the server's certificate cannot be read");
     if (!leaf_not_revoked(t))
         return false;
-    switch ((enum config_verify)t->section->verify) {
+    switch (t->section->verify) {
     case VERIFY_PIN_PKI:
         if (config_is_reporting(t->section, t->now))
             return report_holds(t);
