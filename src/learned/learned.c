@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "learned/learneddir.h"
 #include "learned/learnedfile.h"
+#include "learned/pending.h"
 
 /* How long to wait for another process that is changing the file, and how often to look. */
 #define LOCK_WAIT_MS 5000
@@ -28,6 +29,7 @@ struct learned {
     _Atomic unsigned refs;
     char *dir;
     char *path;
+    struct pending pending;
     uid_t user; /* besides root, who may change what is there; or LEARNEDDIR_OWNER */
 
     pthread_mutex_t lock; /* for what follows; never held while waiting for the disk's sync */
@@ -144,6 +146,7 @@ struct learned *learned_open(const char *dir, bool create, uid_t user, char **wh
     l = xcalloc(1, sizeof(*l));
     atomic_init(&l->refs, 1);
     pthread_mutex_init(&l->lock, NULL);
+    pending_init(&l->pending);
     l->dir = xstrdup(dir);
     l->user = user;
     l->path = xasprintf("%s/learned", dir);
@@ -168,6 +171,7 @@ void learned_release(struct learned *l)
         return;
     learnedfile_free(&l->file);
     pthread_mutex_destroy(&l->lock);
+    pending_destroy(&l->pending);
     free(l->complaint);
     free(l->path);
     free(l->dir);
@@ -330,86 +334,65 @@ static enum learned_result end(struct change *c, enum learned_result result, cha
     return *why ? LEARNED_FAILED : result;
 }
 
-/* The day's midnight: the file has whole days. */
-static int64_t day_of(int64_t seconds)
-{
-    return seconds - seconds % DAY_SECONDS;
-}
-
-/* Fills in *k. NULL, or a complaint: to cut what does not fit would make it another's key. */
-static char *make_key(struct learned_key *k, const struct learned *l, const char *section,
-                      const char *hostport, const uint8_t digest[CERT_DIGEST_SIZE], int64_t now)
-{
-    if (strlen(section) >= sizeof(k->section) || strlen(hostport) >= sizeof(k->hostport))
-        return xasprintf("%s: the section's name or its host:port does not fit: choose a shorter "
-                         "one",
-                         l->path);
-    memset(k, 0, sizeof(*k));
-    strcpy(k->section, section);
-    strcpy(k->hostport, hostport);
-    memcpy(k->digest, digest, CERT_DIGEST_SIZE);
-    k->first_seen = day_of(now);
-    return NULL;
-}
-
-typedef enum learned_result change_by_key(struct learnedfile *f, const struct learned_key *key);
-
-static enum learned_result change_by(change_by_key *change, struct learned *l, const char *section,
-                                     const char *hostport, const uint8_t digest[CERT_DIGEST_SIZE],
-                                     int64_t now, char **why)
+enum learned_result learned_add(struct learned *l, const struct learned_key *key, char **why)
 {
     enum learned_result result = LEARNED_FAILED;
-    struct learned_key key;
     struct change c;
 
-    *why = make_key(&key, l, section, hostport, digest, now);
-    if (*why)
-        return LEARNED_FAILED;
     if (begin(&c, l))
-        result = change(&c.file, &key);
+        result = learnedfile_add(&c.file, key);
     return end(&c, result, why);
 }
 
-enum learned_result learned_add(struct learned *l, const char *section, const char *hostport,
-                                const uint8_t digest[CERT_DIGEST_SIZE], int64_t now, char **why)
-{
-    return change_by(learnedfile_add, l, section, hostport, digest, now, why);
-}
-
-enum learned_result learned_note_refused(struct learned *l, const char *section,
-                                         const char *hostport,
-                                         const uint8_t digest[CERT_DIGEST_SIZE], int64_t now,
+enum learned_result learned_note_refused(struct learned *l, const struct learned_key *key,
                                          char **why)
 {
-    return change_by(learnedfile_refuse, l, section, hostport, digest, now, why);
+    enum learned_result result = LEARNED_FAILED;
+    struct change c;
+
+    if (begin(&c, l))
+        result = learnedfile_refuse(&c.file, key);
+    return end(&c, result, why);
 }
 
-enum learned_result learned_announce(struct learned *l, const char *section, const char *hostport,
-                                     const uint8_t (*digests)[CERT_DIGEST_SIZE], size_t count,
-                                     const struct learned_via *via, int64_t until, int64_t now,
+bool learned_begin_refused(struct learned *l, const struct learned_key *key)
+{
+    return pending_begin(&l->pending, key);
+}
+
+bool learned_next_refused(struct learned *l, struct learned_key *key)
+{
+    return pending_end(&l->pending, key);
+}
+
+void learned_abort_refused(struct learned *l, const struct learned_key *key)
+{
+    pending_abort(&l->pending, key);
+}
+
+enum learned_result learned_announce(struct learned *l, const struct learned_announcement *a,
                                      char **why)
 {
+    struct learned_announcement days = *a;
     enum learned_result result = LEARNED_FAILED;
     struct learned_key keys[LEARNED_KEYS_MAX];
     struct change c;
     size_t i;
 
-    if (count > LEARNED_KEYS_MAX) {
+    if (a->count > LEARNED_KEYS_MAX) {
         *why = xasprintf("%s: the host announces too many keys: %d fit", l->path, LEARNED_KEYS_MAX);
         return LEARNED_FAILED;
     }
-    if (until != 0 && until < DAY_SECONDS)
-        until = DAY_SECONDS; /* long over, rather than the 0 that stands for no end */
-    for (i = 0; i < count; i++) {
-        *why = make_key(&keys[i], l, section, hostport, digests[i], now);
-        if (*why)
-            return LEARNED_FAILED;
-        keys[i].from = LEARNED_PINS_URL;
-        keys[i].until = day_of(until);
-        keys[i].via = *via;
+    for (i = 0; i < a->count; i++) {
+        keys[i] = a->keys[i];
+        /* 0 is no end at all: the first day is long over */
+        if (keys[i].until != 0)
+            keys[i].until = learnedkey_day(keys[i].until < DAY_SECONDS ? DAY_SECONDS
+                                                                       : keys[i].until);
     }
+    days.keys = keys;
     if (begin(&c, l))
-        result = learnedfile_announce(&c.file, section, hostport, keys, count);
+        result = learnedfile_announce(&c.file, &days);
     return end(&c, result, why);
 }
 
@@ -443,7 +426,7 @@ enum learned_result learned_accept(struct learned *l, const char *section,
     struct change c;
 
     if (begin(&c, l))
-        result = learnedfile_accept(&c.file, section, digest, day_of(now), &accepted);
+        result = learnedfile_accept(&c.file, section, digest, learnedkey_day(now), &accepted);
     result = end(&c, result, why);
     if (result != LEARNED_FAILED && result != LEARNED_NONE)
         *key = accepted;

@@ -58,24 +58,28 @@ size_t learned_find(struct learned *l, const char *section, const char *hostport
 /* Every key, in the order of the file, in an array that the caller frees. */
 struct learned_key *learned_list(struct learned *l, size_t *count);
 
-/* First use: keeps a key, unless the section has one from tofu at that place. now: seconds. */
-enum learned_result learned_add(struct learned *l, const char *section, const char *hostport,
-                                const uint8_t digest[CERT_DIGEST_SIZE], int64_t now, char **why);
+/* First use: keeps a key, unless the section has one from tofu at that place. */
+enum learned_result learned_add(struct learned *l, const struct learned_key *key, char **why);
 
 /* Notes a key that was refused, in place of the one noted before for the section. */
-enum learned_result learned_note_refused(struct learned *l, const char *section,
-                                         const char *hostport,
-                                         const uint8_t digest[CERT_DIGEST_SIZE], int64_t now,
+enum learned_result learned_note_refused(struct learned *l, const struct learned_key *key,
                                          char **why);
 
 /*
- * What the host announced (pins_url) replaces what it announced before, and nothing else. Keys that
- * stay keep their first_seen. count 0: it announces none any more. via is the pin that they all go
- * back to.
+ * Coalesces refused keys (pending.h): one of a section is written at a time. Whoever gets true from
+ * learned_begin_refused() calls learned_note_refused() and then learned_next_refused(), which
+ * returns true, with the key in *key, if one more is to be noted. learned_abort_refused() is called
+ * in their place if the key cannot be written.
  */
-enum learned_result learned_announce(struct learned *l, const char *section, const char *hostport,
-                                     const uint8_t (*digests)[CERT_DIGEST_SIZE], size_t count,
-                                     const struct learned_via *via, int64_t until, int64_t now,
+bool learned_begin_refused(struct learned *l, const struct learned_key *key);
+bool learned_next_refused(struct learned *l, struct learned_key *key);
+void learned_abort_refused(struct learned *l, const struct learned_key *key);
+
+/*
+ * What the host announced (pins_url) replaces what it announced before, and nothing else. Keys that
+ * stay keep their first_seen. until counts by its day.
+ */
+enum learned_result learned_announce(struct learned *l, const struct learned_announcement *a,
                                      char **why);
 
 /* Removes these very keys, those of them that the file has as they are here, in every field. */

@@ -257,48 +257,53 @@ enum learned_result learnedfile_refuse(struct learnedfile *f, const struct learn
     return add(f, &refused);
 }
 
-static const struct learned_key *find(const struct learned_key *key, const struct learned_key *keys,
-                                      size_t count)
+static const struct learned_key *find_announced(const struct learned_announcement *a,
+                                                const struct learned_key *key)
 {
     size_t i;
 
-    for (i = 0; i < count; i++)
-        if (learnedkey_same(key, &keys[i]))
-            return &keys[i];
+    for (i = 0; i < a->count; i++)
+        if (learnedkey_same(key, &a->keys[i]))
+            return &a->keys[i];
     return NULL;
 }
 
-enum learned_result learnedfile_announce(struct learnedfile *f, const char *section,
-                                         const char *hostport, const struct learned_key *keys,
-                                         size_t count)
+/* Brings a line up to date with what its host announces. Returns true if that changes it. */
+static bool update_announced(struct learnedfile *f, size_t index,
+                             const struct learned_announcement *a)
+{
+    struct learnedfile_line *line = &f->lines[index];
+    const struct learned_key *again = find_announced(a, line->key);
+
+    if (!again) {
+        drop(f, index);
+        return true;
+    }
+    if (again->until == line->key->until && learnedkey_same_via(&again->via, &line->key->via))
+        return false;
+    line->key->until = again->until;
+    line->key->via = again->via;
+    update(line);
+    return true;
+}
+
+enum learned_result learnedfile_announce(struct learnedfile *f,
+                                         const struct learned_announcement *a)
 {
     enum learned_result result = LEARNED_SAME;
     size_t i;
 
     for (i = f->count; i-- > 0;) {
-        struct learnedfile_line *line = &f->lines[i];
-        const struct learned_key *again;
+        const struct learned_key *k = f->lines[i].key;
 
-        if (!is_of(line, section) || line->key->from != LEARNED_PINS_URL
-            || strcasecmp(line->key->hostport, hostport) != 0)
-            continue;
-        again = find(line->key, keys, count);
-        if (again && again->until == line->key->until
-            && learnedkey_same_via(&again->via, &line->key->via))
-            continue;
-        result = LEARNED_DONE;
-        if (again) {
-            line->key->until = again->until;
-            line->key->via = again->via;
-            update(line);
-        } else {
-            drop(f, i);
-        }
+        if (is_of(&f->lines[i], a->section) && k->from == LEARNED_PINS_URL
+            && strcasecmp(k->hostport, a->hostport) == 0 && update_announced(f, i, a))
+            result = LEARNED_DONE;
     }
-    for (i = 0; i < count; i++) {
-        if (stands(f, &keys[i]))
+    for (i = 0; i < a->count; i++) {
+        if (stands(f, &a->keys[i]))
             continue;
-        result = add(f, &keys[i]);
+        result = add(f, &a->keys[i]);
         if (result == LEARNED_FAILED)
             break;
     }

@@ -45,9 +45,8 @@ bool learnedfile_same_keys(const struct learnedfile *a, const struct learnedfile
  */
 enum learned_result learnedfile_add(struct learnedfile *f, const struct learned_key *key);
 enum learned_result learnedfile_refuse(struct learnedfile *f, const struct learned_key *key);
-enum learned_result learnedfile_announce(struct learnedfile *f, const char *section,
-                                         const char *hostport, const struct learned_key *keys,
-                                         size_t count);
+enum learned_result learnedfile_announce(struct learnedfile *f,
+                                         const struct learned_announcement *a);
 enum learned_result learnedfile_remove(struct learnedfile *f, const struct learned_key *keys,
                                        size_t count);
 enum learned_result learnedfile_forget(struct learnedfile *f, const char *section);

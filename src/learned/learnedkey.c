@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "base/util.h"
@@ -13,6 +14,24 @@
 #define PIN_PREFIX "sha256//"
 
 static const char *const origins[] = {"tofu", "pins_url"};
+
+int64_t learnedkey_day(int64_t seconds)
+{
+    return seconds - seconds % DAY_SECONDS;
+}
+
+bool learnedkey_init(struct learned_key *key, const char *section, const char *hostport,
+                     const uint8_t digest[CERT_DIGEST_SIZE], int64_t now)
+{
+    if (strlen(section) >= sizeof(key->section) || strlen(hostport) >= sizeof(key->hostport))
+        return false;
+    memset(key, 0, sizeof(*key));
+    strcpy(key->section, section);
+    strcpy(key->hostport, hostport);
+    memcpy(key->digest, digest, CERT_DIGEST_SIZE);
+    key->first_seen = learnedkey_day(now);
+    return true;
+}
 
 const char *learnedkey_origin(enum learned_origin origin)
 {

@@ -52,6 +52,25 @@ enum learned_result {
     LEARNED_FAILED, /* *why says what went wrong, with file and line; the caller frees it */
 };
 
+/* All keys that a host announces now (pins_url). The caller owns the memory. */
+struct learned_announcement {
+    const char *section;
+    const char *hostport;
+    const struct learned_key *keys; /* all of this section and hostport, from LEARNED_PINS_URL */
+    size_t count;                   /* 0: it announces none any more */
+};
+
+/*
+ * Fills in an accepted key from LEARNED_TOFU without an end, first seen on the day of now (seconds
+ * since the epoch). Returns false, with *key undefined, if section or hostport does not fit: a name
+ * that was cut would be that of another.
+ */
+bool learnedkey_init(struct learned_key *key, const char *section, const char *hostport,
+                     const uint8_t digest[CERT_DIGEST_SIZE], int64_t now);
+
+/* Returns the day of a time, which is its midnight (UTC). The file has whole days. */
+int64_t learnedkey_day(int64_t seconds);
+
 /* Returns the word for an origin, as it is written behind "from=". */
 const char *learnedkey_origin(enum learned_origin origin);
 

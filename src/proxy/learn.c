@@ -1,60 +1,25 @@
 #include "proxy/learn.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "proxy/connlog.h"
 
-struct learn {
+struct learn_job {
     uv_work_t work;
     struct learn_owner *owner;
-    struct learn_order order;
-    struct learned_key *stale; /* of LEARN_STALE: order.count of them */
-    struct learned *learned;   /* a reference */
-    struct stats *stats;       /* a reference, of the section */
+    enum learn_kind kind;
+    struct learned *learned; /* a reference */
     char section[LEARNED_SECTION_SIZE];
     char hostport[LEARNED_HOSTPORT_SIZE];
     enum learned_result result;
     char *why;
+    size_t count;
+    struct learned_key keys[];
 };
 
-/*
- * Returns true if the key is to be noted now. While another one of the section is being noted, only
- * the latest waits: a server that shows another key each time must not fill libuv's pool of
- * threads.
- */
-static bool begin_note(struct stats *s, const uint8_t key[CERT_DIGEST_SIZE])
-{
-    bool first;
-
-    pthread_mutex_lock(&s->lock);
-    first = !s->noting;
-    s->noting = true;
-    s->has_next = !first;
-    if (!first)
-        memcpy(s->next_key, key, CERT_DIGEST_SIZE);
-    pthread_mutex_unlock(&s->lock);
-    return first;
-}
-
-/* True, with its key, when there is one more to note. key NULL: it cannot be. */
-static bool end_note(struct stats *s, uint8_t *key)
-{
-    bool again;
-
-    pthread_mutex_lock(&s->lock);
-    again = key && s->has_next;
-    if (again)
-        memcpy(key, s->next_key, CERT_DIGEST_SIZE);
-    s->noting = again;
-    s->has_next = false;
-    pthread_mutex_unlock(&s->lock);
-    return again;
-}
-
-static void log_failed(const struct learn *k)
+static void log_failed(const struct learn_job *k)
 {
     struct log_line l;
 
@@ -82,11 +47,9 @@ static void log_removed(const struct section *s, const struct learned_key *key)
     log_end(&l);
 }
 
-static void dispose(struct learn *k)
+static void free_job(struct learn_job *k)
 {
     learned_release(k->learned);
-    stats_release(k->stats);
-    free(k->stale);
     free(k->why);
     free(k);
 }
@@ -94,110 +57,126 @@ static void dispose(struct learn *k)
 /* In a thread of libuv's pool. */
 static void on_work(uv_work_t *work)
 {
-    struct learn *k = work->data;
-    const struct learn_order *o = &k->order;
+    struct learn_job *k = work->data;
+    const struct learned_announcement announcement = {k->section, k->hostport, k->keys, k->count};
 
-    switch (o->kind) {
+    switch (k->kind) {
     case LEARN_FIRST_USE:
-        k->result = learned_add(k->learned, k->section, k->hostport, o->digests[0], o->now,
-                                &k->why);
+        k->result = learned_add(k->learned, k->keys, &k->why);
         break;
     case LEARN_REFUSED:
-        k->result = learned_note_refused(k->learned, k->section, k->hostport, o->digests[0], o->now,
-                                         &k->why);
+        k->result = learned_note_refused(k->learned, k->keys, &k->why);
         break;
     case LEARN_ANNOUNCED:
-        k->result = learned_announce(k->learned, k->section, k->hostport, o->digests, o->count,
-                                     &o->via, o->until, o->now, &k->why);
+        k->result = learned_announce(k->learned, &announcement, &k->why);
         break;
     case LEARN_STALE:
-        k->result = learned_remove(k->learned, k->stale, o->count, &k->why);
+        k->result = learned_remove(k->learned, k->keys, k->count, &k->why);
         break;
     }
 }
 
 static void on_done(uv_work_t *work, int status)
 {
-    struct learn *k = work->data;
+    struct learn_job *k = work->data;
 
-    /* told of whether or not the one who asked for it is still there */
-    if (k->order.kind == LEARN_FIRST_USE && status == 0 && k->result == LEARNED_DONE)
-        connlog_learned(k->section, k->order.digests[0], LEARNED_TOFU, k->hostport, 0);
-    if (k->order.kind == LEARN_STALE && k->result == LEARNED_FAILED)
+    /* logged whether or not the one who asked for it is still there */
+    if (k->kind == LEARN_FIRST_USE && status == 0 && k->result == LEARNED_DONE)
+        connlog_learned(k->section, k->keys[0].digest, LEARNED_TOFU, k->hostport, 0);
+    if (k->kind == LEARN_STALE && k->result == LEARNED_FAILED)
         log_failed(k);
-    if (k->order.kind == LEARN_REFUSED && end_note(k->stats, k->order.digests[0])) {
+    if (k->kind == LEARN_REFUSED && learned_next_refused(k->learned, k->keys)) {
         free(k->why);
         k->why = NULL;
         if (uv_queue_work(work->loop, work, on_work, on_done) == 0)
             return;
-        (void)end_note(k->stats, NULL);
+        learned_abort_refused(k->learned, k->keys);
     }
     if (k->owner)
         k->owner->done(k->owner, status == 0 ? k->result : LEARNED_FAILED, k->why ? k->why : "");
-    dispose(k);
+    free_job(k);
 }
 
-static struct learn *make_learn(const struct learn_order *order, struct learn_owner *owner)
+static struct learn_job *new_job(enum learn_kind kind, const struct section *s, size_t count,
+                                 struct learn_owner *owner)
 {
-    const struct section *s = order->section;
-    struct learn *k = calloc(1, sizeof(*k));
+    struct learn_job *k = calloc(1, sizeof(*k) + count * sizeof(k->keys[0]));
 
     if (!k)
         return NULL;
     k->work.data = k;
     k->owner = owner;
-    k->order = *order;
-    k->order.section = NULL;
+    k->kind = kind;
     k->result = LEARNED_FAILED;
-    strncpy(k->section, s->config->name, sizeof(k->section) - 1);
-    strncpy(k->hostport, s->policy->hostport, sizeof(k->hostport) - 1);
+    k->count = count;
     k->learned = learned_hold(s->policy->learned);
-    k->stats = stats_hold(s->stats);
     return k;
 }
 
-struct learn *learn_start(uv_loop_t *loop, const struct learn_order *order,
-                          struct learn_owner *owner)
+/* Returns false if a name does not fit: cut, it would be that of another. */
+static bool fill_in(struct learn_job *k, const struct learn_order *o)
 {
-    struct stats *stats = order->section->stats;
-    struct learn *k;
+    const char *section = o->section->config->name, *hostport = o->section->policy->hostport;
+    size_t i;
 
-    if (order->kind == LEARN_REFUSED && !begin_note(stats, order->digests[0]))
+    if (strlen(section) >= sizeof(k->section) || strlen(hostport) >= sizeof(k->hostport))
+        return false;
+    strcpy(k->section, section);
+    strcpy(k->hostport, hostport);
+    for (i = 0; i < o->count; i++) {
+        struct learned_key *key = &k->keys[i];
+
+        if (!learnedkey_init(key, section, hostport, o->digests[i], o->now))
+            return false;
+        if (o->kind != LEARN_ANNOUNCED)
+            continue;
+        key->from = LEARNED_PINS_URL;
+        key->until = o->until;
+        key->via = o->via;
+    }
+    return true;
+}
+
+struct learn_job *learn_start(uv_loop_t *loop, const struct learn_order *order,
+                              struct learn_owner *owner)
+{
+    struct learn_job *k = new_job(order->kind, order->section, order->count, owner);
+    const bool refused = order->kind == LEARN_REFUSED;
+
+    if (!k)
         return NULL;
-    k = make_learn(order, owner);
-    if (k && uv_queue_work(loop, &k->work, on_work, on_done) == 0)
-        return k;
-    if (order->kind == LEARN_REFUSED)
-        (void)end_note(stats, NULL);
-    if (k)
-        dispose(k);
+    if (fill_in(k, order) && (!refused || learned_begin_refused(k->learned, k->keys))) {
+        if (uv_queue_work(loop, &k->work, on_work, on_done) == 0)
+            return k;
+        if (refused)
+            learned_abort_refused(k->learned, k->keys);
+    }
+    free_job(k);
     return NULL;
 }
 
 void learn_remove_stale(uv_loop_t *loop, const struct section *section)
 {
-    struct learn_order order = {.kind = LEARN_STALE, .section = section};
     struct learned_key keys[LEARNED_KEYS_MAX];
-    struct learn *k;
+    const size_t count = policy_stale_keys(section->policy, keys);
+    struct learn_job *k;
     size_t i;
 
-    order.count = policy_stale_keys(section->policy, keys);
-    if (order.count == 0)
+    if (count == 0)
         return;
-    for (i = 0; i < order.count; i++)
+    for (i = 0; i < count; i++)
         if (!policy_pins_key(section->config, keys[i].digest))
             log_removed(section, &keys[i]);
-    k = make_learn(&order, NULL);
+    k = new_job(LEARN_STALE, section, count, NULL);
     if (!k)
         return;
-    k->stale = calloc(order.count, sizeof(*k->stale));
-    if (k->stale)
-        memcpy(k->stale, keys, order.count * sizeof(*k->stale));
-    if (!k->stale || uv_queue_work(loop, &k->work, on_work, on_done) != 0)
-        dispose(k);
+    memcpy(k->keys, keys, count * sizeof(*keys));
+    strcpy(k->section, keys[0].section);
+    if (uv_queue_work(loop, &k->work, on_work, on_done) != 0)
+        free_job(k);
 }
 
-void learn_cancel(struct learn *k)
+void learn_cancel(struct learn_job *k)
 {
     if (k)
         k->owner = NULL;

@@ -11,7 +11,7 @@
 #include "learned/learned.h"
 #include "proxy/snapshot.h"
 
-struct learn;
+struct learn_job;
 
 enum learn_kind {
     LEARN_FIRST_USE, /* learned_add() */
@@ -39,8 +39,8 @@ struct learn_owner {
  * Starts a change. owner: its done() is called once, from the loop; NULL: nothing is called.
  * Returns NULL when memory is short, or when a change that is under way makes this one afterwards.
  */
-struct learn *learn_start(uv_loop_t *loop, const struct learn_order *order,
-                          struct learn_owner *owner);
+struct learn_job *learn_start(uv_loop_t *loop, const struct learn_order *order,
+                              struct learn_owner *owner);
 
 /*
  * Removes the keys of a section that the configuration no longer vouches for (policy_stale_keys()),
@@ -49,6 +49,6 @@ struct learn *learn_start(uv_loop_t *loop, const struct learn_order *order,
 void learn_remove_stale(uv_loop_t *loop, const struct section *section);
 
 /* The owner will not be told; the change is made all the same. k may be NULL. */
-void learn_cancel(struct learn *k);
+void learn_cancel(struct learn_job *k);
 
 #endif

@@ -43,7 +43,7 @@ struct job {
     bool unknown; /* its section has yet to keep the key seen first */
     struct strbuf answer;
 
-    struct learn *learn;
+    struct learn_job *learn;
     struct learn_owner learn_owner;
     struct hpkp pkp; /* being kept */
     int64_t until;

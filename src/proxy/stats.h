@@ -57,9 +57,6 @@ struct stats {
      * reload logs need it.
      */
     struct x509_st *last_server;
-    bool noting;   /* a changed key is being written down ... */
-    bool has_next; /* ... and this one is, after it */
-    uint8_t next_key[32];
     enum reason last_failure; /* REASON_NONE: there was none */
     int64_t last_failure_at;  /* seconds since the epoch */
 };

@@ -13,8 +13,8 @@
 #define ENDING_MS 1000
 
 /* Starts a change to the learned pins, about the key that the server has shown. */
-static struct learn *start_learn(struct upstream *u, enum learn_kind kind,
-                                 struct learn_owner *owner)
+static struct learn_job *start_learn(struct upstream *u, enum learn_kind kind,
+                                     struct learn_owner *owner)
 {
     struct learn_order order = {
         .kind = kind, .section = u->section, .count = 1, .now = clock_now()};

@@ -53,7 +53,7 @@ struct upstream {
     struct endpoint conn;
     struct tls *tls;
     uv_timer_t deadline;
-    struct learn *learn;
+    struct learn_job *learn;
     struct learn_owner learn_owner;
     bool for_client; /* set by the owner after upstream_start(): may keep keys, resume sessions */
     bool key_stored; /* the key of a first use is in the file */

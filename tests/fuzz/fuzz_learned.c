@@ -98,6 +98,7 @@ static void check_change(struct learnedfile *f, const char *section, const char 
 static void change(const char *text, size_t len, const struct learned_key *k, const char *before)
 {
     struct learned_key keys[2] = {*k, *k}, accepted;
+    const struct learned_announcement announcement = {k->section, k->hostport, keys, 2};
     struct learnedfile f;
     enum learned_result result;
 
@@ -129,9 +130,8 @@ static void change(const char *text, size_t len, const struct learned_key *k, co
     keys[0].from = keys[1].from = LEARNED_PINS_URL;
     keys[0].until = keys[1].until = TODAY;
     f = read_good(text, len);
-    result = learnedfile_announce(&f, k->section, k->hostport, keys, 2);
-    need(result == LEARNED_FAILED
-         || learnedfile_announce(&f, k->section, k->hostport, keys, 2) == LEARNED_SAME);
+    result = learnedfile_announce(&f, &announcement);
+    need(result == LEARNED_FAILED || learnedfile_announce(&f, &announcement) == LEARNED_SAME);
     check_change(&f, k->section, before, result);
 }
 

@@ -151,11 +151,35 @@ static void failed(enum learned_result result, char *why, const char *part)
     free(why);
 }
 
+static struct learned_key key_of(const char *section, const char *hostport, const uint8_t *bytes)
+{
+    struct learned_key key;
+
+    assert_true(learnedkey_init(&key, section, hostport, bytes, NOW));
+    return key;
+}
+
+static enum learned_result add_digest(struct learned *l, const char *section, const char *hostport,
+                                      const uint8_t *bytes, char **why)
+{
+    const struct learned_key key = key_of(section, hostport, bytes);
+
+    return learned_add(l, &key, why);
+}
+
+static enum learned_result refuse_digest(struct learned *l, const char *section,
+                                         const char *hostport, const uint8_t *bytes, char **why)
+{
+    const struct learned_key key = key_of(section, hostport, bytes);
+
+    return learned_note_refused(l, &key, why);
+}
+
 static enum learned_result keep(struct learned *l, const char *section, const char *hostport,
                                 const char *pin)
 {
     char *why = NULL;
-    enum learned_result result = learned_add(l, section, hostport, digest(pin), NOW, &why);
+    enum learned_result result = add_digest(l, section, hostport, digest(pin), &why);
 
     return ok(result, why);
 }
@@ -164,7 +188,7 @@ static void cannot_keep(struct learned *l, const char *section, const char *host
                         const char *part)
 {
     char *why = NULL;
-    enum learned_result result = learned_add(l, section, hostport, digest(C), NOW, &why);
+    enum learned_result result = add_digest(l, section, hostport, digest(C), &why);
 
     failed(result, why, part);
 }
@@ -173,26 +197,46 @@ static enum learned_result note_refused(struct learned *l, const char *section,
                                         const char *hostport, const char *pin)
 {
     char *why = NULL;
-    enum learned_result result = learned_note_refused(l, section, hostport, digest(pin), NOW, &why);
+    enum learned_result result = refuse_digest(l, section, hostport, digest(pin), &why);
 
     return ok(result, why);
 }
 
 static const struct learned_via no_via;
 
+/* count may be one more than a section may have. */
+static enum learned_result announce_digests(struct learned *l, const digest_bytes *digests,
+                                            size_t count, const struct learned_via *via,
+                                            int64_t until, char **why)
+{
+    struct learned_key keys[LEARNED_KEYS_MAX + 1];
+    const struct learned_announcement a = {"a", "h:1", keys, count};
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        keys[i] = key_of("a", "h:1", digests[i]);
+        keys[i].from = LEARNED_PINS_URL;
+        keys[i].until = until;
+        keys[i].via = *via;
+    }
+    return learned_announce(l, &a, why);
+}
+
 /* pins: NULL-terminated. */
 static enum learned_result announce(struct learned *l, const char *section, const char *hostport,
                                     const char *const *pins, int64_t until)
 {
-    digest_bytes digests[LEARNED_KEYS_MAX];
+    struct learned_key keys[LEARNED_KEYS_MAX];
+    struct learned_announcement a = {section, hostport, keys, 0};
     enum learned_result result;
     char *why = NULL;
-    size_t n;
 
-    for (n = 0; pins[n]; n++)
-        memcpy(digests[n], digest(pins[n]), CERT_DIGEST_SIZE);
-    result = learned_announce(l, section, hostport, (const digest_bytes *)digests, n, &no_via,
-                              until, NOW, &why);
+    for (; pins[a.count]; a.count++) {
+        keys[a.count] = key_of(section, hostport, digest(pins[a.count]));
+        keys[a.count].from = LEARNED_PINS_URL;
+        keys[a.count].until = until;
+    }
+    result = learned_announce(l, &a, &why);
     return ok(result, why);
 }
 
@@ -691,8 +735,7 @@ static void announcements_touch_what_is_not_theirs(void **state)
     assert_contains(get(), B " " TODAY " from=pins_url until=1970-01-02\n");
     /* all of them or none */
     memset(many, 1, sizeof(many));
-    result = learned_announce(l, "a", "h:1", (const digest_bytes *)many, COUNT(many), &no_via,
-                              NEVER, NOW, &why);
+    result = announce_digests(l, (const digest_bytes *)many, COUNT(many), &no_via, NEVER, &why);
     failed(result, why, "too many keys");
     assert_contains(get(), "until=1970-01-02");
     strbuf_free(&text);
@@ -755,13 +798,11 @@ static void an_announcement_leaves_the_pin_behind_it_as_it_was(void **state)
     memcpy(via.digest, digest(C), CERT_DIGEST_SIZE);
     put("a h:1 " A " 2026-01-02 from=pins_url via=" B " # mine\n");
     l = store();
-    assert_int_equal(
-        learned_announce(l, "a", "h:1", (const digest_bytes *)keys, 1, &via, NEVER, NOW, &why),
-        LEARNED_DONE);
+    assert_int_equal(announce_digests(l, (const digest_bytes *)keys, 1, &via, NEVER, &why),
+                     LEARNED_DONE);
     assert_string_equal(get(), "a h:1 " A " 2026-01-02 from=pins_url via=issuer:" C " # mine\n");
-    assert_int_equal(
-        learned_announce(l, "a", "h:1", (const digest_bytes *)keys, 1, &via, NEVER, NOW, &why),
-        LEARNED_SAME);
+    assert_int_equal(announce_digests(l, (const digest_bytes *)keys, 1, &via, NEVER, &why),
+                     LEARNED_SAME);
     learned_release(l);
 }
 
@@ -807,12 +848,11 @@ static void a_section_has_more_keys_than_it_may(void **state)
     put(strbuf_text(&text));
     l = store();
     cannot_keep(l, "A", "h:1", "too many keys");
-    result = learned_note_refused(l, "a", "h:1", digest(C), NOW, &why);
+    result = refuse_digest(l, "a", "h:1", digest(C), &why);
     failed(result, why, "'pinproxy learned forget'");
     for (i = 0; i < 2; i++)
         memcpy(digests[i], digest(bc[i]), CERT_DIGEST_SIZE);
-    result = learned_announce(l, "a", "h:1", (const digest_bytes *)digests, 2, &no_via, NEVER, NOW,
-                              &why);
+    result = announce_digests(l, (const digest_bytes *)digests, 2, &no_via, NEVER, &why);
     failed(result, why, "too many keys");
     assert_string_equal(get(), strbuf_text(&text));
     /* one for one is fine */
@@ -847,16 +887,17 @@ static void a_change_makes_the_file_unreadable(void **state)
     l = store();
     for (i = 0; i < COUNT(names); i++)
         cannot_keep(l, names[i][0], names[i][1], "cannot be changed");
-    result = learned_add(l, "late", "h:1", digest(A), INT64_C(253402300800), &why);
+    assert_true(learnedkey_init(&key, "late", "h:1", digest(A), INT64_C(253402300800)));
+    result = learned_add(l, &key, &why);
     failed(result, why, "cannot be changed");
     /* nor is anything cut off to make it fit */
     memset(longest, 'x', sizeof(longest));
     longest[LEARNED_SECTION_SIZE] = '\0';
-    cannot_keep(l, longest, "h:1", "does not fit");
+    assert_false(learnedkey_init(&key, longest, "h:1", digest(A), NOW));
     cannot_keep(l, longest + 1, "h", "cannot be changed");
     longest[LEARNED_SECTION_SIZE] = 'x';
     memcpy(longest + LEARNED_HOSTPORT_SIZE - 2, ":1", 3);
-    cannot_keep(l, "section", longest, "does not fit");
+    assert_false(learnedkey_init(&key, "section", longest, digest(A), NOW));
     /* the comment and what is written behind the date are too long together */
     memset(&key, 0, sizeof(key));
     result = learned_accept(l, "a", digest(A), NOW, &key, &why);
@@ -913,7 +954,7 @@ static bool keep_many(struct learned *l, int writer)
         memset(d, writer + 1, sizeof(d));
         do {
             why = NULL;
-            if (learned_add(l, section, "h:1", d, NOW, &why) == LEARNED_DONE)
+            if (add_digest(l, section, "h:1", d, &why) == LEARNED_DONE)
                 break;
             /* on a slow disk the others may well have it for that long */
             if (!why || !strstr(why, "is locked"))
@@ -1042,8 +1083,7 @@ static void announce_for_ever(int round)
             memset(d[i], i + 1, sizeof(d[i]));
             memcpy(d[i], &round, sizeof(round));
         }
-        if (learned_announce(l, "a", "h:1", (const digest_bytes *)d, ANNOUNCED, &no_via, NOW + DAY,
-                             NOW, &why)
+        if (announce_digests(l, (const digest_bytes *)d, ANNOUNCED, &no_via, NOW + DAY, &why)
             != LEARNED_DONE)
             break;
     }
@@ -1118,7 +1158,7 @@ static void *cannot_write_in_thread(void *argument)
     struct writer *w = argument;
     char *why = NULL;
 
-    w->kept = learned_add(w->l, "a", "h:1", digest(A), NOW, &why) != LEARNED_FAILED || !why
+    w->kept = add_digest(w->l, "a", "h:1", digest(A), &why) != LEARNED_FAILED || !why
               || !strstr(why, "learned.lock: is locked by another process");
     free(why);
     return NULL;
@@ -1200,7 +1240,7 @@ static void keep_without_permission(int unused)
     l = learned_open(dir, false, LEARNEDDIR_OWNER, &why);
     if (!l || count_keys(l) != 1)
         _exit(2);
-    if (learned_add(l, "b", "h:1", digest(B), NOW, &why) != LEARNED_FAILED)
+    if (add_digest(l, "b", "h:1", digest(B), &why) != LEARNED_FAILED)
         _exit(3);
     told = strstr(why, "learned.lock: Permission denied") != NULL;
     learned_release(l);
@@ -1387,13 +1427,13 @@ static void a_damaged_file_is_written_over_or_forgets_keys(void **state)
     assert_int_equal(learned_generation(l), generation);
 
     cannot_keep(l, "b", "h:1", "learned:2: ");
-    result = learned_note_refused(l, "a", "h:1", digest(C), NOW, &why);
+    result = refuse_digest(l, "a", "h:1", digest(C), &why);
     failed(result, why, "learned:2: ");
     result = learned_forget(l, "a", &why);
     failed(result, why, "learned:2: ");
     result = learned_accept(l, "a", digest(B), NOW, &found[0], &why);
     failed(result, why, "learned:2: ");
-    result = learned_announce(l, "a", "h:1", NULL, 0, &no_via, NEVER, NOW, &why);
+    result = announce_digests(l, NULL, 0, &no_via, NEVER, &why);
     failed(result, why, "learned:2: ");
     assert_string_equal(get(), damaged);
     assert_false(exists("learned.new"));

@@ -12,6 +12,7 @@
 #include "certs.h"
 #include "config/loader.h"
 #include "help.h"
+#include "learning.h"
 #include "tls/certcache.h"
 #include "tls/certmsg.h"
 #include "tls/session.h"
@@ -1573,9 +1574,7 @@ static void a_first_use_opens_nothing_until_the_key_is_kept(void **state)
         /* asking again is no proof */
         w->result = tls_handshake(w->tls, CERTS_NOW);
         expect_waiting(w);
-        assert_int_equal(
-            learned_add(l, "api.example.com", "api.example.com:443", key, CERTS_NOW, &why),
-            LEARNED_DONE);
+        learn_key(l, "api.example.com", "api.example.com:443", key, CERTS_NOW);
         w->result = TLS_WANT_READ;
         turn(w);
         assert_true(w->open);
@@ -1606,9 +1605,7 @@ static void a_changed_key_is_told_of_only_when_it_is_proved(void **state)
             NULL);
 
         assert_non_null(l);
-        assert_int_equal(
-            learned_add(l, "api.example.com", "api.example.com:443", key, CERTS_NOW, &why),
-            LEARNED_DONE);
+        learn_key(l, "api.example.com", "api.example.com:443", key, CERTS_NOW);
         start(w);
         assert_true(SSL_is_init_finished(w->server));
         expect_failure(w, REASON_TOFU_CHANGED, certs_key_pin(&other));
@@ -1630,8 +1627,7 @@ static void a_first_use_that_another_has_won_is_refused(void **state)
     start(w);
     expect_waiting(w);
     assert_true(cert_key_digest(other.x509, key));
-    assert_int_equal(learned_add(l, "api.example.com", "api.example.com:443", key, CERTS_NOW, &why),
-                     LEARNED_DONE);
+    learn_key(l, "api.example.com", "api.example.com:443", key, CERTS_NOW);
     w->result = tls_handshake(w->tls, CERTS_NOW);
     expect_failure(w, REASON_TOFU_CHANGED, certs_key_pin(&other));
     expect_shut(w);

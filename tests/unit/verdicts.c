@@ -12,6 +12,7 @@
 #include "config/loader.h"
 #include "help.h"
 #include "learned/learned.h"
+#include "learning.h"
 #include "trust/anchors.h"
 #include "trust/peerchain.h"
 #include "trust/trust.h"
@@ -220,11 +221,7 @@ static struct learned *new_store(const char *name)
 
 static void keep(struct bench *b, struct learned *l)
 {
-    char *why = NULL;
-
-    assert_int_equal(learned_add(l, b->policy->section->name, b->policy->hostport,
-                                 b->verdict.keys[0], NOW, &why),
-                     LEARNED_DONE);
+    learn_key(l, b->policy->section->name, b->policy->hostport, b->verdict.keys[0], NOW);
 }
 
 static void a_first_use_is_no_yes_until_the_key_is_kept(void **state)
@@ -280,22 +277,27 @@ static void a_first_use_is_held_to_all_but_the_pin(void **state)
     learned_release(l);
 }
 
+/* The leaf's host announces the twin's key, over a connection that was accepted on its own. */
+static void announce_twin(struct learned *l, int64_t until)
+{
+    struct learned_via via = {.known = true, .role = PIN_SERVER, .kind = PIN_KEY};
+    uint8_t digest[CERT_DIGEST_SIZE];
+    struct learned_key key;
+
+    assert_true(cert_key_digest(twin.x509, digest));
+    assert_true(cert_key_digest(leaf.x509, via.digest));
+    assert_true(learnedkey_init(&key, "api.example.com", "api.example.com:443", digest, NOW));
+    learn_announced(l, &key, &via, until);
+}
+
 static void announced_keys_count_only_where_they_are_asked_for(void **state)
 {
     struct learned *l = new_store("announced");
     char day[UNITS_DATE_SIZE];
-    struct learned_via via = {.known = true, .role = PIN_SERVER, .kind = PIN_KEY};
-    uint8_t digest[1][CERT_DIGEST_SIZE];
-    char *why = NULL;
     struct bench b;
 
     (void)state;
-    assert_true(cert_key_digest(twin.x509, digest[0]));
-    assert_true(cert_key_digest(leaf.x509, via.digest));
-    assert_int_equal(learned_announce(l, "api.example.com", "api.example.com:443",
-                                      (const uint8_t(*)[CERT_DIGEST_SIZE])digest, 1, &via,
-                                      NOW + 9 * DAY, NOW, &why),
-                     LEARNED_DONE);
+    announce_twin(l, NOW + 9 * DAY);
     open_bench(&b, l, "pin = %s\npins_url = /pins", certs_key_pin(&leaf));
     assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_OK);
     assert_int_equal(judge_at(&b, NOW + 9 * DAY, &twin, NULL, NULL), REASON_EXPIRED_PINS);
@@ -388,10 +390,8 @@ static void a_later_policy_takes_trust_away(void **state)
 
 static void a_pin_that_has_ended_takes_trust_away(void **state)
 {
-    struct learned_via via = {.known = true, .role = PIN_SERVER, .kind = PIN_KEY};
     struct learned *l = new_store("ended");
-    uint8_t digest[1][CERT_DIGEST_SIZE];
-    char detail[TRUST_DETAIL_SIZE], day[UNITS_DATE_SIZE], *why = NULL;
+    char day[UNITS_DATE_SIZE], detail[TRUST_DETAIL_SIZE];
     struct bench b;
     const char *close;
 
@@ -412,12 +412,7 @@ static void a_pin_that_has_ended_takes_trust_away(void **state)
         REASON_OK);
     close_bench(&b);
     /* a learned one, which ends with the pin that it goes back to */
-    assert_true(cert_key_digest(twin.x509, digest[0]));
-    assert_true(cert_key_digest(leaf.x509, via.digest));
-    assert_int_equal(learned_announce(l, "api.example.com", "api.example.com:443",
-                                      (const uint8_t(*)[CERT_DIGEST_SIZE])digest, 1, &via,
-                                      NOW + 9 * DAY, NOW, &why),
-                     LEARNED_DONE);
+    announce_twin(l, NOW + 9 * DAY);
     open_bench(&b, l, "pin = %s until=%s\npins_url = /pins\non_pin_removed = close",
                certs_key_pin(&leaf), day);
     assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_OK);
