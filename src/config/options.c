@@ -91,7 +91,7 @@ const struct option_row options[] = {
      .parse = value_ip, SECTION(bind),
      .help = "local address to connect from"},
     {.name = "via", .scope = OPTION_SECTION, .value = "tcp",
-     .parse = value_via,
+     .parse = value_via, SECTION(via),
      .help = "transport under TLS: tcp"},
     {.name = "send_proxy", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "off",
      .help = "PROXY protocol header inside TLS"},

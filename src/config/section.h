@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "config/diag.h"
+#include "config/via.h"
 #include "pin/pin.h"
 
 /* A value that is judged later, by whoever uses it. */
@@ -90,6 +91,7 @@ struct config_section {
     struct config_targets address;
     enum config_family family;
     struct addr bind;
+    enum via via;
     int64_t keepalive; /* all durations in milliseconds, 0: off */
 
     struct config_listens listen;

@@ -13,6 +13,7 @@
 #include "base/units.h"
 #include "base/util.h"
 #include "config/listen.h"
+#include "config/via.h"
 
 static const char not_yet[] = "not supported yet";
 
@@ -210,19 +211,8 @@ const char *value_ip(const struct value_context *ctx, const struct value_range *
 const char *value_via(const struct value_context *ctx, const struct value_range *range, void *field,
                       const char *value)
 {
-    static const char *const later[] = {
-        "unix:", "socks5:", "http:", "vsock:", "exec:", "serial:", "section:"};
-    size_t i;
-
-    (void)ctx;
     (void)range;
-    (void)field;
-    if (strcasecmp(value, "tcp") == 0)
-        return NULL;
-    for (i = 0; i < COUNT_OF(later); i++)
-        if (strncasecmp(value, later[i], strlen(later[i])) == 0)
-            return not_yet;
-    return "expected tcp";
+    return via_parse(value, ctx->arena, field);
 }
 
 const char *value_target(const struct value_context *ctx, const struct value_range *range,

@@ -66,7 +66,7 @@ value_parse value_tls;         /* int: enum config_tls, of the words */
 value_parse value_url_path;    /* const char *: begins with a slash */
 value_parse value_user;        /* const char *: a user of this system */
 value_parse value_verify_name; /* const char *: as value_host, of a certificate */
-value_parse value_via;         /* nothing: there is one transport only */
+value_parse value_via;         /* enum via */
 value_parse value_workers;     /* long: 0 for auto */
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * The addresses that this process listens on, for all threads: a connection to one of them would
- * come back in, and is refused before it is made (net/dial). An acceptor is here for as long as its
+ * come back in, and is refused before it is made (net/transport_tcp). An acceptor is here for as long as its
  * socket is open.
  */
 #ifndef NET_LISTENING_H

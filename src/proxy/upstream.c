@@ -64,8 +64,8 @@ static void on_deadline(uv_timer_t *timer)
     snprintf(detail, sizeof(detail), "no %s within %s",
              dialling ? "connection (connect_timeout)" : "TLS handshake (handshake_timeout)",
              after);
-    dial_cancel(u->dial);
-    u->dial = NULL;
+    transport_cancel(u->transport);
+    u->transport = NULL;
     learn_cancel(u->learn);
     u->learn = NULL;
     fail(u, REASON_TIMEOUT, detail);
@@ -244,17 +244,17 @@ static void on_timer_closed(uv_handle_t *handle)
 
 static const struct endpoint_events conn_events = {on_read, on_changed, on_conn_closed};
 
-static struct upstream *from_dial(struct dial_owner *owner)
+static struct upstream *from_transport(struct transport_owner *owner)
 {
-    return container_of(owner, struct upstream, dial_owner);
+    return container_of(owner, struct upstream, transport_owner);
 }
 
-static void on_connected(struct dial_owner *owner, const struct stream *stream)
+static void on_connected(struct transport_owner *owner, const struct stream *stream)
 {
-    struct upstream *u = from_dial(owner);
+    struct upstream *u = from_transport(owner);
     struct thread *r = u->thread;
 
-    u->dial = NULL;
+    u->transport = NULL;
     u->peer = stream->peer;
     endpoint_open(&u->conn, &r->io, stream, u->section->config->keepalive, &conn_events);
     u->holds++;
@@ -268,11 +268,11 @@ static void on_connected(struct dial_owner *owner, const struct stream *stream)
     handshake(u);
 }
 
-static void on_dial_failed(struct dial_owner *owner, enum reason reason, const char *detail)
+static void on_not_connected(struct transport_owner *owner, enum reason reason, const char *detail)
 {
-    struct upstream *u = from_dial(owner);
+    struct upstream *u = from_transport(owner);
 
-    u->dial = NULL;
+    u->transport = NULL;
     fail(u, reason, detail);
 }
 
@@ -283,8 +283,9 @@ static void on_no_memory(uv_timer_t *timer)
 
 static void start_dial(struct upstream *u)
 {
-    u->dial = dial_start(&u->thread->loop, u->thread->resolver, u->section->config, &u->dial_owner);
-    if (!u->dial)
+    u->transport = transport_start(&u->thread->loop, u->thread->resolver, u->section->config,
+                                   &u->transport_owner);
+    if (!u->transport)
         uv_timer_start(&u->deadline, on_no_memory, 0, 0);
 }
 
@@ -296,8 +297,8 @@ void upstream_start(struct upstream *u, struct thread *thread, const struct sect
     u->thread = thread;
     u->section = section;
     u->state = UPSTREAM_DIAL;
-    u->dial_owner.connected = on_connected;
-    u->dial_owner.failed = on_dial_failed;
+    u->transport_owner.connected = on_connected;
+    u->transport_owner.failed = on_not_connected;
     (void)uv_timer_init(&thread->loop, &u->deadline); /* cannot fail */
     u->deadline.data = u;
     u->holds = 1;
@@ -315,8 +316,8 @@ static bool leads_to_same(const struct config_section *a, const struct config_se
 {
     size_t i;
 
-    if (!texts_equal(a->host, b->host) || a->port != b->port || !texts_equal(a->sni, b->sni)
-        || a->address.count != b->address.count)
+    if (a->via != b->via || !texts_equal(a->host, b->host) || a->port != b->port
+        || !texts_equal(a->sni, b->sni) || a->address.count != b->address.count)
         return false;
     for (i = 0; i < a->address.count; i++)
         if (!texts_equal(a->address.items[i].host, b->address.items[i].host)
@@ -334,13 +335,13 @@ void upstream_set_section(struct upstream *u, const struct section *section)
     u->key_stored = false;
     if (u->tls)
         tls_set_policy(u->tls, section->policy);
-    if (!u->dial)
+    if (!u->transport)
         return;
     if (same) {
-        dial_set_section(u->dial, section->config);
+        transport_set_section(u->transport, section->config);
         return;
     }
-    dial_cancel(u->dial);
+    transport_cancel(u->transport);
     start_dial(u);
 }
 
@@ -373,8 +374,8 @@ void upstream_close(struct upstream *u, bool reset)
 {
     if (is_closing(u))
         return;
-    dial_cancel(u->dial);
-    u->dial = NULL;
+    transport_cancel(u->transport);
+    u->transport = NULL;
     learn_cancel(u->learn);
     u->learn = NULL;
     if (u->holds > 1)

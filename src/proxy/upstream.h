@@ -13,8 +13,8 @@
 
 #include "base/addr.h"
 #include "base/reason.h"
-#include "net/dial.h"
 #include "net/endpoint.h"
+#include "net/transport.h"
 #include "proxy/connlog.h"
 #include "proxy/learn.h"
 #include "proxy/snapshot.h"
@@ -48,8 +48,8 @@ struct upstream {
     char *detail;     /* or NULL */
     struct addr peer; /* what was connected to; len 0 before */
 
-    struct dial *dial;
-    struct dial_owner dial_owner;
+    struct transport *transport; /* NULL: none is connecting */
+    struct transport_owner transport_owner;
     struct endpoint conn;
     struct tls *tls;
     uv_timer_t deadline;

@@ -64,6 +64,7 @@ static void add_address(EVP_MD_CTX *md, const struct config_section *s)
     add_text(md, s->host);
     add_number(md, s->port);
     add_number(md, s->family);
+    add_number(md, s->via);
     add_number(md, (int64_t)s->address.count);
     for (i = 0; i < s->address.count; i++) {
         add_text(md, s->address.items[i].host);

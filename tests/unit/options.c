@@ -48,7 +48,7 @@ static void every_row_can_be_used(void **state)
         if (o->flags & OPTION_LATER)
             continue;
         assert_true(o->parse || strcmp(o->name, "include") == 0);
-        assert_true(o->size > 0 || strcmp(o->name, "include") == 0 || strcmp(o->name, "via") == 0);
+        assert_true(o->size > 0 || strcmp(o->name, "include") == 0);
         assert_true(o->offset + o->size <= (o->scope == OPTION_GLOBAL
                                                 ? sizeof(struct config_global)
                                                 : sizeof(struct config_section)));

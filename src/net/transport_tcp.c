@@ -1,4 +1,4 @@
-#include "net/dial.h"
+#include "net/transport_tcp.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,7 +13,9 @@
 #include "base/sock.h"
 #include "base/util.h"
 #include "net/listening.h"
+#include "net/resolver.h"
 #include "net/target.h"
+#include "net/transport.h"
 
 /* RFC 8305 section 5: the recommended delay before the next address is tried as well. */
 #define STAGGER_MS 250
@@ -37,7 +39,7 @@ struct attempt {
 };
 
 struct dial {
-    struct dial_owner *owner; /* NULL: over, only handles remain to be closed */
+    struct transport transport; /* without an owner only handles remain to be closed */
     uv_loop_t *loop;
     struct resolver *resolver;
     const struct config_section *section;
@@ -65,7 +67,7 @@ static struct {
     _Atomic int64_t taken;
 } spare = {INT64_MAX, 0};
 
-static void advance(struct dial *d);
+static void dial_advance(struct dial *d);
 
 /* Of several failures the heaviest is the dial's; of equal ones the first. */
 static int weight(enum reason reason)
@@ -84,7 +86,7 @@ static int weight(enum reason reason)
     }
 }
 
-void dial_set_spare(int64_t attempts)
+void transport_tcp_set_spare(int64_t attempts)
 {
     atomic_store(&spare.max, attempts);
 }
@@ -122,7 +124,7 @@ static void note_failure(struct dial *d, enum reason reason, const char *what, c
         d->reason = reason;
 }
 
-static void release(struct dial *d)
+static void dial_release(struct dial *d)
 {
     if (--d->holds == 0)
         free(d);
@@ -130,14 +132,14 @@ static void release(struct dial *d)
 
 static void on_stagger_closed(uv_handle_t *handle)
 {
-    release(handle->data);
+    dial_release(handle->data);
 }
 
 static void on_attempt_closed(uv_handle_t *handle)
 {
     struct attempt *a = handle->data;
 
-    release(a->dial);
+    dial_release(a->dial);
     free(a);
 }
 
@@ -153,11 +155,11 @@ static int end_attempt(struct attempt *a)
 }
 
 /* Stops everything. The dial frees itself when its last handle has closed. */
-static void end(struct dial *d)
+static void dial_end(struct dial *d)
 {
     struct attempt *a;
 
-    d->owner = NULL;
+    d->transport.owner = NULL;
     resolver_cancel(&d->request);
     while ((a = TAILQ_FIRST(&d->attempts)))
         close(end_attempt(a));
@@ -165,13 +167,13 @@ static void end(struct dial *d)
     uv_close((uv_handle_t *)&d->stagger, on_stagger_closed);
 }
 
-static void fail(struct dial *d)
+static void dial_fail(struct dial *d)
 {
-    struct dial_owner *owner = d->owner;
+    struct transport_owner *owner = d->transport.owner;
     char detail[DETAIL_SIZE];
 
     memcpy(detail, d->detail, sizeof(detail));
-    end(d); /* d lives on until its handles have closed, after this callback */
+    dial_end(d); /* d lives on until its handles have closed, after this callback */
     owner->failed(owner, d->reason == REASON_NONE ? REASON_RESOLVE : d->reason, detail);
 }
 
@@ -208,7 +210,7 @@ static bool refuse_loop(struct dial *d, const struct addr *peer)
  */
 static bool settle(struct dial *d, int fd, const struct addr *peer, int status)
 {
-    struct dial_owner *owner = d->owner;
+    struct transport_owner *owner = d->transport.owner;
     char text[ADDR_TEXT_SIZE];
     struct stream stream;
     /* libuv says no more than EBADF of a failed connect; the socket knows why */
@@ -229,7 +231,7 @@ static bool settle(struct dial *d, int fd, const struct addr *peer, int status)
         return false;
     }
     stream = (struct stream){.fd = fd, .is_tcp = true, .peer = *peer};
-    end(d); /* d lives on until its handles have closed, after this callback */
+    dial_end(d); /* d lives on until its handles have closed, after this callback */
     owner->connected(owner, &stream);
     return true;
 }
@@ -244,7 +246,7 @@ static void on_writable(uv_poll_t *poll, int status, int events)
     if (settle(d, end_attempt(a), &peer, status))
         return;
     return_spare(d);
-    advance(d);
+    dial_advance(d);
 }
 
 /* A socket that connects, or -1 with errno. */
@@ -338,7 +340,7 @@ static void on_answer(struct resolver_request *request)
     struct dial *d = container_of(request, struct dial, request);
 
     take_answer(d);
-    advance(d);
+    dial_advance(d);
 }
 
 /* Starts on the next place to dial. False: there is none left. */
@@ -364,7 +366,7 @@ static bool next_target(struct dial *d)
 
 static void on_stagger(uv_timer_t *timer)
 {
-    advance(timer->data);
+    dial_advance(timer->data);
 }
 
 /*
@@ -412,41 +414,40 @@ static bool make_room(struct dial *d)
     return true;
 }
 
-/* Starts what can be started next; gives up when nothing is left or under way. */
-static void advance(struct dial *d)
+/* Starts what can be started next. Fails if nothing is left or under way. */
+static void dial_advance(struct dial *d)
 {
+    enum started started;
+
     while (!d->looking) {
-        if (d->next < d->count) {
-            if (!make_room(d))
-                return;
-            switch (start_attempt(d, &d->addresses[d->next++])) {
-            case NOT_STARTED:
-                return_spare(d);
+        if (d->next == d->count) {
+            if (next_target(d))
                 continue;
-            case STARTED:
-                uv_timer_start(&d->stagger, on_stagger, STAGGER_MS, 0);
-                break;
-            case DIALLED:
-                break;
-            }
-            return;
-        }
-        if (!next_target(d)) {
             if (d->in_flight == 0)
-                fail(d);
+                dial_fail(d);
             return;
         }
+        if (!make_room(d))
+            return;
+        started = start_attempt(d, &d->addresses[d->next++]);
+        if (started == NOT_STARTED) {
+            return_spare(d);
+            continue;
+        }
+        if (started == STARTED)
+            uv_timer_start(&d->stagger, on_stagger, STAGGER_MS, 0);
+        return;
     }
 }
 
-struct dial *dial_start(uv_loop_t *loop, struct resolver *resolver,
-                        const struct config_section *section, struct dial_owner *owner)
+static struct transport *start(uv_loop_t *loop, struct resolver *resolver,
+                               const struct config_section *section, struct transport_owner *owner)
 {
     struct dial *d = calloc(1, sizeof(*d));
 
     if (!d)
         return NULL;
-    d->owner = owner;
+    d->transport = (struct transport){.ops = &transport_tcp, .owner = owner};
     d->loop = loop;
     d->resolver = resolver;
     d->section = section;
@@ -458,16 +459,22 @@ struct dial *dial_start(uv_loop_t *loop, struct resolver *resolver,
     d->holds = 1;
     /* from the loop rather than from here: the owner need not expect to be called at once */
     uv_timer_start(&d->stagger, on_stagger, 0, 0);
-    return d;
+    return &d->transport;
 }
 
-void dial_set_section(struct dial *d, const struct config_section *section)
+static struct dial *from_transport(struct transport *t)
 {
-    d->section = section;
+    return container_of(t, struct dial, transport);
 }
 
-void dial_cancel(struct dial *d)
+static void set_section(struct transport *t, const struct config_section *section)
 {
-    if (d)
-        end(d);
+    from_transport(t)->section = section;
 }
+
+static void cancel(struct transport *t)
+{
+    dial_end(from_transport(t));
+}
+
+const struct transport_ops transport_tcp = {start, set_section, cancel};

@@ -1,5 +1,5 @@
-/* net/dial: one callback, once, or none after a cancel; every descriptor but one is closed. */
-#include "net/dial.h"
+/* net/transport_tcp: one callback, once, or none after a cancel; every descriptor but one is closed. */
+#include "net/transport_tcp.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,6 +16,8 @@
 #include "config/loader.h"
 #include "help.h"
 #include "names.h"
+#include "net/resolver.h"
+#include "net/transport.h"
 #include "proxy/thread.h"
 
 static struct thread thread;
@@ -23,10 +25,10 @@ static int descriptors; /* when the test began */
 
 /* Who dials. It goes in its callback, and its section with it, as owners may. */
 struct caller {
-    struct dial_owner owner;
+    struct transport_owner owner;
     struct config *config;
     struct config_section *section;
-    struct dial *dial;
+    struct transport *dial;
 };
 
 /* What came of it. */
@@ -57,7 +59,7 @@ static void forget(struct caller *c)
     free(c);
 }
 
-static void on_connected(struct dial_owner *owner, const struct stream *stream)
+static void on_connected(struct transport_owner *owner, const struct stream *stream)
 {
     assert_true(stream->is_tcp);
     result.calls++;
@@ -66,7 +68,7 @@ static void on_connected(struct dial_owner *owner, const struct stream *stream)
     forget((struct caller *)owner);
 }
 
-static void on_failed(struct dial_owner *owner, enum reason reason, const char *detail)
+static void on_failed(struct transport_owner *owner, enum reason reason, const char *detail)
 {
     result.calls++;
     result.reason = reason;
@@ -101,7 +103,7 @@ static void add_address(struct caller *c, const char *host, uint16_t port)
 
 static void start(struct caller *c)
 {
-    c->dial = dial_start(&thread.loop, thread.resolver, c->section, &c->owner);
+    c->dial = transport_start(&thread.loop, thread.resolver, c->section, &c->owner);
     assert_non_null(c->dial);
     assert_int_equal(result.calls, 0); /* never from within */
 }
@@ -589,7 +591,7 @@ static int most_at_once(int addresses, int64_t spare)
     uint64_t until;
 
     make_silent("127.0.0.1", &silent, fds);
-    dial_set_spare(spare);
+    transport_tcp_set_spare(spare);
     c = caller("unused.example", 1);
     for (i = 0; i < addresses; i++)
         add_address(c, "127.0.0.1", silent);
@@ -601,11 +603,11 @@ static int most_at_once(int addresses, int64_t spare)
         most = now > most ? now : most;
     }
     assert_int_equal(result.calls, 0);
-    dial_cancel(c->dial);
+    transport_cancel(c->dial);
     forget(c);
     uv_run(&thread.loop, UV_RUN_DEFAULT);
     assert_int_equal(count_descriptors(), before);
-    dial_set_spare(INT64_MAX);
+    transport_tcp_set_spare(INT64_MAX);
     close_both(fds);
     return most;
 }
@@ -631,7 +633,7 @@ static void an_address_behind_many_silent_ones_is_tried(int64_t spare)
     int fds[2], listener, i;
     struct caller *c;
 
-    dial_set_spare(spare);
+    transport_tcp_set_spare(spare);
     make_silent("127.0.0.1", &silent, fds);
     listener = listening("127.0.0.1", &port);
     c = caller("unused.example", 1);
@@ -642,7 +644,7 @@ static void an_address_behind_many_silent_ones_is_tried(int64_t spare)
     start(c);
     finish();
     assert_connected(listener, port);
-    dial_set_spare(INT64_MAX);
+    transport_tcp_set_spare(INT64_MAX);
     close(listener);
     close_both(fds);
 }
@@ -666,7 +668,7 @@ static void what_gave_way_is_in_the_detail(void **state)
     struct caller *c;
 
     (void)state;
-    dial_set_spare(0);
+    transport_tcp_set_spare(0);
     make_silent("127.0.0.1", &silent, fds);
     refused = refusing("127.0.0.1", &no);
     c = caller("unused.example", 1);
@@ -676,7 +678,7 @@ static void what_gave_way_is_in_the_detail(void **state)
     finish();
     assert_failed(REASON_CONNECT, ": no answer within 1");
     assert_contains(result.detail, ": Connection refused");
-    dial_set_spare(INT64_MAX);
+    transport_tcp_set_spare(INT64_MAX);
     close(refused);
     close_both(fds);
 }
@@ -785,7 +787,7 @@ static void too_few_descriptors_are_the_servers_fault(void **state)
 /* Cancels, and lets the owner and the section go at once. */
 static void cancel(struct caller *c)
 {
-    dial_cancel(c->dial);
+    transport_cancel(c->dial);
     forget(c);
     uv_run(&thread.loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_alive(&thread.loop), 0);
@@ -800,7 +802,7 @@ static void a_cancel_before_the_loop_runs_calls_back(void **state)
     c = caller("127.0.0.1", 1);
     start(c);
     cancel(c);
-    dial_cancel(NULL);
+    transport_cancel(NULL);
 }
 
 static void a_cancel_during_the_look_up_calls_back(void **state)
@@ -813,7 +815,7 @@ static void a_cancel_during_the_look_up_calls_back(void **state)
     c = caller("a.example", 1);
     start(c);
     wait_for_look_ups(1);
-    dial_cancel(c->dial);
+    transport_cancel(c->dial);
     forget(c);
     uv_run(&thread.loop, UV_RUN_NOWAIT); /* the dial is gone, the look-up is not */
     names_release();
@@ -837,7 +839,7 @@ static void a_cancel_while_the_look_up_waits_calls_back(void **state)
     }
     wait_for_look_ups(COUNT(c)); /* none begins in the next test */
     for (i = 0; i < COUNT(c); i++) {
-        dial_cancel(c[i]->dial);
+        transport_cancel(c[i]->dial);
         forget(c[i]);
     }
     names_release();
@@ -880,7 +882,7 @@ static void a_cancel_with_two_addresses_under_way_calls_back(void **state)
     start(c);
     wait_for_look_ups(1); /* by then both are under way, and the third is looked up */
     assert_int_equal(count_descriptors(), descriptors + 6);
-    dial_cancel(c->dial);
+    transport_cancel(c->dial);
     forget(c);
     assert_int_equal(count_descriptors(), descriptors + 4);
     names_release();
@@ -933,7 +935,7 @@ static void a_cancel_takes_another_dial_with_it(void **state)
     start(a);
     start(b);
     wait_for_look_ups(1);
-    dial_cancel(a->dial);
+    transport_cancel(a->dial);
     forget(a);
     names_release();
     finish();
