@@ -1,6 +1,6 @@
 #!/bin/bash
-# The end-to-end tests, with the programs that PINPROXYD and PINPROXY name; several at once where there
-# is pytest-xdist (Debian: python3-pytest-xdist). By hand, for one test:
+# Runs the end-to-end tests with the programs that PINPROXYD and PINPROXY name, several at once if
+# pytest-xdist is installed (Debian: python3-pytest-xdist). By hand, for one test:
 #   tests/e2e.sh -k half_close -x
 set -u -o pipefail
 
@@ -18,12 +18,12 @@ if ! "$python" -c 'import pytest'; then
     exit 77
 fi
 
-# All of them: most wait most of the time, so there are more at once than CPUs.
+# Most tests wait most of the time, so more of them run at once than there are CPUs.
 if [ $# = 0 ] && "$python" -c 'import xdist' 2>/dev/null; then
     set -- -n "$(($(nproc) + 1))"
 fi
 set -- --durations=10 "$@"
-# shellcheck disable=SC2086 # PINPROXY_PYTEST is a list of words; quotes in it hold
+# shellcheck disable=SC2086 # PINPROXY_PYTEST is a list of words, which may be quoted
 eval 'set -- "$@"' "${PINPROXY_PYTEST:-}"
 
 summary=$(mktemp)

@@ -28,7 +28,7 @@ quietly() {
     return 1
 }
 
-# What a configure would find: a library that came or went since the last asks for another.
+# Prints the libraries that configure would find. If they have changed, it must run again.
 libraries() {
     local library
     for library in openssl libuv inih jansson cmocka; do
