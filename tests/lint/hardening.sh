@@ -1,5 +1,5 @@
 #!/bin/bash
-# The programs are hardened: read from what was built, not from what was asked for.
+# The programs are hardened. This reads the built programs, not the options of the build.
 . "$(dirname "$0")/lib.sh"
 need readelf
 

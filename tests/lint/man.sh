@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 need mandoc
 
-# mandoc's status alone will not do: what it says counts.
+# The exit status of mandoc is not enough: any output is an error.
 check() {
     local said
     said=$(mandoc -Tlint -Wwarning "$@" 2>&1)
