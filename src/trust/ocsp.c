@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/util.h"
+#include "trust/asn1time.h"
 #include "trust/sigalg.h"
 
 /* Clocks differ. */
@@ -37,26 +38,18 @@ static bool signature_holds(OCSP_BASICRESP *basic, X509 *issuer, int64_t now)
     return ok;
 }
 
-/* -1: the time is before now, 1: after it, 0: no time at all. */
-static int compare(const ASN1_GENERALIZEDTIME *t, int64_t now)
-{
-    time_t at = (time_t)now;
-
-    return t ? X509_cmp_time(t, &at) : 0;
-}
-
 static const char *check_dates(const ASN1_GENERALIZEDTIME *from, const ASN1_GENERALIZEDTIME *until,
                                int64_t now)
 {
-    const int began = compare(from, now + LEEWAY);
+    const int began = asn1time_compare(from, now + LEEWAY);
 
     if (began == 0)
         return "OCSP: the response has no date";
     if (began > 0)
         return "OCSP: the response is not valid yet";
-    if (until && compare(until, now - LEEWAY) <= 0)
+    if (until && asn1time_compare(until, now - LEEWAY) <= 0)
         return "OCSP: the response has expired";
-    if (!until && compare(from, now - UNDATED_MAX) < 0)
+    if (!until && asn1time_compare(from, now - UNDATED_MAX) < 0)
         return "OCSP: the response has expired: it names no next update, and is over a day old";
     return NULL;
 }

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/units.h"
 #include "learned/learned.h"
+#include "trust/asn1time.h"
 #include "trust/certname.h"
 #include "trust/chain.h"
 #include "trust/issuers.h"
@@ -192,7 +192,6 @@ static bool key_is_strong(struct eval *t)
 static bool also_check(struct eval *t)
 {
     const char *name = t->section->verify_name;
-    time_t now = (time_t)t->now;
     char detail[TRUST_DETAIL_SIZE];
 
     if ((t->section->also_check & ALSO_CHECK_NAME) && !certname_matches(t->leaf, name)) {
@@ -200,10 +199,10 @@ static bool also_check(struct eval *t)
         return refuse(t, REASON_NAME, X509_V_ERR_HOSTNAME_MISMATCH, detail);
     }
     if (t->section->also_check & ALSO_CHECK_DATES) {
-        if (X509_cmp_time(X509_get0_notBefore(t->leaf), &now) >= 0)
+        if (asn1time_compare(X509_get0_notBefore(t->leaf), t->now) >= 0)
             return refuse(t, REASON_DATES, X509_V_ERR_CERT_NOT_YET_VALID,
                           "the certificate is not valid yet");
-        if (X509_cmp_time(X509_get0_notAfter(t->leaf), &now) <= 0)
+        if (asn1time_compare(X509_get0_notAfter(t->leaf), t->now) <= 0)
             return refuse(t, REASON_DATES, X509_V_ERR_CERT_HAS_EXPIRED,
                           "the certificate has expired");
     }
