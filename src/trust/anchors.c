@@ -310,6 +310,16 @@ static void load_ca_dir(struct loading *l, const struct config_string *dir)
 
 /* The system's. */
 
+/* Whether a store has no certificate, or none that can be had. */
+static bool is_empty(X509_STORE *store)
+{
+    STACK_OF(X509) *certificates = X509_STORE_get1_all_certs(store);
+    const bool empty = sk_X509_num(certificates) <= 0;
+
+    sk_X509_pop_free(certificates, X509_free);
+    return empty;
+}
+
 /* Whether one of the directories, separated by colons, has certificates under their hashes. */
 static bool has_links(const char *directories)
 {
@@ -342,8 +352,7 @@ static void load_system(struct loading *l)
     if (X509_STORE_set_default_paths(l->store) != 1)
         diag_add(l->diags, s->where, "[%s]: the system's trust anchors: %s", s->name,
                  openssl_reason("cannot be loaded"));
-    else if (sk_X509_OBJECT_num(X509_STORE_get0_objects(l->store)) == 0
-             && !has_links(dirs ? dirs : X509_get_default_cert_dir()))
+    else if (is_empty(l->store) && !has_links(dirs ? dirs : X509_get_default_cert_dir()))
         diag_add(l->diags, s->where,
                  "[%s]: the system has no trust anchors in %s: install them (ca-certificates), "
                  "or name your own with ca_file",
