@@ -186,7 +186,7 @@ ERRORS = {
     "ciphers_without_tls12": (PINNED + ">>ciphers = ECDHE+AESGCM\ntls_min = 1.3\n", "tls_min"),
     "ciphers_in_defaults_without_tls12": (
         "[defaults]\n>>ciphers = ECDHE+AESGCM\ntls_min = 1.3\n" + PINNED, "tls_min"),
-    "groups_never_offered": (PINNED + ">>groups = secp224r1\ntls_min = 1.3\n", "secp224r1"),
+    "groups_never_offered": (PINNED + ">>groups = brainpoolP256r1\ntls_min = 1.3\n", "brainpoolP256r1"),
     "sigalgs_unknown": (PINNED + ">>sigalgs = no-such-thing\n", "sigalgs"),
     "truncation_unknown": (PINNED + ">>truncation = maybe\n", "allow"),
 

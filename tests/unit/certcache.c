@@ -140,7 +140,7 @@ static void what_is_held_is_bounded(void **state)
         drop(list);
         drop(again);
     }
-    assert_in_range(certcache_count(f), 64, 256);
+    assert_between(certcache_count(f), 64, 256);
     certcache_free(f);
     certcache_free(NULL);
 }
@@ -175,13 +175,13 @@ static void the_bytes_that_are_held_are_bounded(void **state)
     for (i = 0; i < 400; i++) {
         list = chain(large(&ca, 300).x509, NULL); /* 6 KB */
         add(f, list);
-        assert_in_range(certcache_bytes(f), 6000, 1 << 20);
+        assert_between(certcache_bytes(f), 6000, 1 << 20);
         drop(list);
     }
-    assert_in_range(certcache_count(f), 100, 128); /* two in each bucket */
+    assert_between(certcache_count(f), 100, 128); /* two in each bucket */
     /* a small one finds its place beside a large one */
     add(f, list = chain(ca.x509, NULL));
-    assert_in_range(certcache_bytes(f), 6000, 1 << 20);
+    assert_between(certcache_bytes(f), 6000, 1 << 20);
     drop(list);
     certcache_free(f);
 }

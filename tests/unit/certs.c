@@ -98,22 +98,24 @@ struct cert certs_make(const struct cert_order *o)
     struct cert c = {.key = o->key ? o->key : certs_ec_key()};
     const EVP_MD *md = EVP_get_digestbyname(o->digest ? o->digest : "SHA256");
     time_t now = (time_t)CERTS_NOW;
-    X509_NAME *name;
+    X509_NAME *name = X509_NAME_new();
     X509 *x = c.x509 = keep(X509_new(), free_x509);
 
     X509_set_version(x, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(x), serial++);
     X509_time_adj_ex(X509_getm_notBefore(x), o->from || o->to ? o->from : -1, 0, &now);
     X509_time_adj_ex(X509_getm_notAfter(x), o->from || o->to ? o->to : 100, 0, &now);
-    name = X509_get_subject_name(x);
     if (o->cn)
         need(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)o->cn,
                                         o->cn_len ? (int)o->cn_len : -1, -1, 0)
                  == 1,
              "CN");
-    need(X509_set_issuer_name(x, o->issuer ? X509_get_subject_name(o->issuer->x509) : name) == 1
+    need(X509_set_subject_name(x, name) == 1
+             && X509_set_issuer_name(x, o->issuer ? X509_get_subject_name(o->issuer->x509) : name)
+                    == 1
              && X509_set_pubkey(x, c.key) == 1,
          "certificate");
+    X509_NAME_free(name);
     if (o->ca) {
         if (!o->basic || *o->basic)
             add_extension(x, o->issuer, NID_basic_constraints,

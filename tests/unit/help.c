@@ -120,6 +120,12 @@ void assert_contains(const char *text, const char *part)
         fail_msg("\"%s\" does not contain \"%s\"", text ? text : "(nothing)", part);
 }
 
+void assert_between(uintmax_t value, uintmax_t least, uintmax_t most)
+{
+    if (value < least || value > most)
+        fail_msg("%ju is not between %ju and %ju", value, least, most);
+}
+
 uint32_t random_next(uint32_t *seed)
 {
     *seed ^= *seed << 13;

@@ -28,6 +28,9 @@ char *capture_end(void);
 /* Fails with a readable message unless text contains part. */
 void assert_contains(const char *text, const char *part);
 
+/* Fails with a readable message unless least <= value <= most. cmocka 2 deprecates its own macro. */
+void assert_between(uintmax_t value, uintmax_t least, uintmax_t most);
+
 /* Pseudo-random numbers, the same in each run. */
 uint32_t random_next(uint32_t *seed);
 

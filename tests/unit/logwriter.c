@@ -113,7 +113,7 @@ static void read_until(struct seen *s, int fd, int count)
     assert_int_equal(s->lines + s->dropped, count);
 }
 
-static void stop(void)
+static void stop_writer(void)
 {
     assert_true(logwriter_flush(60000));
     logwriter_stop();
@@ -139,7 +139,7 @@ static void a_reader_that_stalls_stops_nobody(int out, int in, bool open)
     write_numbers(MANY, MANY + 100);
     read_until(&s, in, MANY + 100);
     assert_int_equal(s.reports, reports);
-    stop();
+    stop_writer();
     close(out);
     close(in);
 }
@@ -195,7 +195,7 @@ static void a_line_is_in_the_pipe_before_the_call_returns(void **state)
         write_numbers(i, i + 1);
         read_until(&s, fds[0], i + 1); /* fails if nothing is there */
     }
-    stop();
+    stop_writer();
     close(fds[0]);
     close(fds[1]);
 }
@@ -225,7 +225,7 @@ static void a_file_gets_every_line_in_order(void **state)
         if (i % 100 == 0)
             assert_true(logwriter_flush(60000));
     }
-    stop();
+    stop_writer();
     text = whole_file(fd);
     take_bytes(&s, text, strlen(text));
     assert_int_equal(s.lines, 10000);
@@ -260,7 +260,7 @@ static void a_full_disk_is_reported_when_there_is_room_again(void **state)
         }
     } while (!text);
     write_numbers(15, 16);
-    stop();
+    stop_writer();
     free(text);
     text = whole_file(fd);
     assert_contains(text, "\ndropped 5\n15 ");
@@ -281,7 +281,7 @@ static void a_reader_that_has_gone_does_no_harm(void **state)
     write_numbers(0, 1);
     close(fds[0]);
     write_numbers(1, 100);
-    stop();
+    stop_writer();
     close(fds[1]);
 }
 
@@ -351,7 +351,7 @@ static void threads_do_not_mix_their_lines(void **state)
     }
     for (size_t i = 0; i < COUNT(threads); i++)
         pthread_join(threads[i], NULL);
-    stop();
+    stop_writer();
     fclose(in);
     close(fds[1]);
 }

@@ -180,7 +180,7 @@ static void the_cache_is_bounded_in_bytes(void **state)
     (void)state;
     for (i = 0; i < 30; i++)
         put_large(c, a, (unsigned char)i, 60000);
-    assert_in_range(session_cache_size(c), 8 * 60000, 512 * 1024);
+    assert_between(session_cache_size(c), 8 * 60000, 512 * 1024);
     assert_int_equal(take(c, a, NOW), 29); /* the newest is there */
     for (n = 1; take(c, a, NOW) >= 0; n++)
         ;
@@ -197,7 +197,7 @@ static void the_cache_is_bounded_in_bytes(void **state)
         other.id[0] = (uint8_t)i;
         put_large(c, &other, (unsigned char)i, 250000);
         put_large(c, &other, (unsigned char)i, 250000);
-        assert_in_range(session_cache_size(c), 1, 8 << 20);
+        assert_between(session_cache_size(c), 1, 8 << 20);
     }
     assert_int_equal(take(c, &other, NOW), 99);
     session_cache_free(c);

@@ -314,9 +314,9 @@ static void what_is_named_and_never_offered_is_refused(void **state)
         {.ciphersuites = "TLS_AES_128_GCM_SHA256:TLS_NONSENSE", .part = "'TLS_NONSENSE'"},
         {.ciphersuites = "TLS_AES_128_GCM_SHA256:ECDHE-RSA-AES128-GCM-SHA256",
          .part = "'ECDHE-RSA-AES128-GCM-SHA256'"},
-        {.groups = "secp192r1:X25519", .part = "'secp192r1'"},
-        {.groups = "secp224r1", .min = CONFIG_TLS_1_3, .part = "'secp224r1'"},
-        {.groups = "secp224r1", .part = "no connection could ever be made"},
+        {.groups = "secp192r1:X25519", .part = "secp192r1"},
+        {.groups = "brainpoolP256r1", .min = CONFIG_TLS_1_3, .part = "'brainpoolP256r1'"},
+        {.groups = "brainpoolP256r1", .part = "no connection could ever be made"},
         {.groups = "ffdhe2048:X25519", .max = CONFIG_TLS_1_2, .part = "'ffdhe2048'"},
     };
     size_t i;
@@ -338,8 +338,8 @@ static void what_works_is_taken(void **state)
         {.ciphers = "DHE-RSA-AES256-GCM-SHA384:ECDHE+AESGCM"},
         {.ciphersuites = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"},
         {.ciphersuites = "TLS_AES_256_GCM_SHA384", .min = CONFIG_TLS_1_3},
-        {.groups = "secp224r1:X25519"},
-        {.groups = "secp224r1", .max = CONFIG_TLS_1_2},
+        {.groups = "brainpoolP256r1:X25519"},
+        {.groups = "brainpoolP256r1", .max = CONFIG_TLS_1_2},
         {.groups = "P-256:P-384:P-521:X25519:X448"},
         {.groups = "ffdhe2048"},
         {.sigalgs = "RSA+SHA256", .max = CONFIG_TLS_1_2},

@@ -33,7 +33,7 @@ static void what_is_given_is_taken_again(void **state)
     (void)state;
     assert_int_equal(tlsmem_cached(), 0);
     tlsmem_free(p);
-    assert_in_range(tlsmem_cached(), 104, 200);
+    assert_between(tlsmem_cached(), 104, 200);
     q = tlsmem_alloc(104);
     assert_ptr_equal(p, q);
     assert_int_equal(tlsmem_cached(), 0);
@@ -109,7 +109,7 @@ static void what_is_kept_is_bounded(void **state)
         many[i] = tlsmem_alloc(17000);
     for (i = 0; i < 3; i++)
         tlsmem_free(many[i]);
-    assert_in_range(tlsmem_cached() - before, 17000, 17100);
+    assert_between(tlsmem_cached() - before, 17000, 17100);
     before = tlsmem_cached();
     tlsmem_free(tlsmem_alloc(100000));
     assert_int_equal(tlsmem_cached(), before);
