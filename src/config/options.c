@@ -6,6 +6,7 @@
 
 #include "base/foreign.h"
 #include "base/util.h"
+#include "pin/pinvalue.h"
 
 static const char *const family_words[] = {"any", "ipv4", "ipv6", NULL};
 static const char *const truncation_words[] = {"reset", "allow", NULL};
@@ -124,11 +125,11 @@ const struct option_row options[] = {
      .help = "pin (instead of the PKI), pin+pki (both must hold), pki (no pins), tofu (the key seen "
              "first) or tofu+pki"},
     {.name = "pin", .scope = OPTION_SECTION, .flags = OPTION_LIST,
-     .parse = value_pin, SECTION(pins), .in_comment = pin_in_comment,
+     .parse = value_pin, SECTION(pins), .in_comment = pinvalue_in_comment,
      .help = "sha256//BASE64, cert:sha256:HEX, cert:FILE, key:FILE, issuer:sha256//BASE64, "
              "issuer-cert:sha256:HEX or issuer-cert:FILE [until=DATE] [name=WORD]"},
     {.name = "revoked", .scope = OPTION_SECTION, .flags = OPTION_LIST,
-     .parse = value_revoked, SECTION(revoked), .merge = value_merge_pins, .in_comment = pin_in_comment,
+     .parse = value_revoked, SECTION(revoked), .merge = value_merge_pins, .in_comment = pinvalue_in_comment,
      .help = "keys never to accept, besides those of [defaults]: sha256//BASE64 or key:FILE"},
     {.name = "also_check", .scope = OPTION_SECTION, .flags = OPTION_LIST,
      .parse = value_also_check, SECTION(also_check), .in_comment = value_also_check_in_comment,

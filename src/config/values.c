@@ -14,6 +14,7 @@
 #include "base/util.h"
 #include "config/listen.h"
 #include "config/via.h"
+#include "pin/pinvalue.h"
 
 static const char not_yet[] = "not supported yet";
 
@@ -261,14 +262,14 @@ const char *value_pin(const struct value_context *ctx, const struct value_range 
                       const char *value)
 {
     (void)range;
-    return pin_parse(value, ctx->dir, ctx->arena, field);
+    return pinvalue_parse(value, ctx->dir, ctx->arena, field);
 }
 
 const char *value_revoked(const struct value_context *ctx, const struct value_range *range,
                           void *field, const char *value)
 {
     (void)range;
-    return pin_parse_revoked(value, ctx->dir, ctx->arena, field);
+    return pinvalue_parse_revoked(value, ctx->dir, ctx->arena, field);
 }
 
 void value_merge_pins(struct arena *arena, void *field, const void *inherited)

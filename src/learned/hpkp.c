@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "pin/spki.h"
+#include "pin/digest.h"
 
 #define NAME_MAX 64
 #define VALUE_MAX 1024
@@ -93,13 +93,6 @@ static const char *read_directive(struct reading *r)
     return r->p < r->end && *r->p == '"' ? read_quoted(r) : read_token(r, r->value, VALUE_MAX);
 }
 
-static bool decode(const char *text, uint8_t digest[CERT_DIGEST_SIZE])
-{
-    static const uint8_t zero[CERT_DIGEST_SIZE];
-
-    return spki_decode(text, strlen(text), digest) && memcmp(digest, zero, sizeof(zero)) != 0;
-}
-
 static const char *take_pin(struct reading *r)
 {
     uint8_t digest[CERT_DIGEST_SIZE];
@@ -109,7 +102,7 @@ static const char *take_pin(struct reading *r)
         return "a pin is not in quotes";
     if (strcasecmp(r->name, "pin-sha256") != 0)
         return NULL; /* of another algorithm: to be ignored */
-    if (!decode(r->value, digest))
+    if (digest_read_base64(r->value, strlen(r->value), digest))
         return "a pin-sha256 is not the base64 of 32 bytes";
     for (i = 0; i < r->pkp.count; i++)
         if (memcmp(r->pkp.pins[i], digest, sizeof(digest)) == 0)

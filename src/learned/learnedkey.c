@@ -45,20 +45,14 @@ struct reading {
     bool has_from, has_until;
 };
 
-/* The grammar is that of the configuration, without all that may stand behind a digest there. */
 const char *learnedkey_parse_pin(const char *word, uint8_t digest[CERT_DIGEST_SIZE])
 {
-    struct pin_list list = {0};
-    struct arena arena = {0};
-    const char *why = "expected a key's pin, sha256// and the 44 characters of its base64";
+    struct pin pin;
 
-    if (starts_with(word, PIN_PREFIX) && !pin_parse(word, NULL, &arena, &list)
-        && strcmp(list.items[0].text, word) == 0) {
-        memcpy(digest, list.items[0].digest, CERT_DIGEST_SIZE);
-        why = NULL;
-    }
-    arena_free(&arena);
-    return why;
+    if (!starts_with(word, PIN_PREFIX) || pin_read(word, &pin))
+        return "expected a key's pin, sha256// and the 44 characters of its base64";
+    memcpy(digest, pin.digest, CERT_DIGEST_SIZE);
+    return NULL;
 }
 
 static const char *copy(char *out, size_t size, const char *word, const char *hint)
@@ -117,25 +111,14 @@ static const char *read_origin(struct reading *r, const char *word)
 /* A pin in the configuration's own form; not one that names a file. */
 static const char *read_via(struct learned_key *k, const char *word)
 {
-    static const char *const forms[] = {"sha256//", "cert:sha256:", "issuer:sha256//",
-                                        "issuer-cert:sha256:"};
-    struct pin_list list = {0};
-    struct arena arena = {0};
-    const char *why = "no pin of the configuration: expected via=sha256//..., via=cert:sha256:..., "
-                      "via=issuer:sha256//... or via=issuer-cert:sha256:...";
-    size_t i;
+    struct pin pin;
 
-    for (i = 0; i < COUNT_OF(forms); i++)
-        if (strncmp(word, forms[i], strlen(forms[i])) == 0)
-            break;
-    if (i < COUNT_OF(forms) && !pin_parse(word, NULL, &arena, &list) && list.count == 1) {
-        k->via = (struct learned_via){
-            .known = true, .role = list.items[0].role, .kind = list.items[0].kind};
-        memcpy(k->via.digest, list.items[0].digest, CERT_DIGEST_SIZE);
-        why = NULL;
-    }
-    arena_free(&arena);
-    return why;
+    if (pin_read(word, &pin))
+        return "no pin of the configuration: expected via=sha256//..., via=cert:sha256:..., "
+               "via=issuer:sha256//... or via=issuer-cert:sha256:...";
+    k->via = (struct learned_via){.known = true, .role = pin.role, .kind = pin.kind};
+    memcpy(k->via.digest, pin.digest, CERT_DIGEST_SIZE);
+    return NULL;
 }
 
 /* What may stand behind the date, each once, in any order. */

@@ -1,4 +1,7 @@
-/* Pins: how they are written, and what they are compared by. */
+/*
+ * Pins: what a certificate is compared with. pin_matches() is the one comparison of a pin with a
+ * certificate, and pin_equal() that of a pin with a pin. How pins are written: pinvalue.h.
+ */
 #ifndef PIN_PIN_H
 #define PIN_PIN_H
 
@@ -6,16 +9,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/mem.h"
 #include "pin/cert.h"
 
-/* Whose it is ... */
+/* Whose certificate or key it is ... */
 enum pin_role {
     PIN_SERVER, /* the server's own */
     PIN_ISSUER, /* of a CA that issued, by verified signatures, the chain under the server's */
 };
 
-/* ... and what of it. */
+/* ... and what of it the digest is of. */
 enum pin_kind {
     PIN_KEY,  /* the public key */
     PIN_CERT, /* the exact certificate */
@@ -26,7 +28,7 @@ struct pin {
     enum pin_kind kind;
     uint8_t digest[CERT_DIGEST_SIZE];
     int64_t until;       /* not accepted from this second on; 0: no end */
-    const char *name;    /* what logs call it; NULL: its text */
+    const char *name;    /* the name that logs use; NULL: its text */
     const char *text;    /* the configuration's own form: sha256//..., issuer-cert:sha256:... */
     const char *subject; /* of the file it was read from, if that held a certificate; or NULL */
     const char *file;    /* that file, or NULL */
@@ -40,38 +42,26 @@ struct pin_list {
 };
 
 /*
- * Reads one value of the `pin` key (pinproxyd.conf(5)) and adds what it says to the list, in the
- * arena. Relative paths start at dir (NULL: the working directory). Returns NULL, or what is wrong
- * and what would be right; the list is then as it was.
+ * Reads a pin that is written as a digest, in one of the four forms of pin_format(); hex digits may
+ * be of either case and have colons between all bytes. Returns NULL and fills in the role, the kind
+ * and the digest of *pin, or returns what is wrong.
  */
-const char *pin_parse(const char *value, const char *dir, struct arena *arena,
-                      struct pin_list *list);
+const char *pin_read(const char *text, struct pin *pin);
 
-/* Reads one value of the `revoked` key: keys only, without until= or name=. */
-const char *pin_parse_revoked(const char *value, const char *dir, struct arena *arena,
-                              struct pin_list *list);
-
-/*
- * Checks whether a comment, from its ';' on, begins as a pin or as what follows one does, or
- * continues so behind another ';'. Behind a value of `pin` or `revoked` it was meant as a part of
- * the value, and a pin or its end would be lost with it.
- */
-bool pin_in_comment(const char *comment);
-
-/* "sha256//" and 44 characters of base64. */
+/* The size of "sha256//" and 44 characters of base64, with a NUL. */
 #define PIN_KEY_TEXT_SIZE 56
 void pin_format_key(const uint8_t digest[CERT_DIGEST_SIZE], char out[PIN_KEY_TEXT_SIZE]);
 
-/* "cert:sha256:" and 64 hex digits. */
+/* The size of "cert:sha256:" and 64 hex digits, with a NUL. */
 #define PIN_CERT_TEXT_SIZE 80
 void pin_format_cert(const uint8_t digest[CERT_DIGEST_SIZE], char out[PIN_CERT_TEXT_SIZE]);
 
-/* Any pin in the configuration's own form, the longest of which starts "issuer-cert:sha256:". */
+/* The size of any pin in the configuration's own form; the longest is "issuer-cert:sha256:...". */
 #define PIN_TEXT_SIZE 88
 void pin_format(enum pin_role role, enum pin_kind kind, const uint8_t digest[CERT_DIGEST_SIZE],
                 char out[PIN_TEXT_SIZE]);
 
-/* Whether they are the same, whatever they are called and however long they count. */
+/* Returns whether two pins are the same, with whatever names and dates. */
 bool pin_equal(const struct pin *a, const struct pin *b);
 
 /*
@@ -80,13 +70,13 @@ bool pin_equal(const struct pin *a, const struct pin *b);
  */
 bool pin_is_of_ca(const struct pin_list *list, const struct pin *pin);
 
-/* The first pin of a role in a list, or NULL. */
+/* Returns the first pin of a role in a list, or NULL. */
 const struct pin *pin_first(const struct pin_list *list, enum pin_role role);
 
-/* Whether the pin is no longer accepted at this time. */
+/* Returns whether the pin is no longer accepted at this time, in seconds since the epoch. */
 bool pin_is_expired(const struct pin *pin, int64_t now);
 
-/* What to call it: its name, or its text. */
+/* Returns the pin's name, or its text if it has none. */
 const char *pin_label(const struct pin *pin);
 
 #endif

@@ -23,7 +23,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "help.h"
-#include "pin/pin.h"
+#include "pin/pinvalue.h"
 
 #define A "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="
 #define B "sha256//Vjs8r4z+80wjNcr1YKepWQboSIRi63WsWXhIMN+eWys="
@@ -122,7 +122,7 @@ static const uint8_t *digest(const char *pin)
     struct pin_list list = {0};
     uint8_t *out = digests[next++ % 4];
 
-    assert_null(pin_parse(pin, NULL, &arena, &list));
+    assert_null(pinvalue_parse(pin, NULL, &arena, &list));
     memcpy(out, list.items[0].digest, CERT_DIGEST_SIZE);
     arena_free(&arena);
     return out;

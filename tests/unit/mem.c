@@ -67,7 +67,7 @@ static void a_growing_list_loses_nothing(void **state)
     arena_free(&a);
 }
 
-/* pin_parse() takes back what it added before an error. */
+/* pinvalue_parse() takes back what it added before an error. */
 static void a_list_that_shrank_grows_again(void **state)
 {
     struct arena a = {0};

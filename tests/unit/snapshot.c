@@ -8,6 +8,7 @@
 #include "certs.h"
 #include "config/loader.h"
 #include "help.h"
+#include "pin/pinvalue.h"
 #include "trust/trust.h"
 
 #define PIN "pin = sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg=\n"
@@ -362,7 +363,7 @@ static void a_probe_trusts_nobody(void **state)
     struct snapshot *s;
 
     (void)state;
-    assert_null(pin_parse(certs_key_pin(&server), NULL, &config->arena, &section->pins));
+    assert_null(pinvalue_parse(certs_key_pin(&server), NULL, &config->arena, &section->pins));
     s = snapshot_new_probe(config, &diags);
     assert_non_null(s);
     assert_int_equal(diags.count, 0);
@@ -378,7 +379,7 @@ static void a_probe_trusts_nobody(void **state)
 
     /* while the same section, made to run, does */
     config = config_new_adhoc("a.example", &section);
-    assert_null(pin_parse(certs_key_pin(&server), NULL, &config->arena, &section->pins));
+    assert_null(pinvalue_parse(certs_key_pin(&server), NULL, &config->arena, &section->pins));
     s = snapshot_new(config, NULL, &diags);
     assert_non_null(s);
     trust_judge(s->sections[0].policy,
