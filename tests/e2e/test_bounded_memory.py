@@ -167,7 +167,7 @@ class Side:
 
 @pytest.mark.parametrize("down, up", [(True, False), (False, True), (True, True)],
                          ids=["client_does_not_read", "server_does_not_read", "nobody_reads"])
-def test_who_does_not_read(down, up, pinproxyd, tls_server):
+def test_a_side_that_does_not_read_makes_a_tunnel_hold_little_memory(down, up, pinproxyd, tls_server):
     """The daemon sleeps while its sockets fill up, and wakes to turns as large as there are."""
     pour, enough = threading.Event(), threading.Event()
     sides = {}
@@ -323,7 +323,7 @@ def talking_server(raw_server, tmp_path):
 
 
 @pytest.mark.parametrize("what", VERSIONS)
-def test_a_flood_of_messages_is_cut_off(what, pinproxyd, talking_server, tls_server):
+def test_a_flood_of_tls_messages_is_refused_and_other_tunnels_continue(what, pinproxyd, talking_server, tls_server):
     """And the tunnels of the same thread go on, as if nothing had been."""
     def flood(conn, talker):
         for _ in range(MESSAGES):
@@ -372,7 +372,7 @@ class Listener(threading.Thread):
 
 
 @pytest.mark.parametrize("what, rounds", [("key_update_requested", 24_000), ("ticket", 4000)])
-def test_messages_among_data_do_not_pile_up(what, rounds, pinproxyd, talking_server, tls_server):
+def test_tls_messages_between_data_do_not_pile_up(what, rounds, pinproxyd, talking_server, tls_server):
     """As many as data earns, from a server that reads no answer; its client reads all and sends what it can.
 
     Whether the server is cut off for it, held back or put up with is not asked here.

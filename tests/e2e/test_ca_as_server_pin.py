@@ -50,7 +50,7 @@ def test_file_with_a_chain_of_cas_is_an_error(ca, inner, tmp_path):
     assert f"{file}:3: " in run.err and f" {path}:{lines(ca.cert, inner.cert)[1]}: the file is a chain" in run.err
 
 
-def test_tool_refuses_a_chain_as_a_pin(tls_server, inner, tmp_path):
+def test_connect_refuses_a_chain_as_a_pin(tls_server, inner, tmp_path):
     server = tls_server(cert=inner.issue())
     path = tmp_path / "fullchain.pem"
     path.write_bytes(server.cert.pem + inner.cert.pem)
@@ -59,7 +59,7 @@ def test_tool_refuses_a_chain_as_a_pin(tls_server, inner, tmp_path):
     assert not server.conns
 
 
-def test_certificates_that_issued_none_of_each_other_are_a_list(pinproxyd, tls_server, ca, tmp_path):
+def test_a_file_of_unrelated_certificates_is_a_list_of_pins(pinproxyd, tls_server, ca, tmp_path):
     """A CA's own among them, and two of one name and key that have both signed themselves."""
     key = certs.ec_key()
     today, tomorrow = (certs.self_signed(tmp_path, key=key, ca=True) for _ in range(2))
@@ -70,7 +70,7 @@ def test_certificates_that_issued_none_of_each_other_are_a_list(pinproxyd, tls_s
 
 
 @pytest.mark.parametrize("form", ["cert", "key"])
-def test_single_self_signed_certificate_with_the_ca_flag(form, pinproxyd, tls_server, tmp_path):
+def test_a_self_signed_certificate_with_the_ca_flag_is_accepted(form, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, ca=True))
     daemon = pinproxyd({NAME: to(server, pin=f"{form}:{server.cert.pem_file()}")})
     assert_accepted(daemon)
@@ -90,7 +90,7 @@ def test_mismatch_says_that_the_pin_is_of_a_ca(kind, pinproxyd, tls_server, inne
     assert_accepted(pinproxyd({NAME: to(tls_server(cert=server.cert), pin=said)}))
 
 
-def test_mismatch_says_nothing_of_a_certificate_that_issued_none(pinproxyd, tls_server, inner, tmp_path):
+def test_a_mismatch_does_not_call_an_unrelated_certificate_an_issuer(pinproxyd, tls_server, inner, tmp_path):
     """A pinned self-signed certificate is public: who sends it along does not make it a CA."""
     pinned = certs.self_signed(tmp_path, ca=True)
     cert = inner.issue()
@@ -122,7 +122,7 @@ def test_check_live_counts_no_announced_ca_as_a_backup(check, state, pinproxyd, 
     assert "only one pin" in run.out and f"{inner.cert.pin}: this is the key of a CA" in run.out
 
 
-def test_check_live_of_a_server_that_is_its_own_ca(check, tls_server, tmp_path):
+def test_check_live_is_ok_for_a_server_that_is_its_own_ca(check, tls_server, tmp_path):
     """And that sends its certificate twice."""
     cert = certs.self_signed(tmp_path, ca=True)
     cert.chain = [cert.cert]
@@ -162,7 +162,7 @@ def test_check_suggests_the_certificate_of_an_issuer(check, tls_server, inner):
     assert "alone" not in check({NAME: to(server, pin=[pins[1], OTHER])}).out
 
 
-def test_check_live_says_that_a_staple_can_never_come(check, tls_server, ca):
+def test_check_live_says_that_stapling_can_never_succeed(check, tls_server, ca):
     server = tls_server(cert=ca.issue())
     config = {NAME: to(server, verify="pki", ca_file=ca.cert.pem_file(), ocsp="staple")}
     run = check(config, "--live")

@@ -89,7 +89,7 @@ OTHERS = [b"\x16", b"\x16\x03", b"\x16\x03\x01", b"\x16\x03\x01\x02\x00", b"\x16
 
 
 @pytest.mark.parametrize("words", OTHERS)
-def test_what_only_begins_like_a_client_hello_arrives(words, pinproxyd, tls_server):
+def test_data_that_only_begins_like_a_client_hello_arrives(words, pinproxyd, tls_server):
     """Also if the client waits for an answer before it goes on."""
     daemon = pinproxyd({NAME: to(tls_server())})
     with connect(daemon.address(NAME)) as client:
@@ -100,7 +100,7 @@ def test_what_only_begins_like_a_client_hello_arrives(words, pinproxyd, tls_serv
 
 
 @pytest.mark.parametrize("words", OTHERS)
-def test_what_only_begins_like_a_client_hello_arrives_with_the_end(words, pinproxyd, tls_server):
+def test_data_that_only_begins_like_a_client_hello_arrives_with_the_end(words, pinproxyd, tls_server):
     server = tls_server(servers.count_bytes)
     daemon = pinproxyd({NAME: to(server)})
     with connect(daemon.address(NAME)) as client:
@@ -111,7 +111,7 @@ def test_what_only_begins_like_a_client_hello_arrives_with_the_end(words, pinpro
     assert (bytes(conn.plaintext), conn.end) == (words, "close_notify")
 
 
-def test_what_only_begins_like_a_client_hello_arrives_whole_in_any_pieces(pinproxyd, tls_server):
+def test_data_that_only_begins_like_a_client_hello_arrives_in_any_pieces(pinproxyd, tls_server):
     dice = random.Random(1)
     daemon = pinproxyd({NAME: to(tls_server())})
     for words in OTHERS:
@@ -128,7 +128,7 @@ def test_what_only_begins_like_a_client_hello_arrives_whole_in_any_pieces(pinpro
             assert read_exactly(client, len(data)) == data
 
 
-def test_what_only_begins_like_a_client_hello_arrives_before_an_idle_end(pinproxyd, tls_server):
+def test_data_that_only_begins_like_a_client_hello_arrives_before_an_idle_end(pinproxyd, tls_server):
     """Also where idle_timeout is shorter than such bytes are held."""
     server = tls_server(servers.count_bytes)
     daemon = pinproxyd({NAME: to(server, idle_timeout="500ms")})

@@ -25,7 +25,7 @@ def start(program, closed, *arguments, **options):
 
 
 @pytest.mark.parametrize("closed", CLOSED)
-def test_the_daemon_serves_and_ends_with_descriptors_closed(closed, tls_server, tmp_path):
+def test_the_daemon_serves_and_stops_with_standard_descriptors_closed(closed, tls_server, tmp_path):
     port = closed_port()
     file = tmp_path / "pinproxyd.conf"
     file.write_text(ini({"global": {"log_level": "debug"}, NAME: to(tls_server(), listen=f"127.0.0.1:{port}")}))
@@ -54,7 +54,7 @@ def test_the_daemon_serves_and_ends_with_descriptors_closed(closed, tls_server, 
 
 
 @pytest.mark.parametrize("closed", CLOSED)
-def test_the_tool_reports_or_fails_with_descriptors_closed(closed, tmp_path):
+def test_the_tool_reports_or_fails_with_standard_descriptors_closed(closed, tmp_path):
     cert = certs.self_signed(tmp_path)
     with open(tmp_path / "out", "wb") as out, open(tmp_path / "err", "wb") as err:
         status = start(PINPROXY, closed, "hash", cert.pem_file(), stdout=out, stderr=err).wait(DEADLINE)
@@ -65,7 +65,7 @@ def test_the_tool_reports_or_fails_with_descriptors_closed(closed, tmp_path):
 
 
 @pytest.mark.parametrize("closed", CLOSED)
-def test_fetch_does_not_write_into_its_connection(closed, tls_server, tmp_path):
+def test_fetch_does_not_write_its_report_into_its_connection(closed, tls_server, tmp_path):
     server = tls_server()
     with open(tmp_path / "out", "wb") as out, open(tmp_path / "err", "wb") as err:
         status = start(PINPROXY, closed, "fetch", server.address, stdout=out, stderr=err).wait(DEADLINE)

@@ -233,7 +233,7 @@ LATER_GLOBAL = {
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_error(name, expand, tmp_path):
+def test_each_error_is_reported_with_its_line(name, expand, tmp_path):
     text, word = ERRORS[name]
     path = tmp_path / "pinproxyd.conf"
     marks = write_marked(path, expand(text))
@@ -242,7 +242,7 @@ def test_error(name, expand, tmp_path):
 
 
 @pytest.mark.parametrize("name", LATER)
-def test_not_supported_yet(name, expand, tmp_path):
+def test_an_option_of_a_later_version_is_refused(name, expand, tmp_path):
     """What later versions will know is refused by name, never read and ignored."""
     path = tmp_path / "pinproxyd.conf"
     marks = write_marked(path, expand(PINNED + ">>" + LATER[name] + "\n"))
@@ -253,14 +253,14 @@ def test_not_supported_yet(name, expand, tmp_path):
 
 
 @pytest.mark.parametrize("name", LATER_GLOBAL)
-def test_not_supported_yet_in_global(name, expand, tmp_path):
+def test_a_global_option_of_a_later_version_is_refused(name, expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
     marks = write_marked(path, expand("[global]\n>>" + LATER_GLOBAL[name] + "\n" + PINNED))
     assert_config_error(path, marks, "not supported yet", run_pinproxyd("-t", "-c", path))
 
 
 @pytest.mark.parametrize("head", ["[proxy]", "[proxy:inner]"])
-def test_shared_listener_is_not_supported_yet(head, expand, tmp_path):
+def test_a_shared_listener_is_refused(head, expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
     marks = write_marked(path, expand(PINNED + f">>{head}\nlisten = 127.0.0.1:1080\n"))
     assert_config_error(path, marks, "not supported yet", run_pinproxyd("-t", "-c", path))
@@ -268,13 +268,13 @@ def test_shared_listener_is_not_supported_yet(head, expand, tmp_path):
 
 # files
 
-def test_missing_configuration(tmp_path):
+def test_a_missing_configuration_is_an_error(tmp_path):
     run = run_pinproxyd("-c", tmp_path / "none.conf")
     assert run.returncode == 78
     assert "none.conf" in run.err
 
 
-def test_configuration_is_a_directory(tmp_path):
+def test_a_directory_as_configuration_is_an_error(tmp_path):
     run = run_pinproxyd("-t", "-c", tmp_path)
     assert run.returncode == 78
     assert str(tmp_path) in run.err
@@ -284,7 +284,7 @@ def as_nobody():
     return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
 
 
-def test_unreadable_files(expand, tmp_path):
+def test_unreadable_files_are_errors(expand, tmp_path):
     """The configuration itself, an included one, and a pinned certificate."""
     for directory in [tmp_path, *tmp_path.parents]:
         if directory.owner() == tmp_path.owner() and os.stat(directory).st_mode & 0o077 == 0:
@@ -305,7 +305,7 @@ def test_unreadable_files(expand, tmp_path):
     assert "main.conf" in run.err
 
 
-def test_all_errors_of_all_files_at_once(expand, tmp_path):
+def test_all_errors_of_all_files_are_reported_at_once(expand, tmp_path):
     (tmp_path / "conf.d").mkdir()
     one, two = tmp_path / "conf.d" / "one.conf", tmp_path / "conf.d" / "two.conf"
     main = tmp_path / "pinproxyd.conf"
@@ -321,14 +321,14 @@ def test_all_errors_of_all_files_at_once(expand, tmp_path):
         assert set(lines) <= {line for line, _ in error_messages(path, run.err)}, (path, run.err)
 
 
-def test_section_twice_in_two_files(expand, tmp_path):
+def test_a_section_in_two_files_is_an_error(expand, tmp_path):
     main, more = tmp_path / "pinproxyd.conf", tmp_path / "more.conf"
     write_marked(main, expand("[global]\ninclude = more.conf\n" + PINNED))
     marks = write_marked(more, expand(">>[server.test]\npin = {other}\n"))
     assert_config_error(more, marks, "twice", run_pinproxyd("-t", "-c", main))
 
 
-def test_same_listener_in_two_files(expand, tmp_path):
+def test_a_listener_in_two_files_is_an_error(expand, tmp_path):
     main, more = tmp_path / "pinproxyd.conf", tmp_path / "more.conf"
     marks = write_marked(main, expand("[global]\ninclude = more.conf\n[a.test]\n>>listen = 127.0.0.1:8443\npin = {good}\n"))
     marks_more = write_marked(more, expand("[b.test]\n>>listen = 127.0.0.1:8443\npin = {good}\n"))
@@ -340,13 +340,13 @@ def test_same_listener_in_two_files(expand, tmp_path):
 
 # includes
 
-def test_include_of_a_missing_file(expand, tmp_path):
+def test_an_include_of_a_missing_file_is_an_error(expand, tmp_path):
     main = tmp_path / "pinproxyd.conf"
     marks = write_marked(main, expand("[global]\n>>include = none.conf\n" + PINNED))
     assert_config_error(main, marks, "none.conf", run_pinproxyd("-t", "-c", main))
 
 
-def test_include_within_an_included_file(expand, tmp_path):
+def test_an_include_within_an_included_file_is_an_error(expand, tmp_path):
     main, more = tmp_path / "pinproxyd.conf", tmp_path / "more.conf"
     write_marked(main, expand("[global]\ninclude = more.conf\n" + PINNED))
     marks = write_marked(more, "[global]\n>>include = third.conf\n")
@@ -356,20 +356,20 @@ def test_include_within_an_included_file(expand, tmp_path):
     assert error_messages(more, run.err), run.err
 
 
-def test_include_pattern_that_matches_nothing(expand, tmp_path):
+def test_an_include_pattern_that_matches_nothing_is_valid(expand, tmp_path):
     main = tmp_path / "pinproxyd.conf"
     write_marked(main, expand("[global]\ninclude = conf.d/*.conf\n" + PINNED))
     (tmp_path / "conf.d").mkdir()
     assert_valid(main)
 
 
-def test_include_pattern_in_a_directory_that_is_not_there(expand, tmp_path):
+def test_an_include_pattern_in_a_missing_directory_is_valid(expand, tmp_path):
     main = tmp_path / "pinproxyd.conf"
     write_marked(main, expand("[global]\ninclude = conf.d/*.conf\n" + PINNED))
     assert_valid(main)
 
 
-def test_several_includes(pinproxyd, tls_server, tmp_path):
+def test_several_includes_are_all_read(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     for name in ("a", "b", "c"):
         (tmp_path / f"{name}.conf").write_text(
@@ -398,13 +398,13 @@ FINE = {
 
 
 @pytest.mark.parametrize("name", FINE)
-def test_no_error(name, expand, tmp_path):
+def test_each_valid_configuration_is_accepted(name, expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
     path.write_bytes(expand(FINE[name]).encode())
     assert_valid(path)
 
 
-def test_names_longer_than_253(expand, tmp_path):
+def test_a_name_over_253_characters_is_an_error(expand, tmp_path):
     """A line has no room for one, so it is the line that is refused: never a name cut short."""
     path = tmp_path / "pinproxyd.conf"
     name = ".".join(["a" * 50] * 6)
@@ -412,7 +412,7 @@ def test_names_longer_than_253(expand, tmp_path):
     assert_config_error(path, marks, "", run_pinproxyd("-t", "-c", path))
 
 
-def test_check_says_nothing_of_a_good_configuration_but_success(expand, tmp_path):
+def test_a_valid_configuration_has_no_messages(expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
     write_marked(path, expand(PINNED))
     run = run_pinproxyd("-t", "-c", path)
@@ -420,7 +420,7 @@ def test_check_says_nothing_of_a_good_configuration_but_success(expand, tmp_path
     assert ":1:" not in run.err
 
 
-def test_check_binds_nothing(tls_server, expand, tmp_path):
+def test_a_check_of_the_configuration_binds_no_port(tls_server, expand, tmp_path):
     """-t beside a running daemon: its ports are taken, and that is no error."""
     server = tls_server()
     path = tmp_path / "pinproxyd.conf"
@@ -428,7 +428,7 @@ def test_check_binds_nothing(tls_server, expand, tmp_path):
     assert_valid(path)
 
 
-def test_expired_pins_are_no_error(expand, tmp_path):
+def test_expired_pins_are_valid(expand, tmp_path):
     """Or a daemon could not be restarted on the day after."""
     path = tmp_path / "pinproxyd.conf"
     path.write_text(expand(HEAD + "pin = {good} until=" + day(-3) + "\n"))

@@ -18,14 +18,14 @@ def section(server, ca, lists, verify="pki", **options):
 
 @pytest.mark.parametrize("verify", ["pki", "pin+pki"])
 @pytest.mark.parametrize("der", [False, True], ids=["pem", "der"])
-def test_good_lists(verify, der, pinproxyd, tls_server, ca, inner, tmp_path):
+def test_a_server_that_no_list_revokes_is_accepted(verify, der, pinproxyd, tls_server, ca, inner, tmp_path):
     server = tls_server(cert=inner.issue())
     other = certs.self_signed(tmp_path)
     lists = [crl(tmp_path, ca, other, der=der), crl(tmp_path, inner, other, der=der)]
     assert_accepted(pinproxyd(section(server, ca, lists, verify)))
 
 
-def test_several_lists_in_a_file(pinproxyd, tls_server, ca, inner, tmp_path):
+def test_several_lists_in_one_file_are_all_read(pinproxyd, tls_server, ca, inner, tmp_path):
     both = tmp_path / "both.crl"
     both.write_bytes(crl(tmp_path, ca).read_bytes() + crl(tmp_path, inner).read_bytes())
     assert_accepted(pinproxyd(section(tls_server(cert=inner.issue()), ca, both)))
@@ -47,20 +47,20 @@ def bad(name, ca, inner, leaf, where):
     ("expired", "CRL has expired at depth 0"), ("expired_above", "CRL has expired at depth 1"),
     ("early", "CRL is not yet valid at depth 0"), ("missing", "unable to get certificate CRL at depth 0"),
     ("missing_above", "unable to get certificate CRL at depth 1"), ("of_another", "at depth 0")])
-def test_refused(name, words, pinproxyd, tls_server, ca, inner, tmp_path):
+def test_a_revoked_certificate_or_a_bad_list_is_refused(name, words, pinproxyd, tls_server, ca, inner, tmp_path):
     server = tls_server(cert=inner.issue())
     daemon = pinproxyd(section(server, ca, bad(name, ca, inner, server.cert, tmp_path)))
     event = assert_refused(daemon, "refused", "pki", server=server)
     assert words in event["detail"], event["detail"]
 
 
-def test_with_a_pin(pinproxyd, tls_server, ca, tmp_path):
+def test_a_list_that_revokes_a_pinned_server_refuses_it(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     daemon = pinproxyd(section(server, ca, crl(tmp_path, ca, server.cert), "pin+pki"))
     assert "revoked" in assert_refused(daemon, "refused", "pki", server=server)["detail"]
 
 
-def test_read_anew_on_reload(pinproxyd, tls_server, ca, tmp_path):
+def test_a_reload_reads_the_lists_again(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     path = crl(tmp_path, ca)
     daemon = pinproxyd(section(server, ca, path))
@@ -74,7 +74,7 @@ def test_read_anew_on_reload(pinproxyd, tls_server, ca, tmp_path):
     assert "certificate revoked" in assert_refused(daemon, "refused", "pki")["detail"]
 
 
-def test_weak_signature(tls_server, ca, tmp_path):
+def test_a_list_with_a_weak_signature_is_an_error(tls_server, ca, tmp_path):
     """Whoever can forge a list can leave a certificate out of it."""
     path = tmp_path / "pinproxyd.conf"
     weak = crl(tmp_path, ca, digest=hashes.SHA1)

@@ -29,7 +29,7 @@ def section(server, ca, lists, tmp_path, verify="pki", **options):
 
 @pytest.mark.parametrize("revoked, status, words", [
     (None, 0, "OK"), ("leaf", 2, "certificate revoked"), ("inner", 2, "certificate revoked")])
-def test_openssl_agrees_about_lists(revoked, status, words, ca, tmp_path):
+def test_openssl_agrees_about_the_lists_made_here(revoked, status, words, ca, tmp_path):
     inner = certs.CA(tmp_path, "Inner", parent=ca)
     leaf = inner.issue()
     lists = [crl(tmp_path, inner, *([leaf] if revoked == "leaf" else [])),
@@ -44,7 +44,7 @@ def test_openssl_agrees_about_lists(revoked, status, words, ca, tmp_path):
 @pytest.mark.parametrize("status, words", [
     (ocsp.OCSPCertStatus.GOOD, ": good"), (ocsp.OCSPCertStatus.REVOKED, ": revoked"),
     (ocsp.OCSPCertStatus.UNKNOWN, ": unknown")])
-def test_openssl_agrees_about_ocsp_responses(status, words, delegated, ca, tmp_path):
+def test_openssl_agrees_about_the_ocsp_responses_made_here(status, words, delegated, ca, tmp_path):
     leaf = ca.issue()
     path = tmp_path / "response.der"
     path.write_bytes(response(leaf, ca, responder(ca) if delegated else None, status=status))
@@ -58,7 +58,7 @@ def test_openssl_agrees_about_ocsp_responses(status, words, delegated, ca, tmp_p
 
 @pytest.mark.parametrize("verify", MODES)
 @pytest.mark.parametrize("which", ["none", "leaf", "inner"])
-def test_each_mode_asks_about_the_whole_chain(which, verify, pinproxyd, tls_server, ca, tmp_path):
+def test_each_mode_checks_the_whole_chain_for_revocation(which, verify, pinproxyd, tls_server, ca, tmp_path):
     inner = certs.CA(tmp_path, "Inner", parent=ca)
     server = tls_server(cert=inner.issue())
     lists = [crl(tmp_path, inner, *([server.cert] if which == "leaf" else [])),
@@ -74,7 +74,7 @@ def test_each_mode_asks_about_the_whole_chain(which, verify, pinproxyd, tls_serv
 
 @pytest.mark.parametrize("verify", ["pin", "tofu"])
 @pytest.mark.parametrize("key, value", [("crl_file", "{crl}"), ("ocsp", "staple")])
-def test_error_where_no_pki_is_asked(key, value, verify, ca, tmp_path):
+def test_revocation_options_in_a_mode_without_pki_are_an_error(key, value, verify, ca, tmp_path):
     """In a section that would not look at it, the line is named."""
     pin = f"pin = {ca.cert.pin}\n" if verify == "pin" else ""
     file = tmp_path / "a.conf"
@@ -86,7 +86,7 @@ def test_error_where_no_pki_is_asked(key, value, verify, ca, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["server", "issuer"])
-def test_inherited_lists_do_not_disturb_a_section_that_asks_for_none(kind, pinproxyd, tls_server, ca, tmp_path):
+def test_inherited_lists_have_no_effect_in_a_mode_without_pki(kind, pinproxyd, tls_server, ca, tmp_path):
     """From [defaults]: a section of another mode has not asked for them."""
     server = tls_server(cert=ca.issue())
     pin = server.cert.pin if kind == "server" else f"issuer-cert:{ca.cert.pem_file()}"
@@ -95,7 +95,7 @@ def test_inherited_lists_do_not_disturb_a_section_that_asks_for_none(kind, pinpr
     assert_accepted(daemon)
 
 
-def test_inherited_lists_count_in_a_section_that_does(pinproxyd, tls_server, ca, tmp_path):
+def test_inherited_lists_have_an_effect_in_a_mode_with_pki(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     daemon = pinproxyd({"defaults": {"crl_file": crl(tmp_path, ca, server.cert)},
                         NAME: to(server, verify="pki", pin=None, ca_file=ca.cert.pem_file())})
@@ -156,7 +156,7 @@ def test_broken_file_is_an_error_at_start_and_a_failed_reload(name, pinproxyd, t
         assert_accepted(daemon)
 
 
-def test_lists_among_other_things_in_a_file(pinproxyd, tls_server, ca, tmp_path):
+def test_a_list_between_other_blocks_of_a_file_is_read(pinproxyd, tls_server, ca, tmp_path):
     """Comments, certificates and a list: as authorities hand them out."""
     server = tls_server(cert=ca.issue())
     path = tmp_path / "bundle.pem"
@@ -164,7 +164,7 @@ def test_lists_among_other_things_in_a_file(pinproxyd, tls_server, ca, tmp_path)
     assert_refused(pinproxyd(section(server, ca, path, tmp_path)), "refused", "pki", server=server)
 
 
-def test_the_newer_of_two_lists_counts(pinproxyd, tls_server, ca, tmp_path):
+def test_the_newer_of_two_lists_decides(pinproxyd, tls_server, ca, tmp_path):
     """An old list that is still valid does not hide what a newer one revokes, in either order."""
     server = tls_server(cert=ca.issue())
     old, new = crl(tmp_path, ca, start=-3), crl(tmp_path, ca, server.cert, start=-1)
@@ -175,7 +175,7 @@ def test_the_newer_of_two_lists_counts(pinproxyd, tls_server, ca, tmp_path):
         assert_refused(daemon, "refused", "pki", section=name)
 
 
-def test_forged_list_is_no_list(pinproxyd, tls_server, ca, tmp_path):
+def test_a_forged_list_is_refused(pinproxyd, tls_server, ca, tmp_path):
     """Of the right name and key identifier, with another's signature."""
     server = tls_server(cert=ca.issue())
     forger = certs.CA(tmp_path)
@@ -194,7 +194,7 @@ def test_forged_list_is_no_list(pinproxyd, tls_server, ca, tmp_path):
     x509.IssuingDistributionPoint(None, None, False, False, frozenset([x509.ReasonFlags.key_compromise]), False, False),
     x509.IssuingDistributionPoint(None, None, False, False, None, False, True),
 ], ids=["delta", "indirect", "some_reasons", "attribute_certificates"])
-def test_list_that_would_have_no_effect_is_an_error(extension, tls_server, ca, tmp_path):
+def test_a_kind_of_list_that_would_have_no_effect_is_an_error(extension, tls_server, ca, tmp_path):
     """Beside a complete one, which would be taken for all that is revoked."""
     server = tls_server(cert=ca.issue())
     builder = (x509.CertificateRevocationListBuilder().issuer_name(ca.cert.cert.subject)
@@ -214,7 +214,7 @@ def test_list_that_would_have_no_effect_is_an_error(extension, tls_server, ca, t
 
 # Reloads.
 
-def test_new_list_stops_new_connections_only(pinproxyd, tls_server, ca, tmp_path):
+def test_a_new_list_refuses_new_connections_and_keeps_open_tunnels(pinproxyd, tls_server, ca, tmp_path):
     """`revoked` closes what is open; a list is asked about new connections."""
     server = tls_server(cert=ca.issue())
     path = crl(tmp_path, ca)
@@ -229,7 +229,7 @@ def test_new_list_stops_new_connections_only(pinproxyd, tls_server, ca, tmp_path
     assert_not_sent(server)
 
 
-def test_list_that_is_added_and_taken_away(pinproxyd, tls_server, ca, tmp_path):
+def test_reloads_add_and_remove_a_list(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     daemon = pinproxyd(section(server, ca, None, tmp_path))
     assert_accepted(daemon)

@@ -26,7 +26,7 @@ def patient_echo(conn):
     servers.echo(conn)
 
 
-def test_idle_tunnels_are_small_and_given_back(pinproxyd, tls_server):
+def test_idle_tunnels_take_little_memory_and_return_it(pinproxyd, tls_server):
     daemon = pinproxyd({"global": {"workers": 1}, NAME: to(tls_server(patient_echo))})
     first = open_tunnel(daemon.address(NAME))
     talk_much(first)

@@ -34,7 +34,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.valgrind
-def test_form_accepts_and_is_logged(form, pinproxyd, tls_server, inner):
+def test_each_form_of_an_issuer_pin_is_accepted_and_logged(form, pinproxyd, tls_server, inner):
     pin, label = FORMS[form](inner.cert)
     daemon = pinproxyd({NAME: to(tls_server(cert=inner.issue()), pin=pin)})
     assert assert_accepted(daemon)["pin"] == label
@@ -46,7 +46,7 @@ def test_every_certificate_of_a_file_is_a_pin(pinproxyd, tls_server, inner, tmp_
     assert assert_accepted(daemon)["pin"] == f"issuer-cert:sha256:{inner.cert.hex}"
 
 
-def test_file_beside_the_configuration(pinproxyd, tls_server, inner, tmp_path):
+def test_a_file_is_found_beside_the_configuration(pinproxyd, tls_server, inner, tmp_path):
     server = tls_server(cert=inner.issue())
     (tmp_path / "ours.pem").write_bytes(inner.cert.pem)
     (tmp_path / "host.conf").write_text(
@@ -54,14 +54,14 @@ def test_file_beside_the_configuration(pinproxyd, tls_server, inner, tmp_path):
     assert_accepted(pinproxyd(f"[global]\ninclude = {tmp_path}/host.conf\n"))
 
 
-def test_file_needs_no_sending_along(pinproxyd, tls_server, ca):
+def test_a_pinned_root_is_accepted_though_the_server_does_not_send_it(pinproxyd, tls_server, ca):
     """The root itself is pinned, and no server sends its root."""
     daemon = pinproxyd({NAME: to(tls_server(cert=ca.issue()), pin=f"issuer-cert:{ca.cert.pem_file()}")})
     assert_accepted(daemon)
 
 
 @pytest.mark.parametrize("form", ["issuer:{pin}", "issuer-cert:sha256:{hex}"])
-def test_digest_of_a_ca_that_is_not_sent(form, pinproxyd, tls_server, ca):
+def test_a_digest_of_a_ca_that_is_not_sent_is_a_mismatch_that_says_what_to_write(form, pinproxyd, tls_server, ca):
     """The mismatch says that a digest cannot do, and what would."""
     server = tls_server(cert=ca.issue())
     daemon = pinproxyd({NAME: to(server, pin=form.format(pin=ca.cert.pin, hex=ca.cert.hex))})
@@ -84,7 +84,7 @@ def test_mismatch_shows_each_ca_that_was_sent(pinproxyd, tls_server, ca, tmp_pat
     assert len(presented) == 6
 
 
-def test_mismatch_shows_what_was_expected(pinproxyd, tls_server, ca, inner, tmp_path):
+def test_a_mismatch_shows_the_expected_pin(pinproxyd, tls_server, ca, inner, tmp_path):
     other, server = certs.CA(tmp_path, "Quite Another"), tls_server(cert=inner.issue())
     daemon = pinproxyd({NAME: to(server, pin=f"issuer-cert:{other.cert.pem_file()} name=ours",
                                  ca_file=ca.cert.pem_file())})
@@ -93,7 +93,7 @@ def test_mismatch_shows_what_was_expected(pinproxyd, tls_server, ca, inner, tmp_
     assert event["pki"] == "valid"
 
 
-def test_what_a_mismatch_presents_can_be_pasted(pinproxyd, tls_server, inner):
+def test_each_pin_that_a_mismatch_presents_can_be_pasted(pinproxyd, tls_server, inner):
     server = tls_server(cert=inner.issue())
     daemon = pinproxyd({NAME: to(server, pin=OTHER)})
     presented = assert_refused(daemon, "pin_mismatch", server=server)["presented"].split()
@@ -111,7 +111,7 @@ def test_server_pins_are_tried_first(order, pinproxyd, tls_server, inner):
     assert assert_accepted(daemon)["pin"] == "authority"
 
 
-def test_same_digest_in_both_roles(pinproxyd, tls_server, inner):
+def test_a_digest_may_be_a_server_pin_and_an_issuer_pin(pinproxyd, tls_server, inner):
     """The key of a CA as the server's own, too: strange, and no mistake."""
     pins = [inner.cert.pin, f"issuer:{inner.cert.pin}", f"cert:sha256:{inner.cert.hex}",
             f"issuer-cert:sha256:{inner.cert.hex}"]
@@ -120,19 +120,19 @@ def test_same_digest_in_both_roles(pinproxyd, tls_server, inner):
 
 @pytest.mark.parametrize("until", [-1, 0])
 @pytest.mark.parametrize("form", ["issuer:{pin}", "issuer-cert:sha256:{hex}", "issuer-cert:{file}"])
-def test_issuer_pin_past_its_date(until, form, pinproxyd, tls_server, inner):
+def test_an_issuer_pin_past_its_date_is_refused(until, form, pinproxyd, tls_server, inner):
     server = tls_server(cert=inner.issue())
     pin = form.format(pin=inner.cert.pin, hex=inner.cert.hex, file=inner.cert.pem_file())
     daemon = pinproxyd({NAME: to(server, pin=f"{pin} until={day(until)}")})
     assert_refused(daemon, "refused", "expired_pins", server=server)
 
 
-def test_live_pin_above_one_past_its_date(pinproxyd, tls_server, ca, inner):
+def test_a_live_issuer_pin_above_an_expired_one_is_accepted(pinproxyd, tls_server, ca, inner):
     pins = [f"issuer:{inner.cert.pin} until={day(-1)}", f"issuer-cert:{ca.cert.pem_file()} name=root"]
     assert assert_accepted(pinproxyd({NAME: to(tls_server(cert=inner.issue()), pin=pins)}))["pin"] == "root"
 
 
-def test_chain_of_a_pinned_issuer_that_does_not_verify(pinproxyd, tls_server, inner):
+def test_a_chain_of_a_pinned_issuer_that_does_not_verify_is_refused(pinproxyd, tls_server, inner):
     server = tls_server(cert=inner.issue(start=-9, end=-2))
     daemon = pinproxyd({NAME: to(server, pin=f"issuer:{inner.cert.pin}")})
     assert "expired" in assert_refused(daemon, "refused", "pki", server=server)["detail"]
@@ -173,7 +173,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("case", ERRORS)
-def test_error(case, ca, inner, tmp_path):
+def test_each_error_in_an_issuer_pin_is_reported_with_its_line(case, ca, inner, tmp_path):
     text, word = ERRORS[case]
     cert = inner.issue()
     mixed, twice, empty = tmp_path / "mixed.pem", tmp_path / "twice.pem", tmp_path / "empty.pem"
@@ -192,13 +192,13 @@ def test_error(case, ca, inner, tmp_path):
     assert re.search(rf"^{re.escape(str(file))}:{number}: .*{re.escape(word)}", run.err, re.M), run.err
 
 
-def test_revoked_ca_in_the_chain(pinproxyd, tls_server, ca, inner):
+def test_a_revoked_ca_in_the_chain_is_refused(pinproxyd, tls_server, ca, inner):
     server = tls_server(cert=inner.issue())
     daemon = pinproxyd({NAME: to(server, pin=f"issuer-cert:{ca.cert.pem_file()}", revoked=inner.cert.pin)})
     assert_refused(daemon, "refused", "revoked", server=server)
 
 
-def test_ip_address_in_a_pinned_chain(pinproxyd, tls_server, inner):
+def test_the_ip_address_is_checked_in_the_chain_of_a_pinned_issuer(pinproxyd, tls_server, inner):
     """A wildcard is no address."""
     server = tls_server(cert=inner.issue(["127.0.0.1"]))
     section = to(server, pin=f"issuer:{inner.cert.pin}", host="127.0.0.1", port=server.port, address=None)

@@ -50,7 +50,7 @@ def test_a_server_that_vanishes_is_found(outstanding, end, network, pinproxyd, t
     assert closed["reason"] == "truncated"
 
 
-def test_a_server_that_vanishes_behind_its_close_notify_is_found(network, pinproxyd, tls_server):
+def test_a_server_that_vanishes_after_its_close_notify_is_found(network, pinproxyd, tls_server):
     """What the client sends then is not counted as delivered, and does not end well."""
     server = far_server(network, tls_server, servers.send_then_read(b"bye"))
     daemon = pinproxyd({NAME: to(server, keepalive=KEEPALIVE, half_close_timeout="off")})
@@ -96,7 +96,7 @@ def test_a_client_that_vanishes_is_found(outstanding, end, network, pinproxyd, t
         assert server.wait_done()[0].end != "close_notify"
 
 
-def test_a_peer_that_is_there_and_does_not_read_is_not_gone(pinproxyd, tls_server):
+def test_a_peer_that_does_not_read_keeps_its_tunnel(pinproxyd, tls_server):
     """Neither a server nor a client, for several times as long as it takes to find one that is gone."""
     swallower, pourer = tls_server(servers.stall), tls_server(servers.send_forever)
     daemon = pinproxyd({"server.test": to(swallower, keepalive=KEEPALIVE),
@@ -116,7 +116,7 @@ def test_a_peer_that_is_there_and_does_not_read_is_not_gone(pinproxyd, tls_serve
         read_exactly(reader, 1 << 20)
 
 
-def test_an_idle_peer_that_is_there_is_not_gone(pinproxyd, tls_server):
+def test_an_idle_peer_keeps_its_tunnel(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, keepalive=KEEPALIVE)})
     with open_tunnel(daemon.address(NAME)) as client:
@@ -125,7 +125,7 @@ def test_an_idle_peer_that_is_there_is_not_gone(pinproxyd, tls_server):
         assert read_exactly(client, 4) == b"ping"
 
 
-def test_keepalive_off_is_off(network, pinproxyd, tls_server):
+def test_keepalive_off_sends_no_probes(network, pinproxyd, tls_server):
     server = far_server(network, tls_server, servers.echo)
     daemon = pinproxyd({NAME: to(server, keepalive="off")})
     with open_tunnel(daemon.address(NAME)) as client:

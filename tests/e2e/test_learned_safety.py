@@ -88,7 +88,7 @@ def spoil(case, state):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_start_refuses_it(case, file, state):
+def test_a_start_refuses_a_state_that_others_can_write(case, file, state):
     named = spoil(case, state)
     run = run_pinproxyd("-c", file)
     assert run.returncode == 78, run.err
@@ -97,7 +97,7 @@ def test_start_refuses_it(case, file, state):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_reload_refuses_it_and_the_old_configuration_stays(case, file, state, pinproxyd, tls_server):
+def test_a_reload_refuses_a_state_that_others_can_write(case, file, state, pinproxyd, tls_server):
     server = tls_server()
     state.write("")
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
@@ -110,7 +110,7 @@ def test_reload_refuses_it_and_the_old_configuration_stays(case, file, state, pi
 
 @pytest.mark.parametrize("action", [["list"], ["forget", NAME], ["accept", NAME, OTHER]], ids=lambda words: words[0])
 @pytest.mark.parametrize("case", [*SPOILT, pytest.param("file_of_another", marks=needs_root)])
-def test_tool_refuses_it(case, action, file, state):
+def test_the_tool_refuses_a_state_that_others_can_write(case, action, file, state):
     named, before = spoil(case, state), state.text()
     run = run_pinproxy("learned", *action, "-c", file)
     assert run.returncode == 78, run.err
@@ -118,14 +118,14 @@ def test_tool_refuses_it(case, action, file, state):
     assert state.text() == before
 
 
-def test_check_refuses_it(file, state):
+def test_check_refuses_a_state_that_others_can_write(file, state):
     named = spoil("file_for_all", state)
     run = run_pinproxy("check", "-c", file)
     assert run.returncode == 2
     assert named in run.out + run.err
 
 
-def test_file_that_others_put_in_its_place_is_not_read(file, state, pinproxyd, tls_server):
+def test_a_file_that_others_can_write_is_not_read(file, state, pinproxyd, tls_server):
     """While the daemon runs: the keys that it has read stay, and it writes nothing."""
     server = tls_server()
     state.write("")
@@ -138,7 +138,7 @@ def test_file_that_others_put_in_its_place_is_not_read(file, state, pinproxyd, t
     assert_accepted(daemon)
 
 
-def test_a_file_is_read_once_its_directory_is_mended(file, state, pinproxyd, tls_server):
+def test_the_file_is_read_again_when_its_directory_is_safe_again(file, state, pinproxyd, tls_server):
     """What an administrator took away meanwhile is not accepted after the reload."""
     server = tls_server()
     state.write("")
@@ -154,7 +154,7 @@ def test_a_file_is_read_once_its_directory_is_mended(file, state, pinproxyd, tls
     assert len(daemon.events(event="learned_failed")) == 1
 
 
-def test_fifo_in_place_of_the_file_does_not_hang(file, state):
+def test_a_fifo_in_place_of_the_file_does_not_hang(file, state):
     state.file.unlink()
     os.mkfifo(state.file, 0o600)
     for run in (run_pinproxyd("-c", file), run_pinproxy("learned", "list", "-c", file)):
@@ -162,13 +162,13 @@ def test_fifo_in_place_of_the_file_does_not_hang(file, state):
         assert str(state.file) in run.err
 
 
-def test_fifo_in_place_of_the_lock_does_not_hang(file, state):
+def test_a_fifo_in_place_of_the_lock_does_not_hang(file, state):
     os.mkfifo(state.directory / "learned.lock", 0o600)
     run = run_pinproxy("learned", "forget", NAME, "-c", file)
     assert run.returncode in (0, 1), run.err
 
 
-def test_files_that_all_may_read_are_fine(file, state, pinproxyd, tls_server):
+def test_files_that_everyone_can_read_are_accepted(file, state, pinproxyd, tls_server):
     """And links of our own, and a directory like /tmp on the way."""
     server = tls_server()
     state.write("")

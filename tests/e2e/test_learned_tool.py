@@ -51,7 +51,7 @@ FULL = (f"# by hand\n{NAME} {PLACE} {OTHER} 2026-03-04 from=tofu # checked\n"
 # list
 
 @pytest.mark.parametrize("text", [None, "", "# nothing but this\n"], ids=["no_file", "empty", "comment"])
-def test_list_of_nothing(text, file, state):
+def test_list_says_that_there_are_no_keys(text, file, state):
     if text is not None:
         state.write(text)
     run = learned(file, "list")
@@ -63,7 +63,7 @@ def test_list_of_nothing(text, file, state):
 
 
 @pytest.mark.valgrind
-def test_list_tells_all(file, state):
+def test_list_shows_every_field(file, state):
     state.write(FULL)
     run = learned(file, "list")
     assert run.returncode == DONE, run.err
@@ -76,7 +76,7 @@ def test_list_tells_all(file, state):
     assert state.text() == FULL
 
 
-def test_list_as_json(file, state):
+def test_list_as_json_has_every_field(file, state):
     state.write(FULL)
     run = learned(file, "list", "--json")
     assert run.returncode == DONE, run.err
@@ -96,7 +96,7 @@ def test_list_shows_what_the_daemon_learned(state, pinproxyd, tls_server):
 
 
 @pytest.mark.parametrize("action", [["list"], ["forget", NAME], ["accept", NAME, OTHER]], ids=lambda words: words[0])
-def test_damaged_file_is_named_with_its_line_and_left(action, file, state):
+def test_a_damaged_file_is_reported_with_its_line_and_not_changed(action, file, state):
     state.write(FULL + "damage\n")
     run = learned(file, *action)
     assert run.returncode == CONFIG
@@ -107,7 +107,7 @@ def test_damaged_file_is_named_with_its_line_and_left(action, file, state):
 # forget
 
 @pytest.mark.valgrind
-def test_forget_takes_the_section_and_nothing_else(file, state):
+def test_forget_removes_only_the_keys_of_its_section(file, state):
     state.write(FULL)
     run = learned(file, "forget", NAME)
     assert run.returncode == DONE, run.err
@@ -117,7 +117,7 @@ def test_forget_takes_the_section_and_nothing_else(file, state):
 
 
 @pytest.mark.parametrize("action", ["forget", "accept"])
-def test_nothing_to_do_without_a_file(action, file, state):
+def test_forget_and_accept_change_nothing_without_a_file(action, file, state):
     state.directory.mkdir()
     run = learned(file, action, *([NAME, OTHER] if action == "accept" else [NAME]))
     assert run.returncode == NOTHING and NAME in run.err
@@ -125,7 +125,7 @@ def test_nothing_to_do_without_a_file(action, file, state):
 
 
 @pytest.mark.parametrize("action", ["forget", "accept"])
-def test_missing_directory_is_named_with_its_option(action, file, state):
+def test_a_missing_directory_is_reported_with_its_option(action, file, state):
     """"No such file or directory" does not say of what."""
     run = learned(file, action, *([NAME, OTHER] if action == "accept" else [NAME]))
     assert run.returncode == NOTHING
@@ -133,7 +133,7 @@ def test_missing_directory_is_named_with_its_option(action, file, state):
     assert not state.directory.exists()
 
 
-def test_forget_nothing(file, state):
+def test_forget_of_an_unknown_section_changes_nothing(file, state):
     state.write(FULL)
     run = learned(file, "forget", "nowhere.test")
     assert run.returncode == NOTHING
@@ -141,13 +141,13 @@ def test_forget_nothing(file, state):
     assert state.text() == FULL
 
 
-def test_forget_a_section_that_left_the_configuration(file, state):
+def test_forget_works_for_a_section_that_left_the_configuration(file, state):
     state.write(FULL)
     assert learned(file, "forget", "other.test").returncode == DONE
     assert [key.section for key in state.keys()] == [NAME, NAME]
 
 
-def test_forget_makes_the_next_connection_a_first_one(swapped, state):
+def test_forget_makes_the_next_connection_a_first_use(swapped, state):
     daemon, server, _ = swapped
     run = learned(daemon.file, "forget", NAME)
     assert run.returncode == DONE, run.err
@@ -156,7 +156,7 @@ def test_forget_makes_the_next_connection_a_first_one(swapped, state):
 
 
 @pytest.mark.threads
-def test_forget_closes_open_tunnels_where_they_are_to_be_closed(state, pinproxyd, tls_server):
+def test_forget_closes_open_tunnels_where_on_pin_removed_is_close(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({
         NAME: tofu(server, on_pin_removed="close"), "staying.test": tofu(server, on_pin_removed="close"),
@@ -177,7 +177,7 @@ def test_forget_closes_open_tunnels_where_they_are_to_be_closed(state, pinproxyd
 # accept
 
 @pytest.mark.valgrind
-def test_accept_turns_the_refused_key_into_the_kept_one(swapped, state):
+def test_accept_replaces_the_learned_key_by_the_refused_one(swapped, state):
     daemon, server, first = swapped
     run = learned(daemon.file, "accept", NAME, server.cert.pin)
     assert run.returncode == DONE, run.err
@@ -188,7 +188,7 @@ def test_accept_turns_the_refused_key_into_the_kept_one(swapped, state):
     assert_refused(daemon, "refused", "tofu_changed")
 
 
-def test_accept_while_the_daemon_is_stopped(swapped, state, pinproxyd):
+def test_accept_works_while_the_daemon_is_stopped(swapped, state, pinproxyd):
     daemon, server, _ = swapped
     daemon.stop()
     assert learned(daemon.file, "accept", NAME, server.cert.pin).returncode == DONE
@@ -205,7 +205,7 @@ def test_accept_keeps_other_sections_and_comments(file, state):
 
 
 @pytest.mark.parametrize("section", ["other.test", "nowhere.test"], ids=["nothing_refused", "unknown"])
-def test_accept_nothing(section, file, state):
+def test_accept_without_a_refused_key_changes_nothing(section, file, state):
     state.write(FULL)
     run = learned(file, "accept", section, SECOND)
     assert run.returncode == NOTHING
@@ -213,7 +213,7 @@ def test_accept_nothing(section, file, state):
     assert state.text() == FULL
 
 
-def test_accept_takes_the_key_that_was_named_or_none(swapped, state, tmp_path):
+def test_accept_takes_the_named_key_or_none(swapped, state, tmp_path):
     """Another server has shown its key since the log was read."""
     daemon, server, first = swapped
     named = server.cert
@@ -253,7 +253,7 @@ def test_accept_closes_tunnels_to_the_key_it_replaces(state, pinproxyd, tls_serv
 
 
 @pytest.mark.parametrize("action", ["forget", "accept"])
-def test_file_stays_the_daemons(action, file, state):
+def test_the_file_keeps_its_owner(action, file, state):
     """Whoever runs the tool: what root makes in the directory of the daemon's user belongs to that user."""
     owner = 65534 if os.geteuid() == 0 else os.geteuid()
     state.write(FULL)
@@ -272,20 +272,20 @@ def test_file_stays_the_daemons(action, file, state):
 ], ids=["nothing", "unknown", "list_what", "forget_what", "accept_what", "forget_two", "accept_which_key", "accept_two",
         "accept_certificate", "accept_two_keys", "accept_two_keys_in_one", "forget_as_json",
         "unknown_option", "c_without_file"])
-def test_usage(arguments):
+def test_a_wrong_call_is_a_usage_error(arguments):
     run = run_pinproxy("learned", *arguments)
     assert run.returncode == USAGE, run.err
     assert run.err and not run.out
 
 
-def test_help():
+def test_help_names_every_action():
     run = run_pinproxy("learned", "--help")
     assert run.returncode == DONE
     assert all(word in run.out for word in ("list", "forget", "accept", "--json", "-c"))
 
 
 @pytest.mark.parametrize("action", [["list"], ["forget", NAME], ["accept", NAME, OTHER]], ids=lambda words: words[0])
-def test_configuration_errors(action, tmp_path):
+def test_a_configuration_error_is_reported(action, tmp_path):
     run = learned(tmp_path / "none.conf", *action)
     assert run.returncode == CONFIG and "none.conf" in run.err
     file = tmp_path / "bad.conf"
@@ -305,7 +305,7 @@ def configure(file, state, server, **options):
 
 
 @pytest.mark.valgrind
-def test_connect_keeps_the_key_as_the_daemon_does(file, state, tls_server, tmp_path):
+def test_connect_learns_the_key_as_the_daemon_does(file, state, tls_server, tmp_path):
     server = tls_server()
     configure(file, state, server)
     run = attempt(file)
@@ -333,7 +333,7 @@ def test_connect_and_the_daemon_share_their_keys(state, pinproxyd, tls_server, t
     assert_not_sent(server)
 
 
-def test_connect_sends_nothing_when_the_key_cannot_be_kept(file, state, tls_server):
+def test_connect_sends_nothing_when_the_key_cannot_be_stored(file, state, tls_server):
     server = tls_server()
     configure(file, state, server)
     state.directory.write_text("a file in its place")
@@ -384,7 +384,7 @@ def test_check_of_a_changed_key_is_critical_and_notes_nothing(file, state, tls_s
     assert state.text() == before
 
 
-def test_announced_pins_count_for_connect(state, pinproxyd, tls_server, tmp_path):
+def test_connect_accepts_an_announced_pin(state, pinproxyd, tls_server, tmp_path):
     backup = certs.self_signed(tmp_path)
     server = tls_server(Announcer())
     server.behave.announce(server.cert.pin, backup.pin)
@@ -409,7 +409,7 @@ def test_check_names_the_announced_pin_that_matches(state, pinproxyd, tls_server
     assert f"pin {backup.pin} matches" in run.out
 
 
-def test_check_of_a_damaged_file(file, state, tls_server):
+def test_check_of_a_damaged_file_is_critical(file, state, tls_server):
     configure(file, state, tls_server())
     state.write("damage\n")
     run = check(file)

@@ -19,7 +19,7 @@ from harness.daemon import Daemon, run_pinproxyd
 from harness.servers import closed_port
 
 
-def test_tcp_and_unix_and_ipv6_for_one_section(pinproxyd, tls_server, tmp_path):
+def test_one_section_listens_on_tcp_and_ipv6_and_unix(pinproxyd, tls_server, tmp_path):
     listen = ["127.0.0.1:0", "[::1]:0", f"unix:{tmp_path}/sock"]
     daemon = pinproxyd({NAME: to(tls_server(), listen=listen)})
     addresses = daemon.addresses(NAME)
@@ -36,44 +36,44 @@ def test_listen_event_names_the_bound_port(pinproxyd, tls_server):
 
 
 @pytest.mark.parametrize("mode", ["0600", "0660", "0666"])
-def test_mode_of_a_unix_socket(mode, pinproxyd, tls_server, tmp_path):
+def test_a_unix_socket_gets_its_mode(mode, pinproxyd, tls_server, tmp_path):
     pinproxyd({NAME: to(tls_server(), listen=f"unix:{tmp_path}/sock,mode={mode}")})
     assert stat.S_IMODE(os.stat(tmp_path / "sock").st_mode) == int(mode, 8)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_owner_of_a_unix_socket(pinproxyd, tls_server, tmp_path):
+def test_a_unix_socket_gets_its_owner(pinproxyd, tls_server, tmp_path):
     pinproxyd({NAME: to(tls_server(), listen=f"unix:{tmp_path}/sock,mode=0660,user=nobody,group=daemon")})
     found = os.stat(tmp_path / "sock")
     assert (found.st_uid, found.st_gid) == (pwd.getpwnam("nobody").pw_uid, grp.getgrnam("daemon").gr_gid)
 
 
-def test_unix_path_beside_the_configuration(pinproxyd, tls_server):
+def test_a_relative_unix_path_is_beside_the_configuration(pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(tls_server(), listen="unix:sock")})
     assert exchange(f"unix:{daemon.directory}/sock", b"hello") == b"hello"
 
 
-def test_socket_left_behind_by_a_crash(pinproxyd, tls_server, tmp_path):
+def test_a_socket_left_by_a_crash_is_replaced(pinproxyd, tls_server, tmp_path):
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(f"{tmp_path}/sock")
     daemon = pinproxyd({NAME: to(tls_server(), listen=f"unix:{tmp_path}/sock")})
     assert_accepted(daemon)
 
 
-def test_socket_is_gone_after_a_stop(pinproxyd, tls_server, tmp_path):
+def test_a_stop_removes_the_socket(pinproxyd, tls_server, tmp_path):
     daemon = pinproxyd({NAME: to(tls_server(), listen=f"unix:{tmp_path}/sock")})
     daemon.stop()
     assert not os.path.exists(tmp_path / "sock")
 
 
-def test_file_in_the_place_of_a_socket_is_not_removed(pinproxyd, tls_server, tmp_path):
+def test_a_file_in_the_place_of_a_socket_is_not_removed(pinproxyd, tls_server, tmp_path):
     (tmp_path / "sock").write_text("precious")
     daemon = pinproxyd({NAME: to(tls_server(), listen=f"unix:{tmp_path}/sock")}, wait=False)
     daemon.wait(1)
     assert (tmp_path / "sock").read_text() == "precious"
 
 
-def test_socket_of_a_living_daemon_is_not_taken(pinproxyd, tls_server, tmp_path):
+def test_the_socket_of_a_running_daemon_is_not_taken(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     first = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")})
     second = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")}, wait=False)
@@ -184,7 +184,7 @@ def test_a_reload_that_fails_leaves_the_mode_of_a_socket(pinproxyd, tls_server, 
 
 
 @pytest.mark.parametrize("owner", ["user", "group"])
-def test_who_may_not_give_a_socket_away_is_told_what_to_write(owner, tmp_path):
+def test_a_daemon_that_cannot_change_the_owner_of_its_socket_says_what_to_write(owner, tmp_path):
     """As under the unit, which leaves the daemon no capability."""
     config = tmp_path / "pinproxyd.conf"
     config.write_text(f"[{NAME}]\nlisten = unix:sock,{owner}=daemon\nverify = pki\n")
@@ -231,7 +231,7 @@ def test_a_reload_does_not_touch_what_is_in_the_place_of_a_socket(other, pinprox
         assert path.stat().st_ino == inode
 
 
-def test_who_waits_at_a_removed_socket_is_served_after_a_reload(pinproxyd, tls_server, tmp_path):
+def test_a_client_that_waits_at_a_removed_socket_is_served_after_a_reload(pinproxyd, tls_server, tmp_path):
     path = tmp_path / "sock"
     sections = {"global": {"max_connections": 1}, NAME: to(tls_server(), listen=f"unix:{path}")}
     daemon = pinproxyd(sections)
@@ -244,7 +244,7 @@ def test_who_waits_at_a_removed_socket_is_served_after_a_reload(pinproxyd, tls_s
         ping(waiting)
 
 
-def test_port_in_use(pinproxyd, tls_server):
+def test_a_port_in_use_stops_the_start(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, listen=server.address)}, wait=False)
     daemon.wait(1)
@@ -252,19 +252,19 @@ def test_port_in_use(pinproxyd, tls_server):
     assert not daemon.events(event="start")
 
 
-def test_section_without_a_listener(pinproxyd, tls_server):
+def test_a_section_without_a_listener_is_valid(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server), "silent.test": to(server, listen=None)})
     assert_accepted(daemon)
 
 
-def test_remote_clients(pinproxyd, tls_server):
+def test_remote_clients_permits_all_addresses(pinproxyd, tls_server):
     daemon = pinproxyd({"global": {"remote_clients": "yes"}, NAME: to(tls_server(), listen="0.0.0.0:0")})
     port = daemon.address(NAME).rsplit(":", 1)[1]
     assert exchange(f"127.0.0.1:{port}", b"hello") == b"hello"
 
 
-def test_restart_on_the_same_port(pinproxyd, tls_server):
+def test_a_restart_gets_the_same_port(pinproxyd, tls_server):
     """Connections of the last run in TIME_WAIT do not keep the next one from its port."""
     server, port = tls_server(), closed_port()
     for _ in range(3):
@@ -312,7 +312,7 @@ def test_a_reload_to_all_addresses_and_back_refuses_nobody(one, all, pinproxyd, 
         assert not can_be_shared(f"{host}:{port}")
 
 
-def test_a_reload_to_all_addresses_of_both_families(pinproxyd, tls_server):
+def test_a_reload_to_all_addresses_of_both_families_serves_both(pinproxyd, tls_server):
     server, port = tls_server(), closed_port()
     pairs = [("127.0.0.1", "[::1]"), ("0.0.0.0", "[::]"), ("127.0.0.1", "[::]"), ("0.0.0.0", "[::]")]
     sections = [{"global": {"remote_clients": "yes"}, NAME: to(server, listen=[f"{host}:{port}" for host in pair])}
@@ -343,7 +343,7 @@ def test_after_a_reload_to_one_address_the_others_are_closed(pinproxyd, tls_serv
         connect(f"127.0.0.1:{port}")
 
 
-def test_who_waits_at_all_addresses_is_served_after_a_reload_to_one(pinproxyd, tls_server):
+def test_a_client_that_waits_at_all_addresses_is_served_after_a_reload_to_one(pinproxyd, tls_server):
     server, port = tls_server(), closed_port()
     limits = {"max_connections": 1, "remote_clients": "yes"}
     daemon = pinproxyd({"global": limits, NAME: to(server, listen=f"0.0.0.0:{port}")})
@@ -368,7 +368,7 @@ def test_a_failed_reload_to_another_address_refuses_nobody(pinproxyd, tls_server
             clients.wait_more()
 
 
-def test_a_port_that_the_kernel_chose_can_be_written_down(pinproxyd, tls_server):
+def test_a_reload_may_name_the_port_that_the_kernel_chose(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
     address = daemon.address(NAME)

@@ -284,7 +284,7 @@ def wrong_words(row, column, letter, event):
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("row", ROWS)
-def test_chain(row, version, field):
+def test_each_chain_has_its_verdict_under_each_policy(row, version, field):
     server = field.servers[row, version]
     before, mark = len(server.conns), field.daemon.mark()
     found, may_arrive = {}, []
@@ -383,7 +383,7 @@ def oracle_accepts(server, version, records, root):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
-def test_oracle(version, field):
+def test_the_oracle_differs_only_where_a_reason_is_given(version, field):
     """Each difference is explained, and each explanation is of a difference."""
     different = set()
     for row, cells in ROWS.items():

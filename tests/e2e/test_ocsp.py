@@ -40,7 +40,7 @@ BAD = {
 
 @pytest.mark.parametrize("version", ["2", "3"])
 @pytest.mark.parametrize("name", GOOD)
-def test_good(name, version, pinproxyd, stapling_server, ca):
+def test_a_good_response_is_accepted(name, version, pinproxyd, stapling_server, ca):
     cert = ca.issue()
     server = stapling_server(cert, GOOD[name](cert, ca), version)
     deliver(pinproxyd(section(server, ca)), server)
@@ -48,7 +48,7 @@ def test_good(name, version, pinproxyd, stapling_server, ca):
 
 @pytest.mark.parametrize("version", ["2", "3"])
 @pytest.mark.parametrize("name", BAD)
-def test_refused(name, version, pinproxyd, stapling_server, ca):
+def test_a_bad_response_is_refused(name, version, pinproxyd, stapling_server, ca):
     make, words = BAD[name]
     cert = ca.issue()
     server = stapling_server(cert, make(cert, ca), version)
@@ -56,13 +56,13 @@ def test_refused(name, version, pinproxyd, stapling_server, ca):
     assert event["detail"].startswith("OCSP: ") and words in event["detail"], event["detail"]
 
 
-def test_each_fault_has_its_own_words():
+def test_each_fault_has_its_own_message():
     words = [words for _, words in BAD.values()]
     assert len(set(words)) == len(words) - 3  # a signature is wrong in four ways
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
-def test_intermediate_issuer(version, pinproxyd, stapling_server, ca, tmp_path):
+def test_the_response_of_an_intermediate_issuer_is_accepted(version, pinproxyd, stapling_server, ca, tmp_path):
     """The response is the issuer's word, not the root's."""
     inner = certs.CA(tmp_path, "Inner", parent=ca)
     cert = inner.issue()
@@ -70,7 +70,7 @@ def test_intermediate_issuer(version, pinproxyd, stapling_server, ca, tmp_path):
     deliver(pinproxyd(section(server, ca, "pin+pki")), server)
 
 
-def test_pins_and_pki_come_first(pinproxyd, stapling_server, ca, tmp_path):
+def test_the_pins_are_checked_before_the_response(pinproxyd, stapling_server, ca, tmp_path):
     cert = ca.issue()
     config = section(stapling_server(cert, None, "3"), ca, "pin+pki")
     config[NAME]["pin"] = certs.self_signed(tmp_path).pin
@@ -78,7 +78,7 @@ def test_pins_and_pki_come_first(pinproxyd, stapling_server, ca, tmp_path):
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
-def test_resumed_session_is_held_to_its_response(version, pinproxyd, stapling_server, ca):
+def test_a_session_with_a_good_response_is_resumed(version, pinproxyd, stapling_server, ca):
     cert = ca.issue()
     server = stapling_server(cert, response(cert, ca), version)
     daemon = pinproxyd({"global": {"workers": 1}, **section(server, ca, resume="yes")})
@@ -87,7 +87,7 @@ def test_resumed_session_is_held_to_its_response(version, pinproxyd, stapling_se
     assert [e["resumed"] for e in daemon.events(event="tunnel_open")] == ["no", "yes"]
 
 
-def test_not_asked_without_the_option(pinproxyd, stapling_server, ca):
+def test_no_response_is_required_without_the_option(pinproxyd, stapling_server, ca):
     cert = ca.issue()
     server = stapling_server(cert, None, "3")
     config = section(server, ca)

@@ -97,7 +97,7 @@ GOOD = {
 
 @pytest.mark.parametrize("version", ["2", "3"])
 @pytest.mark.parametrize("name", BAD)
-def test_refused_has_sent_nothing(name, version, pinproxyd, stapling_server, ca, tmp_path):
+def test_nothing_is_sent_to_a_server_with_a_bad_response(name, version, pinproxyd, stapling_server, ca, tmp_path):
     make, words = BAD[name]
     cert = ca.issue()
     server = stapling_server(cert, make(cert, ca), version)
@@ -107,7 +107,7 @@ def test_refused_has_sent_nothing(name, version, pinproxyd, stapling_server, ca,
 
 @pytest.mark.parametrize("version", ["2", "3"])
 @pytest.mark.parametrize("name", GOOD)
-def test_what_gets_through_is_heard(name, version, pinproxyd, stapling_server, ca, tmp_path):
+def test_a_good_response_of_any_shape_is_accepted(name, version, pinproxyd, stapling_server, ca, tmp_path):
     """Also the proof that the server above would have told."""
     cert = ca.issue()
     server = stapling_server(cert, GOOD[name](cert, ca), version)
@@ -116,7 +116,7 @@ def test_what_gets_through_is_heard(name, version, pinproxyd, stapling_server, c
 
 @pytest.mark.parametrize("verify", ["pki", "pin+pki", "tofu+pki"])
 @pytest.mark.parametrize("version", ["2", "3"])
-def test_each_mode_asks(version, verify, pinproxyd, stapling_server, ca, tmp_path):
+def test_each_mode_with_pki_requires_a_response(version, verify, pinproxyd, stapling_server, ca, tmp_path):
     """And a key is not kept on the word of a server without a response."""
     cert = ca.issue()
     server = stapling_server(cert, response(cert, ca, status=CERT_STATUS["revoked"]), version)
@@ -131,7 +131,7 @@ def test_each_mode_asks(version, verify, pinproxyd, stapling_server, ca, tmp_pat
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
-def test_revocation_that_comes_later(version, pinproxyd, stapling_server, ca, tmp_path):
+def test_a_later_revocation_refuses_a_new_connection(version, pinproxyd, stapling_server, ca, tmp_path):
     """A new connection is judged by the response that it brings, not by an earlier one's."""
     cert = ca.issue()
     server = stapling_server(cert, response(cert, ca), version)
@@ -142,7 +142,7 @@ def test_revocation_that_comes_later(version, pinproxyd, stapling_server, ca, tm
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
-def test_refused_connection_leaves_no_session(version, pinproxyd, stapling_server, ca, tmp_path):
+def test_a_refused_connection_leaves_no_session(version, pinproxyd, stapling_server, ca, tmp_path):
     """With TLS 1.2 the ticket has come when the response is looked at."""
     cert = ca.issue()
     server = stapling_server(cert, response(cert, ca, status=CERT_STATUS["unknown"]), version)
@@ -156,7 +156,7 @@ def test_refused_connection_leaves_no_session(version, pinproxyd, stapling_serve
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
-def test_demand_added_by_a_reload(version, pinproxyd, stapling_server, ca, tmp_path):
+def test_ocsp_added_by_a_reload_refuses_a_server_without_a_response(version, pinproxyd, stapling_server, ca, tmp_path):
     """A session of before, which brought no response, is not resumed."""
     cert = ca.issue()
     server = stapling_server(cert, None, version)
@@ -169,7 +169,7 @@ def test_demand_added_by_a_reload(version, pinproxyd, stapling_server, ca, tmp_p
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
-def test_demand_added_by_a_reload_is_met_by_a_full_handshake(version, pinproxyd, stapling_server, ca, tmp_path):
+def test_ocsp_added_by_a_reload_makes_a_full_handshake(version, pinproxyd, stapling_server, ca, tmp_path):
     """The session of before would have no response to show, and the server has a good one."""
     cert = ca.issue()
     server = stapling_server(cert, response(cert, ca), version)
@@ -181,7 +181,7 @@ def test_demand_added_by_a_reload_is_met_by_a_full_handshake(version, pinproxyd,
     assert [event["resumed"] for event in daemon.events(event="tunnel_open")] == ["no", "no"]
 
 
-def test_response_signed_with_sha1(pinproxyd, stapling_server, ca, tmp_path):
+def test_a_response_signed_with_sha1_is_refused(pinproxyd, stapling_server, ca, tmp_path):
     cert = ca.issue()
     daemon = pinproxyd(section(stapling_server(cert, build(cert, ca, digest=hashes.SHA1), "3"), ca, tmp_path))
     with connect(daemon.address(NAME)):

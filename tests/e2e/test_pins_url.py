@@ -34,7 +34,7 @@ def nothing_taken(daemon, state):
 # What is taken over.
 
 @pytest.mark.valgrind
-def test_announced_backup_is_kept_and_then_accepted(state, pinproxyd, announcer, backup):
+def test_an_announced_backup_is_learned_and_then_accepted(state, pinproxyd, announcer, backup):
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     learned = wait_learned(daemon, backup.pin)
     assert learned["level"] == "notice"
@@ -59,7 +59,7 @@ def test_other_keys_are_still_refused(state, pinproxyd, announcer, backup, tmp_p
     ({"host": "::1"}, "[::1]"), ({"host": "::1", "port": 80}, "[::1]:80"), ({"host": "::1%lo"}, "[::1]"),
     ({"host": "::1%lo", "port": 80}, "[::1]:80"),
 ], ids=["443", "port", "host", "ipv6", "ipv6_port", "zone", "zone_port"])
-def test_request(options, host, state, pinproxyd, announcer, backup):
+def test_the_request_names_the_host_and_the_path(options, host, state, pinproxyd, announcer, backup):
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pins_url="/.well-known/pins?a=1&b=%20", **options)}))
     wait_learned(daemon, backup.pin)
     line, *fields = announcer.behave.requests[0].removesuffix("\r\n\r\n").split("\r\n")
@@ -71,7 +71,7 @@ def test_request(options, host, state, pinproxyd, announcer, backup):
 @pytest.mark.parametrize("max_age, until", [
     (10 * DAY, 10), (59 * DAY, 59), (60 * DAY, 60), (365 * DAY, 60), (2**31, 60), (10**19 * 2, 60),
 ])
-def test_max_age_bounds_them_and_sixty_days_do(max_age, until, state, pinproxyd, announcer, backup):
+def test_max_age_and_sixty_days_limit_announced_pins(max_age, until, state, pinproxyd, announcer, backup):
     announcer.behave.announce(announcer.cert.pin, backup.pin, max_age=max_age)
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     wait_learned(daemon, backup.pin)
@@ -91,7 +91,7 @@ def test_max_age_bounds_them_and_sixty_days_do(max_age, until, state, pinproxyd,
     lambda a, b: HEAD + f"Public-Key-Pins: {pkp(a, b)}\r\n\r\n".encode() + b"x" * 300_000,
 ], ids=["all_directives", "case_and_blanks", "order_quotes_empty_directives", "unknown_directives_and_algorithms",
         "report_only_before_it", "first_field_counts", "pin_twice", "interim_response", "http_1.0", "large_body"])
-def test_field_as_the_rfc_lets_it_be_written(written, state, pinproxyd, announcer, backup):
+def test_the_field_is_read_in_each_form_that_the_rfc_permits(written, state, pinproxyd, announcer, backup):
     announcer.behave.answer = written(announcer.cert.pin, backup.pin)
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     wait_learned(daemon, backup.pin)
@@ -107,7 +107,7 @@ class Trickler(Announcer):
         conn.truncate()
 
 
-def test_answer_in_pieces(state, pinproxyd, tls_server, backup):
+def test_an_answer_in_single_bytes_is_read(state, pinproxyd, tls_server, backup):
     server = tls_server(Trickler())
     server.behave.announce(server.cert.pin, backup.pin)
     daemon = pinproxyd(state.config({NAME: with_pins_url(server)}))
@@ -123,7 +123,7 @@ class Holder(Announcer):
         conn.recv_all()
 
 
-def test_server_that_does_not_close(state, pinproxyd, tls_server, backup):
+def test_a_server_that_does_not_close_is_closed(state, pinproxyd, tls_server, backup):
     server = tls_server(Holder())
     server.behave.announce(server.cert.pin, backup.pin)
     daemon = pinproxyd(state.config({NAME: with_pins_url(server)}))
@@ -132,12 +132,12 @@ def test_server_that_does_not_close(state, pinproxyd, tls_server, backup):
 
 
 @pytest.mark.parametrize("form", ["pin", "cert_pin"])
-def test_key_counts_whichever_pin_matched(form, state, pinproxyd, announcer, backup):
+def test_pins_are_learned_whichever_form_of_pin_matched(form, state, pinproxyd, announcer, backup):
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=getattr(announcer.cert, form))}))
     wait_learned(daemon, backup.pin)
 
 
-def test_they_only_add_to_the_administrators(state, pinproxyd, announcer, backup, tmp_path):
+def test_announced_pins_do_not_replace_configured_ones(state, pinproxyd, announcer, backup, tmp_path):
     own = certs.self_signed(tmp_path)
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=[announcer.cert.pin, f"{own.pin} name=own"])}))
     wait_learned(daemon, backup.pin)
@@ -145,7 +145,7 @@ def test_they_only_add_to_the_administrators(state, pinproxyd, announcer, backup
     assert assert_accepted(daemon)["pin"] == "own"
 
 
-def test_pki_holds_for_an_announced_key(state, pinproxyd, tls_server, ca):
+def test_an_announced_key_must_pass_the_pki_as_well(state, pinproxyd, tls_server, ca):
     server, backup_key = tls_server(Announcer(), cert=ca.issue()), certs.ec_key()
     good, bad = ca.issue(key=backup_key), certs.self_signed(ca.directory, key=backup_key)
     server.behave.announce(server.cert.pin, good.pin)
@@ -174,7 +174,7 @@ def test_under_tofu_a_restart_asks_with_the_learned_key(state, pinproxyd, announ
     assert_not_sent(announcer)
 
 
-def test_under_tofu_the_first_key_is_the_first_clients_to_keep(state, pinproxyd, announcer):
+def test_under_tofu_the_first_key_is_learned_by_a_client_only(state, pinproxyd, announcer):
     daemon = pinproxyd(state.config({NAME: tofu(announcer, pins_url="/pins")}))
     announcer.wait_done()
     assert state.keys() == [] and not daemon.events(event="learned")
@@ -182,13 +182,13 @@ def test_under_tofu_the_first_key_is_the_first_clients_to_keep(state, pinproxyd,
     assert announcer.cert.pin in [key.pin for key in state.keys() if key.origin == "tofu"]
 
 
-def test_under_tofu_a_key_known_beforehand_is_enough_to_ask(state, pinproxyd, announcer, backup):
+def test_under_tofu_a_configured_pin_is_enough_to_ask(state, pinproxyd, announcer, backup):
     daemon = pinproxyd(state.config({NAME: tofu(announcer, pins_url="/pins", pin=announcer.cert.pin)}))
     wait_learned(daemon, backup.pin)
     assert {key.origin for key in state.keys()} == {"pins_url"}
 
 
-def test_many_sections_ask(state, pinproxyd, announcer, backup):
+def test_many_sections_learn_at_the_same_time(state, pinproxyd, announcer, backup):
     names = [f"s{i}.test" for i in range(20)]
     daemon = pinproxyd(state.config({name: with_pins_url(announcer) for name in names}))
     for name in names:
@@ -214,7 +214,7 @@ def taught(state, pinproxyd, announcer, backup):
     return daemon
 
 
-def test_later_announcement_replaces_the_earlier(taught, state, announcer, backup, tmp_path):
+def test_a_later_announcement_replaces_the_earlier(taught, state, announcer, backup, tmp_path):
     later = certs.self_signed(tmp_path)
     announce_again(taught, state, announcer, announcer.cert.pin, later.pin)
     wait_learned(taught, later.pin)
@@ -226,7 +226,7 @@ def test_later_announcement_replaces_the_earlier(taught, state, announcer, backu
     assert_not_sent(announcer)
 
 
-def test_max_age_0_takes_them_away(taught, state, announcer, backup):
+def test_max_age_0_removes_announced_pins(taught, state, announcer, backup):
     announce_again(taught, state, announcer, announcer.cert.pin, backup.pin, max_age=0)
     wait_until(lambda: state.keys() == [], "the announced pins gone")
     announcer.use(backup)
@@ -234,7 +234,7 @@ def test_max_age_0_takes_them_away(taught, state, announcer, backup):
     assert_not_sent(announcer)
 
 
-def test_same_announcement_again_is_not_news(taught, state, announcer, backup):
+def test_the_same_announcement_again_is_not_logged(taught, state, announcer, backup):
     state.write(state.text().replace(f" {day(0)} ", " 2026-01-01 ") + "# mine\n")
     announce_again(taught, state, announcer, announcer.cert.pin, backup.pin, max_age=40 * DAY)
     wait_until(lambda: {key.until for key in state.keys()} == {day(40)}, "the later date")
@@ -243,7 +243,7 @@ def test_same_announcement_again_is_not_news(taught, state, announcer, backup):
     assert len(taught.events(event="learned", pin=backup.pin)) == 1
 
 
-def test_bad_announcement_leaves_the_earlier(taught, state, announcer, backup):
+def test_a_bad_announcement_keeps_the_earlier(taught, state, announcer, backup):
     before = state.text()
     announce_again(taught, state, announcer, OTHER, backup.pin)
     wait_failed(taught)
@@ -252,25 +252,25 @@ def test_bad_announcement_leaves_the_earlier(taught, state, announcer, backup):
     assert assert_accepted(taught)["pin"] == backup.pin
 
 
-def test_reload_that_changes_nothing_does_not_ask(taught, state, announcer):
+def test_a_reload_that_changes_nothing_does_not_ask(taught, state, announcer):
     taught.reload()
     assert wait_steady(lambda: len(announcer.behave.requests)) == 1
 
 
 @pytest.mark.parametrize("changed", [{"pins_url": "/other"}, {"revoked": OTHER}], ids=["pins_url", "trust"])
-def test_reload_that_changes_the_trust_asks(changed, taught, state, announcer):
+def test_a_reload_that_changes_the_trust_asks(changed, taught, state, announcer):
     taught.reload(state.config({NAME: with_pins_url(announcer, **changed)}))
     wait_until(lambda: len(announcer.behave.requests) == 2, "the second question")
 
 
-def test_section_that_a_reload_brings_asks(state, pinproxyd, announcer, backup):
+def test_a_section_that_a_reload_adds_asks(state, pinproxyd, announcer, backup):
     daemon = pinproxyd(state.config({"other.test": to(announcer)}))
     daemon.reload(state.config({"other.test": to(announcer), NAME: with_pins_url(announcer)}))
     wait_learned(daemon, backup.pin)
 
 
 @pytest.mark.threads
-def test_reloads_amid_the_questions(state, pinproxyd, announcer, backup):
+def test_reloads_during_requests_keep_the_announced_pins(state, pinproxyd, announcer, backup):
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     for nth in range(30):
         daemon.reload(state.config({NAME: with_pins_url(announcer, pins_url=f"/{nth}")}))
@@ -280,7 +280,7 @@ def test_reloads_amid_the_questions(state, pinproxyd, announcer, backup):
 
 
 @pytest.mark.threads
-def test_stop_amid_the_questions(state, pinproxyd, tls_server):
+def test_a_stop_during_requests_learns_nothing(state, pinproxyd, tls_server):
     server = tls_server(Holder())
     server.behave.answer = b"HTTP/1.1 200 OK\r\n"
     daemon = pinproxyd(state.config({f"s{i}.test": with_pins_url(server) for i in range(20)}))
@@ -334,7 +334,7 @@ NOT_TAKEN = {
 
 @pytest.mark.parametrize("case", NOT_TAKEN)
 @pytest.mark.valgrind
-def test_not_taken_over(case, state, pinproxyd, announcer, backup):
+def test_a_bad_announcement_is_not_learned(case, state, pinproxyd, announcer, backup):
     word, answer = NOT_TAKEN[case]
     announcer.behave.answer = answer(announcer.cert.pin, backup.pin)
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
@@ -347,14 +347,14 @@ def test_not_taken_over(case, state, pinproxyd, announcer, backup):
 
 
 @pytest.mark.slow
-def test_server_that_never_answers(state, pinproxyd, tls_server):
+def test_a_server_that_never_answers_is_given_up(state, pinproxyd, tls_server):
     server = tls_server(lambda conn: conn.recv_all())
     daemon = pinproxyd(state.config({NAME: with_pins_url(server)}))
     wait_failed(daemon)
     nothing_taken(daemon, state)
 
 
-def test_report_mode_lets_nothing_in(state, pinproxyd, tls_server, ca):
+def test_report_mode_learns_nothing_from_a_mismatch(state, pinproxyd, tls_server, ca):
     """A mismatch that is only reported is no pinned connection."""
     server = tls_server(Announcer(), cert=ca.issue())
     server.behave.announce(server.cert.pin, OTHER)
@@ -365,7 +365,7 @@ def test_report_mode_lets_nothing_in(state, pinproxyd, tls_server, ca):
     nothing_taken(daemon, state)
 
 
-def test_report_mode_with_a_match(state, pinproxyd, tls_server, ca):
+def test_report_mode_learns_from_a_server_that_matches(state, pinproxyd, tls_server, ca):
     server = tls_server(Announcer(), cert=ca.issue())
     server.behave.announce(server.cert.pin, OTHER)
     daemon = pinproxyd(state.config({NAME: with_pins_url(server, verify="pin+pki", ca_file=ca.cert.pem_file(),
@@ -373,7 +373,7 @@ def test_report_mode_with_a_match(state, pinproxyd, tls_server, ca):
     wait_learned(daemon, OTHER)
 
 
-def test_server_with_another_key_is_not_asked(state, pinproxyd, announcer):
+def test_a_server_with_another_key_is_not_asked(state, pinproxyd, announcer):
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=OTHER)}))
     daemon.wait_event(event="pin_mismatch", section=NAME)
     nothing_taken(daemon, state)
@@ -381,14 +381,14 @@ def test_server_with_another_key_is_not_asked(state, pinproxyd, announcer):
     assert_nothing_sent(announcer, b"GET ")
 
 
-def test_revoked_server_is_not_asked(state, pinproxyd, announcer):
+def test_a_revoked_server_is_not_asked(state, pinproxyd, announcer):
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, revoked=announcer.cert.pin)}))
     daemon.wait_event(event="refused", reason="revoked", section=NAME)
     nothing_taken(daemon, state)
     assert_nothing_sent(announcer, b"GET ")
 
 
-def test_server_out_of_reach(state, pinproxyd, announcer):
+def test_a_server_that_cannot_be_reached_is_an_upstream_error(state, pinproxyd, announcer):
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, address=f"127.0.0.1:{closed_port()}")}))
     daemon.wait_event(event="upstream_error", reason="connect", section=NAME)
     nothing_taken(daemon, state)
@@ -402,7 +402,7 @@ class Spoiler(Announcer):
         super().send_answer(conn)
 
 
-def test_damaged_file_is_not_written_over(state, pinproxyd, tls_server, backup):
+def test_a_damaged_file_is_not_overwritten(state, pinproxyd, tls_server, backup):
     server = tls_server(Spoiler())
     server.behave.state = state
     server.behave.announce(server.cert.pin, backup.pin)
@@ -415,7 +415,7 @@ def test_damaged_file_is_not_written_over(state, pinproxyd, tls_server, backup):
 
 # How long, and where, they count.
 
-def test_restart_keeps_them(state, pinproxyd, announcer, backup):
+def test_a_restart_keeps_announced_pins(state, pinproxyd, announcer, backup):
     """The server changes to the backup while the daemon is down: the administrator's pin matches no more."""
     config = state.config({NAME: with_pins_url(announcer)})
     daemon = pinproxyd(config)
@@ -429,7 +429,7 @@ def test_restart_keeps_them(state, pinproxyd, announcer, backup):
     assert not daemon.events(event="learned", pin=backup.pin)
 
 
-def test_they_do_not_count_without_pins_url(taught, state, announcer, backup):
+def test_announced_pins_have_no_effect_without_pins_url(taught, state, announcer, backup):
     taught.reload(state.config({NAME: to(announcer)}))
     assert_accepted(taught)
     announcer.use(backup)
@@ -437,7 +437,7 @@ def test_they_do_not_count_without_pins_url(taught, state, announcer, backup):
     assert_not_sent(announcer)
 
 
-def test_revoked_beats_an_announced_pin(taught, state, announcer, backup):
+def test_a_key_revoked_after_its_announcement_is_refused(taught, state, announcer, backup):
     taught.reload(state.config({NAME: with_pins_url(announcer, revoked=backup.pin)}))
     announcer.use(backup)
     assert_refused(taught, "refused", "revoked")
@@ -457,7 +457,7 @@ def test_revoked_beats_an_announced_pin(taught, state, announcer, backup):
     (f"{NAME} {PLACE} %s 2026-01-01 from=pins_url until={day(2)} via=cert:sha256:{'ab' * 32}", False),
 ], ids=["live", "last_day", "over", "another_port", "another_host", "another_section", "from_tofu",
         "via_nothing", "via_an_issuer", "via_another_pin"])
-def test_which_lines_count(line, counts, state, pinproxyd, tls_server):
+def test_only_a_live_line_with_a_configured_origin_has_an_effect(line, counts, state, pinproxyd, tls_server):
     server = tls_server(Announcer())
     server.behave.answer = http_response()
     state.write(line % server.cert.pin + "\n")
@@ -477,7 +477,7 @@ def test_which_lines_count(line, counts, state, pinproxyd, tls_server):
 @pytest.mark.parametrize("value", ["pins", "https://server.test/pins", "", "/two words", "/tab\there", "/bell\x07",
                                    "/del\x7f"],
                          ids=["no_slash", "url", "empty", "blank", "tab", "control", "delete"])
-def test_value_that_is_no_path(value, tmp_path):
+def test_a_value_that_is_no_path_is_an_error(value, tmp_path):
     file = tmp_path / "pinproxyd.conf"
     file.write_text(f"[{NAME}]\nlisten = 127.0.0.1:0\npin = {OTHER}\npins_url = {value}\n")
     run = run_pinproxyd("-t", "-c", file)
@@ -486,7 +486,7 @@ def test_value_that_is_no_path(value, tmp_path):
 
 
 @pytest.mark.parametrize("verify", ["pin", "pin+pki", "tofu", "tofu+pki", "pki"])
-def test_which_modes_take_it(verify, ca, state, tmp_path):
+def test_pins_url_is_an_error_only_in_mode_pki(verify, ca, state, tmp_path):
     section = {"listen": "127.0.0.1:0", "verify": verify, "pins_url": "/"}
     if verify.startswith("pin"):
         section["pin"] = OTHER
@@ -500,14 +500,14 @@ def test_which_modes_take_it(verify, ca, state, tmp_path):
         assert "pins_url" in run.err
 
 
-def test_revoked_key_is_refused_although_announced(state, pinproxyd, announcer, backup):
+def test_a_key_revoked_before_its_announcement_is_refused(state, pinproxyd, announcer, backup):
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, revoked=backup.pin)}))
     wait_learned(daemon, backup.pin)
     announcer.use(backup)
     assert_refused(daemon, "refused", "revoked")
 
 
-def test_first_use_wakes_the_announcer(state, pinproxyd, announcer, backup):
+def test_a_first_use_makes_the_daemon_ask_at_once(state, pinproxyd, announcer, backup):
     """Nothing is asked over a key that nobody has kept; once a client has, the host is asked at once."""
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=None, verify="tofu")}))
     announcer.wait_done()

@@ -12,7 +12,7 @@ from harness.learned import Announcer
 from harness.waiting import wait_until
 
 
-def test_main_loop_asks_no_host(pinproxyd, tls_server, state):
+def test_the_main_loop_asks_no_host(pinproxyd, tls_server, state):
     """A host that takes its time must not hold up accepting: the workers are busy, so nobody asks; and who comes is
     accepted."""
     server = tls_server()
@@ -29,7 +29,7 @@ def test_main_loop_asks_no_host(pinproxyd, tls_server, state):
     server.wait_conns(1)
 
 
-def test_host_is_asked_again_when_a_reload_overtakes_the_asking(pinproxyd, tls_server, relay, state, tmp_path):
+def test_a_host_is_asked_again_when_a_reload_comes_during_the_request(pinproxyd, tls_server, relay, state, tmp_path):
     """What was begun under the old configuration is not finished under it."""
     announcer = Announcer()
     server = tls_server(announcer)

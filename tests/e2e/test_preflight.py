@@ -52,19 +52,19 @@ def test_a_state_dir_that_is_a_file_is_an_error(tmp_path):
     assert run.returncode == 78
 
 
-def test_a_state_dir_that_nothing_is_learned_into_may_be_missing(tmp_path):
+def test_an_unused_state_dir_may_be_missing(tmp_path):
     run = check(tmp_path, {NAME: {"listen": "127.0.0.1:0", "pin": PIN}}, state_dir=tmp_path / "none" / "state")
     assert run.returncode == 0 and run.err == ""
 
 
-def test_a_state_dir_that_can_be_made_is_said_nothing_of(tmp_path):
+def test_a_state_dir_that_can_be_created_causes_no_message(tmp_path):
     run = check(tmp_path, tofu(), state_dir=tmp_path / "state")
     assert run.returncode == 0 and run.err == ""
     assert not (tmp_path / "state").exists()
 
 
 @root
-def test_a_state_dir_that_the_user_cannot_make_is_a_warning(tmp_path):
+def test_a_state_dir_that_the_user_cannot_create_is_a_warning(tmp_path):
     open_up(tmp_path)
     run = check(tmp_path, tofu(), state_dir=tmp_path / "state", user="nobody")
     assert run.returncode == 0
@@ -104,7 +104,7 @@ def test_files_that_the_user_cannot_read_are_warnings(tmp_path):
 
 
 @root
-def test_the_installed_configuration_is_read_as_the_unit_would(tmp_path):
+def test_the_installed_configuration_is_checked_as_the_user_of_the_unit(tmp_path):
     """Its user owns no file. The configuration of anybody else says nothing of who will run it."""
     open_up(tmp_path)
     installed = Path(re.search(r"default: (/\S+/pinproxyd.conf)", run_pinproxyd("-h").out).group(1))
@@ -121,7 +121,7 @@ def test_the_installed_configuration_is_read_as_the_unit_would(tmp_path):
         assert run_pinproxyd("-t", "-c", path).err == ""
 
 
-def test_a_unix_socket_that_could_not_be_made_is_warned_of(tmp_path):
+def test_a_unix_socket_that_cannot_be_created_is_a_warning(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
@@ -137,13 +137,13 @@ def test_a_unix_socket_that_could_not_be_made_is_warned_of(tmp_path):
 
 
 @root
-def test_a_pipe_is_nothing_to_warn_of(tmp_path):
+def test_a_configuration_from_a_pipe_causes_no_warning(tmp_path):
     text = ini({"global": {"user": "nobody"}, NAME: {"listen": "127.0.0.1:0", "pin": PIN}})
     run = run_program([PINPROXYD, "-t", "-c", "/dev/stdin"], input=text.encode())
     assert run.returncode == 0 and run.err == "", run.err
 
 
-def test_a_relative_socket_where_the_working_directory_may_not_be_searched(tmp_path):
+def test_a_relative_socket_is_valid_where_the_working_directory_cannot_be_searched(tmp_path):
     """A user who came from /root by su."""
     tmp_path.joinpath("cwd").mkdir()
     daemon = Path(tempfile.mkdtemp(prefix="pinproxy-"))

@@ -25,7 +25,7 @@ def cert(tmp_path):
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
-def test_curl_and_openssl_s_server(version, pinproxyd, cert, stack, tmp_path):
+def test_curl_gets_a_page_from_openssl_s_server(version, pinproxyd, cert, stack, tmp_path):
     curl, = need("curl")
     server = stack.add(real_servers.openssl_server(tmp_path, cert, "-www", version))
     daemon = pinproxyd({NAME: to(server, truncation="allow")})
@@ -34,7 +34,7 @@ def test_curl_and_openssl_s_server(version, pinproxyd, cert, stack, tmp_path):
     assert b"s_server" in got.stdout
 
 
-def test_openssl_s_server_that_answers_backwards(pinproxyd, cert, stack, tmp_path):
+def test_each_line_gets_its_answer_from_openssl_s_server(pinproxyd, cert, stack, tmp_path):
     server = stack.add(real_servers.openssl_server(tmp_path, cert, "-rev"))
     daemon = pinproxyd({NAME: to(server)})
     with connect(daemon.address(NAME)) as client:
@@ -43,14 +43,14 @@ def test_openssl_s_server_that_answers_backwards(pinproxyd, cert, stack, tmp_pat
             assert read_exactly(client, len(word) + 1) == word[::-1] + b"\n"
 
 
-def test_openssl_s_server_with_another_key(pinproxyd, cert, stack, tmp_path):
+def test_openssl_s_server_with_another_key_is_refused(pinproxyd, cert, stack, tmp_path):
     server = stack.add(real_servers.openssl_server(tmp_path, cert, "-www"))
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
     assert_refused(daemon, "pin_mismatch", data=b"GET / HTTP/1.0\r\n\r\n")
 
 
 @pytest.mark.parametrize("group", ["X25519", "P-256", "P-384"])
-def test_hello_retry(group, pinproxyd, cert, stack, tmp_path):
+def test_a_hello_retry_request_is_answered(group, pinproxyd, cert, stack, tmp_path):
     server = stack.add(real_servers.openssl_server(tmp_path, cert, "-rev", "-tls1_3", "-groups", group))
     daemon = pinproxyd({NAME: to(server, groups="P-521:P-384:P-256:X25519")})
     with connect(daemon.address(NAME)) as client:
@@ -58,7 +58,7 @@ def test_hello_retry(group, pinproxyd, cert, stack, tmp_path):
         assert read_exactly(client, 4) == b"cba\n"
 
 
-def test_curl_and_nginx(pinproxyd, cert, stack, tmp_path):
+def test_curl_gets_pages_from_nginx(pinproxyd, cert, stack, tmp_path):
     curl, = need("curl")
     root = tmp_path / "www"
     root.mkdir()
@@ -77,7 +77,7 @@ def test_curl_and_nginx(pinproxyd, cert, stack, tmp_path):
     daemon.wait_event(event="tunnel_close", reason="ok")
 
 
-def test_curl_over_a_unix_socket_and_nginx(pinproxyd, cert, stack, tmp_path):
+def test_curl_gets_a_page_from_nginx_over_a_unix_socket(pinproxyd, cert, stack, tmp_path):
     curl, = need("curl")
     root = tmp_path / "www"
     root.mkdir()
@@ -100,7 +100,7 @@ def test_curl_sees_the_refusal_as_an_error(pinproxyd, cert, stack, tmp_path):
     assert got.stdout == b""
 
 
-def test_curl_pins_as_we_do(cert, stack, tmp_path):
+def test_curl_accepts_the_same_pin(cert, stack, tmp_path):
     """The same text in curl's --pinnedpubkey is the same pin."""
     curl, = need("curl")
     root = tmp_path / "www"
@@ -111,7 +111,7 @@ def test_curl_pins_as_we_do(cert, stack, tmp_path):
     assert got.stdout == b"a page from nginx\n", got.stderr
 
 
-def test_redis(pinproxyd, cert, stack, tmp_path):
+def test_redis_works_through_a_tunnel(pinproxyd, cert, stack, tmp_path):
     redis_cli, = need("redis-cli")
     server = stack.add(real_servers.redis_tls(tmp_path, cert))
     daemon = pinproxyd({NAME: to(server)})
@@ -131,7 +131,7 @@ def test_redis(pinproxyd, cert, stack, tmp_path):
     assert redis(input=commands).split()[-1] == b"5000"
 
 
-def test_redis_with_another_key(pinproxyd, cert, stack, tmp_path):
+def test_redis_with_another_key_is_refused(pinproxyd, cert, stack, tmp_path):
     redis_cli, = need("redis-cli")
     server = stack.add(real_servers.redis_tls(tmp_path, cert))
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
@@ -142,7 +142,7 @@ def test_redis_with_another_key(pinproxyd, cert, stack, tmp_path):
 
 
 @pytest.mark.slow
-def test_psql_and_postgres_behind_tls(pinproxyd, cert, stack, tmp_path):
+def test_psql_works_through_a_tunnel_to_postgres(pinproxyd, cert, stack, tmp_path):
     psql, = need("psql")
     postgres = stack.add(real_servers.Postgres())
     server = stack.add(real_servers.tls_before(tmp_path, cert, postgres.port))

@@ -173,7 +173,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_refused(case, listen, pinproxyd, tls_server, ca, tmp_path):
+def test_each_case_is_refused_and_nothing_is_sent(case, listen, pinproxyd, tls_server, ca, tmp_path):
     case = CASES[case]
     cert, trust = case.make(tmp_path, ca)
     server = tls_server(cert=cert, **case.tls)
@@ -184,32 +184,32 @@ def test_refused(case, listen, pinproxyd, tls_server, ca, tmp_path):
 
 @pytest.mark.valgrind
 @pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
-def test_mismatch_in_each_tls_version(version, pinproxyd, tls_server, tmp_path):
+def test_a_mismatch_is_refused_in_each_tls_version(version, pinproxyd, tls_server, tmp_path):
     server = tls_server(minimum=version, maximum=version)
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
     assert_refused(daemon, "pin_mismatch", server=server)
 
 
-def test_silent_client_is_reset_as_well(pinproxyd, tls_server, tmp_path):
+def test_a_silent_client_is_reset_as_well(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
     assert_refused(daemon, "pin_mismatch", data=b"")
 
 
-def test_server_that_speaks_first_is_not_heard_when_refused(pinproxyd, tls_server, tmp_path):
+def test_a_refused_server_that_sends_first_is_not_heard(pinproxyd, tls_server, tmp_path):
     server = tls_server(servers.send_then_read(b"220 welcome\r\n" * 1000))
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
     assert_refused(daemon, "pin_mismatch", server=server)
 
 
-def test_server_is_told_by_an_alert(pinproxyd, tls_server, tmp_path):
+def test_a_refused_server_gets_an_alert(pinproxyd, tls_server, tmp_path):
     server = tls_server(maximum=V12)
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
     assert_refused(daemon, "pin_mismatch", server=server)
     assert "alert" in str(server.conns[0].error).lower()
 
 
-def test_mismatch_says_what_was_seen(pinproxyd, tls_server, ca, tmp_path):
+def test_a_mismatch_shows_the_presented_certificate(pinproxyd, tls_server, ca, tmp_path):
     inner = certs.CA(tmp_path, "Inner Authority", parent=ca)
     server = tls_server(cert=inner.issue(subject=certs.subject_of("Someone Else")))
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin, verify="pin+pki",
@@ -225,7 +225,7 @@ def test_mismatch_says_what_was_seen(pinproxyd, tls_server, ca, tmp_path):
     assert event["pki"] == "valid"
 
 
-def test_mismatch_says_what_is_wrong_with_the_chain(pinproxyd, tls_server, ca, tmp_path):
+def test_a_mismatch_shows_the_fault_of_the_chain(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue(start=-9, end=-2))
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin, verify="pin+pki",
                                  ca_file=ca.cert.pem_file())})
@@ -233,19 +233,19 @@ def test_mismatch_says_what_is_wrong_with_the_chain(pinproxyd, tls_server, ca, t
     assert "expired" in event["pki"]
 
 
-def test_pki_refusal_has_openssls_reason(pinproxyd, tls_server, ca):
+def test_a_pki_refusal_has_the_reason_of_openssl(pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue(start=-9, end=-2))
     daemon = pinproxyd({NAME: to(server, pin=None, verify="pki", ca_file=ca.cert.pem_file())})
     assert "expired" in assert_refused(daemon, "refused", "pki", server=server)["detail"]
 
 
-def test_sha1_signature_under_pki(pinproxyd, tls_server, ca):
+def test_a_sha1_signature_is_refused_under_pki(pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue(digest=hashes.SHA1()))
     daemon = pinproxyd({NAME: to(server, pin=None, verify="pki", ca_file=ca.cert.pem_file())})
     assert assert_refused(daemon, "refused", server=server)["reason"] in ("weak", "pki")
 
 
-def test_client_that_starts_tls_itself(listen, pinproxyd, tls_server):
+def test_a_client_that_starts_tls_itself_is_refused(listen, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, listen=listen)})
     context = ssl.create_default_context()
@@ -256,7 +256,7 @@ def test_client_that_starts_tls_itself(listen, pinproxyd, tls_server):
     assert_refused(daemon, "refused", "tls_from_client", data=outgoing.read(), server=server)
 
 
-def test_swapped_key_is_refused_while_the_old_tunnel_lives(pinproxyd, tls_server, tmp_path):
+def test_a_changed_key_is_refused_while_the_old_tunnel_stays_open(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
     with open_tunnel(daemon.address(NAME)) as old:
@@ -268,24 +268,24 @@ def test_swapped_key_is_refused_while_the_old_tunnel_lives(pinproxyd, tls_server
 
 @pytest.mark.parametrize("behave", [servers.answer_garbage, servers.close_at_hello, servers.reset_at_hello])
 @pytest.mark.valgrind
-def test_no_tls_server(behave, listen, pinproxyd, raw_server):
+def test_a_server_without_tls_is_refused(behave, listen, pinproxyd, raw_server):
     server = raw_server(behave)
     daemon = pinproxyd({NAME: to(server, listen=listen, pin=NOBODYS_PIN)})
     assert_refused(daemon, "upstream_error", "tls", server=server)
 
 
-def test_nobody_listens(listen, pinproxyd):
+def test_a_closed_port_is_refused(listen, pinproxyd):
     daemon = pinproxyd({NAME: {"listen": listen, "address": f"127.0.0.1:{closed_port()}",
                                "pin": NOBODYS_PIN}})
     assert_refused(daemon, "upstream_error", "connect", last=True)
 
 
-def test_name_that_does_not_resolve(listen, pinproxyd):
+def test_a_name_that_does_not_resolve_is_refused(listen, pinproxyd):
     daemon = pinproxyd({"nowhere.test": {"listen": listen, "pin": NOBODYS_PIN}}, names={})
     assert_refused(daemon, "upstream_error", "resolve", section="nowhere.test", last=True)
 
 
-def test_same_refusal_again_and_again_is_counted_not_repeated(pinproxyd, tls_server, tmp_path):
+def test_a_repeated_refusal_is_counted_in_the_log(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
 

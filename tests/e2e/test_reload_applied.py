@@ -38,7 +38,7 @@ def assert_unsaid(daemon, mark):
 
 
 @pytest.mark.threads
-def test_reload_waits_for_a_worker_that_is_busy(pinproxyd, tls_server):
+def test_a_reload_waits_for_a_busy_worker(pinproxyd, tls_server):
     """Whoever has read the line may write secrets into the tunnel: no byte of them leaves."""
     server = tls_server()
     daemon = pinproxyd(one_worker(server))
@@ -55,7 +55,7 @@ def test_reload_waits_for_a_worker_that_is_busy(pinproxyd, tls_server):
     assert [bytes(conn.plaintext) for conn in server.conns] == [b"ping"]
 
 
-def test_reload_waits_for_each_worker(pinproxyd, tls_server):
+def test_a_reload_waits_for_each_worker(pinproxyd, tls_server):
     """One of four is busy, the others have long applied it."""
     server = tls_server()
     config = {"global": {"workers": 4}, NAME: to(server)}
@@ -68,7 +68,7 @@ def test_reload_waits_for_each_worker(pinproxyd, tls_server):
 
 
 @pytest.mark.threads
-def test_busy_worker_applies_the_reload_before_it_moves_bytes(pinproxyd, tls_server):
+def test_a_busy_worker_applies_the_reload_before_it_moves_bytes(pinproxyd, tls_server):
     """What lay before it when the reload came is not moved first, neither to the server nor from it."""
     def behave(conn):
         conn.send(conn.recv())
@@ -95,7 +95,7 @@ def test_busy_worker_applies_the_reload_before_it_moves_bytes(pinproxyd, tls_ser
     assert [bytes(conn.plaintext) for conn in server.conns] == [b"ping"] * 40
 
 
-def test_ready_is_said_when_every_worker_has_applied_it(pinproxyd, tls_server, service_manager):
+def test_ready_is_sent_when_every_worker_has_applied_the_reload(pinproxyd, tls_server, service_manager):
     server = tls_server()
     daemon = pinproxyd(one_worker(server), env={"NOTIFY_SOCKET": service_manager.path})
     assert service_manager.next()["READY"] == "1"
@@ -107,7 +107,7 @@ def test_ready_is_said_when_every_worker_has_applied_it(pinproxyd, tls_server, s
     assert daemon.events(mark, event="reload")
 
 
-def test_second_reload_meanwhile_counts(pinproxyd, tls_server, tmp_path):
+def test_a_second_reload_during_the_first_replaces_it(pinproxyd, tls_server, tmp_path):
     """Both keys are revoked by turns: the line stands for the later one."""
     server, other = tls_server(), certs.self_signed(tmp_path)
     daemon = pinproxyd(one_worker(server))
@@ -124,7 +124,7 @@ def test_second_reload_meanwhile_counts(pinproxyd, tls_server, tmp_path):
     open_tunnel(daemon.address(NAME)).close()
 
 
-def test_failed_reload_meanwhile_does_not_report_the_first(pinproxyd, tls_server, service_manager):
+def test_a_failed_reload_during_the_first_does_not_report_the_first(pinproxyd, tls_server, service_manager):
     server = tls_server()
     daemon = pinproxyd(one_worker(server), env={"NOTIFY_SOCKET": service_manager.path})
     assert service_manager.next()["READY"] == "1"
@@ -144,7 +144,7 @@ def test_failed_reload_meanwhile_does_not_report_the_first(pinproxyd, tls_server
 
 
 @pytest.mark.parametrize("tunnel", [True, False], ids=["tunnel", "idle"])
-def test_worker_that_never_answers_does_not_hold_up_the_end(tunnel, pinproxyd, tls_server):
+def test_a_worker_that_never_answers_does_not_delay_the_exit(tunnel, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(one_worker(server))
     sock = open_tunnel(daemon.address(NAME)) if tunnel else None
@@ -185,7 +185,7 @@ def test_clients_that_wait_for_their_worker_are_judged_by_the_reload(pinproxyd, 
 
 
 @pytest.mark.threads
-def test_nothing_reaches_a_revoked_server_after_the_line(pinproxyd, tls_server):
+def test_nothing_reaches_a_revoked_server_after_the_reload_is_logged(pinproxyd, tls_server):
     """Tunnels that are shuttled through without a pause, beside others that keep the workers busy."""
     late, after, over = [], threading.Event(), threading.Event()
 

@@ -126,7 +126,7 @@ REFUSED = {
 @versions
 @places
 @pytest.mark.parametrize("change", REFUSED)
-def test_refused_by_the_new_configuration(change, place, version, handshake):
+def test_a_handshake_is_refused_by_the_new_configuration(change, place, version, handshake):
     handshake.start_server(place, version)
     before, after, how = REFUSED[change](handshake)
     handshake.begin(before)
@@ -136,14 +136,14 @@ def test_refused_by_the_new_configuration(change, place, version, handshake):
 
 @pytest.mark.threads
 @versions
-def test_pin_removed_under_threads(version, handshake):
+def test_a_removed_pin_refuses_a_handshake_under_threads(version, handshake):
     handshake.start_server("judged", version)
     handshake.begin({})
     handshake.reload({"pin": handshake.other.pin})
     handshake.assert_refused("pin_mismatch")
 
 
-def test_older_tls_version_that_is_no_longer_permitted(handshake):
+def test_a_tls_version_that_is_no_longer_permitted_is_refused(handshake):
     handshake.start_server("judged", "1.2")
     handshake.begin({})
     handshake.reload({"tls_min": "1.3"})
@@ -167,7 +167,7 @@ UNCHANGED = {
 @versions
 @places
 @pytest.mark.parametrize("change", UNCHANGED)
-def test_opens_where_the_new_configuration_accepts_it(change, place, version, handshake):
+def test_a_handshake_is_accepted_by_the_new_configuration(change, place, version, handshake):
     handshake.start_server(place, version)
     before, after = UNCHANGED[change](handshake)
     handshake.begin(before)
@@ -186,7 +186,7 @@ NEWLY_TRUSTED = {
 
 @versions
 @pytest.mark.parametrize("change", NEWLY_TRUSTED)
-def test_opens_though_the_old_configuration_refused_it(change, version, handshake):
+def test_a_handshake_is_accepted_though_the_old_configuration_refused_it(change, version, handshake):
     handshake.start_server("hello", version)
     before, after = NEWLY_TRUSTED[change](handshake)
     handshake.begin(before)
@@ -195,7 +195,7 @@ def test_opens_though_the_old_configuration_refused_it(change, version, handshak
     assert failures(handshake.daemon) == []
 
 
-def test_report_mode_begins_within_the_handshake(handshake):
+def test_report_mode_that_begins_during_the_handshake_has_an_effect(handshake):
     handshake.start_server()
     handshake.begin(both(handshake, pin=handshake.other.pin))
     handshake.reload(both(handshake, pin=handshake.other.pin, enforce="report"))
@@ -203,7 +203,7 @@ def test_report_mode_begins_within_the_handshake(handshake):
     assert failures(handshake.daemon) == [("pin_mismatch", None)]
 
 
-def test_new_deadlines_and_names_are_those_of_the_tunnel(handshake):
+def test_the_tunnel_has_the_new_timeouts_and_pin_names(handshake):
     """It has taken over the section in all: the pin's new name is logged, and the new idle_timeout ends it."""
     handshake.start_server("judged")
     handshake.begin({"pin": f"{handshake.server.cert.pin} name=old"})
@@ -231,7 +231,7 @@ def unanswered(stack):
     return stack.add(FullBacklog())
 
 
-def test_reload_while_dialling_dials_where_the_new_section_leads(unanswered, handshake):
+def test_a_reload_while_connecting_connects_to_the_new_address(unanswered, handshake):
     handshake.start_server()
     handshake.relay.open()
     daemon = handshake.daemon = handshake.start(handshake.config({"address": unanswered.address}))
@@ -243,7 +243,7 @@ def test_reload_while_dialling_dials_where_the_new_section_leads(unanswered, han
 
 
 @pytest.mark.parametrize("change", ["removed", "revoked", "unchanged"])
-def test_reload_while_dialling(change, unanswered, handshake):
+def test_a_reload_while_connecting_decides_by_the_new_configuration(change, unanswered, handshake):
     handshake.start_server()
     handshake.relay.open()
     addresses = [unanswered.address, handshake.relay.address]
@@ -271,7 +271,7 @@ def line(pin, origin="tofu"):
 @versions
 @places
 @pytest.mark.parametrize("reload", [True, False])
-def test_another_key_is_written_into_the_file(reload, place, version, handshake, state):
+def test_a_key_replaced_in_the_file_during_the_handshake_is_refused(reload, place, version, handshake, state):
     handshake.start_server(place, version)
     state.write(line(handshake.server.cert.pin))
     handshake.begin(TOFU)
@@ -283,7 +283,7 @@ def test_another_key_is_written_into_the_file(reload, place, version, handshake,
 
 @versions
 @places
-def test_key_from_pins_url_is_forgotten(place, version, handshake, state):
+def test_an_announced_key_removed_during_the_handshake_is_refused(place, version, handshake, state):
     handshake.start_server(place, version)
     state.write(line(handshake.server.cert.pin, "pins_url"))
     options = {"pin": handshake.other.pin, "pins_url": "/pins"}
@@ -299,7 +299,7 @@ def test_key_from_pins_url_is_forgotten(place, version, handshake, state):
     assert_nothing_sent(handshake.server, SECRET)
 
 
-def test_key_that_stays_in_the_file_opens(handshake, state):
+def test_a_key_that_stays_in_the_file_is_accepted(handshake, state):
     handshake.start_server("judged")
     state.write(line(handshake.server.cert.pin))
     handshake.begin(TOFU)
@@ -310,7 +310,7 @@ def test_key_that_stays_in_the_file_opens(handshake, state):
 @versions
 @places
 @pytest.mark.parametrize("change", ["host", "port", "address"])
-def test_key_of_the_server_before_is_not_learned_for_the_one_after(change, place, version, handshake, state):
+def test_a_key_is_not_learned_for_a_server_that_the_reload_changed(change, place, version, handshake, state):
     """Nobody has said that they are one server: whoever comes first after the reload is."""
     handshake.start_server(place, version)
     elsewhere = handshake.tls_server(cert=handshake.other)
@@ -342,7 +342,7 @@ KEEPING = {
 
 
 @pytest.mark.parametrize("change", KEEPING)
-def test_reload_while_the_first_key_is_being_kept(change, handshake, state):
+def test_a_reload_while_the_first_key_is_stored_decides_by_the_new_configuration(change, handshake, state):
     handshake.start_server()
     after, how = KEEPING[change](handshake)
     with locked(state):
@@ -371,7 +371,7 @@ def begin_resumed(handshake, version, **options):
 
 @versions
 @pytest.mark.parametrize("change", ["pin", "revoked", "name"])
-def test_resumed_session_is_refused(change, version, handshake):
+def test_a_session_that_the_server_resumes_is_refused_by_the_new_configuration(change, version, handshake):
     begin_resumed(handshake, version)
     after, how = {"pin": ({"pin": handshake.other.pin}, ("pin_mismatch", None)),
                   "revoked": ({"revoked": handshake.server.cert.pin}, ("refused", "revoked")),
@@ -387,7 +387,7 @@ def test_resumed_session_is_refused(change, version, handshake):
 
 
 @versions
-def test_session_is_never_resumed_across_a_change_of_trust(version, handshake):
+def test_a_session_is_not_resumed_across_a_change_of_trust(version, handshake):
     """The server's key is still accepted; a new connection is made with a full handshake."""
     begin_resumed(handshake, version)
     after = {"resume": "yes", "pin": [handshake.server.cert.pin, handshake.other.pin]}
@@ -399,7 +399,7 @@ def test_session_is_never_resumed_across_a_change_of_trust(version, handshake):
 
 
 @versions
-def test_session_is_resumed_where_nothing_changed(version, handshake):
+def test_a_session_is_resumed_where_the_trust_is_the_same(version, handshake):
     begin_resumed(handshake, version)
     handshake.reload({"resume": "yes", "idle_timeout": "1h"})
     mark = handshake.daemon.mark()
@@ -411,7 +411,7 @@ def test_session_is_resumed_where_nothing_changed(version, handshake):
 
 @versions
 @pytest.mark.parametrize("change", ["trust", "nothing"])
-def test_session_is_kept_only_where_the_trust_is_the_same(change, version, handshake):
+def test_a_session_is_stored_only_where_the_trust_is_the_same(change, version, handshake):
     handshake.start_server("hello", version)
     after = {"resume": "yes", "pin": [handshake.server.cert.pin, handshake.other.pin][:2 if change == "trust" else 1]}
     handshake.begin({"resume": "yes"})
@@ -423,7 +423,7 @@ def test_session_is_kept_only_where_the_trust_is_the_same(change, version, hands
 
 # A worker that skips a configuration.
 
-def test_section_that_was_away_for_one_reload_counts_right(handshake):
+def test_a_section_that_one_reload_removed_counts_its_tunnels_correctly(handshake):
     """Its worker sees only the later reload."""
     handshake.start_server()
     handshake.begin({})

@@ -14,7 +14,7 @@ from harness.waiting import wait_until
 
 @pytest.mark.threads
 @pytest.mark.valgrind
-def test_revoked_key_closes_open_tunnels(pinproxyd, tls_server):
+def test_a_revoked_key_closes_open_tunnels(pinproxyd, tls_server):
     server = tls_server()
     other = tls_server()
     config = {NAME: to(server), "other.test": to(other)}
@@ -27,7 +27,7 @@ def test_revoked_key_closes_open_tunnels(pinproxyd, tls_server):
 
 
 @pytest.mark.parametrize("verify", ["pki", "issuer"])
-def test_revoked_ca_closes_open_tunnels(verify, pinproxyd, tls_server, ca, tmp_path):
+def test_a_revoked_ca_closes_open_tunnels(verify, pinproxyd, tls_server, ca, tmp_path):
     inner = certs.CA(tmp_path, "Inner", parent=ca)
     server = tls_server(cert=inner.issue())
     trust = {"verify": "pki", "pin": None, "ca_file": ca.cert.pem_file()} if verify == "pki" else \
@@ -38,7 +38,7 @@ def test_revoked_ca_closes_open_tunnels(verify, pinproxyd, tls_server, ca, tmp_p
         assert_closed(daemon, sock, "revoked")
 
 
-def test_ca_that_did_not_vouch_is_no_reason(pinproxyd, tls_server, ca):
+def test_a_revoked_ca_that_was_not_relied_on_closes_nothing(pinproxyd, tls_server, ca):
     """With a server pin alone, the server's own key is what counts."""
     server = tls_server(cert=ca.issue())
     daemon = pinproxyd({NAME: to(server)})
@@ -47,7 +47,7 @@ def test_ca_that_did_not_vouch_is_no_reason(pinproxyd, tls_server, ca):
         ping(sock)
 
 
-def test_pin_removed(pinproxyd, tls_server, tmp_path):
+def test_a_removed_pin_closes_open_tunnels_if_on_pin_removed_is_close(pinproxyd, tls_server, tmp_path):
     server, other = tls_server(), certs.self_signed(tmp_path)
     daemon = pinproxyd({NAME: to(server, pin=[f"{server.cert.pin} name=old", other.pin], on_pin_removed="close")})
     with open_tunnel(daemon.address(NAME)) as sock:
@@ -55,7 +55,7 @@ def test_pin_removed(pinproxyd, tls_server, tmp_path):
         assert "old" in assert_closed(daemon, sock, "pin_removed")["detail"]
 
 
-def test_pin_removed_and_kept(pinproxyd, tls_server, tmp_path):
+def test_a_removed_pin_keeps_open_tunnels_by_default(pinproxyd, tls_server, tmp_path):
     server, other = tls_server(), certs.self_signed(tmp_path)
     daemon = pinproxyd({NAME: to(server, pin=[server.cert.pin, other.pin])})
     with open_tunnel(daemon.address(NAME)) as sock:
@@ -66,7 +66,7 @@ def test_pin_removed_and_kept(pinproxyd, tls_server, tmp_path):
 
 
 @pytest.mark.parametrize("same", ["renamed", "dated", "from_a_file", "reordered"])
-def test_pin_by_another_name_is_the_same(same, pinproxyd, tls_server, tmp_path):
+def test_a_pin_in_another_form_keeps_open_tunnels(same, pinproxyd, tls_server, tmp_path):
     server, other = tls_server(), certs.self_signed(tmp_path)
     pins = {"renamed": f"{server.cert.pin} name=new", "dated": f"{server.cert.pin} until={certs.day(9)}",
             "from_a_file": f"key:{server.cert.pubkey_file()}", "reordered": [other.pin, server.cert.pin]}
@@ -79,7 +79,7 @@ def test_pin_by_another_name_is_the_same(same, pinproxyd, tls_server, tmp_path):
 
 
 @pytest.mark.parametrize("what", ["close", "keep"])
-def test_section_taken_away(what, pinproxyd, tls_server):
+def test_a_removed_section_closes_or_keeps_its_tunnels(what, pinproxyd, tls_server):
     server, other = tls_server(), tls_server()
     rest = {"other.test": to(other)}
     daemon = pinproxyd({NAME: to(server, on_pin_removed=what), **rest})
@@ -91,7 +91,7 @@ def test_section_taken_away(what, pinproxyd, tls_server):
             ping(sock)
 
 
-def test_handshake_under_way_is_stopped(pinproxyd, tls_server, relay):
+def test_a_handshake_is_stopped_when_its_key_is_revoked(pinproxyd, tls_server, relay):
     """The server's answers are held up within the handshake, while its key is revoked."""
     server = tls_server()
     slow = relay(server, first=100, pause=0.002)
@@ -133,7 +133,7 @@ def test_each_tunnel_is_judged_by_one_configuration(pinproxyd, tls_server, tmp_p
 
 
 @pytest.mark.threads
-def test_let_in_or_turned_away_and_never_both(pinproxyd, tls_server, tmp_path):
+def test_each_client_is_accepted_or_refused_and_never_both(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     right = {NAME: to(server, pin=f"{server.cert.pin} name=right")}
     wrong = {NAME: to(server, pin=f"{certs.self_signed(tmp_path).pin} name=wrong")}
@@ -156,7 +156,7 @@ def test_let_in_or_turned_away_and_never_both(pinproxyd, tls_server, tmp_path):
     assert len(heard) == sum(len(result) for result in results if result is not None)
 
 
-def test_reload_that_revokes_under_load(pinproxyd, tls_server):
+def test_a_revoked_key_closes_fifty_tunnels(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
     socks = [open_tunnel(daemon.address(NAME)) for _ in range(50)]

@@ -23,7 +23,7 @@ def section(tls_server, ca, tmp_path):
 
 
 @pytest.mark.parametrize("enforce", ["report", f"report until={day(3)}"], ids=["endless", "until"])
-def test_mismatch_is_let_through_and_told(enforce, pinproxyd, section):
+def test_a_mismatch_is_accepted_and_logged(enforce, pinproxyd, section):
     daemon = pinproxyd(section(enforce=enforce))
     warning = daemon.wait_event(event="report_mode", section=NAME)
     assert warning["level"] == "warning" and warning.get("until") == (day(3) if "until" in enforce else None)
@@ -36,42 +36,42 @@ def test_mismatch_is_let_through_and_told(enforce, pinproxyd, section):
         assert section.server.cert.pin in event["presented"]
 
 
-def test_matching_pin_is_not_told(pinproxyd, section):
+def test_a_matching_pin_is_logged_as_usual(pinproxyd, section):
     daemon = pinproxyd(section(pin=f"{section.server.cert.pin} name=right"))
     assert assert_accepted(daemon)["pin"] == "right"
     assert not daemon.events(event="pin_mismatch")
 
 
-def test_issuer_pin(pinproxyd, section, ca):
+def test_a_matching_issuer_pin_is_logged_as_usual(pinproxyd, section, ca):
     daemon = pinproxyd(section(pin=f"issuer-cert:{ca.cert.pem_file()} name=ca"))
     assert assert_accepted(daemon)["pin"] == "ca"
 
 
-def test_expired_pin_is_told(pinproxyd, section):
+def test_an_expired_pin_is_accepted_and_logged(pinproxyd, section):
     daemon = pinproxyd(section(pin=f"{section.server.cert.pin} until={day(-1)}"))
     assert_accepted(daemon)
     event = daemon.wait_event(event="refused", reason="expired_pins")
     assert event["enforce"] == "report"
 
 
-def test_over_its_date_it_is_enforced(pinproxyd, section):
+def test_report_mode_past_its_date_refuses_a_mismatch(pinproxyd, section):
     daemon = pinproxyd(section(enforce=f"report until={day(-1)}"))
     assert_refused(daemon, "pin_mismatch", server=section.server)
     assert not daemon.events(event="report_mode")
 
 
-def test_pki_still_refuses(pinproxyd, section, tmp_path):
+def test_the_pki_still_refuses_an_unknown_certificate(pinproxyd, section, tmp_path):
     section.server.use(certs.self_signed(tmp_path))
     assert_refused(pinproxyd(section()), "refused", "pki", server=section.server)
 
 
 @pytest.mark.parametrize("which", ["server", "ca"])
-def test_revoked_still_refuses(which, pinproxyd, section, ca):
+def test_a_revoked_key_is_still_refused(which, pinproxyd, section, ca):
     key = section.server.cert.pin if which == "server" else ca.cert.pin
     assert_refused(pinproxyd(section(revoked=key)), "refused", "revoked", server=section.server)
 
 
-def test_status_and_check_are_loud(pinproxyd, section, tmp_path):
+def test_status_and_check_warn_of_report_mode(pinproxyd, section, tmp_path):
     config = section(pin=[certs.self_signed(tmp_path).pin, certs.self_signed(tmp_path).pin])
     daemon = pinproxyd(config)
     assert_accepted(daemon)
@@ -84,7 +84,7 @@ def test_status_and_check_are_loud(pinproxyd, section, tmp_path):
     assert run.returncode == 1 and section.server.cert.pin in run.out and "only reported" in run.out
 
 
-def test_nothing_is_resumed_that_was_only_reported(pinproxyd, section):
+def test_a_session_of_a_reported_mismatch_is_not_resumed(pinproxyd, section):
     daemon = pinproxyd({"global": {"workers": 1}, **section(resume="yes")})
     assert_accepted(daemon)
     assert_accepted(daemon)

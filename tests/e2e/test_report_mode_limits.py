@@ -24,7 +24,7 @@ def section(server, ca, tmp_path, pin=None, enforce="report", name=NAME, **optio
 
 @pytest.mark.parametrize("verify", ["pin", "pki", "tofu", "tofu+pki"])
 @pytest.mark.parametrize("enforce", ["report", f"report until={day(9)}"], ids=["endless", "until"])
-def test_error_in_another_mode(enforce, verify, ca, tmp_path):
+def test_report_mode_in_another_trust_mode_is_an_error(enforce, verify, ca, tmp_path):
     pin = f"pin = {ca.cert.pin}\n" if verify == "pin" else ""
     file = tmp_path / "a.conf"
     text = f"[a.test]\nlisten = 127.0.0.1:0\nverify = {verify}\n{pin}enforce = {enforce}\n"
@@ -34,7 +34,7 @@ def test_error_in_another_mode(enforce, verify, ca, tmp_path):
     assert f"{file}:{len(text.splitlines())}: " in run.err and "pin+pki" in run.err, run.err
 
 
-def test_error_where_it_is_inherited(ca, tmp_path):
+def test_inherited_report_mode_in_another_trust_mode_is_an_error(ca, tmp_path):
     """Nothing is let through by a line that stands elsewhere."""
     file = tmp_path / "a.conf"
     file.write_text(f"[defaults]\nenforce = report\n[a.test]\nlisten = 127.0.0.1:0\npin = {ca.cert.pin}\n")
@@ -45,7 +45,7 @@ def test_error_where_it_is_inherited(ca, tmp_path):
 @pytest.mark.parametrize("value", [
     "report until=", "report until=2027-02-30", "report until=tomorrow", "report 2027-01-31", "reports",
     "report until=2027-01-31 x", "off", "no", "maybe"])
-def test_value_that_is_none(value, ca, tmp_path):
+def test_a_bad_value_of_enforce_is_an_error(value, ca, tmp_path):
     file = tmp_path / "a.conf"
     file.write_text(f"[a.test]\nlisten = 127.0.0.1:0\nverify = pin+pki\npin = {ca.cert.pin}\nenforce = {value}\n")
     run = run_pinproxyd("-t", "-c", file)
@@ -54,7 +54,7 @@ def test_value_that_is_none(value, ca, tmp_path):
 
 # What is told.
 
-def test_report_has_all_that_a_mismatch_has(pinproxyd, tls_server, ca, tmp_path):
+def test_a_reported_mismatch_has_the_fields_of_an_enforced_one(pinproxyd, tls_server, ca, tmp_path):
     """The same fields as of a mismatch that is enforced, beside it."""
     server = tls_server(cert=ca.issue())
     pin = certs.self_signed(tmp_path).pin
@@ -84,7 +84,7 @@ def test_every_mismatch_is_counted(pinproxyd, tls_server, ca, tmp_path):
     assert sum(1 + int(event.get("repeated", 0)) for event in daemon.events(event="pin_mismatch")) == 40
 
 
-def test_issuer_pin_that_does_not_match(pinproxyd, tls_server, ca, tmp_path):
+def test_a_mismatch_of_an_issuer_pin_is_accepted_and_logged(pinproxyd, tls_server, ca, tmp_path):
     pin = f"issuer-cert:{certs.CA(tmp_path, 'Another Root').cert.pem_file()}"
     daemon = pinproxyd(section(tls_server(cert=ca.issue()), ca, tmp_path, pin))
     assert not assert_accepted(daemon).get("pin")
@@ -92,7 +92,7 @@ def test_issuer_pin_that_does_not_match(pinproxyd, tls_server, ca, tmp_path):
     assert "Another Root" in event["expected_subject"]
 
 
-def test_matching_pin_is_told_of_by_nothing(pinproxyd, tls_server, ca, tmp_path):
+def test_a_matching_pin_causes_no_failure_event(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     pins = [f"{server.cert.pin} name=right", certs.self_signed(tmp_path).pin]
     daemon = pinproxyd(section(server, ca, tmp_path, pins))
@@ -101,7 +101,7 @@ def test_matching_pin_is_told_of_by_nothing(pinproxyd, tls_server, ca, tmp_path)
     assert failures(daemon) == []
 
 
-def test_warning_at_each_reload(pinproxyd, tls_server, ca, tmp_path):
+def test_each_reload_warns_of_each_section_in_report_mode(pinproxyd, tls_server, ca, tmp_path):
     """One for each section that reports; none for those that do not, or no longer."""
     server = tls_server(cert=ca.issue())
     reporting = {**section(server, ca, tmp_path),
@@ -133,7 +133,7 @@ def test_warning_at_each_reload(pinproxyd, tls_server, ca, tmp_path):
 # What is not let through.
 
 @pytest.mark.parametrize("why", ["name", "expired", "another_root", "self_signed"])
-def test_pki_refuses(why, pinproxyd, tls_server, ca, tmp_path):
+def test_a_certificate_that_the_pki_refuses_is_refused(why, pinproxyd, tls_server, ca, tmp_path):
     cert = {"name": lambda: ca.issue(["elsewhere.test"]), "expired": lambda: ca.issue(start=-9, end=-2),
             "another_root": lambda: certs.CA(tmp_path).issue(),
             "self_signed": lambda: certs.self_signed(tmp_path)}[why]()
@@ -141,14 +141,14 @@ def test_pki_refuses(why, pinproxyd, tls_server, ca, tmp_path):
     assert_refused(pinproxyd(section(server, ca, tmp_path)), "refused", "pki", server=server)
 
 
-def test_revocation_list_refuses(pinproxyd, tls_server, ca, tmp_path):
+def test_a_certificate_on_a_revocation_list_is_refused(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     daemon = pinproxyd(section(server, ca, tmp_path, crl_file=crl(tmp_path, ca, server.cert)))
     assert "revoked" in assert_refused(daemon, "refused", "pki", server=server)["detail"]
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
-def test_stapled_response_refuses_and_its_lack(version, pinproxyd, stack, ca, tmp_path):
+def test_a_bad_or_missing_ocsp_response_is_refused(version, pinproxyd, stack, ca, tmp_path):
     for staple in (lambda cert: None, lambda cert: response(cert, ca, end=-2, start=-9)):
         cert = ca.issue()
         server = stack.add(StaplingServer(cert, staple(cert), version))
@@ -156,14 +156,14 @@ def test_stapled_response_refuses_and_its_lack(version, pinproxyd, stack, ca, tm
         assert assert_refused(daemon, "refused", "pki", last=True)["detail"].startswith("OCSP: ")
 
 
-def test_weak_key_refuses(pinproxyd, tls_server, ca, tmp_path):
+def test_a_weak_key_is_refused(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue(key=certs.rsa_key(1024)))
     assert_refused(pinproxyd(section(server, ca, tmp_path)), "refused", "weak", server=server)
 
 
 @pytest.mark.parametrize("which", ["server", "inner", "root"])
 @pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "not_pinned"])
-def test_revoked_refuses(pinned, which, pinproxyd, tls_server, ca, tmp_path):
+def test_a_revoked_key_is_refused_though_pins_are_only_reported(pinned, which, pinproxyd, tls_server, ca, tmp_path):
     inner = certs.CA(tmp_path, "Inner", parent=ca)
     server = tls_server(cert=inner.issue())
     key = {"server": server.cert, "inner": inner.cert, "root": ca.cert}[which].pin
@@ -174,20 +174,20 @@ def test_revoked_refuses(pinned, which, pinproxyd, tls_server, ca, tmp_path):
 # Its end.
 
 @pytest.mark.parametrize("days", [-1, 0])
-def test_enforced_from_the_date_on(days, pinproxyd, tls_server, ca, tmp_path):
+def test_a_mismatch_is_refused_from_the_date_on(days, pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     event = assert_refused(pinproxyd(section(server, ca, tmp_path, enforce=f"report until={day(days)}")), "pin_mismatch", server=server)
     assert "enforce" not in event
 
 
-def test_expired_pin_is_enforced_from_the_date_on(pinproxyd, tls_server, ca, tmp_path):
+def test_an_expired_pin_is_refused_from_the_date_on(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     pin = f"{server.cert.pin} until={day(-1)}"
     event = assert_refused(pinproxyd(section(server, ca, tmp_path, pin, f"report until={day(0)}")), "refused", "expired_pins", server=server)
     assert "enforce" not in event
 
 
-def test_enforced_by_a_reload(pinproxyd, tls_server, ca, tmp_path):
+def test_a_reload_that_ends_report_mode_refuses_a_mismatch(pinproxyd, tls_server, ca, tmp_path):
     """Open tunnels stay, as with any reload."""
     server = tls_server(cert=ca.issue())
     pin = certs.self_signed(tmp_path).pin
@@ -203,7 +203,7 @@ def test_enforced_by_a_reload(pinproxyd, tls_server, ca, tmp_path):
 
 
 @pytest.mark.parametrize("which", ["server", "root"])
-def test_tunnel_that_was_let_through_is_closed_when_its_key_is_revoked(which, pinproxyd, tls_server, ca, tmp_path):
+def test_a_tunnel_of_a_reported_mismatch_is_closed_when_its_key_is_revoked(which, pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     pin = certs.self_signed(tmp_path).pin
     daemon = pinproxyd(section(server, ca, tmp_path, pin))
@@ -220,7 +220,7 @@ def test_tunnel_that_was_let_through_is_closed_when_its_key_is_revoked(which, pi
     ("report", "right", 1), ("report", "wrong", 1), (f"report until={day(5)}", "wrong", 1),
     ("yes", "right", 0), ("yes", "wrong", 2), (f"report until={day(-1)}", "wrong", 2)],
     ids=["right", "wrong", "wrong_until", "enforced_right", "enforced_wrong", "over"])
-def test_check(enforce, pinned, status, tls_server, ca, tmp_path):
+def test_check_warns_while_a_section_reports(enforce, pinned, status, tls_server, ca, tmp_path):
     """Never 0 while it reports, live or not; critical once a mismatch is enforced."""
     server = tls_server(cert=ca.issue())
     backup = certs.self_signed(tmp_path).pin
@@ -237,7 +237,7 @@ def test_check(enforce, pinned, status, tls_server, ca, tmp_path):
         assert ("enforce = report" in run.out) == reporting, run.out
 
 
-def test_one_off_connection_says_what_it_lets_through(tls_server, ca, tmp_path):
+def test_connect_names_the_key_that_report_mode_accepts(tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     file = tmp_path / "a.conf"
     file.write_text(ini(section(server, ca, tmp_path)))

@@ -31,7 +31,7 @@ def wait_unread(client, count):
 # a client that resets
 
 @pytest.mark.threads
-def test_a_request_behind_which_the_client_resets_is_never_complete(pinproxyd, tls_server):
+def test_a_request_before_a_client_reset_never_looks_complete(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
     for _ in range(ROUNDS):
@@ -45,7 +45,7 @@ def test_a_request_behind_which_the_client_resets_is_never_complete(pinproxyd, t
     assert {line["reason"] for line in daemon.events(event="tunnel_close")} == {"client_reset"}
 
 
-def test_a_client_that_closes_with_unread_input_is_a_reset(listen, pinproxyd, tls_server):
+def test_a_client_that_closes_with_unread_data_resets_the_tunnel(listen, pinproxyd, tls_server):
     """The kernel makes it one, on TCP and Unix sockets: the program did not take what it was sent."""
     server = tls_server(greet_then_echo)
     daemon = pinproxyd({NAME: to(server, listen=listen)})
@@ -60,7 +60,7 @@ def test_a_client_that_closes_with_unread_input_is_a_reset(listen, pinproxyd, tl
     assert {line["reason"] for line in daemon.events(event="tunnel_close")} == {"client_reset"}
 
 
-def test_a_reset_behind_a_fin_is_a_reset(pinproxyd, tls_server):
+def test_a_client_reset_after_its_fin_is_a_reset(pinproxyd, tls_server):
     server = tls_server(servers.stall)
     daemon = pinproxyd({NAME: to(server, half_close_timeout="off")})
     client = connect(daemon.address(NAME))
@@ -134,7 +134,7 @@ def test_a_client_that_resets_during_the_handshake_is_noticed(words, pinproxyd, 
 
 # a client that closes in order
 
-def test_what_a_client_sent_before_it_closed_is_delivered(listen, pinproxyd, tls_server, relay):
+def test_data_that_a_client_sent_before_it_closed_is_delivered(listen, pinproxyd, tls_server, relay):
     """Though the handshake is slow, and nobody is there for the answer."""
     server = tls_server(servers.count_bytes)
     slow = relay(server, first=200, pause=0.002)
@@ -147,7 +147,7 @@ def test_what_a_client_sent_before_it_closed_is_delivered(listen, pinproxyd, tls
     assert daemon.wait_event(event="tunnel_close")["sent"] == "15"
 
 
-def test_a_unix_client_that_closed_is_served_by_a_server_that_answers(pinproxyd, tls_server, tmp_path):
+def test_all_data_of_a_unix_client_that_closed_reaches_a_server_that_answers(pinproxyd, tls_server, tmp_path):
     """No answer that finds nobody there keeps the rest from the server."""
     sent = b"".join(b"line %05d\n" % i for i in range(12_000))
     server = tls_server(servers.echo)
@@ -162,7 +162,7 @@ def test_a_unix_client_that_closed_is_served_by_a_server_that_answers(pinproxyd,
     assert {line["reason"] for line in daemon.events(event="tunnel_close")} == {"ok"}
 
 
-def test_a_unix_client_that_closed_does_not_listen_to_a_server_for_ever(pinproxyd, tls_server, tmp_path):
+def test_a_unix_client_that_closed_ends_a_server_that_sends_for_ever(pinproxyd, tls_server, tmp_path):
     server = tls_server(servers.send_forever)
     daemon = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")})
     client = connect(daemon.address(NAME))
@@ -172,7 +172,7 @@ def test_a_unix_client_that_closed_does_not_listen_to_a_server_for_ever(pinproxy
     daemon.wait_event(event="tunnel_close")
 
 
-def test_a_unix_client_that_closed_waits_for_a_slow_server(pinproxyd, tls_server, tmp_path):
+def test_the_tunnel_of_a_unix_client_that_closed_waits_for_a_slow_server(pinproxyd, tls_server, tmp_path):
     """What fits into no buffer any more is delivered when the server reads again."""
     server = tls_server(servers.stall)
     daemon = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")})
@@ -187,7 +187,7 @@ def test_a_unix_client_that_closed_waits_for_a_slow_server(pinproxyd, tls_server
     assert daemon.wait_event(event="tunnel_close")["reason"] == "ok"
 
 
-def test_a_client_that_closed_waits_no_longer_than_half_close_timeout(pinproxyd, tls_server, tmp_path):
+def test_the_tunnel_of_a_client_that_closed_waits_no_longer_than_half_close_timeout(pinproxyd, tls_server, tmp_path):
     """Its end is known, though the server has not read up to it."""
     server = tls_server(servers.stall)
     daemon = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock", half_close_timeout="1s")})
@@ -199,7 +199,7 @@ def test_a_client_that_closed_waits_no_longer_than_half_close_timeout(pinproxyd,
     assert server.wait_done()[0].end != "close_notify"
 
 
-def test_a_unix_client_that_closed_with_nothing_sent_is_not_waited_for(pinproxyd, tls_server, relay, tmp_path):
+def test_the_tunnel_of_a_unix_client_that_sent_nothing_ends_with_it(pinproxyd, tls_server, relay, tmp_path):
     server = tls_server()
     stalled = relay(server, first=20)
     daemon = pinproxyd({NAME: to(stalled, listen=f"unix:{tmp_path}/sock", handshake_timeout="1h")})
@@ -220,7 +220,7 @@ def send_then_reset(data):
 
 
 @pytest.mark.parametrize("truncation", ["reset", "allow"])
-def test_a_server_that_resets_behind_data_resets_the_client(truncation, pinproxyd, tls_server):
+def test_a_server_that_resets_after_data_resets_the_client(truncation, pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(tls_server(send_then_reset(b"half an answ")), truncation=truncation)})
     for _ in range(ROUNDS):
         heard, was_reset = try_connection(daemon.address(NAME))
@@ -254,7 +254,7 @@ def close_then_reset(data):
 
 
 @pytest.mark.slow
-def test_a_slow_client_gets_all_that_came_before_close_notify(pinproxyd, tls_server):
+def test_a_slow_client_gets_all_data_before_close_notify(pinproxyd, tls_server):
     """Though the server has reset behind it, long before the client takes the last of it."""
     data, rest = bytes(range(256)) * 2000, 60_000
 
@@ -273,14 +273,14 @@ def test_a_slow_client_gets_all_that_came_before_close_notify(pinproxyd, tls_ser
         assert read_all(client) == data[-rest:]
 
 
-def test_a_server_that_resets_behind_its_end_ends_the_tunnel(listen, pinproxyd, tls_server):
+def test_a_server_that_resets_after_close_notify_ends_the_tunnel(listen, pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(tls_server(close_then_reset(b"a whole answer")), listen=listen)})
     with connect(daemon.address(NAME)) as client:
         assert read_all(client) == b"a whole answer"
         assert daemon.wait_event(event="tunnel_close")["reason"] == "upstream_closed"
 
 
-def test_a_client_that_takes_it_slowly_gets_what_came_before_a_reset(pinproxyd, tls_server):
+def test_a_slow_client_gets_all_data_before_a_reset(pinproxyd, tls_server):
     data = bytes(range(256)) * 8000
 
     def deliver_then_reset(conn):
@@ -294,7 +294,7 @@ def test_a_client_that_takes_it_slowly_gets_what_came_before_a_reset(pinproxyd, 
 
 
 @pytest.mark.parametrize("left", [1, 5, 6, 8000])
-def test_a_record_that_is_cut_is_a_truncation_though_truncation_is_allowed(left, pinproxyd, tls_server):
+def test_a_truncated_record_is_an_error_though_truncation_is_allowed(left, pinproxyd, tls_server):
     """In its header, right behind it, or in its body."""
     def cut_record(conn):
         conn.send(b"whole")
@@ -310,7 +310,7 @@ def test_a_record_that_is_cut_is_a_truncation_though_truncation_is_allowed(left,
     daemon.wait_event(event="truncated", section=NAME)
 
 
-def test_a_fin_between_records_is_an_end_where_truncation_is_allowed(pinproxyd, tls_server):
+def test_a_fin_between_records_is_a_clean_end_where_truncation_is_allowed(pinproxyd, tls_server):
     """Also if the server has reset behind it what the client sent after that."""
     def answer_and_close(conn):
         conn.recv_exactly(1)
@@ -326,7 +326,7 @@ def test_a_fin_between_records_is_an_end_where_truncation_is_allowed(pinproxyd, 
     assert not daemon.events(event="truncated")
 
 
-def test_a_server_that_resets_in_the_handshake_is_said_to_have_reset(pinproxyd, raw_server, tls_server):
+def test_a_server_that_resets_in_the_handshake_is_logged_as_reset(pinproxyd, raw_server, tls_server):
     daemon = pinproxyd({NAME: to(raw_server(servers.reset_at_hello), pin=tls_server().cert.pin)})
     with connect(daemon.address(NAME)) as client:
         assert read_to_any_end(client) == (b"", True)
@@ -342,7 +342,7 @@ def cut_at_end(conn):
     conn.truncate()
 
 
-def test_the_end_of_a_connection_that_was_kept_alive_is_ok(pinproxyd, tls_server):
+def test_a_server_that_closes_after_the_client_without_close_notify_is_ok(pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(tls_server(cut_at_end))})
     with connect(daemon.address(NAME)) as client:
         ping(client)
@@ -354,7 +354,7 @@ def test_the_end_of_a_connection_that_was_kept_alive_is_ok(pinproxyd, tls_server
     assert not daemon.events(event="truncated")
 
 
-def test_an_end_without_an_answer_says_so(pinproxyd, tls_server):
+def test_a_server_that_closes_without_an_answer_is_logged_as_unanswered(pinproxyd, tls_server):
     def hang_up_on_request(conn):
         conn.recv_all()
         conn.truncate()

@@ -21,7 +21,7 @@ def config(server, section=NAME, **options):
 
 @pytest.mark.valgrind
 @pytest.mark.parametrize("version", VERSIONS)
-def test_resumed(version, pinproxyd, tls_server):
+def test_a_session_is_resumed_again_and_again(version, pinproxyd, tls_server):
     server = tls_server(minimum=VERSIONS[version], maximum=VERSIONS[version])
     daemon = pinproxyd(config(server))
     assert resumed(daemon, 4) == ["no", "yes", "yes", "yes"]
@@ -29,7 +29,7 @@ def test_resumed(version, pinproxyd, tls_server):
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("resume", [None, "no"])
-def test_not_without_the_option(resume, version, pinproxyd, tls_server):
+def test_no_session_is_resumed_without_the_option(resume, version, pinproxyd, tls_server):
     server = tls_server(minimum=VERSIONS[version], maximum=VERSIONS[version])
     daemon = pinproxyd(config(server, resume=resume))
     assert resumed(daemon, 3) == ["no", "no", "no"]
@@ -37,7 +37,7 @@ def test_not_without_the_option(resume, version, pinproxyd, tls_server):
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("change", ["pin_added", "revoked_added", "mode", "verify_name", "sni", "alpn"])
-def test_not_past_a_change_of_trust(change, version, pinproxyd, tls_server, tmp_path):
+def test_no_session_is_resumed_past_a_change_of_trust(change, version, pinproxyd, tls_server, tmp_path):
     server = tls_server(minimum=VERSIONS[version], maximum=VERSIONS[version])
     other = certs.self_signed(tmp_path).pin
     changed = {"pin_added": {"pin": [server.cert.pin, other]}, "revoked_added": {"revoked": other},
@@ -49,7 +49,7 @@ def test_not_past_a_change_of_trust(change, version, pinproxyd, tls_server, tmp_
     assert resumed(daemon, 2) == ["no", "yes"]
 
 
-def test_not_past_new_revocation_lists_and_anchors(pinproxyd, tls_server, ca, tmp_path):
+def test_no_session_is_resumed_past_a_new_revocation_list(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     path = crl(tmp_path, ca)
     options = {"verify": "pki", "pin": None, "ca_file": ca.cert.pem_file(), "crl_file": path}
@@ -61,7 +61,7 @@ def test_not_past_new_revocation_lists_and_anchors(pinproxyd, tls_server, ca, tm
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_past_a_reload_that_changes_no_trust(version, pinproxyd, tls_server):
+def test_a_session_is_resumed_past_a_reload_that_changes_no_trust(version, pinproxyd, tls_server):
     server = tls_server(minimum=VERSIONS[version], maximum=VERSIONS[version])
     daemon = pinproxyd(config(server))
     assert resumed(daemon, 1) == ["no"]
@@ -70,7 +70,7 @@ def test_past_a_reload_that_changes_no_trust(version, pinproxyd, tls_server):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_revoked_key_is_not_resumed(version, pinproxyd, tls_server):
+def test_no_session_of_a_revoked_key_is_resumed(version, pinproxyd, tls_server):
     server = tls_server(minimum=VERSIONS[version], maximum=VERSIONS[version])
     daemon = pinproxyd(config(server))
     assert resumed(daemon, 2) == ["no", "yes"]
@@ -81,7 +81,7 @@ def test_revoked_key_is_not_resumed(version, pinproxyd, tls_server):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_forgotten_key_is_not_resumed(version, pinproxyd, tls_server, tmp_path):
+def test_no_session_of_a_forgotten_key_is_resumed(version, pinproxyd, tls_server, tmp_path):
     """The policy is the same, and what was learned is not: a resumed session is judged by today's."""
     server = tls_server(minimum=VERSIONS[version], maximum=VERSIONS[version])
     other = certs.self_signed(tmp_path).pin
@@ -96,13 +96,13 @@ def test_forgotten_key_is_not_resumed(version, pinproxyd, tls_server, tmp_path):
     assert sum(conn.received for conn in server.conns) == received
 
 
-def test_not_between_sections(pinproxyd, tls_server):
+def test_no_session_is_resumed_by_another_section(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({**config(server, "a.test"), "b.test": to(server, resume="yes")})
     assert [resumed(daemon, 1, section) for section in ("a.test", "b.test", "a.test")] == [["no"], ["no"], ["yes"]]
 
 
-def test_refused_server_leaves_no_session(pinproxyd, tls_server, tmp_path):
+def test_a_refused_server_leaves_no_session(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(config(server, pin=certs.self_signed(tmp_path).pin))
     for _ in range(2):
@@ -111,7 +111,7 @@ def test_refused_server_leaves_no_session(pinproxyd, tls_server, tmp_path):
     assert len(daemon.events(event="pin_mismatch")) == 2 and not daemon.events(event="tunnel_open")
 
 
-def test_server_that_forgot_the_session(pinproxyd, tls_server, tmp_path):
+def test_a_server_that_forgot_the_session_gets_a_full_handshake(pinproxyd, tls_server, tmp_path):
     """A full handshake follows, and its certificate is looked at."""
     server = tls_server()
     daemon = pinproxyd(config(server))

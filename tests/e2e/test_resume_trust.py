@@ -66,7 +66,7 @@ def test_no_ticket_is_offered_twice(pinproxyd, server_of):
     assert yes == len(offered)
 
 
-def test_ticket_that_the_server_refused_is_not_offered_again(pinproxyd, server_of, tmp_path):
+def test_a_ticket_that_the_server_refused_is_not_offered_again(pinproxyd, server_of, tmp_path):
     server = server_of("1.3")
     daemon = pinproxyd(config(server))
     assert_accepted(daemon)
@@ -77,7 +77,7 @@ def test_ticket_that_the_server_refused_is_not_offered_again(pinproxyd, server_o
 
 
 @versions
-def test_by_id_without_tickets(version, pinproxyd, server_of):
+def test_a_session_is_resumed_by_id_without_tickets(version, pinproxyd, server_of):
     """The server keeps the state, and the client has a name for it."""
     server = server_of(version)
     server.context.options |= ssl.OP_NO_TICKET
@@ -87,7 +87,7 @@ def test_by_id_without_tickets(version, pinproxyd, server_of):
 
 @versions
 @pytest.mark.parametrize("verify", ["pki", "pin+pki", "tofu", "tofu+pki", "issuer"])
-def test_in_each_mode(verify, version, pinproxyd, server_of, ca, tmp_path):
+def test_a_session_is_resumed_in_each_trust_mode(verify, version, pinproxyd, server_of, ca, tmp_path):
     server = server_of(version, cert=ca.issue())
     trust = {"verify": verify, "ca_file": ca.cert.pem_file(), "pin": server.cert.pin if verify == "pin+pki" else None}
     if verify == "issuer":
@@ -122,7 +122,7 @@ def changes(server, tmp_path):
 @pytest.mark.parametrize("name", [
     "pin_added", "pin_taken_away", "pin_dated", "pin_of_the_certificate", "revoked_added", "revoked_taken_away", "host",
     "port", "dates", "ciphers"])
-def test_session_of_before_is_not_resumed(name, version, pinproxyd, server_of, tmp_path):
+def test_no_session_is_resumed_past_any_change_of_trust(name, version, pinproxyd, server_of, tmp_path):
     server = server_of(version)
     before, after = changes(server, tmp_path)[name]
     daemon = pinproxyd(config(server, **before))
@@ -132,7 +132,7 @@ def test_session_of_before_is_not_resumed(name, version, pinproxyd, server_of, t
 
 
 @versions
-def test_session_is_gone_when_trust_has_changed_and_changed_back(version, pinproxyd, server_of, tmp_path):
+def test_no_session_is_resumed_when_trust_changed_and_changed_back(version, pinproxyd, server_of, tmp_path):
     server = server_of(version)
     daemon = pinproxyd(config(server))
     assert resumed(daemon, 2) == ["no", "yes"]
@@ -143,7 +143,7 @@ def test_session_is_gone_when_trust_has_changed_and_changed_back(version, pinpro
 
 
 @versions
-def test_pin_goes_by_its_new_name(version, pinproxyd, server_of):
+def test_a_resumed_session_logs_the_new_name_of_its_pin(version, pinproxyd, server_of):
     """A name changes no trust: the session may be resumed, and the log has today's name."""
     server = server_of(version)
     daemon = pinproxyd(config(server, pin=f"{server.cert.pin} name=old"))
@@ -153,7 +153,7 @@ def test_pin_goes_by_its_new_name(version, pinproxyd, server_of):
 
 
 @versions
-def test_section_by_another_name(version, pinproxyd, server_of):
+def test_no_session_is_resumed_by_a_renamed_section(version, pinproxyd, server_of):
     server = server_of(version)
     daemon = pinproxyd(config(server))
     assert_accepted(daemon)
@@ -162,7 +162,7 @@ def test_section_by_another_name(version, pinproxyd, server_of):
 
 
 @versions
-def test_resume_turned_off_and_on(version, pinproxyd, server_of):
+def test_no_session_is_resumed_after_resume_is_turned_off(version, pinproxyd, server_of):
     server = server_of(version)
     daemon = pinproxyd(config(server))
     assert resumed(daemon, 2) == ["no", "yes"]
@@ -172,7 +172,7 @@ def test_resume_turned_off_and_on(version, pinproxyd, server_of):
 
 @versions
 @pytest.mark.parametrize("what", ["server", "ca"])
-def test_revoked_by_a_reload(what, version, pinproxyd, server_of, ca):
+def test_a_key_revoked_by_a_reload_is_refused_though_it_has_a_session(what, version, pinproxyd, server_of, ca):
     """Exactly one telling event, a reset, and nothing at the server beyond the earlier round trips."""
     server = server_of(version, cert=ca.issue())
     trust = {"verify": "pki", "pin": None, "ca_file": ca.cert.pem_file()}
@@ -190,7 +190,7 @@ def test_revoked_by_a_reload(what, version, pinproxyd, server_of, ca):
 # Servers whose ticket keys outlive their certificate.
 
 @versions
-def test_session_is_of_the_certificate_that_it_was_made_with(version, pinproxyd, server_of, tmp_path):
+def test_a_session_belongs_to_the_certificate_of_its_full_handshake(version, pinproxyd, server_of, tmp_path):
     """As long as it lasts; a full handshake then meets the other key."""
     server = server_of(version)
     daemon = pinproxyd(config(server))
@@ -206,7 +206,7 @@ def test_session_is_of_the_certificate_that_it_was_made_with(version, pinproxyd,
 
 
 @versions
-def test_new_key_does_not_pass_by_the_old_ones_session(version, pinproxyd, server_of, tmp_path):
+def test_a_new_key_is_not_hidden_by_a_session_of_the_old_one(version, pinproxyd, server_of, tmp_path):
     """The old key is revoked: its session is of no use, though the server would take the ticket."""
     server = server_of(version)
     old, new = server.cert, certs.self_signed(tmp_path)
@@ -219,7 +219,7 @@ def test_new_key_does_not_pass_by_the_old_ones_session(version, pinproxyd, serve
 
 
 @versions
-def test_refused_connection_leaves_no_session(version, pinproxyd, server_of, tmp_path):
+def test_a_refused_connection_leaves_no_session(version, pinproxyd, server_of, tmp_path):
     """The policy is the same before and after, so that what was refused could be found again."""
     server = server_of(version)
     other = certs.self_signed(tmp_path)
@@ -242,7 +242,7 @@ def test_refused_connection_leaves_no_session(version, pinproxyd, server_of, tmp
 # Sections.
 
 @versions
-def test_each_section_has_its_own(version, pinproxyd, server_of, tmp_path):
+def test_each_section_has_sessions_of_its_own(version, pinproxyd, server_of, tmp_path):
     """Same pins, more pins, the wrong pin: whoever shares a server shares no session."""
     server = server_of(version)
     other = certs.self_signed(tmp_path).pin

@@ -22,7 +22,7 @@ def check_live(file):
 
 @pytest.mark.threads
 @pytest.mark.parametrize("written", ["hash", "key_file"])
-def test_rotation_under_load(written, pinproxyd, tls_server, stack, tmp_path):
+def test_a_rotation_under_load_fails_no_request(written, pinproxyd, tls_server, stack, tmp_path):
     """From today's key to the next, and not one request fails."""
     server = tls_server()
     today = f"{server.cert.pin} name=today until={day(60)}"
@@ -65,7 +65,7 @@ def test_rotation_under_load(written, pinproxyd, tls_server, stack, tmp_path):
     assert not daemon.events(level=lambda level: level == "error")
 
 
-def test_the_old_key_is_refused_once_its_pin_is_gone(pinproxyd, tls_server, tmp_path):
+def test_the_old_key_is_refused_when_its_pin_is_removed(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
     assert_accepted(daemon)
@@ -91,7 +91,7 @@ def said(tmp_path, tls_server):
     return said
 
 
-def test_first_pin_matches(said):
+def test_check_names_the_backup_pins_that_are_not_used_yet(said):
     status, out = said(0, "name=today", "name=next", "name=after")
     assert status == OK, out
     assert "pin today matches" in out
@@ -99,7 +99,7 @@ def test_first_pin_matches(said):
     assert "can go" not in out
 
 
-def test_second_pin_matches(said):
+def test_check_says_that_the_old_pin_can_go(said):
     status, out = said(1, "name=today", "name=next", "name=after")
     assert status == OK, out
     assert "pin next matches" in out
@@ -108,25 +108,25 @@ def test_second_pin_matches(said):
     assert "today: not seen" not in out
 
 
-def test_last_pin_matches(said):
+def test_check_names_no_backup_when_the_last_pin_matches(said):
     _, out = said(1, "name=today", "name=next")
     assert "the server already uses next: pin today can go" in out
     assert "not seen yet" not in out
 
 
-def test_pin_that_is_over_is_not_the_first(said):
+def test_check_skips_an_expired_pin(said):
     _, out = said(1, f"name=past until={day(-2)}", "name=today", "name=next")
     assert "pin today matches" in out and "backup pin next: not seen yet" in out
     assert "already uses" not in out and "past: not seen" not in out
 
 
-def test_only_one_pin(said):
+def test_check_warns_of_a_single_pin(said):
     status, out = said(0, "name=today")
     assert status == WARNING, out
     assert "pin today matches" in out and "only one pin" in out
 
 
-def test_days_that_are_left(said):
+def test_check_shows_the_days_that_are_left(said):
     status, out = said(0, f"name=today until={day(100)}", "name=next", end=200)
     assert status == OK, out
     for days, date in ((100, day(100)), (200, day(200))):
@@ -134,7 +134,7 @@ def test_days_that_are_left(said):
         assert f"{days} days" in line or f"{days - 1} days" in line, line
 
 
-def test_days_of_the_matched_pin_are_a_warning_when_few(said):
+def test_check_warns_when_the_matching_pin_ends_soon(said):
     status, out = said(0, f"name=today until={day(5)}", "name=next")
     assert status == WARNING, out
     assert day(5) in out

@@ -24,7 +24,7 @@ def refused_now(daemon, section=NAME):
 # reload
 
 @pytest.mark.valgrind
-def test_reload_changes_pins(pinproxyd, tls_server, tmp_path):
+def test_a_reload_changes_pins(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
     assert_accepted(daemon)
@@ -35,7 +35,7 @@ def test_reload_changes_pins(pinproxyd, tls_server, tmp_path):
     assert_accepted(daemon)
 
 
-def test_reload_reads_pin_files_anew(pinproxyd, tls_server, tmp_path):
+def test_a_reload_reads_pin_files_again(pinproxyd, tls_server, tmp_path):
     server, other = tls_server(), certs.self_signed(tmp_path)
     pinned = tmp_path / "pinned.pem"
     pinned.write_bytes(other.pem)
@@ -46,7 +46,7 @@ def test_reload_reads_pin_files_anew(pinproxyd, tls_server, tmp_path):
     assert_accepted(daemon)
 
 
-def test_reload_revokes(pinproxyd, tls_server):
+def test_a_reload_revokes_a_key(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
     assert_accepted(daemon)
@@ -55,7 +55,7 @@ def test_reload_revokes(pinproxyd, tls_server):
     daemon.wait_event(event="refused", reason="revoked")
 
 
-def test_reload_adds_and_removes_sections(pinproxyd, tls_server):
+def test_a_reload_adds_and_removes_sections(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server), "leaving.test": to(server)})
     leaving = daemon.address("leaving.test")
@@ -72,7 +72,7 @@ def test_reload_adds_and_removes_sections(pinproxyd, tls_server):
     wait_until(gone, "the removed section's port closed")
 
 
-def test_reload_moves_a_listener(pinproxyd, tls_server, tmp_path):
+def test_a_reload_moves_a_listener(pinproxyd, tls_server, tmp_path):
     server, port = tls_server(), closed_port()
     daemon = pinproxyd({NAME: to(server, listen=f"127.0.0.1:{port}")})
     assert exchange(f"127.0.0.1:{port}", b"hello") == b"hello"
@@ -82,7 +82,7 @@ def test_reload_moves_a_listener(pinproxyd, tls_server, tmp_path):
         connect(f"127.0.0.1:{port}")
 
 
-def test_reload_keeps_tunnels(pinproxyd, tls_server, tmp_path):
+def test_a_reload_keeps_open_tunnels(pinproxyd, tls_server, tmp_path):
     """Those of changed and of removed sections too."""
     server = tls_server()
     daemon = pinproxyd({NAME: to(server), "leaving.test": to(server)})
@@ -96,7 +96,7 @@ def test_reload_keeps_tunnels(pinproxyd, tls_server, tmp_path):
     daemon.wait_event(event="tunnel_close", section="leaving.test", reason="ok")
 
 
-def test_reload_keeps_the_listener_and_who_waits_in_its_backlog(pinproxyd, tls_server):
+def test_a_reload_keeps_the_clients_in_the_backlog(pinproxyd, tls_server):
     server = tls_server()
     before = {"global": {"max_connections": 1}, NAME: to(server)}
     after = {"global": {"max_connections": 1}, NAME: to(server, idle_timeout="1h")}
@@ -111,7 +111,7 @@ def test_reload_keeps_the_listener_and_who_waits_in_its_backlog(pinproxyd, tls_s
     waiting.close()
 
 
-def test_reload_raises_the_limit_for_who_waits(pinproxyd, tls_server):
+def test_a_reload_that_raises_the_limit_serves_a_waiting_client(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({"global": {"max_connections": 1}, NAME: to(server)})
     first = open_tunnel(daemon.address(NAME))
@@ -125,7 +125,7 @@ def test_reload_raises_the_limit_for_who_waits(pinproxyd, tls_server):
 
 
 @pytest.mark.valgrind
-def test_failed_reload_changes_nothing(pinproxyd, tls_server):
+def test_a_failed_reload_changes_nothing(pinproxyd, tls_server):
     server = tls_server()
     good = {NAME: to(server)}
     daemon = pinproxyd(good)
@@ -140,7 +140,7 @@ def test_failed_reload_changes_nothing(pinproxyd, tls_server):
     tunnel.close()
 
 
-def test_failed_reload_by_a_missing_file(pinproxyd, tls_server):
+def test_a_reload_without_the_file_changes_nothing(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
     daemon.file.unlink()
@@ -148,7 +148,7 @@ def test_failed_reload_by_a_missing_file(pinproxyd, tls_server):
     assert_accepted(daemon)
 
 
-def test_failed_reload_by_a_port_in_use(pinproxyd, tls_server):
+def test_a_reload_to_a_port_in_use_changes_nothing(pinproxyd, tls_server):
     """All or nothing: what could be bound is not kept either."""
     server, free = tls_server(), closed_port()
     daemon = pinproxyd({"global": {"workers": 1}, NAME: to(server)})
@@ -163,7 +163,7 @@ def test_failed_reload_by_a_port_in_use(pinproxyd, tls_server):
     wait_until(lambda: daemon.fds() <= before, "the descriptors given back")
 
 
-def test_reload_by_ca_file_that_has_gone(pinproxyd, tls_server, ca):
+def test_a_reload_without_a_ca_file_changes_nothing(pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue())
     anchors = ca.cert.pem_file()
     daemon = pinproxyd({NAME: to(server, verify="pki", ca_file=anchors)})
@@ -173,7 +173,7 @@ def test_reload_by_ca_file_that_has_gone(pinproxyd, tls_server, ca):
 
 
 @pytest.mark.threads
-def test_reload_under_load(pinproxyd, tls_server):
+def test_reloads_under_load_fail_no_client(pinproxyd, tls_server):
     """Not one client fails while the configuration changes under it."""
     server = tls_server()
     shapes = [{"global": {"workers": 4}, NAME: to(server)},
@@ -187,7 +187,7 @@ def test_reload_under_load(pinproxyd, tls_server):
 
 
 @pytest.mark.threads
-def test_signals_in_quick_succession(pinproxyd, tls_server):
+def test_the_daemon_survives_signals_in_quick_succession(pinproxyd, tls_server):
     daemon = pinproxyd({"global": {"workers": 4}, NAME: to(tls_server())})
     for _ in range(50):
         daemon.signal(signal.SIGHUP)
@@ -199,14 +199,14 @@ def test_signals_in_quick_succession(pinproxyd, tls_server):
 
 @pytest.mark.valgrind
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stop_without_tunnels(number, pinproxyd, tls_server):
+def test_a_stop_without_tunnels_is_immediate(number, pinproxyd, tls_server):
     daemon = pinproxyd({"global": {"drain_timeout": "1h"}, NAME: to(tls_server())})
     daemon.signal(number)
     daemon.wait(0)
     assert daemon.events(event="stop")
 
 
-def test_stop_lets_an_open_tunnel_finish(pinproxyd, tls_server):
+def test_a_stop_lets_an_open_tunnel_finish(pinproxyd, tls_server):
     daemon = pinproxyd({"global": {"drain_timeout": "1h"}, NAME: to(tls_server())})
     tunnel = open_tunnel(daemon.address(NAME))
     daemon.signal(signal.SIGTERM)
@@ -225,7 +225,7 @@ def test_stop_lets_an_open_tunnel_finish(pinproxyd, tls_server):
     assert daemon.events(event="tunnel_close")[0]["reason"] == "ok"
 
 
-def test_drain_timeout_resets(pinproxyd, tls_server):
+def test_drain_timeout_resets_open_tunnels(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({"global": {"drain_timeout": "300ms"}, NAME: to(server)})
     with open_tunnel(daemon.address(NAME)) as tunnel:
@@ -236,7 +236,7 @@ def test_drain_timeout_resets(pinproxyd, tls_server):
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_second_signal_ends_at_once(second, pinproxyd, tls_server):
+def test_a_second_signal_stops_at_once(second, pinproxyd, tls_server):
     daemon = pinproxyd({"global": {"drain_timeout": "1h"}, NAME: to(tls_server())})
     with open_tunnel(daemon.address(NAME)) as tunnel:
         daemon.signal(signal.SIGTERM)
@@ -247,7 +247,7 @@ def test_second_signal_ends_at_once(second, pinproxyd, tls_server):
     daemon.wait(0)
 
 
-def test_stop_in_the_middle_of_a_handshake(pinproxyd, raw_server):
+def test_a_stop_ends_a_handshake_after_drain_timeout(pinproxyd, raw_server):
     server = raw_server(servers.never_answer)
     daemon = pinproxyd({"global": {"drain_timeout": "300ms"},
                         NAME: to(server, pin=f"sha256//{'A' * 42}8=")})
@@ -258,7 +258,7 @@ def test_stop_in_the_middle_of_a_handshake(pinproxyd, raw_server):
     daemon.wait(0)
 
 
-def test_stop_in_the_middle_of_a_lookup(pinproxyd):
+def test_a_stop_does_not_wait_for_a_lookup(pinproxyd):
     daemon = pinproxyd({"global": {"drain_timeout": "1h"}, "nowhere.test": {
         "listen": "127.0.0.1:0", "pin": f"sha256//{'A' * 42}8="}}, names={})
     clients = []
@@ -274,7 +274,7 @@ def test_stop_in_the_middle_of_a_lookup(pinproxyd):
         client.close()
 
 
-def test_drain_timeout_of_zero_is_at_once(pinproxyd, tls_server):
+def test_drain_timeout_of_zero_resets_tunnels_at_once(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({"global": {"drain_timeout": "0"}, NAME: to(server)})
     with open_tunnel(daemon.address(NAME)) as tunnel:
@@ -284,7 +284,7 @@ def test_drain_timeout_of_zero_is_at_once(pinproxyd, tls_server):
     daemon.wait(0)
 
 
-def test_stop_while_bytes_flow(pinproxyd, tls_server):
+def test_a_stop_ends_a_busy_tunnel_after_drain_timeout(pinproxyd, tls_server):
     daemon = pinproxyd({"global": {"drain_timeout": "300ms"}, NAME: to(tls_server(servers.send_forever))})
     with connect(daemon.address(NAME)) as client:
         read_exactly(client, 1 << 20)
@@ -296,7 +296,7 @@ def test_stop_while_bytes_flow(pinproxyd, tls_server):
     daemon.wait(0)
 
 
-def test_reload_while_stopping_does_not_start_anew(pinproxyd, tls_server):
+def test_a_reload_during_a_stop_does_not_listen_again(pinproxyd, tls_server):
     daemon = pinproxyd({"global": {"drain_timeout": "1h"}, NAME: to(tls_server())})
     tunnel = open_tunnel(daemon.address(NAME))
     daemon.signal(signal.SIGTERM)
@@ -319,7 +319,7 @@ def listens(daemon):
 # status
 
 @pytest.mark.valgrind
-def test_status_of_every_section(pinproxyd, tls_server):
+def test_sigusr1_logs_the_status_of_every_section(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server), "idle.test": to(server)})
     with open_tunnel(daemon.address(NAME)):
@@ -332,7 +332,7 @@ def test_status_of_every_section(pinproxyd, tls_server):
 
 # what start and reload say
 
-def test_start_and_reload_count_sections_and_listeners(pinproxyd, tls_server, tmp_path):
+def test_start_and_reload_log_the_number_of_sections_and_listeners(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, listen=["127.0.0.1:0", f"unix:{tmp_path}/sock"]), "two.test": to(server)})
     start = daemon.wait_event(event="start")

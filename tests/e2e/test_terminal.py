@@ -25,7 +25,7 @@ def assert_tame(*outputs):
 
 
 @NAMES
-def test_hash(name, tmp_path):
+def test_hash_escapes_a_file_name(name, tmp_path):
     path = tmp_path / name
     path.write_bytes(certs.self_signed(tmp_path).pem)
     run = run_pinproxy("hash", path)
@@ -38,7 +38,7 @@ def test_hash(name, tmp_path):
 
 
 @NAMES
-def test_hash_of_a_missing_file(name):
+def test_hash_escapes_the_name_of_a_missing_file(name):
     run = run_pinproxy("hash", name)
     assert run.returncode == 1
     assert_tame(run.stderr)
@@ -47,7 +47,7 @@ def test_hash_of_a_missing_file(name):
 
 @NAMES
 @pytest.mark.parametrize("command", ["hash", "fetch", "check", "connect", "learned", None])
-def test_a_file_name_that_is_taken_for_an_option(command, name):
+def test_a_file_name_that_looks_like_an_option_is_escaped(command, name):
     """pinproxy hash *"""
     for option in (f"--{name}", f"-{name[2:]}"):
         run = run_pinproxy(command, option) if command else run_pinproxyd(option)
@@ -57,7 +57,7 @@ def test_a_file_name_that_is_taken_for_an_option(command, name):
 
 
 @pytest.mark.parametrize("kind", ["bytes", "nul"])
-def test_hash_of_a_certificate_with_an_evil_name(kind, tmp_path):
+def test_hash_escapes_the_subject_of_a_certificate(kind, tmp_path):
     name = {"bytes": b"ev\x1b]0;title\x07il\n\xff end", "nul": b"ev\0il end"}[kind]
     run = run_pinproxy("hash", certs.with_subject_bytes(tmp_path, name).pem_file())
     assert run.returncode == 0
@@ -67,7 +67,7 @@ def test_hash_of_a_certificate_with_an_evil_name(kind, tmp_path):
 
 @NAMES
 @pytest.mark.parametrize("right", [True, False], ids=["ok", "broken"])
-def test_configuration_under_an_evil_name(name, right, tls_server, tmp_path):
+def test_each_command_escapes_the_name_of_the_configuration(name, right, tls_server, tmp_path):
     path = tmp_path / name
     path.write_text(ini({NAME: to(tls_server(), **({} if right else {"pin": "bad"}))}))
     for run in (run_pinproxyd("-t", "-c", path), run_pinproxy("check", "-c", path),
@@ -81,14 +81,14 @@ def test_configuration_under_an_evil_name(name, right, tls_server, tmp_path):
 @pytest.mark.parametrize("arguments", [["hash"], ["fetch"], ["connect"], ["check", "-c"], ["learned", "list", "-c"],
                                        ["fetch", "127.0.0.1", "--sni"], ["connect", "a.test", "--pin"],
                                        ["check", "--warn-days"], []], ids=" ".join)
-def test_arguments_of_the_tool(name, arguments):
+def test_the_tool_escapes_its_arguments(name, arguments):
     run = run_pinproxy(*arguments, name)
     assert run.returncode != 0
     assert_tame(run.stdout, run.stderr)
 
 
 @NAMES
-def test_arguments_of_the_daemon(name):
+def test_the_daemon_escapes_its_arguments(name):
     for arguments in (["-c", name], ["-t", "-c", name], [name]):
         run = run_pinproxyd(*arguments)
         assert run.returncode in (2, 78)
@@ -96,7 +96,7 @@ def test_arguments_of_the_daemon(name):
 
 
 @NAMES
-def test_fetch_of_an_evil_certificate(name, tls_server, tmp_path):
+def test_fetch_escapes_the_subject_of_a_certificate(name, tls_server, tmp_path):
     evil = os.fsencode(name)[:60]
     server = tls_server(cert=certs.with_subject_bytes(tmp_path, evil))
     for options in ([], ["--ini"], ["--json"]):

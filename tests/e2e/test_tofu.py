@@ -37,7 +37,7 @@ def command_in(detail):
 # The first use.
 
 @pytest.mark.valgrind
-def test_first_use_is_kept_and_told(state, pinproxyd, tls_server):
+def test_a_first_use_is_learned_and_logged(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     opened = assert_accepted(daemon)
@@ -50,7 +50,7 @@ def test_first_use_is_kept_and_told(state, pinproxyd, tls_server):
     assert order == ["learned", "tunnel_open"]
 
 
-def test_key_is_on_disk_before_a_byte_reaches_the_server(state, pinproxyd, tls_server):
+def test_the_key_is_on_disk_before_a_byte_reaches_the_server(state, pinproxyd, tls_server):
     seen = []
 
     def look(conn):
@@ -63,7 +63,7 @@ def test_key_is_on_disk_before_a_byte_reaches_the_server(state, pinproxyd, tls_s
     assert [key.pin for key in parse(seen[0])] == [server.cert.pin]
 
 
-def test_key_is_on_disk_before_a_byte_reaches_the_client(state, pinproxyd, tls_server):
+def test_the_key_is_on_disk_before_a_byte_reaches_the_client(state, pinproxyd, tls_server):
     server = tls_server(servers.send_then_read(b"220 welcome\r\n"))
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     with connect(daemon.address(NAME)) as sock:
@@ -71,7 +71,7 @@ def test_key_is_on_disk_before_a_byte_reaches_the_client(state, pinproxyd, tls_s
         assert [key.pin for key in state.keys()] == [server.cert.pin]
 
 
-def test_second_use_keeps_nothing(state, pinproxyd, tls_server):
+def test_a_second_use_learns_nothing(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_accepted(daemon)
@@ -83,13 +83,13 @@ def test_second_use_keeps_nothing(state, pinproxyd, tls_server):
 
 @pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
 @pytest.mark.parametrize("key", [certs.rsa_key, certs.ec_key], ids=["rsa", "ecdsa"])
-def test_first_use_in_each_tls_version(version, key, state, pinproxyd, tls_server, tmp_path):
+def test_a_first_use_is_learned_in_each_tls_version(version, key, state, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, key=key()), minimum=version, maximum=version)
     assert_accepted(pinproxyd(state.config({NAME: tofu(server)})))
     assert [key.pin for key in state.keys()] == [server.cert.pin]
 
 
-def test_renewal_with_the_same_key_is_no_change(state, pinproxyd, tls_server, tmp_path):
+def test_a_renewed_certificate_with_the_same_key_is_accepted(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_accepted(daemon)
@@ -97,14 +97,14 @@ def test_renewal_with_the_same_key_is_no_change(state, pinproxyd, tls_server, tm
     assert_accepted(daemon)
 
 
-def test_state_directory_beside_the_configuration(pinproxyd, tls_server):
+def test_a_relative_state_dir_is_beside_the_configuration(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({"global": {"state_dir": "learned-here"}, NAME: tofu(server)})
     assert_accepted(daemon)
     assert [key.pin for key in State(daemon.directory / "learned-here").keys()] == [server.cert.pin]
 
 
-def test_checking_the_configuration_makes_and_learns_nothing(state, tls_server, tmp_path):
+def test_a_check_of_the_configuration_creates_and_learns_nothing(state, tls_server, tmp_path):
     server = tls_server()
     file = tmp_path / "pinproxyd.conf"
     file.write_text(ini(state.config({NAME: tofu(server)})))
@@ -113,7 +113,7 @@ def test_checking_the_configuration_makes_and_learns_nothing(state, tls_server, 
     assert not state.directory.exists() and not server.conns
 
 
-def test_parents_of_the_state_directory_are_not_made(tmp_path, pinproxyd, tls_server):
+def test_the_parent_of_the_state_dir_is_not_created(tmp_path, pinproxyd, tls_server):
     missing = State(tmp_path / "missing" / "state")
     file = tmp_path / "pinproxyd.conf"
     file.write_text(ini(missing.config({NAME: tofu(tls_server())})))
@@ -123,7 +123,7 @@ def test_parents_of_the_state_directory_are_not_made(tmp_path, pinproxyd, tls_se
     assert not missing.directory.parent.exists()
 
 
-def test_each_section_keeps_its_own(state, pinproxyd, tls_server):
+def test_each_section_learns_keys_of_its_own(state, pinproxyd, tls_server):
     one, two = tls_server(), tls_server()
     daemon = pinproxyd(state.config({"one.test": tofu(one), "two.test": tofu(two), "again.test": tofu(one)}))
     for section in ("one.test", "two.test", "again.test"):
@@ -137,13 +137,13 @@ def test_each_section_keeps_its_own(state, pinproxyd, tls_server):
     ({}, PLACE), ({"host": "real.test"}, "real.test:443"), ({"port": 8443}, f"{NAME}:8443"),
     ({"host": "::1", "port": 636}, "[::1]:636"), ({"host": "127.0.0.9"}, "127.0.0.9:443"),
 ], ids=["name", "host", "port", "ipv6", "ipv4"])
-def test_place_is_host_and_port_not_the_address(options, place, state, pinproxyd, tls_server):
+def test_a_key_is_learned_for_host_and_port_and_not_for_the_address(options, place, state, pinproxyd, tls_server):
     assert_accepted(pinproxyd(state.config({NAME: tofu(tls_server(), **options)})))
     assert [(key.section, key.place) for key in state.keys()] == [(NAME, place)]
 
 
 @pytest.mark.threads
-def test_many_first_connections_at_once_keep_one_line(state, pinproxyd, tls_server):
+def test_many_first_connections_at_once_learn_one_key(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     run_parallel([lambda: assert_accepted(daemon)] * 24)
@@ -167,7 +167,7 @@ class AlternatingServer(TlsServer):
 
 
 @pytest.mark.threads
-def test_first_connections_to_two_keys_keep_one_of_them(state, pinproxyd, stack, tmp_path):
+def test_first_connections_to_two_keys_learn_one_of_them(state, pinproxyd, stack, tmp_path):
     """Whichever was first: no tunnel is ever opened to the other."""
     server = stack.add(AlternatingServer(certs.self_signed(tmp_path), certs.self_signed(tmp_path)))
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
@@ -181,7 +181,7 @@ def test_first_connections_to_two_keys_keep_one_of_them(state, pinproxyd, stack,
 
 @pytest.mark.parametrize("name", ["two words", "#numbered", "tab\there"])
 @pytest.mark.parametrize("trust", ["verify = tofu", f"pin = {OTHER}\npins_url = /pins"], ids=["tofu", "pins_url"])
-def test_name_that_cannot_stand_in_the_file(name, trust, tmp_path):
+def test_a_section_name_that_the_file_cannot_hold_is_an_error(name, trust, tmp_path):
     file = tmp_path / "pinproxyd.conf"
     section = f"[{name}]\nhost = a.test\nlisten = 127.0.0.1:0\n"
     file.write_text(section + trust + "\n")
@@ -196,7 +196,7 @@ def test_name_that_cannot_stand_in_the_file(name, trust, tmp_path):
 # A key that changed.
 
 @pytest.mark.valgrind
-def test_changed_key_is_refused_with_what_to_do(state, pinproxyd, tls_server, tmp_path):
+def test_a_changed_key_is_refused_and_the_log_says_what_to_do(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     first = server.cert
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
@@ -211,7 +211,7 @@ def test_changed_key_is_refused_with_what_to_do(state, pinproxyd, tls_server, tm
     assert_not_sent(server)
 
 
-def test_refused_key_stays_refused_and_the_first_stays_good(state, pinproxyd, tls_server, tmp_path):
+def test_a_refused_key_stays_refused_and_the_first_stays_accepted(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     first = server.cert
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
@@ -226,7 +226,7 @@ def test_refused_key_stays_refused_and_the_first_stays_good(state, pinproxyd, tl
     assert len(daemon.events(event="learned")) == 1
 
 
-def test_latest_refused_key_is_the_one_noted(state, pinproxyd, tls_server, tmp_path):
+def test_the_latest_refused_key_is_recorded(state, pinproxyd, tls_server, tmp_path):
     """What `accept` would take is what the log told of last, not a key from before."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
@@ -239,7 +239,7 @@ def test_latest_refused_key_is_the_one_noted(state, pinproxyd, tls_server, tmp_p
     assert len(state.keys()) == 2
 
 
-def test_latest_refused_key_is_noted_though_another_is_being_noted(state, pinproxyd, tls_server, tmp_path):
+def test_the_latest_refused_key_is_recorded_while_another_is_written(state, pinproxyd, tls_server, tmp_path):
     """Another process holds the lock of the file meanwhile. `accept` would take the wrong one."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
@@ -253,7 +253,7 @@ def test_latest_refused_key_is_noted_though_another_is_being_noted(state, pinpro
 
 
 @pytest.mark.threads
-def test_many_refused_keys_at_once(state, pinproxyd, tls_server, tmp_path):
+def test_many_refused_keys_leave_one_record(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_accepted(daemon)
@@ -291,7 +291,7 @@ def test_the_command_in_the_log_is_safe_in_a_shell(name, state, pinproxyd, tls_s
     assert_accepted(daemon, name)
 
 
-def test_the_command_in_the_log_names_the_file_as_the_daemon_was_told(state, stack, tls_server, tmp_path):
+def test_the_command_in_the_log_names_the_file_as_the_daemon_does(state, stack, tls_server, tmp_path):
     server = tls_server()
     daemon = Daemon(tmp_path, state.config({NAME: tofu(server)}))
     daemon.command = lambda: WRAPPER + [PINPROXYD, "-c", "./pinproxyd.conf"]
@@ -313,7 +313,7 @@ def test_the_command_in_the_log_is_whole_however_long_the_path(state, stack, tls
     assert f"pinproxy learned accept {NAME} {server.cert.pin} -c {daemon.file}" in detail
 
 
-def test_changed_key_is_set_against_the_kept_one_not_an_announced_one(state, pinproxyd, tls_server):
+def test_a_changed_key_is_compared_with_the_learned_one_and_not_an_announced_one(state, pinproxyd, tls_server):
     kept, announced = f"sha256//{'B' * 42}8=", f"sha256//{'C' * 42}8="
     state.write(f"{NAME} {PLACE} {announced} 2026-01-01 from=pins_url until={day(9)}\n"
                 f"{NAME} {PLACE} {kept} 2026-01-02 from=tofu\n")
@@ -324,7 +324,7 @@ def test_changed_key_is_set_against_the_kept_one_not_an_announced_one(state, pin
     assert_not_sent(server)
 
 
-def test_key_noted_as_refused_lets_nobody_in(state, pinproxyd, tls_server):
+def test_a_key_recorded_as_refused_is_refused(state, pinproxyd, tls_server):
     server = tls_server()
     state.write(f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n"
                 f"{NAME} {PLACE} {server.cert.pin} 2026-01-02 from=tofu refused\n")
@@ -336,7 +336,7 @@ def test_key_noted_as_refused_lets_nobody_in(state, pinproxyd, tls_server):
 
 @pytest.mark.parametrize("first", [100, 300, 600])
 @pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
-def test_handshake_that_ends_midway_keeps_nothing(version, first, state, pinproxyd, tls_server, relay):
+def test_a_handshake_that_does_not_finish_learns_nothing(version, first, state, pinproxyd, tls_server, relay):
     server = relay(tls_server(minimum=version, maximum=version), first)
     daemon = pinproxyd(state.config({NAME: tofu(server, handshake_timeout="400ms")}))
     assert_refused(daemon, "upstream_error", "timeout", server=server)
@@ -384,7 +384,7 @@ class SignatureForger(servers.RawServer):
         return data
 
 
-def test_key_that_the_handshake_does_not_prove_is_not_kept(state, pinproxyd, stack, tls_server):
+def test_a_key_that_the_handshake_does_not_prove_is_not_learned(state, pinproxyd, stack, tls_server):
     forger = stack.add(SignatureForger(tls_server(maximum=V12)))
     daemon = pinproxyd(state.config({NAME: tofu(forger)}))
     assert_refused(daemon, "upstream_error", "tls")
@@ -392,7 +392,7 @@ def test_key_that_the_handshake_does_not_prove_is_not_kept(state, pinproxyd, sta
     assert state.keys() == [] and not daemon.events(event="learned")
 
 
-def test_changed_key_that_the_handshake_does_not_prove_is_not_noted(state, pinproxyd, stack, tls_server):
+def test_a_changed_key_that_the_handshake_does_not_prove_is_not_recorded(state, pinproxyd, stack, tls_server):
     """Anybody can send a certificate: what it is refused for is the signature, and nothing is written."""
     state.write(f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n")
     before = state.version()
@@ -405,7 +405,7 @@ def test_changed_key_that_the_handshake_does_not_prove_is_not_noted(state, pinpr
     assert state.version() == before and [path.name for path in state.directory.iterdir()] == ["learned"]
 
 
-def test_refused_key_is_written_once_however_often_it_comes(state, pinproxyd, tls_server, tmp_path):
+def test_a_refused_key_is_written_once_however_often_it_is_presented(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_accepted(daemon)
@@ -422,14 +422,14 @@ def test_refused_key_is_written_once_however_often_it_comes(state, pinproxyd, tl
 WEAK_KEY = certs.rsa_key(1024)
 
 
-def test_weak_key_is_not_kept(state, pinproxyd, tls_server, tmp_path):
+def test_a_weak_key_is_not_learned(state, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, key=WEAK_KEY))
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_refused(daemon, "refused", "weak", server=server)
     assert state.keys() == [] and not daemon.events(event="learned")
 
 
-def test_changed_key_that_is_weak_is_not_noted_as_one_to_accept(state, pinproxyd, tls_server, tmp_path):
+def test_a_changed_key_that_is_weak_is_not_recorded(state, pinproxyd, tls_server, tmp_path):
     """No command could make it accepted; and a key may be weak because its signatures cost too much."""
     state.write(f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n")
     before = state.version()
@@ -440,14 +440,14 @@ def test_changed_key_that_is_weak_is_not_noted_as_one_to_accept(state, pinproxyd
     assert state.version() == before
 
 
-def test_revoked_key_is_not_kept(state, pinproxyd, tls_server):
+def test_a_revoked_key_is_not_learned(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, revoked=server.cert.pin)}))
     assert_refused(daemon, "refused", "revoked", server=server)
     assert state.keys() == [] and not daemon.events(event="learned")
 
 
-def test_revoked_beats_a_key_that_was_kept(state, pinproxyd, tls_server):
+def test_a_learned_key_that_is_revoked_is_refused(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_accepted(daemon)
@@ -459,7 +459,7 @@ def test_revoked_beats_a_key_that_was_kept(state, pinproxyd, tls_server):
 @pytest.mark.parametrize("check, options", [
     ("name", {"names": ["elsewhere.test"]}), ("dates", {"start": -9, "end": -2}),
 ])
-def test_key_that_also_check_refuses_is_not_kept(check, options, state, pinproxyd, tls_server, tmp_path):
+def test_a_key_that_also_check_refuses_is_not_learned(check, options, state, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, **options))
     daemon = pinproxyd(state.config({NAME: tofu(server, also_check=check)}))
     assert_refused(daemon, "refused", check, server=server)
@@ -468,7 +468,7 @@ def test_key_that_also_check_refuses_is_not_kept(check, options, state, pinproxy
 
 # Keys known beforehand.
 
-def test_pin_known_beforehand_is_accepted_and_nothing_learned(state, pinproxyd, tls_server, tmp_path):
+def test_a_configured_pin_is_accepted_and_nothing_is_learned(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     pins = [certs.self_signed(tmp_path).pin, f"{server.cert.pin} name=known"]
     daemon = pinproxyd(state.config({NAME: tofu(server, pin=pins)}))
@@ -477,21 +477,21 @@ def test_pin_known_beforehand_is_accepted_and_nothing_learned(state, pinproxyd, 
     assert state.keys() == [] and not daemon.events(event="learned")
 
 
-def test_other_key_than_the_one_known_beforehand_is_not_learned(state, pinproxyd, tls_server):
+def test_another_key_than_the_configured_pin_is_not_learned(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, pin=OTHER)}))
     assert_refused(daemon, "pin_mismatch", server=server)
     assert state.keys() == [] and not daemon.events(event="learned")
 
 
-def test_pin_known_beforehand_that_is_over_opens_no_first_use(state, pinproxyd, tls_server):
+def test_an_expired_configured_pin_permits_no_first_use(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, pin=f"{server.cert.pin} until={day(-1)}")}))
     assert_refused(daemon, "refused", "expired_pins", server=server)
     assert state.keys() == []
 
 
-def test_pin_added_to_a_learned_key_counts_beside_it(state, pinproxyd, tls_server, tmp_path):
+def test_a_pin_added_to_a_learned_key_is_accepted_beside_it(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     first, second = server.cert, certs.self_signed(tmp_path)
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
@@ -508,7 +508,7 @@ def test_pin_added_to_a_learned_key_counts_beside_it(state, pinproxyd, tls_serve
     lambda ca: f"issuer:{ca.pin}", lambda ca: f"issuer-cert:sha256:{ca.hex}",
     lambda ca: f"issuer-cert:{ca.pem_file()}",
 ], ids=["issuer", "issuer_cert", "issuer_cert_file"])
-def test_issuer_pin_is_a_configuration_error(form, ca, state, tmp_path):
+def test_an_issuer_pin_under_tofu_is_an_error(form, ca, state, tmp_path):
     file = tmp_path / "pinproxyd.conf"
     file.write_text(f"[{NAME}]\nlisten = 127.0.0.1:0\nverify = tofu\npin = {form(ca.cert)}\n")
     run = run_pinproxyd("-t", "-c", file)
@@ -522,7 +522,7 @@ def under(ca, **options):
     return {"verify": "tofu+pki", "ca_file": ca.cert.pem_file(), **options}
 
 
-def test_tofu_and_pki_keeps_a_key_that_the_pki_vouches_for(state, pinproxyd, tls_server, ca):
+def test_tofu_and_pki_learns_a_key_that_the_pki_accepts(state, pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue())
     daemon = pinproxyd(state.config({NAME: tofu(server, **under(ca))}))
     assert assert_accepted(daemon)["pin"] == server.cert.pin
@@ -533,14 +533,14 @@ def test_tofu_and_pki_keeps_a_key_that_the_pki_vouches_for(state, pinproxyd, tls
     lambda ca: certs.self_signed(ca.directory), lambda ca: certs.CA(ca.directory).issue(),
     lambda ca: ca.issue(start=-9, end=-2), lambda ca: ca.issue(["elsewhere.test"]),
 ], ids=["self_signed", "another_root", "expired", "wrong_name"])
-def test_tofu_and_pki_keeps_nothing_that_the_pki_refuses(make, state, pinproxyd, tls_server, ca):
+def test_tofu_and_pki_learns_no_key_that_the_pki_refuses(make, state, pinproxyd, tls_server, ca):
     server = tls_server(cert=make(ca))
     daemon = pinproxyd(state.config({NAME: tofu(server, **under(ca))}))
     assert_refused(daemon, "refused", "pki", server=server)
     assert state.keys() == [] and not daemon.events(event="learned")
 
 
-def test_tofu_and_pki_hold_at_every_connection(state, pinproxyd, tls_server, ca):
+def test_tofu_and_pki_are_checked_at_every_connection(state, pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue())
     first = server.cert
     daemon = pinproxyd(state.config({NAME: tofu(server, **under(ca))}))
@@ -557,7 +557,7 @@ def test_tofu_and_pki_hold_at_every_connection(state, pinproxyd, tls_server, ca)
 # Where a learned key counts.
 
 @pytest.mark.parametrize("moved", [{"host": "moved.test"}, {"port": 444}], ids=["host", "port"])
-def test_another_place_is_a_first_use_anew(moved, state, pinproxyd, tls_server):
+def test_another_host_or_port_is_a_new_first_use(moved, state, pinproxyd, tls_server):
     old, new = tls_server(), tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(old)}))
     assert_accepted(daemon)
@@ -568,7 +568,7 @@ def test_another_place_is_a_first_use_anew(moved, state, pinproxyd, tls_server):
     assert (place, old.cert.pin) not in [(key.place, key.pin) for key in state.keys()]
 
 
-def test_key_of_another_section_does_not_count(state, pinproxyd, tls_server):
+def test_a_key_of_another_section_has_no_effect(state, pinproxyd, tls_server):
     server = tls_server()
     state.write(f"other.test {PLACE} {server.cert.pin} 2026-01-01 from=tofu\n"
                 f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n")
@@ -576,7 +576,7 @@ def test_key_of_another_section_does_not_count(state, pinproxyd, tls_server):
     assert_refused(daemon, "refused", "tofu_changed", server=server)
 
 
-def test_learned_key_is_no_pin_once_the_section_says_pin(state, pinproxyd, tls_server):
+def test_a_learned_key_has_no_effect_under_verify_pin(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_accepted(daemon)
@@ -585,7 +585,7 @@ def test_learned_key_is_no_pin_once_the_section_says_pin(state, pinproxyd, tls_s
     assert_not_sent(server)
 
 
-def test_restart_keeps_the_keys(state, pinproxyd, tls_server, tmp_path):
+def test_a_restart_keeps_the_keys(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_accepted(daemon)
@@ -597,7 +597,7 @@ def test_restart_keeps_the_keys(state, pinproxyd, tls_server, tmp_path):
     assert_refused(daemon, "refused", "tofu_changed")
 
 
-def test_resumed_session_does_not_outlive_its_key(state, pinproxyd, tls_server):
+def test_no_session_of_a_replaced_key_is_resumed(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, resume="yes")}))
     assert_accepted(daemon)
@@ -607,7 +607,7 @@ def test_resumed_session_does_not_outlive_its_key(state, pinproxyd, tls_server):
     assert_not_sent(server)
 
 
-def test_forgotten_key_is_learned_anew_though_its_session_could_be_resumed(state, pinproxyd, tls_server):
+def test_a_forgotten_key_is_learned_again_though_it_has_a_session(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, resume="yes")}))
     assert_accepted(daemon)
@@ -620,7 +620,7 @@ def test_forgotten_key_is_learned_anew_though_its_session_could_be_resumed(state
 
 # The file by hand.
 
-def test_line_taken_out_by_hand_counts_at_the_next_connection(state, pinproxyd, tls_server, tmp_path):
+def test_a_line_removed_by_hand_has_an_effect_at_the_next_connection(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server), "other.test": tofu(server)}))
     assert_accepted(daemon)
@@ -631,7 +631,7 @@ def test_line_taken_out_by_hand_counts_at_the_next_connection(state, pinproxyd, 
     assert_refused(daemon, "refused", "tofu_changed", "other.test")
 
 
-def test_file_taken_away_by_hand_is_an_empty_one(state, pinproxyd, tls_server, tmp_path):
+def test_a_file_removed_by_hand_is_an_empty_one(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_accepted(daemon)
@@ -641,7 +641,7 @@ def test_file_taken_away_by_hand_is_an_empty_one(state, pinproxyd, tls_server, t
     assert [key.pin for key in state.keys()] == [server.cert.pin]
 
 
-def test_key_put_in_by_hand_counts_at_the_next_connection(state, pinproxyd, tls_server, tmp_path):
+def test_a_key_added_by_hand_has_an_effect_at_the_next_connection(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_accepted(daemon)
@@ -651,7 +651,7 @@ def test_key_put_in_by_hand_counts_at_the_next_connection(state, pinproxyd, tls_
     assert len(daemon.events(event="learned")) == 1
 
 
-def test_file_edited_in_place_counts(state, pinproxyd, tls_server):
+def test_a_file_edited_in_place_is_read_again(state, pinproxyd, tls_server):
     """Not renamed, not even of another length."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
@@ -707,7 +707,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.valgrind
-def test_damaged_file_stops_the_start(damage, state, tls_server, tmp_path):
+def test_a_damaged_file_stops_the_start(damage, state, tls_server, tmp_path):
     text = f"# comment\nother.test other.test:443 {OTHER} 2026-01-01\n{DAMAGES[damage]}\n"
     state.write(text)
     number = text.count("\n")
@@ -719,7 +719,7 @@ def test_damaged_file_stops_the_start(damage, state, tls_server, tmp_path):
     assert state.file.read_bytes() == text.encode()
 
 
-def test_file_that_cannot_be_read_stops_the_start(state, tls_server, tmp_path):
+def test_a_file_that_cannot_be_read_stops_the_start(state, tls_server, tmp_path):
     state.file.mkdir(parents=True)
     file = tmp_path / "pinproxyd.conf"
     file.write_text(ini(state.config({NAME: tofu(tls_server())})))
@@ -728,7 +728,7 @@ def test_file_that_cannot_be_read_stops_the_start(state, tls_server, tmp_path):
     assert str(state.file) in run.err
 
 
-def test_reload_with_a_damaged_file_changes_nothing(state, pinproxyd, tls_server, tmp_path):
+def test_a_reload_with_a_damaged_file_changes_nothing(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server), "other.test": tofu(server)}))
     assert_accepted(daemon)
@@ -744,7 +744,7 @@ def test_reload_with_a_damaged_file_changes_nothing(state, pinproxyd, tls_server
 
 
 @pytest.mark.threads
-def test_file_damaged_at_run_time(state, pinproxyd, tls_server, tmp_path):
+def test_a_file_damaged_at_run_time_keeps_known_keys_and_is_not_overwritten(state, pinproxyd, tls_server, tmp_path):
     """Known keys still work, new ones wait, and nobody writes over what may be mended."""
     server = tls_server()
     first = server.cert
@@ -768,7 +768,7 @@ def test_file_damaged_at_run_time(state, pinproxyd, tls_server, tmp_path):
 
 # What cannot be kept.
 
-def test_directory_that_went_away(state, pinproxyd, tls_server):
+def test_a_removed_state_dir_refuses_a_first_use(state, pinproxyd, tls_server):
     """No place to keep the key, no byte; where the key is known, all is well."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
@@ -779,7 +779,7 @@ def test_directory_that_went_away(state, pinproxyd, tls_server):
     assert not daemon.events(event="learned")
 
 
-def test_full_disk(state, stack, tls_server, tmp_path):
+def test_a_full_disk_refuses_a_first_use_and_keeps_the_file(state, stack, tls_server, tmp_path):
     """A file system of one page: the first key fits, the second does not, and the file stays whole."""
     server = tls_server()
     state.directory.mkdir()
@@ -805,7 +805,7 @@ MANY = [f"s{i}.test" for i in range(40)]
 
 
 @pytest.mark.parametrize("after", [1, 10, 30])
-def test_killed_amid_many_first_uses(after, state, pinproxyd, tls_server):
+def test_a_daemon_killed_during_many_first_uses_leaves_a_whole_file(after, state, pinproxyd, tls_server):
     """Whatever was told as learned is in a file that is whole, and the next daemon starts on it."""
     server = tls_server()
     config = state.config({name: tofu(server) for name in MANY})
@@ -828,7 +828,7 @@ def test_killed_amid_many_first_uses(after, state, pinproxyd, tls_server):
 
 
 @pytest.mark.threads
-def test_stopped_amid_many_first_uses(state, pinproxyd, tls_server):
+def test_a_daemon_stopped_during_many_first_uses_exits_cleanly(state, pinproxyd, tls_server):
     """A stop lets them finish, a second one cuts them short; either way it is a clean end."""
     server = tls_server()
     daemon = pinproxyd(state.config({name: tofu(server) for name in MANY}))
@@ -845,7 +845,7 @@ def test_stopped_amid_many_first_uses(state, pinproxyd, tls_server):
 
 
 @pytest.mark.parametrize("end", ["client", "timeout"])
-def test_key_that_is_kept_is_told_of_whatever_became_of_its_client(end, state, pinproxyd, tls_server):
+def test_a_learned_key_is_logged_though_its_client_is_gone(end, state, pinproxyd, tls_server):
     """Another process holds the lock of the file for so long that nobody waits any more."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, handshake_timeout="1s" if end == "timeout" else "1h")}))
@@ -862,7 +862,7 @@ def test_key_that_is_kept_is_told_of_whatever_became_of_its_client(end, state, p
 
 
 @pytest.mark.threads
-def test_clients_that_go_away_during_their_first_use(state, pinproxyd, tls_server):
+def test_clients_that_reset_during_their_first_use_harm_no_later_one(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({name: tofu(server) for name in MANY}))
     for name in MANY:
@@ -873,14 +873,14 @@ def test_clients_that_go_away_during_their_first_use(state, pinproxyd, tls_serve
 
 
 @pytest.mark.threads
-def test_two_daemons_on_one_directory_lose_nothing(state, pinproxyd, tls_server):
+def test_two_daemons_with_one_state_dir_lose_no_key(state, pinproxyd, tls_server):
     server = tls_server()
     daemons = [pinproxyd(state.config({name: tofu(server) for name in MANY[half::2]})) for half in (0, 1)]
     run_parallel([lambda name=name, daemon=daemons[i % 2]: assert_accepted(daemon, name) for i, name in enumerate(MANY)])
     assert sorted(key.section for key in state.keys()) == sorted(MANY)
 
 
-def test_what_one_daemon_learned_holds_for_the_other(state, pinproxyd, tls_server, tmp_path):
+def test_a_key_that_one_daemon_learned_is_checked_by_the_other(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     one, two = (pinproxyd(state.config({NAME: tofu(server)})) for _ in range(2))
     assert_accepted(one)
@@ -888,7 +888,7 @@ def test_what_one_daemon_learned_holds_for_the_other(state, pinproxyd, tls_serve
     assert_refused(two, "refused", "tofu_changed")
 
 
-def test_another_state_directory_from_a_reload_on(state, pinproxyd, tls_server, tmp_path):
+def test_a_reload_changes_the_state_dir(state, pinproxyd, tls_server, tmp_path):
     server, other = tls_server(), State(tmp_path / "other")
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_accepted(daemon)
@@ -899,7 +899,7 @@ def test_another_state_directory_from_a_reload_on(state, pinproxyd, tls_server, 
     assert [key.pin for key in state.keys()] != [server.cert.pin]
 
 
-def test_section_without_tofu_writes_nothing(state, pinproxyd, tls_server):
+def test_a_section_without_tofu_writes_nothing(state, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, verify="pin", pin=server.cert.pin)}))
     assert_accepted(daemon)

@@ -18,14 +18,14 @@ def two_pins(server, backup, **options):
     return to(server, pin=[server.cert.pin, backup.pin], **options)
 
 
-def test_good_configuration(check, tls_server, backup):
+def test_a_good_configuration_is_ok_without_a_connection(check, tls_server, backup):
     server = tls_server()
     run = check({NAME: two_pins(server, backup)})
     assert run.returncode == OK, run.out + run.err
     assert not server.conns
 
 
-def test_live(check, tls_server, backup):
+def test_live_connects_and_sends_nothing(check, tls_server, backup):
     server = tls_server()
     run = check({NAME: two_pins(server, backup)}, "--live")
     assert run.returncode == OK, run.out + run.err
@@ -41,13 +41,13 @@ def test_live_names_the_pin_that_matched(check, tls_server, backup):
 
 
 @pytest.mark.parametrize("live", [[], ["--live"]], ids=["", "live"])
-def test_only_one_pin(live, check, tls_server):
+def test_a_single_pin_is_a_warning(live, check, tls_server):
     run = check({NAME: to(tls_server())}, *live)
     assert run.returncode == WARNING, run.out + run.err
     assert "pin" in run.out
 
 
-def test_a_pin_that_is_revoked_is_no_backup(check, tls_server, backup):
+def test_a_revoked_pin_is_no_backup(check, tls_server, backup):
     run = check({NAME: two_pins(tls_server(), backup, revoked=backup.pin)})
     assert run.returncode == WARNING
     assert f"{backup.pin} is revoked" in run.out and "only one pin" in run.out
@@ -56,14 +56,14 @@ def test_a_pin_that_is_revoked_is_no_backup(check, tls_server, backup):
     assert "no pin is left" in run.out
 
 
-def test_pki_needs_no_backup_pin(check, tls_server, ca):
+def test_the_pki_needs_no_backup_pin(check, tls_server, ca):
     server = tls_server(cert=ca.issue())
     run = check({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file())}, "--live")
     assert run.returncode == OK, run.out + run.err
 
 
 @pytest.mark.parametrize("live", [[], ["--live"]], ids=["", "live"])
-def test_pin_about_to_expire(live, check, tls_server, backup):
+def test_a_pin_that_expires_soon_is_a_warning(live, check, tls_server, backup):
     server = tls_server()
     config = {NAME: to(server, pin=[f"{server.cert.pin} until={day(5)}", f"{backup.pin} until={day(5)}"])}
     assert check(config, *live).returncode == WARNING
@@ -73,7 +73,7 @@ def test_pin_about_to_expire(live, check, tls_server, backup):
     assert check(config, "--warn-days", "70", *live).returncode == WARNING
 
 
-def test_certificate_about_to_expire(check, tls_server, tmp_path, backup):
+def test_a_certificate_that_expires_soon_is_a_warning(check, tls_server, tmp_path, backup):
     server = tls_server(cert=certs.self_signed(tmp_path, end=5))
     config = {NAME: two_pins(server, backup)}
     assert check(config).returncode == OK
@@ -82,7 +82,7 @@ def test_certificate_about_to_expire(check, tls_server, tmp_path, backup):
 
 
 @pytest.mark.parametrize("hours, said", [(-0.5, "ago"), (0.5, "minutes"), (1.5, "1 hour"), (36, "1 day")])
-def test_time_left_is_said_in_the_unit_that_fits(hours, said, check, tls_server, tmp_path, backup):
+def test_the_time_that_is_left_has_a_fitting_unit(hours, said, check, tls_server, tmp_path, backup):
     """Half an hour is no day, and one of a kind has no plural."""
     server = tls_server(cert=certs.self_signed(tmp_path, start=-3, end=hours / 24))
     check_said = check({NAME: two_pins(server, backup)}, "--live").out
@@ -94,7 +94,7 @@ def test_time_left_is_said_in_the_unit_that_fits(hours, said, check, tls_server,
         assert hours > 0 or re.search(r"(29|30) minutes ago", line), out
 
 
-def test_mismatch(check, tls_server, backup, tmp_path):
+def test_a_mismatch_is_critical(check, tls_server, backup, tmp_path):
     server = tls_server()
     run = check({NAME: to(server, pin=[backup.pin, certs.self_signed(tmp_path).pin])}, "--live")
     assert run.returncode == CRITICAL
@@ -102,20 +102,20 @@ def test_mismatch(check, tls_server, backup, tmp_path):
     assert server.wait_done()[0].received == 0
 
 
-def test_pki_failure(check, tls_server, ca):
+def test_a_pki_failure_is_critical(check, tls_server, ca):
     server = tls_server(cert=ca.issue(start=-9, end=-2))
     run = check({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file())}, "--live")
     assert run.returncode == CRITICAL
     assert "expired" in run.out + run.err
 
 
-def test_expired_pins(check, tls_server, backup):
+def test_expired_pins_are_critical(check, tls_server, backup):
     server = tls_server()
     config = {NAME: to(server, pin=[f"{server.cert.pin} until={day(-2)}", f"{backup.pin} until={day(-2)}"])}
     assert check(config, "--live").returncode == CRITICAL
 
 
-def test_unreachable(check, tls_server, backup):
+def test_an_unreachable_server_is_unknown(check, tls_server, backup):
     server = tls_server()
     run = check({NAME: two_pins(server, backup, address=f"127.0.0.1:{closed_port()}")}, "--live")
     assert run.returncode == UNKNOWN
@@ -132,33 +132,33 @@ def test_mismatch_outweighs_unreachable_and_warning(check, tls_server, backup, t
     assert check(config, "--live", "c.test").returncode == WARNING
 
 
-def test_named_sections_only(check, tls_server, backup):
+def test_only_named_sections_are_checked(check, tls_server, backup):
     one, two = tls_server(), tls_server()
     run = check({"one.test": two_pins(one, backup), "two.test": two_pins(two, backup)}, "--live", "two.test")
     assert run.returncode == OK, run.out + run.err
     assert not one.conns and len(two.conns) == 1
 
 
-def test_unknown_section(check, tls_server, backup):
+def test_an_unknown_section_is_an_error(check, tls_server, backup):
     run = check({NAME: two_pins(tls_server(), backup)}, "--live", "nowhere.test")
     assert run.returncode in (CRITICAL, UNKNOWN)
     assert "nowhere.test" in run.out + run.err
 
 
-def test_broken_configuration(check, tmp_path):
+def test_a_broken_configuration_is_critical(check, tmp_path):
     run = check(f"[{NAME}]\nlisten = 127.0.0.1:0\npin = sha256//bad\nport = x\n")
     assert run.returncode == CRITICAL
     for line in (3, 4):
         assert f"{tmp_path}/check.conf:{line}: " in run.out + run.err
 
 
-def test_missing_configuration(tmp_path):
+def test_a_missing_configuration_is_critical(tmp_path):
     run = run_pinproxy("check", "-c", tmp_path / "none.conf")
     assert run.returncode == CRITICAL
     assert "none.conf" in run.out + run.err
 
 
-def test_json(check, tls_server, backup):
+def test_json_is_valid(check, tls_server, backup):
     server = tls_server()
     run = check({NAME: two_pins(server, backup)}, "--live", "--json")
     assert run.returncode == OK, run.out + run.err
@@ -166,13 +166,13 @@ def test_json(check, tls_server, backup):
     assert NAME in run.out
 
 
-def test_json_of_a_failure(check, tls_server, backup):
+def test_json_of_a_failure_is_valid(check, tls_server, backup):
     server = tls_server()
     run = check({NAME: two_pins(server, backup, address=f"127.0.0.1:{closed_port()}")}, "--live", "--json")
     assert run.returncode == UNKNOWN
     json.loads(run.out)
 
 
-def test_bad_option():
+def test_an_unknown_option_is_critical_or_unknown():
     """A plugin's 2 is critical; what a wrong call exits with must not look like success or a warning."""
     assert run_pinproxy("check", "--no-such-option").returncode in (CRITICAL, UNKNOWN)

@@ -34,7 +34,7 @@ def http_server(conn):
     conn.close_notify()
 
 
-def test_pinned_to_a_certificate_file(tls_server, tmp_path):
+def test_a_certificate_file_is_a_pin(tls_server, tmp_path):
     server = tls_server()
     (tmp_path / "server_cert.pem").write_bytes(server.cert.pem)
     run = run_pinproxy("connect", f"localhost:{server.port}", "--pin", "cert:server_cert.pem", cwd=tmp_path,
@@ -43,7 +43,7 @@ def test_pinned_to_a_certificate_file(tls_server, tmp_path):
     assert run.stdout == b"hello"
 
 
-def test_refused_with_both_subjects(tls_server, tmp_path):
+def test_a_refusal_names_both_subjects(tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, subject=certs.subject_of("The Impostor")))
     pinned = certs.self_signed(tmp_path, subject=certs.subject_of("The Real One"))
     (tmp_path / "server_cert.pem").write_bytes(pinned.pem)
@@ -55,7 +55,7 @@ def test_refused_with_both_subjects(tls_server, tmp_path):
     assert_nothing_sent(server, b"secret")
 
 
-def test_page_over_stdin(tls_server):
+def test_a_request_on_stdin_gets_its_page(tls_server):
     server = tls_server(http_server)
     run = run_pinproxy("connect", server.address, "--pin", server.cert.pin,
                        input=b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
@@ -65,7 +65,7 @@ def test_page_over_stdin(tls_server):
 
 
 @pytest.mark.parametrize("first", [0, 60], ids=["silent", "in_the_handshake"])
-def test_stalled_server(first, tls_server, relay, tmp_path):
+def test_handshake_timeout_ends_a_stalled_server(first, tls_server, relay, tmp_path):
     """A deadline ends it: its own default is in seconds, the configuration's shorter."""
     stalled = relay(tls_server(), first)
     path = tmp_path / "stalled.conf"
@@ -76,21 +76,21 @@ def test_stalled_server(first, tls_server, relay, tmp_path):
 
 
 @pytest.mark.slow
-def test_stalled_server_and_the_default_deadline(raw_server, tls_server):
+def test_the_default_timeout_ends_a_stalled_server(raw_server, tls_server):
     server = raw_server(servers.never_answer)
     run = run_pinproxy("connect", server.address, "--pin", tls_server().cert.pin, input=b"hello")
     assert run.returncode == NETWORK
     assert run.err
 
 
-def test_large_both_ways(tls_server):
+def test_20_mb_arrive_whole_in_both_directions(tls_server):
     server, data = tls_server(), os.urandom(20_000_000)
     run = run_pinproxy("connect", server.address, "--pin", server.cert.pin, input=data)
     assert run.returncode == ACCEPTED, run.err
     assert run.stdout == data
 
 
-def test_answer_after_the_end_of_stdin(tls_server):
+def test_an_answer_after_the_end_of_stdin_arrives(tls_server):
     answer = os.urandom(3_000_000)
     server = tls_server(servers.answer_after_end(answer))
     run = run_pinproxy("connect", server.address, "--pin", server.cert.pin, input=b"request")
@@ -99,7 +99,7 @@ def test_answer_after_the_end_of_stdin(tls_server):
     assert server.conns[0].plaintext == b"request"
 
 
-def test_stdin_from_a_file_and_stdout_to_a_file(tls_server, tmp_path):
+def test_stdin_and_stdout_may_be_regular_files(tls_server, tmp_path):
     """Regular files, which an event loop cannot poll."""
     server, data = tls_server(), os.urandom(1_000_000)
     (tmp_path / "in").write_bytes(data)
@@ -110,7 +110,7 @@ def test_stdin_from_a_file_and_stdout_to_a_file(tls_server, tmp_path):
     assert (tmp_path / "out").read_bytes() == data
 
 
-def test_pipes_that_do_not_block(tls_server):
+def test_stdin_and_stdout_may_be_pipes_that_do_not_block(tls_server):
     """Whoever starts the tool may have set them so, for reasons of its own."""
     server = tls_server(servers.echo)
     stdin, ours = os.pipe()
@@ -132,14 +132,14 @@ def test_pipes_that_do_not_block(tls_server):
     assert process.wait(DEADLINE) == ACCEPTED
 
 
-def test_stdin_from_nowhere(tls_server):
+def test_an_empty_stdin_still_gets_the_banner(tls_server):
     server = tls_server(servers.send_then_read(b"a banner\n"))
     run = run_pinproxy("connect", server.address, "--pin", server.cert.pin)
     assert run.returncode == ACCEPTED, run.err
     assert run.stdout == b"a banner\n"
 
 
-def test_reader_that_goes_away(tls_server):
+def test_connect_ends_when_the_reader_of_its_output_goes_away(tls_server):
     """`pinproxy connect ... | head -1` ends."""
     server = tls_server(servers.send_forever)
     process = subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin],
@@ -194,7 +194,7 @@ def test_input_that_cannot_be_read_fails(tls_server, tmp_path):
     assert b"standard input: Is a directory" in done.stderr
 
 
-def test_input_that_breaks_off_resets_the_server(tls_server):
+def test_input_that_fails_resets_the_server(tls_server):
     """A read error must not look like the end of the input: to the server it is no close_notify."""
     server = tls_server()
     terminal, stdin = os.openpty()
@@ -237,7 +237,7 @@ def on_a_socket():
 
 @pytest.mark.parametrize("behave", [servers.send_then_truncate(b"half an answ"), servers.send_then_reset(b"half an answ")],
                          ids=["cut", "reset"])
-def test_a_socket_is_reset_behind_half_an_answer(behave, on_a_socket, tls_server):
+def test_a_socket_is_reset_after_half_an_answer(behave, on_a_socket, tls_server):
     peer, process = on_a_socket(tls_server(behave))
     with peer:
         assert read_exactly(peer, 12) == b"half an answ"
@@ -250,7 +250,7 @@ def test_a_socket_is_reset_behind_half_an_answer(behave, on_a_socket, tls_server
     assert process.wait(DEADLINE) == NETWORK
 
 
-def test_a_socket_ends_behind_a_whole_answer(on_a_socket, tls_server):
+def test_a_socket_ends_cleanly_after_a_whole_answer(on_a_socket, tls_server):
     peer, process = on_a_socket(tls_server())
     with peer:
         peer.sendall(b"all of it")
@@ -286,7 +286,7 @@ def test_a_socket_that_is_reset_while_the_server_does_not_read_is_noticed(on_a_s
     assert server.wait_done()[0].end in ("truncated", "reset")
 
 
-def test_interactive(tls_server):
+def test_each_line_is_sent_when_it_is_written(tls_server):
     """Each line goes out when it is written, not at the end."""
     server = tls_server()
     process = subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin],
@@ -307,7 +307,7 @@ def test_interactive(tls_server):
         process.stdout.close()
 
 
-def test_repeated_pin(tls_server, tmp_path):
+def test_one_of_several_pins_is_enough(tls_server, tmp_path):
     server, other = tls_server(), certs.self_signed(tmp_path)
     run = run_pinproxy("connect", server.address, "--pin", other.pin, "--pin", server.cert.cert_pin, input=b"hello")
     assert run.returncode == ACCEPTED, run.err
@@ -315,7 +315,7 @@ def test_repeated_pin(tls_server, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["pin", "cert_pin", "csr", "pubkey", "der"])
-def test_pin_forms(form, tls_server):
+def test_each_form_of_a_pin_is_accepted(form, tls_server):
     server = tls_server()
     cert = server.cert
     pin = {"pin": cert.pin, "cert_pin": cert.cert_pin, "csr": f"key:{cert.csr_file()}",
@@ -331,7 +331,7 @@ def test_expired_pin_is_refused(tls_server):
     assert_nothing_sent(server, b"secret")
 
 
-def test_truncated_answer(tls_server):
+def test_a_truncated_answer_is_a_failure(tls_server):
     """A failure, with all that was authenticated before it."""
     server = tls_server(servers.send_then_truncate(b"half an answer"))
     run = run_pinproxy("connect", server.address, "--pin", server.cert.pin)
@@ -339,7 +339,7 @@ def test_truncated_answer(tls_server):
     assert run.stdout == b"half an answer"
 
 
-def test_truncated_answer_to_nothing(tls_server):
+def test_a_truncated_answer_after_the_end_of_stdin_is_a_failure(tls_server):
     """Also if the end of the input came between the half and the cut, and nothing came since."""
     def answer_then_cut(conn):
         conn.send(b"half an answer")
@@ -355,20 +355,20 @@ def test_truncated_answer_to_nothing(tls_server):
 
 
 @pytest.mark.parametrize("behave", [servers.answer_garbage, servers.close_at_hello, servers.reset_at_hello])
-def test_no_tls_server(behave, raw_server, tmp_path):
+def test_a_server_without_tls_is_a_failure(behave, raw_server, tmp_path):
     server = raw_server(behave)
     run = run_pinproxy("connect", server.address, "--pin", certs.self_signed(tmp_path).pin, input=b"secret")
     assert run.returncode == NETWORK
     assert_nothing_sent(server, b"secret")
 
 
-def test_nobody_listens(tmp_path):
+def test_a_closed_port_is_a_failure(tmp_path):
     run = run_pinproxy("connect", f"127.0.0.1:{closed_port()}", "--pin", certs.self_signed(tmp_path).pin)
     assert run.returncode == NETWORK
     assert "refused" in run.err.lower()
 
 
-def test_section_of_a_configuration(tls_server, ca, tmp_path):
+def test_a_section_of_a_configuration_decides(tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     path = tmp_path / "pinproxyd.conf"
     path.write_text(ini({
@@ -385,7 +385,7 @@ def test_section_of_a_configuration(tls_server, ca, tmp_path):
     assert_not_sent(server, b"secret")
 
 
-def test_section_that_is_not_there(tls_server, tmp_path):
+def test_an_unknown_section_is_an_error(tls_server, tmp_path):
     path = tmp_path / "pinproxyd.conf"
     path.write_text(ini({NAME: to(tls_server())}))
     run = run_pinproxy("connect", "-c", path, "nowhere.test")
@@ -393,7 +393,7 @@ def test_section_that_is_not_there(tls_server, tmp_path):
     assert "nowhere.test" in run.err
 
 
-def test_broken_configuration(tmp_path):
+def test_a_broken_configuration_is_an_error(tmp_path):
     path = tmp_path / "pinproxyd.conf"
     path.write_text(f"[{NAME}]\npin = bad\n")
     run = run_pinproxy("connect", "-c", path, NAME)
@@ -401,7 +401,7 @@ def test_broken_configuration(tmp_path):
     assert f"{path}:2: " in run.err
 
 
-def test_missing_configuration(tmp_path):
+def test_a_missing_configuration_is_an_error(tmp_path):
     run = run_pinproxy("connect", "-c", tmp_path / "none.conf", NAME)
     assert run.returncode == CONFIG
     assert "none.conf" in run.err
@@ -417,14 +417,14 @@ GOOD = "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="
     ["a.test", "--pin", GOOD, "--no-such-option"], ["a.test", "--pin", ""],
 ], ids=["nothing", "no_pin", "no_host", "pin_without_value", "bad_pin", "missing_file", "same_pin_twice", "bad_host",
         "bad_port", "two_hosts", "unknown_option", "empty_pin"])
-def test_usage(arguments):
+def test_a_wrong_call_is_a_usage_error(arguments):
     run = run_pinproxy("connect", *arguments)
     assert run.returncode == USAGE, run.err
     assert run.err
     assert run.stdout == b""
 
 
-def test_as_ssh_uses_it(tls_server):
+def test_sighup_ends_it_as_ssh_does_with_a_proxy_command(tls_server):
     """A signal ends it, as ssh does to its ProxyCommand."""
     server = tls_server()
     process = subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin],

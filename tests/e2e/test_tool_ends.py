@@ -38,7 +38,7 @@ def ended_in_order(server):
 
 
 @VERSIONS
-def test_fetch(version, server):
+def test_fetch_ends_its_connection_in_order(version, server):
     server = server(version)
     assert run_pinproxy("fetch", server.address).returncode == 0
     ended_in_order(server)
@@ -46,7 +46,7 @@ def test_fetch(version, server):
 
 @VERSIONS
 @pytest.mark.parametrize("options", [{}, {"verify": "tofu", "pin": None}], ids=["pin", "first-use"])
-def test_check(options, version, server, tmp_path):
+def test_check_ends_its_connection_in_order(options, version, server, tmp_path):
     server = server(version)
     path = tmp_path / "check.conf"
     path.write_text("[global]\nstate_dir = state\n" + ini({NAME: to(server, **options)}))
@@ -55,7 +55,7 @@ def test_check(options, version, server, tmp_path):
 
 
 @VERSIONS
-def test_connect(version, server):
+def test_connect_ends_its_connection_in_order(version, server):
     server = server(version)
     run = run_pinproxy("connect", server.address, "--pin", server.cert.pin, input=b"")
     assert run.returncode == 0, run.err
@@ -83,7 +83,7 @@ def test_a_server_that_does_not_end_is_not_waited_for_long(version, tls_server):
     assert time.monotonic() - begun < 10
 
 
-def test_a_report_that_cannot_be_written_is_no_milder_verdict(server, tmp_path):
+def test_a_report_that_cannot_be_written_keeps_its_exit_status(server, tmp_path):
     """For a monitoring plugin 1 is a warning only."""
     path = tmp_path / "check.conf"
     other = certs.self_signed(tmp_path).pin

@@ -13,7 +13,7 @@ from harness.mount_namespace import in_mount_namespace
 from harness.servers import closed_port
 
 
-def test_shows_the_chain_and_its_pins(tls_server, ca, tmp_path):
+def test_fetch_shows_the_chain_and_its_pins(tls_server, ca, tmp_path):
     inner = certs.CA(tmp_path, "Inner Authority", parent=ca)
     server = tls_server(cert=inner.issue(["server.test", "www.server.test"]))
     run = run_pinproxy("fetch", server.address)
@@ -24,18 +24,18 @@ def test_shows_the_chain_and_its_pins(tls_server, ca, tmp_path):
     assert server.cert.hex in run.out.lower().replace(":", "")
 
 
-def test_says_that_it_is_not_yet_trusted(tls_server):
+def test_fetch_says_that_the_key_is_not_trusted_yet(tls_server):
     run = run_pinproxy("fetch", tls_server().address)
     assert re.search(r"not.{0,40}trust|confirm", run.out + run.err, re.S | re.I)
 
 
-def test_server_hears_no_plaintext(tls_server):
+def test_fetch_sends_no_plaintext(tls_server):
     server = tls_server()
     run_pinproxy("fetch", server.address)
     assert server.wait_done()[0].received == 0
 
 
-def test_sni(tls_server):
+def test_fetch_sends_the_host_or_the_option_as_sni(tls_server):
     server = tls_server()
     assert run_pinproxy("fetch", server.address, "--sni", "front.test").returncode == 0
     assert run_pinproxy("fetch", "--sni", "other.test", f"localhost:{server.port}").returncode == 0
@@ -62,7 +62,7 @@ def test_ini_alone_is_a_valid_configuration(tls_server, tmp_path):
     assert run.returncode == 0, run.err
 
 
-def test_json(tls_server):
+def test_json_is_valid_and_has_the_pin(tls_server):
     server = tls_server()
     run = run_pinproxy("fetch", server.address, "--json")
     assert run.returncode == 0, run.err
@@ -70,7 +70,7 @@ def test_json(tls_server):
     assert server.cert.pin in run.out
 
 
-def test_ipv6(tls_server):
+def test_an_ipv6_address_is_reached(tls_server):
     server = tls_server(host="::1")
     run = run_pinproxy("fetch", server.address)
     assert run.returncode == 0, run.err
@@ -96,13 +96,13 @@ def test_evil_subject_does_not_reach_the_terminal(tls_server, tmp_path):
 
 
 @pytest.mark.parametrize("behave", [servers.answer_garbage, servers.close_at_hello, servers.reset_at_hello])
-def test_no_tls_server(behave, raw_server):
+def test_a_server_without_tls_is_a_failure(behave, raw_server):
     run = run_pinproxy("fetch", raw_server(behave).address)
     assert run.returncode == 1
     assert run.err
 
 
-def test_nobody_listens():
+def test_a_closed_port_is_a_failure():
     run = run_pinproxy("fetch", f"127.0.0.1:{closed_port()}")
     assert run.returncode == 1
     assert "refused" in run.err.lower()
@@ -113,7 +113,7 @@ def test_nobody_listens():
     ["a.test", "--ini", "--json"], ["a.test", "--sni"], ["-a.test"], [""]],
     ids=["nothing", "two_hosts", "empty_label", "leading_dot", "port_0", "port_70000", "unknown_option",
          "ini_and_json", "sni_without_name", "dash", "empty"])
-def test_usage(arguments):
+def test_a_wrong_call_is_a_usage_error(arguments):
     run = run_pinproxy("fetch", *arguments)
     assert run.returncode == 2, run.err
     assert run.err
@@ -138,7 +138,7 @@ def fetch_ini(tmp_path, port, *names):
     return found
 
 
-def test_ini_of_hosts_with_long_names_are_sections_of_their_own(tls_server, tmp_path):
+def test_ini_of_hosts_with_long_names_has_a_section_for_each(tls_server, tmp_path):
     long = ["a" * 45 + "." + "b" * 45 + "." + end for end in ("one.test", "two.test")]
     names = [*long, "c" * 44 + ".test", "c" * 45 + ".test"]
     sections = fetch_ini(tmp_path, tls_server().port, *names)
@@ -153,7 +153,7 @@ def test_ini_of_hosts_with_long_names_are_sections_of_their_own(tls_server, tmp_
 
 
 @pytest.mark.parametrize("name", ["global", "defaults", "proxy", "Proxy"])
-def test_ini_of_a_host_that_is_called_as_a_section_of_another_kind(name, tls_server, tmp_path):
+def test_ini_of_a_host_named_like_a_special_section_is_valid(name, tls_server, tmp_path):
     (text,) = fetch_ini(tmp_path, tls_server().port, name)
     (tmp_path / "pasted.conf").write_text(text)
     run = run_pinproxyd("-t", "-c", tmp_path / "pasted.conf")
@@ -162,7 +162,7 @@ def test_ini_of_a_host_that_is_called_as_a_section_of_another_kind(name, tls_ser
 
 
 @pytest.mark.parametrize("url", ["https://server.test/", "https://server.test:443", "server.test/path"])
-def test_a_url_is_told_apart_from_a_host(url):
+def test_a_url_in_place_of_a_host_is_an_error(url):
     for command in (["fetch", url], ["connect", url, "--pin", f"sha256//{'A' * 42}8="]):
         run = run_pinproxy(*command)
         assert run.returncode == 2

@@ -31,7 +31,7 @@ def cert(request, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["pem_file", "der_file"])
-def test_certificate(kind, cert):
+def test_hash_of_a_certificate_has_the_digests_of_openssl(kind, cert):
     run = run_pinproxy("hash", getattr(cert, kind)())
     assert run.returncode == 0, run.err
     assert openssl_key_pin(cert.key_file()) in run.out
@@ -39,13 +39,13 @@ def test_certificate(kind, cert):
 
 
 @pytest.mark.parametrize("kind", ["key_file", "key_der_file", "pubkey_file", "pubkey_der_file", "csr_file", "csr_der_file"])
-def test_key_and_csr(kind, cert):
+def test_hash_of_a_key_or_request_has_the_digest_of_openssl(kind, cert):
     run = run_pinproxy("hash", getattr(cert, kind)())
     assert run.returncode == 0, run.err
     assert openssl_key_pin(cert.key_file()) in run.out
 
 
-def test_private_key_of_the_old_form(tmp_path):
+def test_hash_reads_a_private_key_of_the_old_form(tmp_path):
     """As `openssl ecparam -genkey` and `openssl rsa -traditional` write them."""
     cert = certs.self_signed(tmp_path)
     old = tmp_path / "old.pem"
@@ -56,13 +56,13 @@ def test_private_key_of_the_old_form(tmp_path):
     assert cert.pin in run.out
 
 
-def test_from_stdin(cert):
+def test_hash_reads_stdin(cert):
     run = run_pinproxy("hash", "-", input=cert.pem)
     assert run.returncode == 0, run.err
     assert cert.pin in run.out
 
 
-def test_several_files_and_a_bundle(tmp_path):
+def test_hash_reads_several_files_and_a_bundle(tmp_path):
     one, two, three = (certs.self_signed(tmp_path) for _ in range(3))
     bundle = tmp_path / "bundle.pem"
     bundle.write_bytes(one.pem + two.pem)
@@ -72,7 +72,7 @@ def test_several_files_and_a_bundle(tmp_path):
         assert cert.pin in run.out
 
 
-def test_json(cert):
+def test_json_is_valid_and_has_the_digests(cert):
     run = run_pinproxy("hash", "--json", cert.pem_file())
     assert run.returncode == 0, run.err
     json.loads(run.out)
@@ -80,13 +80,13 @@ def test_json(cert):
     assert cert.hex in plain(run.out)
 
 
-def test_json_after_the_file(cert):
+def test_json_may_follow_the_file(cert):
     run = run_pinproxy("hash", cert.pem_file(), "--json")
     assert run.returncode == 0, run.err
     json.loads(run.out)
 
 
-def test_private_key_itself_is_never_shown(cert):
+def test_hash_never_shows_the_private_key(cert):
     run = run_pinproxy("hash", cert.key_file())
     assert "PRIVATE" not in run.out + run.err
     secret = cert.key_file().read_text().splitlines()[1]
@@ -96,7 +96,7 @@ def test_private_key_itself_is_never_shown(cert):
 @pytest.mark.parametrize("content", [
     b"", b"nothing of the kind\n", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"],
     ids=["empty", "other_text", "broken_pem"])
-def test_no_such_thing_in_the_file(content, tmp_path):
+def test_a_file_without_a_key_is_an_error(content, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(content)
     run = run_pinproxy("hash", path)
@@ -104,11 +104,11 @@ def test_no_such_thing_in_the_file(content, tmp_path):
     assert str(path) in run.err
 
 
-def test_missing_file(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path):
     run = run_pinproxy("hash", tmp_path / "none.pem")
     assert run.returncode == 1
     assert "none.pem" in run.err
 
 
-def test_no_file_at_all():
+def test_a_call_without_a_file_is_a_usage_error():
     assert run_pinproxy("hash").returncode == 2

@@ -27,7 +27,7 @@ def named(server, **settings):
 
 @pytest.mark.threads
 @pytest.mark.parametrize("workers, slow", [(1, 4), (16, 1), (2, 40)])
-def test_slow_names_do_not_hold_up_others(workers, slow, pinproxyd, tls_server, stack):
+def test_slow_names_do_not_delay_others(workers, slow, pinproxyd, tls_server, stack):
     server = tls_server()
     names = {f"slow{i}.test": "127.0.0.1" for i in range(slow)}
     dns = stack.add(NameServer({**names, "quick.test": "127.0.0.1"}, {name: 1000 for name in names}))
@@ -102,7 +102,7 @@ def test_a_ttl_of_zero_asks_for_each_connection(pinproxyd, tls_server, stack):
     assert len(old.conns) == before + 1
 
 
-def test_a_slow_answer_is_used_once_it_has_come(pinproxyd, tls_server, stack):
+def test_a_slow_answer_is_used_when_it_arrives(pinproxyd, tls_server, stack):
     old = tls_server()
     new = tls_server(cert=old.cert, host="127.0.0.2", port=old.port)
     dns = stack.add(NameServer({"moving.test": "127.0.0.1"}))
@@ -149,7 +149,7 @@ def test_the_tool_ends_in_time_when_the_name_server_is_silent(stack, tmp_path):
     assert tool.returncode == 1 and "timeout" in tool.stderr
 
 
-def test_names_come_and_go_with_reloads(pinproxyd, tls_server, stack):
+def test_reloads_add_and_remove_names(pinproxyd, tls_server, stack):
     server = tls_server()
     names = {f"n{i}.test": "127.0.0.1" for i in range(30)}
     dns = stack.add(NameServer(names))

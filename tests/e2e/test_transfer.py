@@ -73,24 +73,24 @@ def exchange_whole(pinproxyd, tls_server, listen, size):
 
 
 @pytest.mark.slow
-def test_64_mb_both_ways_at_once(listen, pinproxyd, tls_server):
+def test_64_mb_arrive_whole_in_both_directions_at_once(listen, pinproxyd, tls_server):
     exchange_whole(pinproxyd, tls_server, listen, 64 * MB)
 
 
 @pytest.mark.threads
-def test_2_mb_both_ways_at_once(listen, pinproxyd, tls_server):
+def test_2_mb_arrive_whole_in_both_directions_at_once(listen, pinproxyd, tls_server):
     exchange_whole(pinproxyd, tls_server, listen, 2 * MB)
 
 
 @pytest.mark.valgrind
-def test_nothing_at_all(listen, pinproxyd, tls_server):
+def test_a_tunnel_without_data_ends_cleanly(listen, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, listen=listen)})
     assert exchange(daemon.address(NAME), b"") == b""
     assert server.wait_done()[0].end == "close_notify"
 
 
-def test_single_bytes(pinproxyd, tls_server):
+def test_single_bytes_arrive_one_by_one(pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(tls_server())})
     with connect(daemon.address(NAME)) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -101,7 +101,7 @@ def test_single_bytes(pinproxyd, tls_server):
 # ends
 
 @pytest.mark.valgrind
-def test_client_finishes_first(listen, pinproxyd, tls_server):
+def test_a_half_close_of_the_client_reaches_the_server_and_the_answer_arrives(listen, pinproxyd, tls_server):
     """The client's FIN is close_notify upstream; the other direction goes on."""
     answer = os.urandom(3 * MB)
     server = tls_server(servers.answer_after_end(answer))
@@ -112,7 +112,7 @@ def test_client_finishes_first(listen, pinproxyd, tls_server):
     assert daemon.wait_event(event="tunnel_close")["reason"] == "ok"
 
 
-def test_server_finishes_first(listen, pinproxyd, tls_server):
+def test_a_half_close_of_the_server_reaches_the_client_and_the_rest_arrives(listen, pinproxyd, tls_server):
     """The server's close_notify is FIN to the client, who may go on."""
     server = tls_server(servers.send_then_read(b"all I have"))
     daemon = pinproxyd({NAME: to(server, listen=listen)})
@@ -128,7 +128,7 @@ def test_server_finishes_first(listen, pinproxyd, tls_server):
 
 
 @pytest.mark.valgrind
-def test_truncation_resets_the_client(pinproxyd, tls_server):
+def test_a_truncated_answer_resets_the_client(pinproxyd, tls_server):
     data = os.urandom(100_000)
     daemon = pinproxyd({NAME: to(tls_server(servers.send_then_truncate(data)))})
     with connect(daemon.address(NAME)) as client:
@@ -138,7 +138,7 @@ def test_truncation_resets_the_client(pinproxyd, tls_server):
     assert len(daemon.events(event="truncated")) == 1
 
 
-def test_truncation_after_more_than_the_kernel_holds(pinproxyd, tls_server):
+def test_a_large_truncated_answer_arrives_before_the_reset(pinproxyd, tls_server):
     """All that was authenticated arrives before the reset, though the client is slow to take it."""
     data = os.urandom(MB)
     server = tls_server(servers.send_then_truncate(data, count=10))
@@ -149,7 +149,7 @@ def test_truncation_after_more_than_the_kernel_holds(pinproxyd, tls_server):
     daemon.wait_event(event="truncated", section=NAME)
 
 
-def test_truncation_on_a_unix_socket_is_told_by_the_log(pinproxyd, tls_server, tmp_path):
+def test_truncation_on_a_unix_socket_is_logged(pinproxyd, tls_server, tmp_path):
     data = os.urandom(100_000)
     daemon = pinproxyd({NAME: to(tls_server(servers.send_then_truncate(data)), listen=f"unix:{tmp_path}/sock")})
     with connect(daemon.address(NAME)) as client:
@@ -157,7 +157,7 @@ def test_truncation_on_a_unix_socket_is_told_by_the_log(pinproxyd, tls_server, t
     daemon.wait_event(event="truncated", section=NAME)
 
 
-def test_truncation_in_the_middle_of_a_record(pinproxyd, tls_server):
+def test_no_byte_of_a_truncated_record_reaches_the_client(pinproxyd, tls_server):
     """Half a record is not authenticated: not a byte of it reaches the client."""
     def half(conn):
         conn.send(b"whole")
@@ -170,7 +170,7 @@ def test_truncation_in_the_middle_of_a_record(pinproxyd, tls_server):
     daemon.wait_event(event="truncated", section=NAME)
 
 
-def test_truncation_after_the_client_has_finished(pinproxyd, tls_server):
+def test_truncation_after_a_half_close_of_the_client_resets_the_client(pinproxyd, tls_server):
     """The server took the request, began to answer, and was cut off."""
     def cut_answer(conn):
         conn.recv_all()
@@ -184,7 +184,7 @@ def test_truncation_after_the_client_has_finished(pinproxyd, tls_server):
     daemon.wait_event(event="truncated", section=NAME)
 
 
-def test_truncation_allowed(pinproxyd, tls_server):
+def test_truncation_is_a_clean_end_where_it_is_allowed(pinproxyd, tls_server):
     data = os.urandom(100_000)
     daemon = pinproxyd({NAME: to(tls_server(servers.send_then_truncate(data)), truncation="allow")})
     with connect(daemon.address(NAME)) as client:
@@ -193,7 +193,7 @@ def test_truncation_allowed(pinproxyd, tls_server):
     assert not daemon.events(event="truncated")
 
 
-def test_client_reset_closes_upstream_at_once(pinproxyd, tls_server):
+def test_a_client_reset_closes_the_upstream_without_close_notify(pinproxyd, tls_server):
     """Without close_notify: the server must not take a broken request for a whole one."""
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
@@ -203,7 +203,7 @@ def test_client_reset_closes_upstream_at_once(pinproxyd, tls_server):
     daemon.wait_event(event="tunnel_close")
 
 
-def test_client_reset_while_the_server_pours(pinproxyd, tls_server):
+def test_a_client_reset_closes_the_tunnel_while_the_server_sends(pinproxyd, tls_server):
     server = tls_server(servers.send_forever)
     daemon = pinproxyd({NAME: to(server)})
     client = connect(daemon.address(NAME))
@@ -213,7 +213,7 @@ def test_client_reset_while_the_server_pours(pinproxyd, tls_server):
     daemon.wait_event(event="tunnel_close")
 
 
-def test_client_reset_during_the_handshake_closes_upstream_at_once(pinproxyd, tls_server, relay):
+def test_a_client_reset_during_the_handshake_closes_the_upstream_at_once(pinproxyd, tls_server, relay):
     """Not only when the handshake's deadline comes."""
     server = tls_server()
     stalled = relay(server, first=20)
@@ -226,7 +226,7 @@ def test_client_reset_during_the_handshake_closes_upstream_at_once(pinproxyd, tl
     assert not daemon.events(event="tunnel_open")
 
 
-def test_upstream_reset(pinproxyd, tls_server):
+def test_an_upstream_reset_resets_the_client(pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(tls_server(servers.send_then_reset(b"some words")))})
     with connect(daemon.address(NAME)) as client:
         assert read_exactly(client, 10) == b"some words"
@@ -235,7 +235,7 @@ def test_upstream_reset(pinproxyd, tls_server):
     daemon.wait_event(event="tunnel_close")
 
 
-def test_upstream_reset_while_the_client_pours(pinproxyd, tls_server):
+def test_an_upstream_reset_resets_a_client_that_sends(pinproxyd, tls_server):
     def take_some(conn):
         conn.recv_exactly(100_000)
         conn.reset()
@@ -247,7 +247,7 @@ def test_upstream_reset_while_the_client_pours(pinproxyd, tls_server):
     daemon.wait_event(event="tunnel_close")
 
 
-def test_no_descriptor_is_left_behind(pinproxyd, tls_server, raw_server, tmp_path):
+def test_no_descriptor_leaks(pinproxyd, tls_server, raw_server, tmp_path):
     good, bad, cut = tls_server(), tls_server(), tls_server(servers.send_then_truncate(b"x"))
     plain = raw_server(servers.close_at_hello)
     daemon = pinproxyd({
@@ -278,7 +278,7 @@ def measure_stalled(daemon, start, count=20):
 LIMIT = (512 + 256) * 1024  # 512 KiB in flight, and what a TLS connection and the allocator take
 
 
-def test_client_that_does_not_read(pinproxyd, tls_server):
+def test_a_client_that_does_not_read_stalls_the_server_until_it_reads(pinproxyd, tls_server):
     server, warm = tls_server(servers.send_forever), tls_server()
     daemon = pinproxyd({NAME: to(server), "warm.test": to(warm)})
 
@@ -302,7 +302,7 @@ def test_client_that_does_not_read(pinproxyd, tls_server):
         reset(client)
 
 
-def test_server_that_does_not_read(pinproxyd, tls_server):
+def test_a_server_that_does_not_read_stalls_the_client_until_it_reads(pinproxyd, tls_server):
     server, warm = tls_server(servers.stall), tls_server()
     daemon = pinproxyd({NAME: to(server), "warm.test": to(warm)})
     block = b"z" * 65536
@@ -338,7 +338,7 @@ def test_server_that_does_not_read(pinproxyd, tls_server):
         client.close()
 
 
-def test_both_sides_pour_and_nobody_reads(pinproxyd, tls_server):
+def test_two_stalled_directions_do_not_deadlock(pinproxyd, tls_server):
     """Full in both directions, then drained: no deadlock, nothing lost."""
     size = 8 * MB
 

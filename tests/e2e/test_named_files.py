@@ -71,7 +71,7 @@ KINDS = {kind.__name__: kind for kind in (fifo, link_to_fifo, unix_socket, devic
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("option", OPTIONS)
-def test_what_is_no_regular_file_is_an_error(option, kind, pinproxyd, tls_server, ca, tmp_path, monkeypatch):
+def test_a_named_file_that_is_not_regular_is_an_error(option, kind, pinproxyd, tls_server, ca, tmp_path, monkeypatch):
     """At once, at the start and at a reload, after which the daemon goes on, and stops."""
     monkeypatch.chdir(tmp_path)
     server = tls_server(cert=ca.issue())
@@ -91,7 +91,7 @@ def test_what_is_no_regular_file_is_an_error(option, kind, pinproxyd, tls_server
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_configuration_that_has_become_something_else_fails_a_reload(kind, pinproxyd, tls_server, tmp_path, monkeypatch):
+def test_a_configuration_that_is_not_regular_any_more_fails_a_reload(kind, pinproxyd, tls_server, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
@@ -117,7 +117,7 @@ def test_file_that_is_too_large_is_an_error(option, tls_server, ca, tmp_path):
     assert "too large" in run.err
 
 
-def test_revocation_lists_may_be_larger(tls_server, ca, tmp_path):
+def test_revocation_lists_may_be_larger_than_other_files(tls_server, ca, tmp_path):
     server, path, file = tls_server(cert=ca.issue()), tmp_path / "large", tmp_path / "a.conf"
     good("crl_file", path, ca, tmp_path)
     file.write_text(ini(naming("crl_file", path, server, ca)))
@@ -131,7 +131,7 @@ def test_revocation_lists_may_be_larger(tls_server, ca, tmp_path):
 
 # A command line may name a pipe.
 
-def test_tool_reads_a_pipe(tls_server, ca, tmp_path):
+def test_the_tool_reads_a_pipe(tls_server, ca, tmp_path):
     run = run_pinproxy("hash", "/dev/stdin", input=ca.cert.pem)
     assert run.returncode == 0 and ca.cert.pin in run.out
     server = tls_server()
@@ -142,7 +142,7 @@ def test_tool_reads_a_pipe(tls_server, ca, tmp_path):
     assert (run.returncode, run.out) == (0, "hello"), run.err
 
 
-def test_daemon_reads_its_configuration_from_a_pipe_once(tls_server, tmp_path):
+def test_the_daemon_reads_its_configuration_from_a_pipe_once(tls_server, tmp_path):
     server = tls_server()
     text = ini({"global": {"log_format": "text"}, NAME: to(server)})
     read, write = os.pipe()
@@ -209,7 +209,7 @@ SHOWN = {
 
 @pytest.mark.parametrize("how", HIDDEN)
 @pytest.mark.parametrize("option", ["pin", "issuer", "revoked", "ca_file", "crl_file", "ca_dir"])
-def test_block_that_would_be_passed_over_is_an_error(option, how, tls_server, ca, tmp_path):
+def test_a_pem_block_that_would_be_skipped_is_an_error(option, how, tls_server, ca, tmp_path):
     server, file = tls_server(cert=ca.issue()), tmp_path / "a.conf"
     where = hashed_directory(tmp_path / "named", ca.cert)
     path = where / ("01234567.0" if option == "ca_dir" else "file")
@@ -227,7 +227,7 @@ def test_block_that_would_be_passed_over_is_an_error(option, how, tls_server, ca
 
 
 @pytest.mark.parametrize("how", SHOWN)
-def test_newer_list_is_found(how, pinproxyd, tls_server, ca, tmp_path):
+def test_a_newer_list_is_found_in_each_layout_of_a_file(how, pinproxyd, tls_server, ca, tmp_path):
     """The older one is good, and does not revoke the server."""
     server, path = tls_server(cert=ca.issue()), tmp_path / "lists.pem"
     old, new = crl(tmp_path, ca, start=-3).read_bytes(), crl(tmp_path, ca, server.cert).read_bytes()
@@ -238,7 +238,7 @@ def test_newer_list_is_found(how, pinproxyd, tls_server, ca, tmp_path):
 
 @pytest.mark.parametrize("how", SHOWN)
 @pytest.mark.parametrize("option", ["ca_file", "issuer", "cert", "key"])
-def test_certificate_is_found(option, how, pinproxyd, tls_server, ca, tmp_path):
+def test_a_certificate_is_found_in_each_layout_of_a_file(option, how, pinproxyd, tls_server, ca, tmp_path):
     server, path = tls_server(cert=ca.issue()), tmp_path / "file.pem"
     cert = ca.cert if option in ("ca_file", "issuer") else server.cert
     path.write_bytes(certs.CA(tmp_path, "Another").cert.pem + SHOWN[how](cert.pem))
@@ -248,7 +248,7 @@ def test_certificate_is_found(option, how, pinproxyd, tls_server, ca, tmp_path):
     assert_accepted(daemon)
 
 
-def test_tool_names_the_line(tmp_path, ca):
+def test_hash_names_the_line_of_a_broken_block(tmp_path, ca):
     path = tmp_path / "file.pem"
     path.write_bytes(b"today's\n" + ca.cert.pem + b"\n  " + ca.cert.pem)
     run = run_pinproxy("hash", path)
@@ -267,7 +267,7 @@ def test_tool_names_the_line(tmp_path, ca):
     ("crl_file", lambda ca, tmp: ca.cert.csr_file().read_bytes(), "no revocation list"),
     ("pin", lambda ca, tmp: crl(tmp, ca).read_bytes(), "neither"),
 ], ids=lambda value: value if isinstance(value, str) else "")
-def test_block_that_does_not_belong_there_is_an_error(option, content, word, tls_server, ca, tmp_path):
+def test_a_pem_block_of_another_kind_is_an_error(option, content, word, tls_server, ca, tmp_path):
     server, path, file = tls_server(cert=ca.issue()), tmp_path / "file.pem", tmp_path / "a.conf"
     good(option, path, ca, tmp_path)
     path.write_bytes(path.read_bytes() + content(ca, tmp_path))
@@ -277,7 +277,7 @@ def test_block_that_does_not_belong_there_is_an_error(option, content, word, tls
     assert f"{file}:" in run.err and str(path) in run.err and word in run.err, run.err
 
 
-def test_openssls_trusted_certificate_is_an_anchor(pinproxyd, tls_server, ca, tmp_path):
+def test_a_trusted_certificate_of_openssl_is_an_anchor_if_it_is_one_for_servers(pinproxyd, tls_server, ca, tmp_path):
     """Unless it is said not to be one for servers."""
     server = tls_server(cert=ca.issue())
     for use, heard in (("serverAuth", b"hello"), ("emailProtection", None)):
@@ -292,7 +292,7 @@ def test_openssls_trusted_certificate_is_an_anchor(pinproxyd, tls_server, ca, tm
             assert try_connection(daemon.address(NAME), SECRET) == REFUSED
 
 
-def test_same_certificate_twice_in_a_ca_file(pinproxyd, tls_server, ca, tmp_path):
+def test_a_certificate_twice_in_a_ca_file_is_valid(pinproxyd, tls_server, ca, tmp_path):
     path = tmp_path / "twice.pem"
     path.write_bytes(ca.cert.pem * 2)
     daemon = pinproxyd({NAME: to(tls_server(cert=ca.issue()), verify="pki", ca_file=path)})
@@ -330,7 +330,7 @@ def test_ca_dir_that_is_a_file_is_an_error_that_says_so(tls_server, ca, tmp_path
     assert "ca_file" in run.err
 
 
-def test_revocation_lists_of_a_ca_dir_count_beside_a_crl_file(pinproxyd, tls_server, ca, tmp_path):
+def test_revocation_lists_of_a_ca_dir_are_used_beside_a_crl_file(pinproxyd, tls_server, ca, tmp_path):
     server, where = tls_server(cert=ca.issue()), tmp_path / "anchors"
     where.mkdir()
     (where / "ca.pem").write_bytes(ca.cert.pem)
@@ -340,7 +340,7 @@ def test_revocation_lists_of_a_ca_dir_count_beside_a_crl_file(pinproxyd, tls_ser
     assert "revoked" in assert_refused(daemon, "refused", "pki")["detail"]
 
 
-def test_no_system_store_is_an_error(tls_server, ca, tmp_path):
+def test_a_missing_system_store_is_an_error(tls_server, ca, tmp_path):
     file, empty = tmp_path / "a.conf", tmp_path / "empty"
     empty.mkdir()
     server = tls_server(cert=ca.issue())
@@ -359,7 +359,7 @@ def test_no_system_store_is_an_error(tls_server, ca, tmp_path):
     assert run_pinproxyd("-t", "-c", file, env=env).returncode == 0
 
 
-def test_a_file_of_many_renewals_does_not_hold_up_a_load(tmp_path):
+def test_a_file_of_a_thousand_renewals_loads_in_time(tmp_path):
     """Certificates of one name and key, each signed by itself: none of them issued another."""
     key = certs.ec_key()
     path = tmp_path / "renewals.pem"

@@ -82,14 +82,14 @@ def test_sections_that_do_not_learn_are_checked(live, other_user, tls_server, pi
     assert len(server.conns) == len(live)
 
 
-def test_one_that_learns_from_its_host_is_unknown_too(other_user, tls_server):
+def test_a_section_with_pins_url_is_unknown_too(other_user, tls_server):
     server = tls_server()
     other_user.configure({NAME: to(server, pins_url="/pins")})
     run = other_user.run("check")
     assert run.returncode == UNKNOWN and report_of(run, NAME)[0] == f"{NAME}: unknown"
 
 
-def test_named_section_that_does_not_learn_is_ok(other_user, tls_server, pins):
+def test_a_named_section_that_does_not_learn_is_ok(other_user, tls_server, pins):
     other_user.configure({NAME: tofu(tls_server()), PLAIN: to(tls_server(), pin=pins)})
     run = other_user.run("check", PLAIN)
     assert run.returncode == OK, run.out + run.err
@@ -103,7 +103,7 @@ def test_unknown_is_worse_than_a_warning_and_better_than_critical(other_user, tl
     assert other_user.run("check", "--live").returncode == CRITICAL
 
 
-def test_json_has_all_sections(other_user, tls_server, pins):
+def test_json_contains_all_sections(other_user, tls_server, pins):
     other_user.configure({NAME: tofu(tls_server()), PLAIN: to(tls_server(), pin=pins)})
     run = other_user.run("check", "--json")
     assert run.returncode == UNKNOWN
@@ -111,14 +111,14 @@ def test_json_has_all_sections(other_user, tls_server, pins):
     assert {one["section"]: one["status"] for one in answer["sections"]} == {NAME: "unknown", PLAIN: "ok"}
 
 
-def test_error_of_the_configuration_is_critical_all_the_same(other_user, tls_server):
+def test_a_configuration_error_is_still_critical(other_user, tls_server):
     other_user.configure({NAME: tofu(tls_server(), port="x")})
     run = other_user.run("check")
     assert run.returncode == CRITICAL and f"{other_user.file}:" in run.err
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["", "json"])
-def test_list_is_unknown(options, other_user, tls_server):
+def test_learned_list_is_unknown(options, other_user, tls_server):
     other_user.configure({NAME: tofu(tls_server())})
     run = other_user.run("learned", "list", *options)
     assert run.returncode == UNKNOWN
@@ -126,14 +126,14 @@ def test_list_is_unknown(options, other_user, tls_server):
 
 
 @pytest.mark.parametrize("action", [["forget", NAME], ["accept", NAME, OTHER]], ids=lambda words: words[0])
-def test_changes_say_who_may_make_them(action, other_user, tls_server):
+def test_learned_forget_and_accept_say_who_may_run_them(action, other_user, tls_server):
     other_user.configure({NAME: tofu(tls_server())})
     run = other_user.run("learned", *action)
     assert run.returncode == 1
     assert "run as root or as the daemon's user" in run.err
 
 
-def test_connect_to_a_section_that_does_not_learn(other_user, tls_server):
+def test_connect_to_a_section_that_does_not_learn_works(other_user, tls_server):
     server = tls_server()
     other_user.configure({NAME: tofu(server), PLAIN: to(server)})
     run = other_user.run("connect", PLAIN, input=b"hello")
@@ -141,7 +141,7 @@ def test_connect_to_a_section_that_does_not_learn(other_user, tls_server):
     assert run.stdout == b"hello"
 
 
-def test_connect_to_one_that_learns_sends_nothing(other_user, tls_server):
+def test_connect_to_a_section_that_learns_sends_nothing(other_user, tls_server):
     server = tls_server()
     other_user.configure({NAME: tofu(server)})
     run = other_user.run("connect", NAME, input=b"secret")

@@ -7,21 +7,21 @@ from harness.daemon import run_pinproxy, run_pinproxyd
 
 
 @pytest.mark.parametrize("option", ["-V"])
-def test_version(option):
+def test_version_is_shown(option):
     daemon, tool = run_pinproxyd(option), run_pinproxy(option)
     assert (daemon.returncode, tool.returncode) == (0, 0)
     assert any(c.isdigit() for c in daemon.out)
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
-def test_help(option):
+def test_help_shows_the_options(option):
     for run, word in ((run_pinproxyd(option), "-t"), (run_pinproxy(option), "fetch")):
         assert run.returncode == 0, run.err
         assert word in run.out
 
 
 @pytest.mark.parametrize("command", ["fetch", "hash", "check", "connect"])
-def test_help_of_every_command(command):
+def test_each_command_has_a_help(command):
     run = run_pinproxy(command, "--help")
     assert run.returncode == 0, run.err
     assert command in run.out
@@ -40,7 +40,7 @@ def test_help_config_lists_every_option():
 
 
 @pytest.mark.parametrize("arguments", [["-x"], ["--no-such-option"], ["stray"], ["-c"]])
-def test_daemon_usage_error(arguments):
+def test_a_wrong_call_of_the_daemon_is_a_usage_error(arguments):
     run = run_pinproxyd(*arguments)
     assert run.returncode == 2
     assert run.err
@@ -48,7 +48,7 @@ def test_daemon_usage_error(arguments):
 
 
 @pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["-x"], ["hash", "--no-such-option"]])
-def test_tool_usage_error(arguments):
+def test_a_wrong_call_of_the_tool_is_a_usage_error(arguments):
     run = run_pinproxy(*arguments)
     assert run.returncode == 2
     assert run.err
@@ -56,7 +56,7 @@ def test_tool_usage_error(arguments):
 
 
 @pytest.mark.parametrize("command", ["status", "learned", "import"])
-def test_commands_of_later_versions(command):
+def test_an_incomplete_or_later_command_is_a_usage_error(command):
     run = run_pinproxy(command)
     assert run.returncode == 2
     assert command in run.err

@@ -64,7 +64,7 @@ def forms(announcer, ca):
 
 @pytest.mark.parametrize("form", ["key", "key_file", "cert", "issuer", "issuer_cert"])
 @pytest.mark.valgrind
-def test_removed_pin_takes_what_goes_back_to_it(form, state, pinproxyd, tls_server, ca, backup, third):
+def test_a_removed_pin_removes_the_pins_announced_over_it(form, state, pinproxyd, tls_server, ca, backup, third):
     """The server's own key as well, which it announced and which was accepted before."""
     inner = certs.CA(ca.directory, "Inner", parent=ca)
     announcer = tls_server(Announcer(), cert=inner.issue())
@@ -85,7 +85,7 @@ def test_removed_pin_takes_what_goes_back_to_it(form, state, pinproxyd, tls_serv
     assert_not_sent(announcer)
 
 
-def test_pin_goes_back_through_learned_ones(state, pinproxyd, announcer, backup, third):
+def test_a_removed_pin_removes_the_pins_announced_over_announced_ones(state, pinproxyd, announcer, backup, third):
     """The server uses the backup and announces a third: all go with the pin that was there first."""
     first = announcer.cert
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
@@ -107,7 +107,7 @@ def test_pin_goes_back_through_learned_ones(state, pinproxyd, announcer, backup,
     wait_kept(state)
 
 
-def test_pin_in_use_that_is_added_carries_the_others_on(state, pinproxyd, announcer, backup, third):
+def test_a_configured_pin_in_use_keeps_the_pins_announced_over_it(state, pinproxyd, announcer, backup, third):
     """What `check --live` says to do, then the old pin can go."""
     first = announcer.cert
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
@@ -121,7 +121,7 @@ def test_pin_in_use_that_is_added_carries_the_others_on(state, pinproxyd, announ
     assert assert_accepted(daemon)["pin"] == third.pin
 
 
-def test_pin_removed_while_the_daemon_is_stopped(state, pinproxyd, announcer, backup):
+def test_a_pin_removed_while_the_daemon_is_stopped_removes_its_announced_pins(state, pinproxyd, announcer, backup):
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
     daemon.stop()
@@ -135,7 +135,7 @@ def test_pin_removed_while_the_daemon_is_stopped(state, pinproxyd, announcer, ba
 
 
 @pytest.mark.threads
-def test_tunnel_is_closed_when_its_pin_goes_with_another(state, pinproxyd, announcer, backup, third):
+def test_a_tunnel_is_closed_when_the_origin_of_its_pin_is_removed(state, pinproxyd, announcer, backup, third):
     first = announcer.cert
     options = {"on_pin_removed": "close"}
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, **options)}))
@@ -150,7 +150,7 @@ def test_tunnel_is_closed_when_its_pin_goes_with_another(state, pinproxyd, annou
         assert read_to_any_end(sock)[0] == b""
 
 
-def test_pin_that_was_replaced_by_itself_keeps_its_tunnel(state, pinproxyd, announcer, backup):
+def test_a_tunnel_stays_open_when_its_announced_pin_is_configured(state, pinproxyd, announcer, backup):
     """The pin that vouches is removed, and the one in use is added, in one reload."""
     options = {"on_pin_removed": "close"}
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, **options)}))
@@ -165,14 +165,14 @@ def test_pin_that_was_replaced_by_itself_keeps_its_tunnel(state, pinproxyd, anno
     assert not daemon.events(event="learned_removed")
 
 
-def test_pin_ends_when_the_one_behind_it_does(state, pinproxyd, announcer):
+def test_an_announced_pin_expires_with_its_origin(state, pinproxyd, announcer):
     state.write(line(announcer.cert.pin, OTHER))
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=f"{OTHER} until={day(0)}")}))
     assert_refused(daemon, "refused", "expired_pins")
     assert_not_sent(announcer)
 
 
-def test_revoked_key_takes_what_goes_back_to_it(state, pinproxyd, announcer, backup):
+def test_a_revoked_key_removes_the_pins_announced_over_it(state, pinproxyd, announcer, backup):
     """The pin itself is still in the configuration."""
     first = announcer.cert
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
@@ -184,7 +184,7 @@ def test_revoked_key_takes_what_goes_back_to_it(state, pinproxyd, announcer, bac
     wait_kept(state)
 
 
-def test_end_of_a_configured_pin_is_not_the_hosts_to_move(state, pinproxyd, announcer, backup):
+def test_an_announcement_does_not_extend_a_configured_pin(state, pinproxyd, announcer, backup):
     state.write(line(backup.pin, announcer.cert.pin))
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=[announcer.cert.pin, f"{backup.pin} until={day(0)}"])}))
     wait_kept(state)
@@ -194,7 +194,7 @@ def test_end_of_a_configured_pin_is_not_the_hosts_to_move(state, pinproxyd, anno
     assert not daemon.events(event="learned_removed")
 
 
-def test_pin_that_was_configured_for_a_while_is_gone_after_it(state, pinproxyd, announcer, backup):
+def test_a_learned_pin_that_was_configured_is_removed_with_the_configured_one(state, pinproxyd, announcer, backup):
     first = announcer.cert
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
@@ -207,7 +207,7 @@ def test_pin_that_was_configured_for_a_while_is_gone_after_it(state, pinproxyd, 
     assert_not_sent(announcer)
 
 
-def test_file_from_before_pins_noted_theirs(state, pinproxyd, announcer, backup):
+def test_pins_without_a_recorded_origin_are_removed_and_logged(state, pinproxyd, announcer, backup):
     """It loads; nothing tells whether the pin behind it is still there, so it is not accepted, and that is said."""
     silent(announcer)
     state.write(f"# old\n{NAME} {PLACE} {announcer.cert.pin} 2026-01-01 from=pins_url until={day(9)}\n"
@@ -222,7 +222,7 @@ def test_file_from_before_pins_noted_theirs(state, pinproxyd, announcer, backup)
     assert len(daemon.events(event="learned_removed")) == 1
 
 
-def test_key_of_a_first_use_vouches_until_it_is_replaced(state, pinproxyd, announcer, backup, tmp_path):
+def test_announced_pins_end_when_the_key_of_the_first_use_is_replaced(state, pinproxyd, announcer, backup, tmp_path):
     first = announcer.cert
     daemon = pinproxyd(state.config({NAME: tofu(announcer, pins_url="/pins")}))
     assert_accepted(daemon)
@@ -241,7 +241,7 @@ def test_key_of_a_first_use_vouches_until_it_is_replaced(state, pinproxyd, annou
     assert_refused(daemon, "refused", "tofu_changed")
 
 
-def test_check_warns_before_the_pin_behind_the_one_in_use_is_removed(state, pinproxyd, announcer, backup):
+def test_check_warns_before_the_origin_of_the_pin_in_use_is_removed(state, pinproxyd, announcer, backup):
     first = announcer.cert
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=f"{first.pin} name=spring")}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
@@ -254,7 +254,7 @@ def test_check_warns_before_the_pin_behind_the_one_in_use_is_removed(state, pinp
     assert any("vouches" in text for text in messages)
 
 
-def test_list_shows_what_a_pin_goes_back_to(state, pinproxyd, announcer, backup):
+def test_list_shows_the_origin_of_a_pin(state, pinproxyd, announcer, backup):
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
     run = run_pinproxy("learned", "list", "-c", daemon.file)

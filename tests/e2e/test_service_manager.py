@@ -12,7 +12,7 @@ from harness.daemon import PINPROXYD, WRAPPER, environment
 from harness.waiting import DEADLINE, wait_until
 
 
-def test_readiness_reload_and_stop_are_told(pinproxyd, tls_server, service_manager):
+def test_the_service_manager_gets_ready_reloading_and_stopping(pinproxyd, tls_server, service_manager):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)}, env={"NOTIFY_SOCKET": service_manager.path})
     ready = service_manager.next()
@@ -29,7 +29,7 @@ def test_readiness_reload_and_stop_are_told(pinproxyd, tls_server, service_manag
     assert service_manager.next()["STOPPING"] == "1"
 
 
-def test_reload_that_fails_is_over_all_the_same(pinproxyd, tls_server, service_manager):
+def test_the_service_manager_gets_ready_after_a_failed_reload(pinproxyd, tls_server, service_manager):
     """Else the manager would wait for READY until it kills the daemon."""
     daemon = pinproxyd({NAME: to(tls_server())}, env={"NOTIFY_SOCKET": service_manager.path})
     assert service_manager.next()["READY"] == "1"
@@ -38,14 +38,14 @@ def test_reload_that_fails_is_over_all_the_same(pinproxyd, tls_server, service_m
     assert service_manager.next()["READY"] == "1"
 
 
-def test_not_ready_before_the_listeners_are_bound(pinproxyd, tls_server, service_manager):
+def test_ready_is_sent_after_the_listeners_are_bound(pinproxyd, tls_server, service_manager):
     daemon = pinproxyd({NAME: to(tls_server())}, env={"NOTIFY_SOCKET": service_manager.path})
     assert service_manager.next()["READY"] == "1"
     host, port = daemon.address(NAME).rsplit(":", 1)
     socket.create_connection((host, int(port))).close()
 
 
-def test_lines_carry_the_priority_when_stderr_is_the_journal(tmp_path):
+def test_lines_have_the_priority_when_stderr_is_the_journal(tmp_path):
     """systemd.exec(5): JOURNAL_STREAM names the stream; then "<4>" before a line is its priority."""
     config = tmp_path / "pinproxyd.conf"
     config.write_text(f"[{NAME}]\nlisten = 127.0.0.1:0\nverify = pki\n")

@@ -133,7 +133,7 @@ def test_a_log_that_nobody_reads_stops_nothing(channel, launch, tls_server, tmp_
 
 
 @pytest.mark.parametrize("channel", [pipe, blocking_socket, terminal])
-def test_sigterm_with_a_log_that_nobody_reads(channel, launch, tls_server, tmp_path):
+def test_sigterm_stops_a_daemon_whose_log_nobody_reads(channel, launch, tls_server, tmp_path):
     ours, theirs = channel(tmp_path)
     process = launch(config(tls_server()), theirs)
     log = Reader(ours)
@@ -162,7 +162,7 @@ def test_a_full_disk_stops_nothing(launch, tls_server):
     assert process.wait(DEADLINE) == 0
 
 
-def test_a_reader_that_has_gone_stops_nothing(launch, tls_server):
+def test_a_log_reader_that_went_away_stops_nothing(launch, tls_server):
     ours, theirs = os.pipe()
     process = launch({NAME: to(tls_server())}, theirs)
     log = Reader(ours)
@@ -175,7 +175,7 @@ def test_a_reader_that_has_gone_stops_nothing(launch, tls_server):
     os.close(theirs)
 
 
-def test_a_file_has_every_line_when_the_daemon_has_ended(launch, tls_server, tmp_path):
+def test_a_log_file_has_every_line_when_the_daemon_exited(launch, tls_server, tmp_path):
     with open(tmp_path / "log", "wb") as file:
         process = launch(config(tls_server()), file)
     read = lambda: [parse_line(line) for line in (tmp_path / "log").read_text().splitlines()]
@@ -186,7 +186,7 @@ def test_a_file_has_every_line_when_the_daemon_has_ended(launch, tls_server, tmp
     assert events[-1] == "stop" and events.count("listen") == SECTIONS + 1
 
 
-def test_a_log_that_has_grown_too_large_stops_nothing(launch, tls_server, tmp_path):
+def test_a_log_file_that_is_too_large_stops_nothing(launch, tls_server, tmp_path):
     """RLIMIT_FSIZE, whose signal kills."""
     port = closed_port()
     with open(tmp_path / "log", "wb") as file:

@@ -43,7 +43,7 @@ def test_an_urgent_byte_that_waited_for_the_handshake_arrives_in_line(listen, pi
         assert read_exactly(client, 14) == b"AbetweenBafter"
 
 
-def test_urgent_bytes_before_the_end_hide_nothing(listen, pinproxyd, tls_server):
+def test_urgent_bytes_before_the_end_lose_no_data(listen, pinproxyd, tls_server):
     """A read stops at an urgent byte. Where both sides have ended, libuv takes that for the end of the stream."""
     server = tls_server(servers.send_then_read(b"bye"))
     daemon = pinproxyd({NAME: to(server, listen=listen)})
@@ -59,7 +59,7 @@ def test_urgent_bytes_before_the_end_hide_nothing(listen, pinproxyd, tls_server)
 
 
 @pytest.mark.parametrize("slow", [False, True], ids=["at once", "slow handshake"])
-def test_descriptors_that_a_client_passes_hide_nothing(slow, pinproxyd, tls_server, relay, tmp_path):
+def test_descriptors_that_a_client_passes_lose_no_data(slow, pinproxyd, tls_server, relay, tmp_path):
     """A read of a Unix socket stops behind them, too. They are dropped."""
     server = tls_server(servers.count_bytes)
     upstream = relay(server, first=200, pause=0.003) if slow else server

@@ -24,7 +24,7 @@ def dead(stack):
     return [stack.add(servers.FullBacklog()).address] * 16
 
 
-def test_dead_addresses_do_not_use_up_the_descriptors(pinproxyd, tls_server, dead):
+def test_addresses_that_never_answer_do_not_use_up_the_descriptors(pinproxyd, tls_server, dead):
     server = tls_server()
     daemon = pinproxyd({"global": {"workers": 2, "drain_timeout": "100ms"}, NAME: to(server),
                         "dead.test": to(server, address=dead, connect_timeout="30s")}, nofile=NOFILE)
@@ -41,7 +41,7 @@ def test_dead_addresses_do_not_use_up_the_descriptors(pinproxyd, tls_server, dea
         client.close()
 
 
-def test_as_many_clients_as_descriptors_allow_never_run_out_of_them(pinproxyd, tls_server, dead):
+def test_the_default_max_connections_leaves_descriptors_for_every_client(pinproxyd, tls_server, dead):
     """Even if all of them wait for dead addresses."""
     server = tls_server()
     daemon = pinproxyd({"global": {"workers": 2, "drain_timeout": "100ms"}, NAME: to(server),
@@ -59,7 +59,7 @@ def test_as_many_clients_as_descriptors_allow_never_run_out_of_them(pinproxyd, t
         client.close()
 
 
-def test_an_address_behind_sixteen_dead_ones_is_reached(pinproxyd, tls_server, dead):
+def test_an_address_after_sixteen_that_never_answer_is_reached(pinproxyd, tls_server, dead):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, address=[*dead, server.address])})
     assert_accepted(daemon)

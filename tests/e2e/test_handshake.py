@@ -18,72 +18,72 @@ V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
 @pytest.mark.parametrize("version, said", [(V12, "1.2"), (V13, "1.3")], ids=["tls1.2", "tls1.3"])
 @pytest.mark.valgrind
-def test_version(version, said, pinproxyd, tls_server):
+def test_each_tls_version_works_and_is_logged(version, said, pinproxyd, tls_server):
     server = tls_server(minimum=version, maximum=version)
     assert said in assert_accepted(pinproxyd({NAME: to(server)}))["tls"]
 
 
 @pytest.mark.parametrize("key, value, said", [("tls_max", "1.2", "1.2"), ("tls_min", "1.3", "1.3")])
-def test_version_is_bounded(key, value, said, pinproxyd, tls_server):
+def test_tls_min_and_tls_max_limit_the_version(key, value, said, pinproxyd, tls_server):
     assert said in assert_accepted(pinproxyd({NAME: to(tls_server(), **{key: value})}))["tls"]
 
 
-def test_sni_is_the_host(pinproxyd, tls_server):
+def test_sni_is_the_name_of_the_section(pinproxyd, tls_server):
     server = tls_server()
     assert_accepted(pinproxyd({NAME: to(server)}))
     assert server.conns[0].sni == NAME
 
 
-def test_sni_is_the_given_host_not_the_sections_name(pinproxyd, tls_server):
+def test_sni_is_the_option_host_if_there_is_one(pinproxyd, tls_server):
     server = tls_server()
     assert_accepted(pinproxyd({"backend": to(server, host="host.test")}), "backend")
     assert server.conns[0].sni == "host.test"
 
 
-def test_sni_given(pinproxyd, tls_server):
+def test_sni_is_the_option_sni_if_there_is_one(pinproxyd, tls_server):
     server = tls_server()
     assert_accepted(pinproxyd({NAME: to(server, sni="front.test")}))
     assert server.conns[0].sni == "front.test"
 
 
-def test_sni_off(pinproxyd, tls_server):
+def test_sni_off_sends_no_sni(pinproxyd, tls_server):
     server = tls_server()
     assert_accepted(pinproxyd({NAME: to(server, sni="off")}))
     assert server.conns[0].sni is None
 
 
-def test_sni_without_the_trailing_dot(pinproxyd, tls_server):
+def test_sni_has_no_trailing_dot(pinproxyd, tls_server):
     server = tls_server()
     assert_accepted(pinproxyd({"dotted": to(server, host="host.test.")}), "dotted")
     assert server.conns[0].sni == "host.test"
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_no_sni_for_an_ip_literal(address, pinproxyd, tls_server):
+def test_an_ip_address_is_not_sent_as_sni(address, pinproxyd, tls_server):
     server = tls_server(host=address)
     assert_accepted(pinproxyd({"literal": to(server, host=address, port=server.port, address=None)}), "literal")
     assert server.conns[0].sni is None
 
 
-def test_alpn(pinproxyd, tls_server):
+def test_alpn_offers_the_configured_protocols(pinproxyd, tls_server):
     server = tls_server(alpn=["imap", "http/1.1"])
     assert_accepted(pinproxyd({NAME: to(server, alpn=["h2", "http/1.1"])}))
     assert server.conns[0].tls.selected_alpn_protocol() == "http/1.1"
 
 
-def test_no_alpn_unless_asked_for(pinproxyd, tls_server):
+def test_no_alpn_is_offered_by_default(pinproxyd, tls_server):
     server = tls_server(alpn=["http/1.1"])
     assert_accepted(pinproxyd({NAME: to(server)}))
     assert server.conns[0].tls.selected_alpn_protocol() is None
 
 
-def test_cipher_of_tls_1_2(pinproxyd, tls_server):
+def test_ciphers_selects_the_cipher_of_tls_1_2(pinproxyd, tls_server):
     server = tls_server(maximum=V12)
     opened = assert_accepted(pinproxyd({NAME: to(server, ciphers="ECDHE-ECDSA-CHACHA20-POLY1305")}))
     assert opened["cipher"] == server.conns[0].tls.cipher()[0] == "ECDHE-ECDSA-CHACHA20-POLY1305"
 
 
-def test_cipher_of_tls_1_3(pinproxyd, tls_server):
+def test_ciphersuites_selects_the_cipher_of_tls_1_3(pinproxyd, tls_server):
     server = tls_server()
     opened = assert_accepted(pinproxyd({NAME: to(server, ciphersuites="TLS_AES_128_GCM_SHA256")}))
     assert opened["cipher"] == "TLS_AES_128_GCM_SHA256"
@@ -96,7 +96,7 @@ def test_ciphers_of_the_defaults_may_be_for_another_version(pinproxyd, tls_serve
     assert "1.3" in assert_accepted(daemon)["tls"]
 
 
-def test_group_the_server_does_not_have(pinproxyd, tls_server, tmp_path):
+def test_a_server_without_a_common_group_is_refused(pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, key=certs.rsa_key()))
     server.context.set_ecdh_curve("prime256v1")
     daemon = pinproxyd({NAME: to(server, groups="secp384r1")})
@@ -124,7 +124,7 @@ def test_finite_field_diffie_hellman_is_not_offered(pinproxyd, dhe_server):
     assert not daemon.events(event="slow_key_exchange")
 
 
-def test_finite_field_diffie_hellman_that_is_named_is_offered_with_a_warning(pinproxyd, dhe_server):
+def test_finite_field_diffie_hellman_that_is_configured_is_offered_with_a_warning(pinproxyd, dhe_server):
     daemon = pinproxyd({NAME: to(dhe_server, ciphers="ECDHE+AESGCM:DHE-RSA-AES128-GCM-SHA256")})
     assert assert_accepted(daemon)["cipher"] == "DHE-RSA-AES128-GCM-SHA256"
     warning = daemon.wait_event(event="slow_key_exchange", section=NAME)
@@ -135,7 +135,7 @@ def test_finite_field_diffie_hellman_that_is_named_is_offered_with_a_warning(pin
     assert f"[{NAME}]".encode() in run.stderr and b"DHE-RSA-AES128-GCM-SHA256" in run.stderr
 
 
-def test_a_group_of_finite_fields_is_warned_of(pinproxyd, tls_server):
+def test_a_finite_field_group_causes_a_warning(pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(tls_server(), groups="X25519:ffdhe3072")})
     assert_accepted(daemon)
     daemon.wait_event(event="slow_key_exchange", section=NAME)
@@ -143,7 +143,7 @@ def test_a_group_of_finite_fields_is_warned_of(pinproxyd, tls_server):
 
 @pytest.mark.parametrize("record", [b"\x16\x03\x03\x00\x04\0\0\0\0", b"\x16\x03\x03\x40\x00" + bytes(16384)],
                          ids=["one", "many"])
-def test_a_flood_of_requests_in_the_handshake_ends_it(record, pinproxyd, raw_server):
+def test_a_flood_of_hello_requests_ends_the_handshake(record, pinproxyd, raw_server):
     """HelloRequests, which OpenSSL passes over: without an end, for as long as a handshake may take."""
     def flood(conn):
         conn.recv()
@@ -172,7 +172,7 @@ def test_a_list_of_very_many_certificates_is_refused(version, pinproxyd, tls_ser
 
 @pytest.mark.parametrize("behave, said", [(servers.close_at_hello, "closed"), (servers.reset_at_hello, "reset")],
                          ids=["close", "reset"])
-def test_a_server_that_ends_at_the_hello_may_want_starttls(behave, said, pinproxyd, raw_server):
+def test_starttls_is_suggested_for_a_server_that_closes_at_the_hello(behave, said, pinproxyd, raw_server):
     """So do PostgreSQL before 17 and LDAP; of a server that has said something it is not to be told."""
     pin = "sha256//AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
     daemon = pinproxyd({"a.test": to(raw_server(behave), pin=pin),
@@ -193,7 +193,7 @@ def begin_and(behave):
     return begin
 
 
-def test_every_connection_is_a_full_handshake(pinproxyd, tls_server):
+def test_every_connection_makes_a_full_handshake_by_default(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
     for _ in range(3):
@@ -203,7 +203,7 @@ def test_every_connection_is_a_full_handshake(pinproxyd, tls_server):
     assert {event["resumed"] for event in daemon.events(event="tunnel_open")} == {"no"}
 
 
-def test_server_asking_for_a_client_certificate_gets_none(pinproxyd, tls_server):
+def test_a_server_that_requests_a_client_certificate_gets_none(pinproxyd, tls_server):
     server = tls_server()
     server.context.verify_mode = ssl.CERT_OPTIONAL
     server.context.load_verify_locations(server.cert.pem_file())
@@ -212,7 +212,7 @@ def test_server_asking_for_a_client_certificate_gets_none(pinproxyd, tls_server)
 
 
 @pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
-def test_server_requiring_a_client_certificate(version, pinproxyd, tls_server):
+def test_a_server_that_requires_a_client_certificate_resets_the_client(version, pinproxyd, tls_server):
     """With TLS 1.3 the refusal comes after our side has finished: the client must not see a clean end."""
     server = tls_server(minimum=version, maximum=version)
     server.context.verify_mode = ssl.CERT_REQUIRED
@@ -224,13 +224,13 @@ def test_server_requiring_a_client_certificate(version, pinproxyd, tls_server):
     daemon.wait_event(event="upstream_error", reason="tls")
 
 
-def test_server_behind_a_slow_wire(pinproxyd, tls_server, relay):
+def test_a_handshake_in_single_bytes_succeeds(pinproxyd, tls_server, relay):
     """Records come in single bytes for a while; nothing is lost for it."""
     server = relay(tls_server(), first=0, pause=0.0003)
     assert_accepted(pinproxyd({NAME: to(server)}))
 
 
-def test_garbage_after_the_handshake(pinproxyd, tls_server):
+def test_garbage_after_the_handshake_resets_the_client(pinproxyd, tls_server):
     def spoil(conn):
         conn.send(b"good")
         conn.sock.sendall(b"\x17\x03\x03\x00\x40" + b"\xaa" * 64)
@@ -241,7 +241,7 @@ def test_garbage_after_the_handshake(pinproxyd, tls_server):
     daemon.wait_event(event="upstream_error", reason="tls")
 
 
-def test_first_data_in_the_last_flight(pinproxyd, tls_server):
+def test_data_in_the_last_flight_of_the_handshake_arrives(pinproxyd, tls_server):
     """A TLS 1.3 server may speak before it has heard us; what it said is not left lying."""
     daemon = pinproxyd({NAME: to(tls_server(lambda conn: (conn.send(b"220 hello"), servers.echo(conn))))})
     with connect(daemon.address(NAME)) as client:

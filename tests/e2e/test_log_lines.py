@@ -72,7 +72,7 @@ def evil_certificates(directory):
 
 @pytest.mark.parametrize("format", ["text", "json"])
 @pytest.mark.parametrize("kind", ["utf8", "bytes", "nul"])
-def test_certificate_with_an_evil_subject(kind, format, pinproxyd, tls_server, tmp_path):
+def test_an_evil_subject_is_escaped_in_a_mismatch(kind, format, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=evil_certificates(tmp_path)[kind])
     daemon = pinproxyd({"global": {"log_format": format}, NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
     event = assert_refused(daemon, "pin_mismatch", server=server)
@@ -82,14 +82,14 @@ def test_certificate_with_an_evil_subject(kind, format, pinproxyd, tls_server, t
     assert_clean(lines_of(daemon))
 
 
-def test_evil_subject_of_a_pki_refusal(pinproxyd, tls_server, ca, tmp_path):
+def test_an_evil_subject_is_escaped_in_a_pki_refusal(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=evil_certificates(tmp_path)["bytes"])
     daemon = pinproxyd({NAME: to(server, verify="pki", pin=None, ca_file=ca.cert.pem_file())})
     assert_refused(daemon, "refused", "pki", server=server)
     assert_clean(lines_of(daemon))
 
 
-def test_huge_subject_does_not_flood_the_log(pinproxyd, tls_server, tmp_path):
+def test_a_huge_subject_does_not_flood_the_log(pinproxyd, tls_server, tmp_path):
     name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "u" * 60) for _ in range(400)])
     server = tls_server(cert=certs.self_signed(tmp_path, subject=name))
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
@@ -97,7 +97,7 @@ def test_huge_subject_does_not_flood_the_log(pinproxyd, tls_server, tmp_path):
     assert max(map(len, lines_of(daemon))) < 16384
 
 
-def test_payload_is_never_logged(pinproxyd, tls_server, tmp_path):
+def test_the_data_of_a_tunnel_is_never_logged(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd({"global": {"log_level": "debug"}, NAME: to(server),
                         "bad.test": to(server, pin=certs.self_signed(tmp_path).pin)})
@@ -113,7 +113,7 @@ def test_payload_is_never_logged(pinproxyd, tls_server, tmp_path):
     ("notice", {"start", "listen", "pin_mismatch"}, {"tunnel_open", "tunnel_close"}),
     ("info", {"start", "listen", "tunnel_open", "tunnel_close"}, set()),
 ])
-def test_log_level(level, shown, hidden, pinproxyd, tls_server, tmp_path):
+def test_log_level_hides_the_lower_levels(level, shown, hidden, pinproxyd, tls_server, tmp_path):
     """The quiet levels hide even `start`, so the ports are fixed and the daemon is polled."""
     server = tls_server()
     ports = {section: servers.closed_port() for section in (NAME, "bad.test", "closed.test")}
@@ -138,7 +138,7 @@ def test_log_level(level, shown, hidden, pinproxyd, tls_server, tmp_path):
     assert not hidden & seen
 
 
-def test_timeouts_and_reasons_are_words_not_numbers(pinproxyd, tls_server):
+def test_the_detail_of_an_error_is_a_text_and_no_number(pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(tls_server(), address=f"127.0.0.1:{servers.closed_port()}")})
     event = assert_refused(daemon, "upstream_error", "connect", last=True)
     assert "refused" in event["detail"].lower()

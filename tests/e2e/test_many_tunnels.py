@@ -15,7 +15,7 @@ from harness.waiting import DEADLINE, wait_until
 
 
 @pytest.mark.threads
-def test_500_tunnels_at_once(pinproxyd, tls_server):
+def test_500_tunnels_work_at_once(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({"global": {"workers": 4}, NAME: to(server)})
     clients = [connect(daemon.address(NAME)) for _ in range(500)]
@@ -33,7 +33,7 @@ def test_500_tunnels_at_once(pinproxyd, tls_server):
 
 
 @pytest.mark.threads
-def test_clients_come_and_go_on_all_workers(pinproxyd, tls_server):
+def test_clients_that_come_and_go_are_served_by_all_workers(pinproxyd, tls_server):
     daemon = pinproxyd({"global": {"workers": 4}, NAME: to(tls_server())})
 
     def visit(who):
@@ -96,7 +96,7 @@ def test_limit_is_logged_once_a_second_at_most(pinproxyd, tls_server):
     assert len(seconds) <= 2 * len(set(seconds))
 
 
-def test_out_of_descriptors(pinproxyd, tls_server):
+def test_the_daemon_recovers_from_a_shortage_of_descriptors(pinproxyd, tls_server):
     """The limit falls while the daemon runs: it sheds the new, keeps the old, and recovers."""
     daemon = pinproxyd({NAME: to(tls_server())})
     kept = [open_tunnel(daemon.address(NAME)) for _ in range(3)]
@@ -115,7 +115,7 @@ def test_out_of_descriptors(pinproxyd, tls_server):
         tunnel.close()
 
 
-def test_out_of_descriptors_in_a_single_burst(pinproxyd, tls_server):
+def test_the_daemon_recovers_when_no_descriptor_is_left(pinproxyd, tls_server):
     """No room at all: the clients that wait are served once others have left."""
     daemon = pinproxyd({NAME: to(tls_server())})
     kept = [open_tunnel(daemon.address(NAME)) for _ in range(4)]
@@ -133,7 +133,7 @@ def test_out_of_descriptors_in_a_single_burst(pinproxyd, tls_server):
     kept[0].close()
 
 
-def test_few_descriptors_from_the_start(pinproxyd, tls_server):
+def test_a_low_descriptor_limit_makes_clients_wait_and_loses_none(pinproxyd, tls_server):
     """max_connections = 0 comes from RLIMIT_NOFILE: more clients than that wait, none is lost."""
     daemon = pinproxyd({"global": {"workers": 1}, NAME: to(tls_server())}, nofile=96)
     def ping_twice(i):
@@ -176,7 +176,7 @@ def test_refused_clients_do_not_count_against_the_limit(pinproxyd, tls_server, t
     assert exchange(daemon.address(NAME), b"served") == b"served"
 
 
-def test_memory_is_given_back(pinproxyd, tls_server):
+def test_memory_of_closed_tunnels_is_given_back(pinproxyd, tls_server):
     """Tunnels one after another do not add up."""
     daemon = pinproxyd({"global": {"workers": 1}, NAME: to(tls_server())})
 

@@ -22,46 +22,46 @@ def full_backlog(stack):
     return stack.add(FullBacklog())
 
 
-def test_connect_that_is_never_answered(pinproxyd, full_backlog):
+def test_connect_timeout_ends_a_connect_without_an_answer(pinproxyd, full_backlog):
     daemon = pinproxyd({NAME: {"listen": "127.0.0.1:0", "address": full_backlog.address, "pin": NOBODYS_PIN,
                                "connect_timeout": SOON}})
     assert_refused(daemon, "upstream_error", "timeout", last=True)
 
 
-def test_connect_deadline_holds_for_all_addresses_together(pinproxyd, full_backlog):
+def test_connect_timeout_covers_all_addresses_together(pinproxyd, full_backlog):
     daemon = pinproxyd({NAME: {"listen": "127.0.0.1:0", "address": [full_backlog.address] * 3, "pin": NOBODYS_PIN,
                                "connect_timeout": SOON}})
     assert_refused(daemon, "upstream_error", "timeout", last=True)
 
 
 @pytest.mark.valgrind
-def test_server_that_says_nothing(pinproxyd, raw_server):
+def test_handshake_timeout_ends_a_silent_server(pinproxyd, raw_server):
     server = raw_server(servers.never_answer)
     daemon = pinproxyd({NAME: to(server, pin=NOBODYS_PIN, handshake_timeout=SOON)})
     assert_refused(daemon, "upstream_error", "timeout", server=server)
 
 
-def test_server_that_does_not_even_read(pinproxyd, raw_server):
+def test_handshake_timeout_ends_a_server_that_does_not_read(pinproxyd, raw_server):
     server = raw_server(lambda conn: conn.released.wait())
     daemon = pinproxyd({NAME: to(server, pin=NOBODYS_PIN, handshake_timeout=SOON)})
     assert_refused(daemon, "upstream_error", "timeout", last=True)
 
 
 @pytest.mark.parametrize("first", [3, 60, 130], ids=["in_a_record_head", "in_server_hello", "after_server_hello"])
-def test_server_that_stalls_in_the_handshake(first, pinproxyd, tls_server, relay):
+def test_handshake_timeout_ends_a_server_that_stalls(first, pinproxyd, tls_server, relay):
     server = tls_server()
     daemon = pinproxyd({NAME: to(relay(server, first), handshake_timeout=SOON)})
     assert_refused(daemon, "upstream_error", "timeout", server=server)
 
 
-def test_dripping_bytes_do_not_extend_the_handshake(pinproxyd, tls_server, relay):
+def test_single_bytes_do_not_extend_handshake_timeout(pinproxyd, tls_server, relay):
     """A byte every so often; the whole handshake would take minutes."""
     server = tls_server()
     daemon = pinproxyd({NAME: to(relay(server, first=0, pause=0.15 * PATIENCE), handshake_timeout=SOON)})
     assert_refused(daemon, "upstream_error", "timeout", server=server)
 
 
-def test_idle_tunnel_ends_cleanly_on_both_sides(pinproxyd, tls_server):
+def test_idle_timeout_ends_both_sides_cleanly(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, idle_timeout=SOON)})
     with open_tunnel(daemon.address(NAME)) as client:
@@ -91,14 +91,14 @@ def test_a_busy_tunnel_is_not_idle(speaker, pinproxyd, tls_server):
         assert read_all(client) == (b"10" if speaker == "client" else b"." * 10)
 
 
-def test_idle_is_off_unless_asked_for(pinproxyd, tls_server):
+def test_idle_timeout_is_off_by_default(pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(tls_server(), half_close_timeout=SOON, handshake_timeout=SOON, connect_timeout=SOON)})
     with open_tunnel(daemon.address(NAME)) as client:
         time.sleep(1)
         ping(client)
 
 
-def test_server_that_does_not_finish_after_the_client(pinproxyd, tls_server):
+def test_half_close_timeout_ends_a_server_that_does_not_finish(pinproxyd, tls_server):
     def never_ends(conn):
         conn.recv_all()
         conn.drain_raw()
@@ -112,7 +112,7 @@ def test_server_that_does_not_finish_after_the_client(pinproxyd, tls_server):
     server.wait_done()
 
 
-def test_client_that_does_not_finish_after_the_server(pinproxyd, tls_server):
+def test_half_close_timeout_ends_a_client_that_does_not_finish(pinproxyd, tls_server):
     server = tls_server(servers.send_then_read(b"all I have"))
     daemon = pinproxyd({NAME: to(server, half_close_timeout=SOON)})
     with connect(daemon.address(NAME)) as client:
@@ -121,7 +121,7 @@ def test_client_that_does_not_finish_after_the_server(pinproxyd, tls_server):
         server.wait_done()
 
 
-def test_idle_holds_after_a_half_close_without_a_limit_of_its_own(pinproxyd, tls_server):
+def test_idle_timeout_applies_after_a_half_close_without_half_close_timeout(pinproxyd, tls_server):
     def never_ends(conn):
         conn.recv_all()
         conn.drain_raw()
@@ -133,7 +133,7 @@ def test_idle_holds_after_a_half_close_without_a_limit_of_its_own(pinproxyd, tls
     server.wait_done()
 
 
-def test_half_close_counts_from_the_last_byte(pinproxyd, tls_server):
+def test_half_close_timeout_counts_from_the_last_byte(pinproxyd, tls_server):
     """A long answer after the client's end is not cut while it flows."""
     def slow_answer(conn):
         conn.recv_all()
@@ -148,7 +148,7 @@ def test_half_close_counts_from_the_last_byte(pinproxyd, tls_server):
         assert read_all(client) == b"a piece. " * 10
 
 
-def test_deadlines_are_off_with_zero(pinproxyd, tls_server, relay):
+def test_timeouts_of_zero_are_off(pinproxyd, tls_server, relay):
     server = relay(tls_server(), first=100, pause=0.001)
     daemon = pinproxyd({NAME: to(server, idle_timeout="0", half_close_timeout="off")})
     with open_tunnel(daemon.address(NAME)) as client:

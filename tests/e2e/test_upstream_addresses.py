@@ -15,22 +15,22 @@ from harness.waiting import wait_until
 
 
 @pytest.mark.valgrind
-def test_next_address_when_the_first_is_closed(pinproxyd, tls_server):
+def test_the_next_address_is_tried_when_the_first_is_closed(pinproxyd, tls_server):
     server = tls_server()
     assert_accepted(pinproxyd({NAME: to(server, address=[f"127.0.0.1:{closed_port()}", server.address])}))
 
 
-def test_next_address_when_the_first_does_not_answer(pinproxyd, tls_server, stack):
+def test_the_next_address_is_tried_when_the_first_does_not_answer(pinproxyd, tls_server, stack):
     server, full = tls_server(), stack.add(servers.FullBacklog())
     assert_accepted(pinproxyd({NAME: to(server, address=[full.address, server.address])}))
 
 
-def test_address_without_a_port_takes_the_sections(pinproxyd, tls_server):
+def test_an_address_without_a_port_takes_the_port_of_the_section(pinproxyd, tls_server):
     server = tls_server()
     assert_accepted(pinproxyd({NAME: to(server, address="127.0.0.1", port=server.port)}))
 
 
-def test_first_address_that_works_is_taken(pinproxyd, tls_server, tmp_path):
+def test_the_first_address_that_works_is_used(pinproxyd, tls_server, tmp_path):
     one = tls_server()
     two = tls_server(cert=one.cert)
     daemon = pinproxyd({NAME: to(one, address=[one.address, two.address])})
@@ -39,7 +39,7 @@ def test_first_address_that_works_is_taken(pinproxyd, tls_server, tmp_path):
     assert (len(one.conns), len(two.conns)) == (4, 0)
 
 
-def test_a_server_refused_by_trust_does_not_lead_to_the_next(pinproxyd, tls_server):
+def test_the_next_address_is_not_tried_after_a_mismatch(pinproxyd, tls_server):
     """A mismatch is an answer, not a failure to connect."""
     evil, good = tls_server(), tls_server()
     daemon = pinproxyd({NAME: to(good, address=[evil.address, good.address])})
@@ -47,17 +47,17 @@ def test_a_server_refused_by_trust_does_not_lead_to_the_next(pinproxyd, tls_serv
     assert not good.conns
 
 
-def test_ipv6(pinproxyd, tls_server):
+def test_an_ipv6_address_is_reached(pinproxyd, tls_server):
     server = tls_server(host="::1")
     assert_accepted(pinproxyd({NAME: to(server)}))
 
 
-def test_localhost(pinproxyd, tls_server):
+def test_localhost_is_reached(pinproxyd, tls_server):
     server = tls_server()
     assert_accepted(pinproxyd({NAME: to(server, address=f"localhost:{server.port}")}))
 
 
-def test_host_itself_is_resolved(pinproxyd, tls_server):
+def test_the_host_is_resolved_where_there_is_no_address(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({"upstream.test": to(server, address=None, port=server.port)},
                        names={"upstream.test": ["127.0.0.1"]})
@@ -72,14 +72,14 @@ def test_all_addresses_of_a_name_are_tried(pinproxyd, tls_server):
     assert_accepted(daemon, "multi.test")
 
 
-def test_name_that_fails_gives_way_to_the_next_address(pinproxyd, tls_server):
+def test_the_next_address_is_tried_when_a_name_does_not_resolve(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, address=["nowhere.test:443", server.address])}, names={})
     assert_accepted(daemon)
 
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
-def test_family(family, pinproxyd, tls_server):
+def test_family_selects_the_addresses_of_a_name(family, pinproxyd, tls_server):
     four = tls_server()
     six = tls_server(cert=four.cert, host="::1", port=four.port)
     daemon = pinproxyd({"dual.test": to(four, address=None, port=four.port, family=family)},
@@ -88,7 +88,7 @@ def test_family(family, pinproxyd, tls_server):
     assert (len(four.conns), len(six.conns)) == ((1, 0) if family == "ipv4" else (0, 1))
 
 
-def test_family_that_the_name_does_not_have(pinproxyd, tls_server):
+def test_a_name_without_an_address_of_the_family_is_refused(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({"four.test": to(server, address=None, port=server.port, family="ipv6")},
                        names={"four.test": ["127.0.0.1"]})
@@ -96,13 +96,13 @@ def test_family_that_the_name_does_not_have(pinproxyd, tls_server):
     assert not server.conns
 
 
-def test_bind(pinproxyd, tls_server):
+def test_bind_sets_the_source_address(pinproxyd, tls_server):
     server = tls_server()
     assert_accepted(pinproxyd({NAME: to(server, bind="127.0.0.2")}))
     assert server.conns[0].peer[0] == "127.0.0.2"
 
 
-def test_start_without_dns(pinproxyd, tls_server):
+def test_the_daemon_starts_without_dns_and_serves_once_names_resolve(pinproxyd, tls_server):
     """The daemon starts, says what is wrong to each client, and serves once names resolve."""
     server = tls_server()
     daemon = pinproxyd({"late.test": to(server, address=None, port=server.port, dns_ttl="100ms")}, names={})
@@ -112,7 +112,7 @@ def test_start_without_dns(pinproxyd, tls_server):
     wait_until(lambda: try_exchange(daemon.address("late.test")) == b"hello", "service once the name resolves")
 
 
-def test_changed_address_is_found_after_the_ttl(pinproxyd, tls_server):
+def test_a_changed_address_is_used_after_dns_ttl(pinproxyd, tls_server):
     old = tls_server()
     new = tls_server(cert=old.cert, host="127.0.0.2", port=old.port)
     daemon = pinproxyd({"moving.test": to(old, address=None, port=old.port, dns_ttl="200ms")},
@@ -126,7 +126,7 @@ def test_changed_address_is_found_after_the_ttl(pinproxyd, tls_server):
     wait_until(moved, "a connection to the new address")
 
 
-def test_last_good_address_is_kept_when_the_resolver_fails(pinproxyd, tls_server):
+def test_the_last_good_address_is_used_while_the_resolver_fails(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({"kept.test": to(server, address=None, port=server.port, dns_ttl="100ms")},
                        names={"kept.test": ["127.0.0.1"]})
@@ -137,7 +137,7 @@ def test_last_good_address_is_kept_when_the_resolver_fails(pinproxyd, tls_server
         assert_accepted(daemon, "kept.test")
 
 
-def test_a_failing_name_does_not_hold_up_other_sections(pinproxyd, tls_server):
+def test_a_name_that_does_not_resolve_does_not_delay_other_sections(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({"nowhere.test": {"listen": "127.0.0.1:0", "pin": server.cert.pin}, NAME: to(server)}, names={})
     clients = [lambda: try_connection(daemon.address("nowhere.test"))] * 50
@@ -145,7 +145,7 @@ def test_a_failing_name_does_not_hold_up_other_sections(pinproxyd, tls_server):
     assert outcomes == [REFUSED] * 50
 
 
-def test_upstream_that_comes_back(pinproxyd, tls_server):
+def test_an_upstream_that_comes_back_is_reached_again(pinproxyd, tls_server):
     """What failed once is tried again for the next client."""
     port = closed_port()
     first = tls_server()

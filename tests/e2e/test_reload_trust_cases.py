@@ -21,7 +21,7 @@ both_versions = pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "t
 @pytest.mark.valgrind
 @both_versions
 @pytest.mark.parametrize("first", [0, 60, 400])
-def test_revoked_within_the_handshake(first, version, pinproxyd, tls_server, relay):
+def test_a_key_revoked_during_the_handshake_is_refused(first, version, pinproxyd, tls_server, relay):
     """Before the ServerHello, within it, within what follows."""
     server = tls_server(minimum=version, maximum=version)
     stalled = relay(server, first)
@@ -42,7 +42,7 @@ def test_revoked_within_the_handshake(first, version, pinproxyd, tls_server, rel
 
 @pytest.mark.parametrize("trust", ["pki", "pin+pki", "issuer", "tofu"])
 @pytest.mark.parametrize("key", ["server", "inner", "root"])
-def test_key_of_the_chain_revoked_within_the_handshake(key, trust, pinproxyd, tls_server, relay, ca, tmp_path):
+def test_a_key_of_the_chain_revoked_during_the_handshake_is_refused_if_it_is_relied_on(key, trust, pinproxyd, tls_server, relay, ca, tmp_path):
     """With a server pin, or a learned key, alone, the CAs' keys are no matter."""
     inner = certs.CA(tmp_path, "Inner", parent=ca)
     server = tls_server(cert=inner.issue())
@@ -72,7 +72,7 @@ def test_key_of_the_chain_revoked_within_the_handshake(key, trust, pinproxyd, tl
 
 @pytest.mark.parametrize("what", ["close", "keep"])
 @pytest.mark.parametrize("how", ["pin", "section"])
-def test_pin_removed_within_the_handshake(how, what, pinproxyd, tls_server, relay):
+def test_a_pin_removed_during_the_handshake_is_refused(how, what, pinproxyd, tls_server, relay):
     """Whatever on_pin_removed says: that is about open tunnels."""
     server, other = tls_server(), tls_server()
     stalled = relay(server)
@@ -91,7 +91,7 @@ def test_pin_removed_within_the_handshake(how, what, pinproxyd, tls_server, rela
     assert_nothing_sent(server, SECRET)
 
 
-def test_two_reloads_within_a_handshake(pinproxyd, tls_server, relay, tmp_path):
+def test_the_latest_reload_decides_a_handshake(pinproxyd, tls_server, relay, tmp_path):
     """The latest one counts: what was revoked in between is not any more."""
     server = tls_server()
     stalled = relay(server)
@@ -105,7 +105,7 @@ def test_two_reloads_within_a_handshake(pinproxyd, tls_server, relay, tmp_path):
         assert read_exactly(sock, 4) == b"ping"
 
 
-def test_failed_reload_takes_nothing_away(pinproxyd, tls_server, relay):
+def test_a_failed_reload_revokes_nothing(pinproxyd, tls_server, relay):
     """All or nothing: a key that is revoked in a configuration with a fault is not revoked."""
     server = tls_server()
     stalled = relay(server)
@@ -147,7 +147,7 @@ class WaitingClients:
 
 @pytest.mark.threads
 @both_versions
-def test_hundred_handshakes_over_a_reload_all_pass(version, pinproxyd, tls_server, relay):
+def test_a_hundred_handshakes_are_accepted_by_the_new_configuration(version, pinproxyd, tls_server, relay):
     """Half of them began under one configuration, half under the next: all are judged by the next."""
     server = tls_server(minimum=version, maximum=version)
     stalled = relay(server)
@@ -167,7 +167,7 @@ def test_hundred_handshakes_over_a_reload_all_pass(version, pinproxyd, tls_serve
 
 @pytest.mark.threads
 @both_versions
-def test_hundred_handshakes_over_a_reload_to_a_wrong_pin(version, pinproxyd, tls_server, relay, tmp_path):
+def test_a_hundred_handshakes_are_refused_by_a_wrong_pin(version, pinproxyd, tls_server, relay, tmp_path):
     """All are turned away, with one event each and no plaintext: those that had begun under the right pin as well."""
     server = tls_server(minimum=version, maximum=version)
     stalled = relay(server)
@@ -190,7 +190,7 @@ def test_hundred_handshakes_over_a_reload_to_a_wrong_pin(version, pinproxyd, tls
 
 
 @pytest.mark.threads
-def test_hundred_handshakes_whose_key_is_revoked(pinproxyd, tls_server, relay):
+def test_a_hundred_handshakes_are_refused_by_a_revoked_key(pinproxyd, tls_server, relay):
     """None gets through, whichever configuration it began under."""
     server = tls_server()
     stalled = relay(server)
@@ -215,7 +215,7 @@ def test_hundred_handshakes_whose_key_is_revoked(pinproxyd, tls_server, relay):
 # Open tunnels.
 
 @pytest.mark.parametrize("trust", ["pin", "pin+pki", "tofu", "tofu+pki"])
-def test_revoked_key_in_each_mode(trust, pinproxyd, tls_server, ca, tmp_path):
+def test_a_revoked_key_closes_tunnels_in_each_mode(trust, pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     options = {"verify": trust, "ca_file": ca.cert.pem_file(), "pin": server.cert.pin if "pin" in trust else None}
     base = {"global": {"state_dir": tmp_path / "state"}}
@@ -227,7 +227,7 @@ def test_revoked_key_in_each_mode(trust, pinproxyd, tls_server, ca, tmp_path):
 
 @pytest.mark.parametrize("trust", ["pki", "pin+pki", "tofu+pki", "issuer"])
 @pytest.mark.parametrize("key", ["inner", "root"])
-def test_revoked_key_of_the_verified_chain(key, trust, pinproxyd, tls_server, ca, tmp_path):
+def test_a_revoked_ca_of_the_verified_chain_closes_tunnels_in_each_mode(key, trust, pinproxyd, tls_server, ca, tmp_path):
     inner = certs.CA(tmp_path, "Inner", parent=ca)
     server = tls_server(cert=inner.issue())
     options = {"verify": trust, "ca_file": ca.cert.pem_file(), "pin": server.cert.pin if trust == "pin+pki" else None}
@@ -240,7 +240,7 @@ def test_revoked_key_of_the_verified_chain(key, trust, pinproxyd, tls_server, ca
         assert_closed(daemon, sock, "revoked")
 
 
-def test_ca_beside_the_verified_chain_is_no_reason(pinproxyd, tls_server, ca, tmp_path):
+def test_a_revoked_ca_beside_the_verified_chain_closes_nothing(pinproxyd, tls_server, ca, tmp_path):
     """Sent along by the server, and not what vouched."""
     inner, stranger = certs.CA(tmp_path, "Inner", parent=ca), certs.CA(tmp_path, "Stranger")
     cert = inner.issue()
@@ -254,7 +254,7 @@ def test_ca_beside_the_verified_chain_is_no_reason(pinproxyd, tls_server, ca, tm
 
 
 @pytest.mark.parametrize("kind", ["issuer-cert", "issuer", "cert"])
-def test_other_kinds_of_pin_removed(kind, pinproxyd, tls_server, ca, tmp_path):
+def test_a_removed_pin_of_each_kind_closes_tunnels(kind, pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     server.cert.chain.append(ca.cert.cert)
     server.use(server.cert)
@@ -267,7 +267,7 @@ def test_other_kinds_of_pin_removed(kind, pinproxyd, tls_server, ca, tmp_path):
         assert_closed(daemon, sock, "pin_removed")
 
 
-def test_other_pin_removed_is_no_reason(pinproxyd, tls_server, tmp_path):
+def test_another_removed_pin_closes_nothing(pinproxyd, tls_server, tmp_path):
     server, other = tls_server(), certs.self_signed(tmp_path)
     daemon = pinproxyd({NAME: to(server, pin=[other.pin, server.cert.pin], on_pin_removed="close")})
     with open_tunnel(daemon.address(NAME)) as sock:
@@ -275,7 +275,7 @@ def test_other_pin_removed_is_no_reason(pinproxyd, tls_server, tmp_path):
         ping(sock)
 
 
-def test_pin_that_is_now_over_is_not_removed(pinproxyd, tls_server):
+def test_a_pin_that_expires_refuses_new_connections_and_closes_nothing(pinproxyd, tls_server):
     """A new date closes nothing that is open; new connections are refused."""
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, on_pin_removed="close")})
@@ -286,7 +286,7 @@ def test_pin_that_is_now_over_is_not_removed(pinproxyd, tls_server):
 
 
 @pytest.mark.parametrize("what", ["close", "keep"])
-def test_section_that_goes_by_another_name(what, pinproxyd, tls_server):
+def test_a_renamed_section_closes_or_keeps_its_tunnels(what, pinproxyd, tls_server):
     """It has vanished, though the new one leads to the same server; its old word decides."""
     server = tls_server()
     turned = {"close": "keep", "keep": "close"}[what]
@@ -299,7 +299,7 @@ def test_section_that_goes_by_another_name(what, pinproxyd, tls_server):
             ping(sock)
 
 
-def test_revoked_section_by_section(pinproxyd, tls_server):
+def test_a_key_revoked_in_one_section_closes_the_tunnels_of_that_section_only(pinproxyd, tls_server):
     """Two sections to one server: only the one that revokes loses its tunnel."""
     server = tls_server()
     daemon = pinproxyd({NAME: to(server), "other.test": to(server)})
@@ -310,7 +310,7 @@ def test_revoked_section_by_section(pinproxyd, tls_server):
     assert failures(daemon, "other.test") == []
 
 
-def test_tunnel_of_two_reloads_ago(pinproxyd, tls_server):
+def test_a_tunnel_is_checked_at_every_later_reload(pinproxyd, tls_server):
     """It is stalled to every later configuration, not only to the next."""
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
@@ -323,7 +323,7 @@ def test_tunnel_of_two_reloads_ago(pinproxyd, tls_server):
 
 
 @pytest.mark.threads
-def test_closed_at_once_though_nobody_reads(pinproxyd, tls_server):
+def test_a_revoked_tunnel_is_closed_at_once_though_its_client_does_not_read(pinproxyd, tls_server):
     """The client has stopped reading, and a write to it is in flight: nothing more is waited for."""
     server = tls_server(servers.send_forever)
     daemon = pinproxyd({NAME: to(server)})
@@ -335,7 +335,7 @@ def test_closed_at_once_though_nobody_reads(pinproxyd, tls_server):
         assert read_to_any_end(sock)[1]
 
 
-def test_half_closed_tunnel_is_closed(pinproxyd, tls_server):
+def test_a_half_closed_tunnel_is_closed_when_its_key_is_revoked(pinproxyd, tls_server):
     """The client has finished sending, and the server is still to answer: it shall not."""
     def behave(conn):
         conn.recv_all()
@@ -351,7 +351,7 @@ def test_half_closed_tunnel_is_closed(pinproxyd, tls_server):
         assert_closed(daemon, sock, "revoked")
 
 
-def test_server_sees_no_clean_end(pinproxyd, tls_server):
+def test_a_revoked_server_gets_no_close_notify(pinproxyd, tls_server):
     """A half-said request must not look like a whole one."""
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
@@ -362,7 +362,7 @@ def test_server_sees_no_clean_end(pinproxyd, tls_server):
     assert conn.end != "close_notify"
 
 
-def test_unix_client_sees_the_end(pinproxyd, tls_server, tmp_path):
+def test_a_unix_client_gets_the_end_when_its_key_is_revoked(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     listen = f"unix:{tmp_path}/sock"
     daemon = pinproxyd({NAME: to(server, listen=listen)})
@@ -374,7 +374,7 @@ def test_unix_client_sees_the_end(pinproxyd, tls_server, tmp_path):
 
 @pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
 @pytest.mark.parametrize("key", ["server", "root"])
-def test_resumed_tunnel_is_closed_as_well(key, version, pinproxyd, tls_server, ca):
+def test_a_resumed_tunnel_is_closed_when_its_key_is_revoked(key, version, pinproxyd, tls_server, ca):
     """A resumed session shows no chain on the wire: it is closed by the keys of the full handshake."""
     server = tls_server(cert=ca.issue(), minimum=version, maximum=version)
     options = {"verify": "pki", "pin": None, "ca_file": ca.cert.pem_file(), "resume": "yes"}

@@ -33,7 +33,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_pin_form_accepts(form, pinproxyd, tls_server):
+def test_each_form_of_a_pin_is_accepted(form, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, pin=FORMS[form](server.cert))})
     assert_accepted(daemon)
@@ -41,12 +41,12 @@ def test_pin_form_accepts(form, pinproxyd, tls_server):
 
 @pytest.mark.parametrize("key", [certs.rsa_key, certs.ec_key], ids=["rsa", "ecdsa"])
 @pytest.mark.valgrind
-def test_key_kind(key, pinproxyd, tls_server, tmp_path):
+def test_each_kind_of_key_can_be_pinned(key, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, key=key()))
     assert_accepted(pinproxyd({NAME: to(server)}))
 
 
-def test_pin_file_beside_the_configuration(pinproxyd, tls_server, tmp_path):
+def test_a_pin_file_is_found_beside_the_configuration(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     (tmp_path / "daemon0").mkdir()
     (tmp_path / "daemon0" / "server.pem").write_bytes(server.cert.pem)
@@ -72,7 +72,7 @@ def test_one_of_several_pins_is_enough(at, pinproxyd, tls_server, tmp_path):
     assert event["pin"] == "right"
 
 
-def test_pins_on_lines_of_their_own(pinproxyd, tls_server):
+def test_each_pin_may_have_a_line_of_its_own(pinproxyd, tls_server):
     server = tls_server()
     assert_accepted(pinproxyd(f"[{NAME}]\nlisten = 127.0.0.1:0\naddress = {server.address}\n"
                      f"pin = {OTHER}\npin = {server.cert.pin}\n"))
@@ -83,7 +83,7 @@ def test_matched_pin_is_logged_in_the_configurations_form(pinproxyd, tls_server)
     assert server.cert.pin in assert_accepted(pinproxyd({NAME: to(server)}))["pin"]
 
 
-def test_tunnel_open_and_close_tell_all(pinproxyd, tls_server):
+def test_tunnel_open_and_tunnel_close_have_all_fields(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, pin=f"{server.cert.pin} name=today")})
     opened = assert_accepted(daemon)
@@ -95,12 +95,12 @@ def test_tunnel_open_and_close_tell_all(pinproxyd, tls_server):
     assert {"ms", "reason"} <= closed.keys()
 
 
-def test_dates_names_and_issuers_do_not_count_for_a_pinned_key(pinproxyd, tls_server, tmp_path):
+def test_dates_names_and_issuers_have_no_effect_on_a_pinned_key(pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.CA(tmp_path).issue(["elsewhere.test"], start=-20, end=-10))
     assert_accepted(pinproxyd({NAME: to(server)}))
 
 
-def test_an_expired_pin_beside_a_live_one(pinproxyd, tls_server, tmp_path):
+def test_a_live_pin_beside_an_expired_one_is_accepted(pinproxyd, tls_server, tmp_path):
     server = tls_server()
     pins = [f"{certs.self_signed(tmp_path).pin} until={day(-1)}", f"{server.cert.pin} until={day(3)} name=live"]
     assert assert_accepted(pinproxyd({NAME: to(server, pin=pins)}))["pin"] == "live"
@@ -116,17 +116,17 @@ def test_a_key_pin_survives_renewal(pinproxyd, tls_server, tmp_path):
 
 
 @pytest.mark.parametrize("check", ["name", "dates", "name\n    dates"], ids=["name", "dates", "both"])
-def test_also_check_holds(check, pinproxyd, tls_server):
+def test_also_check_accepts_a_certificate_with_the_right_name_and_dates(check, pinproxyd, tls_server):
     server = tls_server()
     assert_accepted(pinproxyd({NAME: to(server, also_check=check)}))
 
 
-def test_revoked_spares_other_keys(pinproxyd, tls_server, tmp_path):
+def test_revoked_does_not_affect_other_keys(pinproxyd, tls_server, tmp_path):
     server, other, third = tls_server(), certs.self_signed(tmp_path), certs.self_signed(tmp_path)
     assert_accepted(pinproxyd({NAME: to(server, revoked=[other.pin, f"key:{third.pem_file()}"])}))
 
 
-def test_sections_are_not_mixed_up(pinproxyd, tls_server):
+def test_each_section_reaches_its_own_server(pinproxyd, tls_server):
     one, two = tls_server(), tls_server()
     daemon = pinproxyd({"one.test": to(one), "two.test": to(two)})
     assert_accepted(daemon, "one.test")
@@ -134,7 +134,7 @@ def test_sections_are_not_mixed_up(pinproxyd, tls_server):
     assert len(one.conns) == len(two.conns) == 1
 
 
-def test_defaults_are_inherited_and_lists_replaced(pinproxyd, tls_server, tmp_path):
+def test_defaults_are_inherited_and_lists_are_replaced(pinproxyd, tls_server, tmp_path):
     server, other = tls_server(), certs.self_signed(tmp_path)
     daemon = pinproxyd({
         "defaults": {"pin": [f"{server.cert.pin} name=inherited"], "tls_max": "1.2"},

@@ -37,7 +37,7 @@ def test_an_empty_include_is_an_error(expand, tmp_path):
     refused(tmp_path / "pinproxyd.conf", expand("[global]\n>>include =\n" + PINNED), "include")
 
 
-def test_a_list_whose_values_follow_is_no_error(expand, tmp_path):
+def test_a_list_with_its_values_on_the_next_lines_is_valid(expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
     write_marked(path, expand(HEAD + "pin = ; today's and tomorrow's\n\n  ; today\n  {good}\n\t{other} ; tomorrow\n"))
     assert run_pinproxyd("-t", "-c", path).returncode == 0
@@ -57,7 +57,7 @@ def test_a_part_of_a_value_in_a_comment_or_in_quotes_is_an_error(line, expand, t
     refused(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{line}\n"))
 
 
-def test_a_report_whose_end_is_a_comment_is_an_error(expand, tmp_path):
+def test_a_report_mode_with_its_end_in_a_comment_is_an_error(expand, tmp_path):
     text = PINNED + "verify = pin+pki\n>>enforce = report ; until=2027-06-30\n"
     refused(tmp_path / "pinproxyd.conf", expand(text), "comment")
 
@@ -68,7 +68,7 @@ def test_revoked_of_a_section_adds_to_that_of_defaults(pinproxyd, tls_server, tm
     assert_refused(daemon, "refused", "revoked", data=b"hello")
 
 
-def test_the_same_key_revoked_by_defaults_and_by_a_section_is_no_error(expand, tmp_path):
+def test_a_key_revoked_by_defaults_and_by_a_section_is_valid(expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
     path.write_text(expand("[defaults]\nrevoked = {other}\n" + PINNED + "revoked = {other}\n"))
     assert run_pinproxyd("-t", "-c", path).returncode == 0
@@ -93,7 +93,7 @@ def test_an_indented_section_is_an_error(indent, expand, tmp_path):
 # no section
 
 @pytest.mark.parametrize("text", ["", "; nothing\n", "[global]\nworkers = 1\n", "[defaults]\nport = 444\n"])
-def test_no_section_is_an_error(text, tmp_path):
+def test_a_configuration_without_a_section_is_an_error(text, tmp_path):
     path = tmp_path / "pinproxyd.conf"
     path.write_text(text)
     for arguments in (("-t",), ()):
@@ -103,7 +103,7 @@ def test_no_section_is_an_error(text, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[global]\ninclude = conf.d/*.conf\n"])
-def test_a_reload_to_no_section_changes_nothing(text, pinproxyd, tls_server):
+def test_a_reload_without_a_section_changes_nothing(text, pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(tls_server())})
     daemon.reload(text, ok=False)
     assert_accepted(daemon)
@@ -122,7 +122,7 @@ def test_a_reload_logs_every_error(errors, pinproxyd, tls_server):
         assert len(wrong) == min(errors, 1000)
 
 
-def test_a_hash_behind_a_value_is_no_comment(expand, tmp_path):
+def test_a_hash_after_a_value_is_an_error(expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
     (tmp_path / "conf.d").mkdir()
     (tmp_path / "conf.d" / "a.conf").write_text(expand("[a.test]\npin = {good}\n"))
@@ -134,13 +134,13 @@ def test_a_hash_behind_a_value_is_no_comment(expand, tmp_path):
 # names
 
 @pytest.mark.parametrize("name", ["server.test.", "SERVER.test", "Server.Test."])
-def test_one_name_in_two_spellings_is_one_section(name, expand, tmp_path):
+def test_a_name_in_two_spellings_is_one_section(name, expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
     run = refused(path, expand(PINNED + f">>[{name}]\npin = {{other}}\n"), "twice")
     assert f"{path}:1" in run.err
 
 
-def test_a_trailing_dot_is_in_no_log(pinproxyd, tls_server):
+def test_a_trailing_dot_does_not_appear_in_the_log(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME + ".": to(server)})
     assert_accepted(daemon)
@@ -148,14 +148,14 @@ def test_a_trailing_dot_is_in_no_log(pinproxyd, tls_server):
 
 
 @pytest.mark.parametrize("head", ["[global]", "[defaults]"])
-def test_a_section_twice_names_the_first(head, expand, tmp_path):
+def test_the_error_of_a_repeated_section_names_the_first(head, expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
     run = refused(path, expand(f"\n{head}\n" + PINNED + f">>{head}\n"), "twice")
     assert f"{path}:2" in run.err
 
 
 @pytest.mark.parametrize("option", ["sni", "verify_name"])
-def test_the_word_of_a_default_is_no_name(option, expand, tmp_path):
+def test_the_word_host_is_an_error_as_a_name(option, expand, tmp_path):
     refused(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{option} = host\n"), "leave this line out")
 
 
@@ -167,11 +167,11 @@ def test_verify_name_with_a_zone_is_an_error(expand, tmp_path):
 
 @pytest.mark.parametrize("line", ["connect_timeout = 0", "connect_timeout = off", "handshake_timeout = 0",
                                   "handshake_timeout = off", "dns_ttl = off"])
-def test_a_limit_that_cannot_be_off(line, expand, tmp_path):
+def test_a_timeout_that_cannot_be_off_is_an_error(line, expand, tmp_path):
     refused(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{line}\n"), line.split()[0])
 
 
-def test_drain_timeout_cannot_be_off(expand, tmp_path):
+def test_drain_timeout_off_is_an_error(expand, tmp_path):
     refused(tmp_path / "pinproxyd.conf", expand("[global]\n>>drain_timeout = off\n" + PINNED), "drain_timeout")
 
 
@@ -202,14 +202,14 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("line", OTHERS)
-def test_words_of_other_programs(line, expand, tmp_path):
+def test_options_of_other_programs_are_errors_that_name_ours(line, expand, tmp_path):
     text = "[server.test]\npin = {good}\n" + (f">>{line}\n")
     refused(tmp_path / "pinproxyd.conf", expand(text), OTHERS[line])
 
 
 @pytest.mark.parametrize("name, word", [("https://server.test/", "URL"), ("server.test:443", "port = N"),
                                         ("server.test/path", "path")])
-def test_a_section_that_is_no_host_name(name, word, expand, tmp_path):
+def test_a_section_name_that_is_no_host_name_is_an_error(name, word, expand, tmp_path):
     refused(tmp_path / "pinproxyd.conf", expand(f">>[{name}]\npin = {{good}}\n"), word)
 
 
@@ -223,14 +223,14 @@ PINS = {
 
 
 @pytest.mark.parametrize("value", PINS)
-def test_pins_as_other_programs_write_them(value, expand, tmp_path):
+def test_pins_as_other_programs_write_them_are_errors_that_show_ours(value, expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
     colons = ":".join(HEX[i:i + 2] for i in range(0, 64, 2)).upper()
     text = expand(value.replace("{digest}", DIGEST).replace("{colons}", colons))
     refused(path, HEAD + f">>pin = {text}\n", PINS[value])
 
 
-def test_a_directory_of_the_configuration_is_no_pattern(expand, tmp_path):
+def test_the_directory_of_the_configuration_is_not_read_as_a_pattern(expand, tmp_path):
     """Or the files that it includes would not be found, and none of their hosts served."""
     directory = tmp_path / "d[a]*?"
     (directory / "conf.d").mkdir(parents=True)

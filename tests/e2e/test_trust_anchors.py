@@ -13,26 +13,26 @@ from harness.revocation import crl
 
 
 @pytest.mark.parametrize("verify", ["pki", "pin+pki"])
-def test_ca_file(verify, pinproxyd, tls_server, ca):
+def test_a_ca_file_is_an_anchor(verify, pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue())
     pin = server.cert.pin if verify == "pin+pki" else None
     assert_accepted(pinproxyd({NAME: to(server, verify=verify, pin=pin, ca_file=ca.cert.pem_file())}))
 
 
 @pytest.mark.parametrize("verify", ["pki", "pin+pki"])
-def test_ca_dir(verify, pinproxyd, tls_server, ca, tmp_path):
+def test_a_ca_dir_is_an_anchor(verify, pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     pin = server.cert.pin if verify == "pin+pki" else None
     where = hashed_directory(tmp_path / "anchors", ca.cert)
     assert_accepted(pinproxyd({NAME: to(server, verify=verify, pin=pin, ca_dir=where)}))
 
 
-def test_one_of_several_ca_files(pinproxyd, tls_server, ca, tmp_path):
+def test_one_of_several_ca_files_is_enough(pinproxyd, tls_server, ca, tmp_path):
     files = [certs.CA(tmp_path).cert.pem_file(), ca.cert.pem_file()]
     assert_accepted(pinproxyd({NAME: to(tls_server(cert=ca.issue()), verify="pki", ca_file=files)}))
 
 
-def test_system_store(pinproxyd, tls_server, ca):
+def test_the_system_store_is_the_default(pinproxyd, tls_server, ca):
     # OpenSSL's own variable says where the system's store is.
     env = {"SSL_CERT_FILE": str(ca.cert.pem_file())}
     assert_accepted(pinproxyd({NAME: to(tls_server(cert=ca.issue()), verify="pki")}, env=env))
@@ -47,39 +47,39 @@ def test_ca_file_replaces_the_system_store(pinproxyd, tls_server, ca, tmp_path):
     daemon.wait_event(event="refused", reason="pki")
 
 
-def test_chain_with_an_intermediate(pinproxyd, tls_server, ca, tmp_path):
+def test_a_chain_with_an_intermediate_is_accepted(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=certs.CA(tmp_path, "Inner", parent=ca).issue())
     assert_accepted(pinproxyd({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file())}))
 
 
-def test_verify_name(pinproxyd, tls_server, ca):
+def test_verify_name_replaces_the_host_name(pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue(["other.test"]))
     assert_accepted(pinproxyd({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file(), verify_name="other.test")}))
 
 
-def test_wildcard_certificate(pinproxyd, tls_server, ca):
+def test_a_wildcard_certificate_is_accepted(pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue(["*.example.test"]))
     assert_accepted(pinproxyd({"api.example.test": to(server, verify="pki", ca_file=ca.cert.pem_file())}), "api.example.test")
 
 
-def test_name_in_another_case(pinproxyd, tls_server, ca):
+def test_a_name_in_another_case_is_accepted(pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue(["Server.TEST"]))
     assert_accepted(pinproxyd({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file())}))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_ip_address_in_the_certificate(address, pinproxyd, tls_server, ca):
+def test_an_ip_address_in_the_certificate_is_accepted(address, pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue([address]), host=address)
     section = to(server, verify="pki", ca_file=ca.cert.pem_file(), host=address, port=server.port, address=None)
     assert_accepted(pinproxyd({"literal": section}), "literal")
 
 
-def test_pin_on_the_certificate_and_pki(pinproxyd, tls_server, ca):
+def test_a_certificate_pin_and_the_pki_accept_together(pinproxyd, tls_server, ca):
     server = tls_server(cert=ca.issue())
     assert_accepted(pinproxyd({NAME: to(server, verify="pin+pki", pin=server.cert.cert_pin, ca_file=ca.cert.pem_file())}))
 
 
-def test_revoked_key_elsewhere_does_not_hurt(pinproxyd, tls_server, ca, tmp_path):
+def test_a_revoked_key_of_another_chain_has_no_effect(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     assert_accepted(pinproxyd({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file(),
                                revoked=certs.CA(tmp_path).cert.pin)}))
@@ -114,20 +114,20 @@ def refused(daemon, server, reason="pki"):
 
 @pytest.mark.parametrize("sent", ["nothing", "outer", "outer and root"])
 @pytest.mark.parametrize("verify", MODES)
-def test_intermediate_in_a_ca_file(verify, sent, pinproxyd, tls_server, ca, outer, tmp_path):
+def test_an_intermediate_in_a_ca_file_is_an_anchor(verify, sent, pinproxyd, tls_server, ca, outer, tmp_path):
     more = {"nothing": [], "outer": [outer.cert.cert], "outer and root": [outer.cert.cert, ca.cert.cert]}[sent]
     server = tls_server(cert=below(outer, tmp_path, more))
     assert_accepted(pinproxyd(by_mode(verify, server, tmp_path, ca_file=outer.cert.pem_file())))
 
 
-def test_intermediate_in_a_ca_dir(pinproxyd, tls_server, ca, outer, tmp_path):
+def test_an_intermediate_in_a_ca_dir_is_an_anchor(pinproxyd, tls_server, ca, outer, tmp_path):
     server = tls_server(cert=below(outer, tmp_path, []))
     where = hashed_directory(tmp_path / "anchors", outer.cert)
     assert_accepted(pinproxyd(by_mode("pki", server, tmp_path, ca_dir=where)))
 
 
 @pytest.mark.parametrize("verify", MODES)
-def test_all_else_is_asked_below_an_intermediate_as_well(verify, pinproxyd, tls_server, ca, outer, tmp_path):
+def test_dates_names_and_revocation_are_checked_below_an_intermediate(verify, pinproxyd, tls_server, ca, outer, tmp_path):
     expired = tls_server(cert=below(outer, tmp_path, [], start=-9, end=-2))
     misnamed = tls_server(cert=below(outer, tmp_path, [], names=["other.test"]))
     revoked = tls_server(cert=below(outer, tmp_path, []))
@@ -138,19 +138,19 @@ def test_all_else_is_asked_below_an_intermediate_as_well(verify, pinproxyd, tls_
     refused(daemon, revoked, "revoked")
 
 
-def test_intermediate_has_dates_too(pinproxyd, tls_server, ca, tmp_path):
+def test_an_intermediate_past_its_dates_is_refused(pinproxyd, tls_server, ca, tmp_path):
     outer = issue(tmp_path, "Outer", ca.cert, ca=True, start=-9, end=-2)
     server = tls_server(cert=issue(tmp_path, "the server", outer, names=[NAME], sent=[outer]))
     assert "expired at depth 1" in refused(pinproxyd(by_mode("pki", server, tmp_path, ca_file=outer.pem_file())), server)
 
 
-def test_intermediate_must_be_a_ca(pinproxyd, tls_server, ca, tmp_path):
+def test_an_intermediate_that_is_no_ca_is_refused(pinproxyd, tls_server, ca, tmp_path):
     outer = issue(tmp_path, "Outer", ca.cert, ca=True, ca_flag=False)
     server = tls_server(cert=issue(tmp_path, "the server", outer, names=[NAME], sent=[outer]))
     assert "invalid CA" in refused(pinproxyd(by_mode("pki", server, tmp_path, ca_file=outer.pem_file())), server)
 
 
-def test_intermediate_beside_its_root_hides_nothing_above_it(pinproxyd, tls_server, ca, outer, tmp_path):
+def test_an_intermediate_beside_its_root_does_not_hide_the_root(pinproxyd, tls_server, ca, outer, tmp_path):
     """What is revoked, or pinned, may be the root."""
     server = tls_server(cert=below(outer, tmp_path, [outer.cert.cert]))
     options = {"ca_file": [outer.cert.pem_file(), ca.cert.pem_file()]}
@@ -159,7 +159,7 @@ def test_intermediate_beside_its_root_hides_nothing_above_it(pinproxyd, tls_serv
     assert_accepted(pinproxyd({NAME: to(server, verify="pin+pki", pin=f"issuer-cert:{ca.cert.pem_file()}", **options)}))
 
 
-def test_pinned_issuer_above_an_intermediate_that_is_an_anchor(pinproxyd, tls_server, ca, outer, tmp_path):
+def test_a_pinned_issuer_above_an_anchor_is_a_mismatch_that_says_what_to_do(pinproxyd, tls_server, ca, outer, tmp_path):
     """It is not in the chain, and the log says what to do."""
     server = tls_server(cert=below(outer, tmp_path, [outer.cert.cert]))
     section = to(server, verify="pin+pki", pin=f"issuer-cert:{ca.cert.pem_file()}", ca_file=outer.cert.pem_file())
@@ -167,7 +167,7 @@ def test_pinned_issuer_above_an_intermediate_that_is_an_anchor(pinproxyd, tls_se
     assert "add it to ca_file" in event["detail"]
 
 
-def test_intermediate_is_no_anchor_where_revocation_lists_are_asked(pinproxyd, tls_server, ca, outer, tmp_path):
+def test_an_intermediate_is_no_anchor_with_revocation_lists(pinproxyd, tls_server, ca, outer, tmp_path):
     """They are to cover the whole chain."""
     server = tls_server(cert=outer.issue())
     lists = [crl(tmp_path, outer), crl(tmp_path, ca, outer.cert)]
@@ -175,19 +175,19 @@ def test_intermediate_is_no_anchor_where_revocation_lists_are_asked(pinproxyd, t
     refused(daemon, server)
 
 
-def test_intermediate_of_the_system_is_no_anchor(pinproxyd, tls_server, ca, outer, tmp_path):
+def test_an_intermediate_in_the_system_store_is_no_anchor(pinproxyd, tls_server, ca, outer, tmp_path):
     server = tls_server(cert=outer.issue())
     daemon = pinproxyd(by_mode("pki", server, tmp_path), env={"SSL_CERT_FILE": str(outer.cert.pem_file())})
     refused(daemon, server)
 
 
-def test_other_intermediate_is_no_anchor(pinproxyd, tls_server, ca, outer, tmp_path):
+def test_another_intermediate_of_the_same_name_is_no_anchor(pinproxyd, tls_server, ca, outer, tmp_path):
     server = tls_server(cert=below(outer, tmp_path, [outer.cert.cert]))
     twin = certs.CA(tmp_path, "Outer", parent=ca)
     refused(pinproxyd(by_mode("pki", server, tmp_path, ca_file=twin.cert.pem_file())), server)
 
 
-def test_certificate_of_the_server_is_an_anchor_only_if_it_has_signed_itself(pinproxyd, tls_server, ca, tmp_path):
+def test_the_certificate_of_the_server_is_an_anchor_only_if_it_is_self_signed(pinproxyd, tls_server, ca, tmp_path):
     own = tls_server(cert=certs.self_signed(tmp_path))
     assert_accepted(pinproxyd(by_mode("pki", own, tmp_path, ca_file=own.cert.pem_file())))
     issued = tls_server(cert=ca.issue())
@@ -197,7 +197,7 @@ def test_certificate_of_the_server_is_an_anchor_only_if_it_has_signed_itself(pin
 @pytest.mark.parametrize("mode", ["pki", "also_check"])
 @pytest.mark.parametrize("names, host", [(["*.my_zone.test"], "a.my_zone.test"), (["a.my_zone.test"], "a.my_zone.test"),
                                          (["*.zone.test"], "a_b.zone.test")])
-def test_an_underscore_is_a_character_of_names(mode, names, host, pinproxyd, tls_server, tmp_path):
+def test_an_underscore_in_a_name_is_accepted(mode, names, host, pinproxyd, tls_server, tmp_path):
     ca = certs.CA(tmp_path)
     server = tls_server(cert=ca.issue(names=names))
     trust = {"verify": "pki", "ca_file": ca.cert.pem_file()} if mode == "pki" else {"also_check": "name"}

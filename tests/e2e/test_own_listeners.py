@@ -28,7 +28,7 @@ def assert_loop_refused(daemon, listener, section=NAME, owner=NAME):
     ("0.0.0.0", "127.0.0.1"), ("0.0.0.0", "127.0.0.9"), ("0.0.0.0", "[::ffff:127.0.0.9]"), ("0.0.0.0", "0.0.0.0"),
     ("[::]", "[::1]"), ("[::]", "[::]"),
 ])
-def test_a_section_does_not_lead_to_itself(listen, address, pinproxyd, tls_server):
+def test_a_connection_to_the_own_listener_of_a_section_is_refused(listen, address, pinproxyd, tls_server):
     port = closed_port()
     family = "ipv6" if listen.startswith("[") else "ipv4" if address == "localhost" else "any"
     section = to(tls_server(), listen=f"{listen}:{port}", address=f"{address}:{port}", family=family)
@@ -37,20 +37,20 @@ def test_a_section_does_not_lead_to_itself(listen, address, pinproxyd, tls_serve
         assert_loop_refused(daemon, f"{listen}:{port}")
 
 
-def test_nor_through_a_host_that_names_this_machine(pinproxyd, tls_server):
+def test_an_own_listener_is_refused_when_the_host_names_this_machine(pinproxyd, tls_server):
     port = closed_port()
     section = to(tls_server(), listen=f"127.0.0.1:{port}", address=None, host="localhost", port=port, family="ipv4")
     assert_loop_refused(pinproxyd({NAME: section}), f"127.0.0.1:{port}")
 
 
-def test_nor_through_the_resolver(pinproxyd, tls_server):
+def test_an_own_listener_is_refused_when_a_name_resolves_to_it(pinproxyd, tls_server):
     port = closed_port()
     daemon = pinproxyd({NAME: to(tls_server(), listen=f"127.0.0.5:{port}", address=f"{NAME}:{port}")},
                        names={NAME: ["127.0.0.5"]})
     assert_loop_refused(daemon, f"127.0.0.5:{port}")
 
 
-def test_nor_to_a_port_that_the_kernel_chose(pinproxyd, tls_server):
+def test_an_own_listener_is_refused_when_the_kernel_chose_its_port(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
     daemon.reload({NAME: to(server, address=daemon.address(NAME))})
@@ -61,7 +61,7 @@ def test_nor_to_a_port_that_the_kernel_chose(pinproxyd, tls_server):
     ("127.0.0.3", "0.0.0.0", "127.0.0.3"), ("127.0.0.1", "0.0.0.0", "0.0.0.0"), ("[::1]", "[::]", "::"),
     ("[::1]", "[::]", "::1"),
 ])
-def test_nor_through_a_source_address(listen, address, bind, pinproxyd, tls_server):
+def test_an_own_listener_is_refused_when_the_source_address_leads_to_it(listen, address, bind, pinproxyd, tls_server):
     """connect(2) takes 0.0.0.0 for the address that the socket is bound to, if it is bound to one."""
     port = closed_port()
     section = to(tls_server(), listen=f"{listen}:{port}", address=f"{address}:{port}", bind=bind)
@@ -70,7 +70,7 @@ def test_nor_through_a_source_address(listen, address, bind, pinproxyd, tls_serv
 
 @pytest.mark.valgrind
 @pytest.mark.threads
-def test_two_sections_do_not_lead_to_each_other(pinproxyd, tls_server):
+def test_a_loop_of_two_sections_is_refused(pinproxyd, tls_server):
     one, two, server = closed_port(), closed_port(), tls_server()
     daemon = pinproxyd({NAME: to(server, listen=f"127.0.0.1:{one}", address=f"127.0.0.1:{two}"),
                         "two.test": to(server, listen=f"127.0.0.1:{two}", address=f"127.0.0.1:{one}")})
@@ -78,7 +78,7 @@ def test_two_sections_do_not_lead_to_each_other(pinproxyd, tls_server):
     assert_loop_refused(daemon, f"127.0.0.1:{one}", section="two.test")
 
 
-def test_a_section_does_not_lead_to_another_although_that_is_no_circle(pinproxyd, tls_server):
+def test_the_listener_of_another_section_is_refused_though_there_is_no_loop(pinproxyd, tls_server):
     port, server = closed_port(), tls_server()
     daemon = pinproxyd({NAME: to(server, address=f"127.0.0.1:{port}"),
                         "two.test": to(server, listen=f"127.0.0.1:{port}")})
@@ -86,13 +86,13 @@ def test_a_section_does_not_lead_to_another_although_that_is_no_circle(pinproxyd
     assert_accepted(daemon, "two.test")
 
 
-def test_an_own_address_is_passed_over_for_the_next(pinproxyd, tls_server):
+def test_an_own_listener_is_skipped_for_the_next_address(pinproxyd, tls_server):
     port, server = closed_port(), tls_server()
     daemon = pinproxyd({NAME: to(server, listen=f"127.0.0.1:{port}", address=[f"127.0.0.1:{port}", server.address])})
     assert_accepted(daemon)
 
 
-def test_an_own_address_and_a_closed_one_are_a_failure_to_connect(pinproxyd, tls_server):
+def test_an_own_listener_and_a_closed_port_are_a_failure_to_connect(pinproxyd, tls_server):
     port = closed_port()
     addresses = [f"127.0.0.1:{port}", f"127.0.0.1:{closed_port()}"]
     daemon = pinproxyd({NAME: to(tls_server(), listen=f"127.0.0.1:{port}", address=addresses)})
@@ -101,12 +101,12 @@ def test_an_own_address_and_a_closed_one_are_a_failure_to_connect(pinproxyd, tls
 
 
 @pytest.mark.parametrize("listen, host", [("127.0.0.1", "127.0.0.2"), ("127.0.0.1", "::1"), ("[::1]", "127.0.0.1")])
-def test_another_program_on_the_same_port_is_no_loop(listen, host, pinproxyd, tls_server):
+def test_another_program_on_the_same_port_is_reached(listen, host, pinproxyd, tls_server):
     server = tls_server(host=host, port=closed_port())
     assert_accepted(pinproxyd({NAME: to(server, listen=f"{listen}:{server.port}")}))
 
 
-def test_a_reload_decides_anew_what_is_own(pinproxyd, tls_server):
+def test_a_reload_updates_the_own_listeners(pinproxyd, tls_server):
     port, server = closed_port(), tls_server()
     daemon = pinproxyd({NAME: to(server, listen=f"127.0.0.1:{port}"), "two.test": to(server)})
     daemon.reload({NAME: to(server), "two.test": to(server, address=f"127.0.0.1:{port}", listen="127.0.0.2:0")})
@@ -120,7 +120,7 @@ def test_a_reload_decides_anew_what_is_own(pinproxyd, tls_server):
     assert daemon.wait_event(event="upstream_error", since=mark)["reason"] == "loop"
 
 
-def test_pins_are_not_asked_of_the_daemon_itself(pinproxyd, tls_server, tmp_path):
+def test_pins_url_does_not_ask_an_own_listener(pinproxyd, tls_server, tmp_path):
     port = closed_port()
     section = to(tls_server(), listen=f"127.0.0.1:{port}", address=f"127.0.0.1:{port}", pins_url="/pins")
     daemon = pinproxyd({"global": {"state_dir": tmp_path / "state"}, NAME: section})
