@@ -19,6 +19,7 @@ FILES = [
     "CONTRIBUTING.md",
     "NEWS",
     "etc/*.conf",
+    "systemd/*.in",
     "bench/README.md",
     "tools/*",
 ]
