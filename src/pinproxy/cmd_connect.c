@@ -291,6 +291,7 @@ static int finish_relay(struct stdio *s, pthread_t input, pthread_t output)
 
 static int relay(struct snapshot *snapshot, const struct section *section)
 {
+    const struct frontend *frontend = snapshot_find_frontend(snapshot, section->config->name);
     static struct stdio s = {.lock = PTHREAD_MUTEX_INITIALIZER, .reason = REASON_MEMORY};
     struct stream client = {.is_tcp = false};
     pthread_t input, output;
@@ -309,8 +310,8 @@ static int relay(struct snapshot *snapshot, const struct section *section)
     uv_unref((uv_handle_t *)&s.failed); /* the tunnel alone keeps the loop running */
     s.ours = pair[0];
     client.fd = pair[1];
-    stats_add(section->stats, STATS_TUNNELS, 1);
-    s.tunnel = tunnel_start(&s.thread, snapshot_hold(snapshot), section, &client, &events, &s);
+    stats_add(frontend->stats, STATS_TUNNELS, 1);
+    s.tunnel = tunnel_start(&s.thread, snapshot_hold(snapshot), frontend, &client, &events, &s);
     if (s.tunnel)
         watch_input(&s);
     else

@@ -78,25 +78,26 @@ static void update_full(struct daemon *d)
         update_accepting(d);
 }
 
-static void shed(const struct section *section, const struct stream *client, enum reason reason)
+static void refuse_client(const struct frontend *frontend, const struct stream *client,
+                          enum reason reason)
 {
-    connlog_limit(section->config->name, reason, NULL);
-    stats_refused(section->stats, reason);
+    connlog_limit(frontend->name, reason, NULL);
+    stats_refused(frontend->stats, reason);
     sock_close_reset(client->fd);
 }
 
-static void on_accepted(const struct section *section, const struct stream *client, void *owner)
+static void on_accepted(const struct frontend *frontend, const struct stream *client, void *owner)
 {
+    const uint64_t max = frontend->max_connections;
     struct daemon *d = owner;
-    const uint64_t max = (uint64_t)section->config->max_connections;
 
-    if (max && stats_get(section->stats, STATS_TUNNELS) >= max) {
-        shed(section, client, REASON_MAX_CONNECTIONS);
+    if (max && stats_get(frontend->stats, STATS_TUNNELS) >= max) {
+        refuse_client(frontend, client, REASON_MAX_CONNECTIONS);
         return;
     }
-    if (!pool_take(&d->pool, snapshot_hold(d->snapshot), section, client)) {
+    if (!pool_take(&d->pool, snapshot_hold(d->snapshot), frontend, client)) {
         snapshot_release(d->snapshot);
-        shed(section, client, REASON_MEMORY);
+        refuse_client(frontend, client, REASON_MEMORY);
         return;
     }
     heap_trim_note(&d->trim, pool_memory(&d->pool));

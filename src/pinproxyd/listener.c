@@ -17,18 +17,18 @@ struct listener {
     char *key;      /* what a reload knows it by */
     struct acceptor acceptor;
     struct listener_set *set;
-    const struct section *section;
+    const struct frontend *frontend;
 };
 
-/* A listener, and where the set's snapshot has it. */
-struct place {
+/* A listener, and what the set's snapshot binds it to. */
+struct binding {
     struct listener *listener;
-    const struct section *section;
+    const struct frontend *frontend;
     const struct config_listen *config;
 };
 
 struct listener_set {
-    struct place *items;
+    struct binding *items;
     size_t count;
     size_t named; /* of them, by the configuration: the first ones */
     struct listener **by_key;
@@ -54,7 +54,7 @@ static void sort_by_key(struct listener_set *set)
         qsort(set->by_key, set->count, sizeof(struct listener *), compare_keys);
 }
 
-static struct listener *find(const struct listener_set *set, char *key)
+static struct listener *find_listener(const struct listener_set *set, char *key)
 {
     struct listener wanted = {.key = key}, *w = &wanted, **found;
 
@@ -65,18 +65,18 @@ static struct listener *find(const struct listener_set *set, char *key)
 }
 
 /* The address; where the kernel chooses the port, the place in the configuration. */
-static char *make_key(const struct config_section *s, size_t index)
+static char *make_key(const struct frontend *frontend, size_t index)
 {
-    const struct config_listen *listen = &s->listen.items[index];
+    const struct config_listen *listen = &frontend->listen->items[index];
     char text[ADDR_TEXT_SIZE];
 
     addr_format(&listen->addr, text);
     if (listen->addr.sa.sa_family == AF_UNIX || addr_port(&listen->addr) != 0)
         return xstrdup(text);
-    return xasprintf("%s %s %zu", text, s->name, index);
+    return xasprintf("%s %s %zu", text, frontend->name, index);
 }
 
-static void destroy(struct listener *l)
+static void free_listener(struct listener *l)
 {
     free(l->key);
     free(l);
@@ -84,24 +84,24 @@ static void destroy(struct listener *l)
 
 static void on_poll_closed(uv_handle_t *handle)
 {
-    destroy(handle->data);
+    free_listener(handle->data);
 }
 
-static void release(struct listener *l)
+static void release_listener(struct listener *l)
 {
     if (l->served)
         uv_close((uv_handle_t *)&l->poll, on_poll_closed);
     acceptor_close(&l->acceptor);
     if (!l->served)
-        destroy(l);
+        free_listener(l);
 }
 
-static void add(struct listener_set *set, struct listener *l, const struct section *section,
-                const struct config_listen *config)
+static void add_listener(struct listener_set *set, struct listener *l,
+                         const struct frontend *frontend, const struct config_listen *config)
 {
     l->users++;
     set->items = xrealloc(set->items, (set->count + 1) * sizeof(*set->items));
-    set->items[set->count++] = (struct place){l, section, config};
+    set->items[set->count++] = (struct binding){l, frontend, config};
 }
 
 static bool is_tcp(const struct listener *l)
@@ -138,12 +138,12 @@ static void share_port(const struct listener_set *set, uint16_t port, bool share
 
 /* set: what is prepared so far. */
 static char *open_listener(struct listener *l, const struct listener_set *set,
-                           const struct listener_set *old, const struct section *section,
+                           const struct listener_set *old, const struct frontend *frontend,
                            const struct config_listen *config, uid_t user)
 {
     const struct acceptor_options options = {.place = config,
-                                             .section = section->config->name,
-                                             .keepalive = section->config->keepalive,
+                                             .section = frontend->name,
+                                             .keepalive = frontend->keepalive,
                                              .user = user,
                                              .share_port = overlaps(old, &config->addr)};
     const uint16_t port = addr_port(&config->addr);
@@ -164,12 +164,12 @@ static char *open_listener(struct listener *l, const struct listener_set *set,
 
 /* A listener of the old set that stays, or a new one. NULL with *why, which the caller frees. */
 static struct listener *take_or_open(const struct listener_set *set, struct listener_set *old,
-                                     const struct section *section, size_t index, uid_t user,
+                                     const struct frontend *frontend, size_t index, uid_t user,
                                      char **why)
 {
-    const struct config_listen *config = &section->config->listen.items[index];
-    char *key = make_key(section->config, index);
-    struct listener *l = find(old, key);
+    const struct config_listen *config = &frontend->listen->items[index];
+    char *key = make_key(frontend, index);
+    struct listener *l = find_listener(old, key);
 
     if (l && acceptor_is_in_place(&l->acceptor)) {
         free(key);
@@ -178,14 +178,14 @@ static struct listener *take_or_open(const struct listener_set *set, struct list
     }
     l = xcalloc(1, sizeof(*l));
     l->key = key;
-    *why = open_listener(l, set, old, section, config, user);
+    *why = open_listener(l, set, old, frontend, config, user);
     if (!*why)
         return l;
-    destroy(l);
+    free_listener(l);
     return NULL;
 }
 
-static const struct place *find_place(const struct listener_set *set, const struct addr *addr)
+static const struct binding *find_binding(const struct listener_set *set, const struct addr *addr)
 {
     size_t i;
 
@@ -206,11 +206,11 @@ static void keep_covered(struct listener_set *set, const struct listener_set *ol
 
     for (i = 0; old && i < old->count; i++) {
         struct listener *l = old->items[i].listener;
-        const struct place *by = l->users == 1 ? find_place(set, &l->acceptor.addr) : NULL;
+        const struct binding *by = l->users == 1 ? find_binding(set, &l->acceptor.addr) : NULL;
 
         if (by && is_tcp(l) && addr_is_wildcard(&by->listener->acceptor.addr)
             && !addr_is_wildcard(&l->acceptor.addr))
-            add(set, l, by->section, by->config);
+            add_listener(set, l, by->frontend, by->config);
     }
 }
 
@@ -222,16 +222,16 @@ struct listener_set *listener_set_prepare(const struct snapshot *snapshot, struc
     const uid_t user = privileges_uid(snapshot->config->global.user);
     size_t i, j;
 
-    for (i = 0; i < snapshot->count; i++) {
-        const struct section *section = &snapshot->sections[i];
-        const struct config_listens *list = &section->config->listen;
+    for (i = 0; i < snapshot->frontend_count; i++) {
+        const struct frontend *frontend = &snapshot->frontends[i];
+        const struct config_listens *list = frontend->listen;
 
         for (j = 0; j < list->count; j++) {
             char *why;
-            struct listener *l = take_or_open(set, old, section, j, user, &why);
+            struct listener *l = take_or_open(set, old, frontend, j, user, &why);
 
             if (l)
-                add(set, l, section, &list->items[j]);
+                add_listener(set, l, frontend, &list->items[j]);
             else
                 diag_add(diags, list->items[j].where, "listen = %s: %s", list->items[j].text, why);
             free(why);
@@ -259,7 +259,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
      * none
      */
     if (acceptor_accept(&l->acceptor, &client))
-        set->events->accepted(l->section, &client, set->owner);
+        set->events->accepted(l->frontend, &client, set->owner);
     else if (sock_error_is_shortage(errno))
         set->events->shortage(errno, set->owner);
     /* anything else was that client's own end (accept(2)) */
@@ -270,7 +270,7 @@ static void log_listen(const struct listener *l)
     char text[ADDR_TEXT_SIZE];
     struct log_line line;
 
-    log_begin(&line, LOG_LEVEL_NOTICE, "listen", l->section->config->name);
+    log_begin(&line, LOG_LEVEL_NOTICE, "listen", l->frontend->name);
     log_add(&line, "address", addr_format(&l->acceptor.addr, text));
     log_end(&line);
 }
@@ -286,9 +286,9 @@ void listener_set_commit(struct listener_set *set, uv_loop_t *loop,
         struct listener *l = set->items[i].listener;
 
         l->set = set;
-        l->section = set->items[i].section;
-        listening_rename(&l->acceptor.listening, l->section->config->name);
-        sock_tune(l->acceptor.fd, l->acceptor.addr.sa.sa_family, l->section->config->keepalive);
+        l->frontend = set->items[i].frontend;
+        listening_rename(&l->acceptor.listening, l->frontend->name);
+        sock_tune(l->acceptor.fd, l->acceptor.addr.sa.sa_family, l->frontend->keepalive);
         if (l->served)
             continue;
         uv_poll_init(loop, &l->poll, l->acceptor.fd);
@@ -324,13 +324,13 @@ static void empty_backlog(const struct listener *l, const struct listener_set *s
     while (left-- > 0 && acceptor_accept(&l->acceptor, &client)) {
         struct addr local = l->acceptor.addr;
         socklen_t len = sizeof(local) - offsetof(struct addr, sa);
-        const struct place *place;
+        const struct binding *binding;
 
         if (client.is_tcp)
             (void)getsockname(client.fd, &local.sa, &len);
-        place = find_place(set, &local);
-        if (place)
-            set->events->accepted(place->section, &client, set->owner);
+        binding = find_binding(set, &local);
+        if (binding)
+            set->events->accepted(binding->frontend, &client, set->owner);
         else
             sock_close_reset(client.fd);
     }
@@ -349,7 +349,7 @@ void listener_set_retire(struct listener_set *set, struct listener_set *in_servi
             continue;
         if (in_service)
             empty_backlog(l, in_service);
-        release(l);
+        release_listener(l);
     }
     /* after a reload that came to nothing: listeners that both have may have got the new access */
     for (i = 0; in_service && i < in_service->count; i++)

@@ -1,6 +1,6 @@
 /*
  * Listeners: the sockets that clients come in by. They belong to the main loop, outlive reloads for
- * as long as the configuration names them, and find their section anew in each snapshot.
+ * as long as the configuration names them, and get their front end from each new snapshot.
  */
 #ifndef PINPROXYD_LISTENER_H
 #define PINPROXYD_LISTENER_H
@@ -17,8 +17,8 @@
 struct listener_set;
 
 struct listener_events {
-    /* A client has come in by a listener of this section, the snapshot's. It is the callee's. */
-    void (*accepted)(const struct section *section, const struct stream *client, void *owner);
+    /* A client has come in by a listener of this front end. The callee takes ownership of it. */
+    void (*accepted)(const struct frontend *frontend, const struct stream *client, void *owner);
     /* accept(2) failed for want of descriptors or memory. */
     void (*shortage)(int error, void *owner);
 };
@@ -33,7 +33,7 @@ struct listener_set *listener_set_prepare(const struct snapshot *snapshot, struc
                                           struct diag_list *diags);
 
 /*
- * Puts a prepared set in service: its listeners have their sections in its snapshot from now on.
+ * Puts a prepared set in service: its listeners have the front ends of its snapshot from now on.
  * Cannot fail. New listeners begin paused. The old set is then the caller's to retire.
  */
 void listener_set_commit(struct listener_set *set, uv_loop_t *loop,

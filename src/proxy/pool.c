@@ -21,7 +21,7 @@ bool pool_start(struct pool *p, size_t count, uv_async_t *wake)
     return p->count == count;
 }
 
-bool pool_take(struct pool *p, struct snapshot *snapshot, const struct section *section,
+bool pool_take(struct pool *p, struct snapshot *snapshot, const struct frontend *frontend,
                const struct stream *client)
 {
     struct worker *best = p->workers[0];
@@ -30,7 +30,7 @@ bool pool_take(struct pool *p, struct snapshot *snapshot, const struct section *
     for (i = 1; i < p->count; i++)
         if (worker_load(p->workers[i]) < worker_load(best))
             best = p->workers[i];
-    return worker_take(best, snapshot, section, client);
+    return worker_take(best, snapshot, frontend, client);
 }
 
 uint64_t pool_tunnels(const struct pool *p)

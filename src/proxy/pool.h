@@ -18,7 +18,7 @@ struct pool {
 bool pool_start(struct pool *p, size_t count, uv_async_t *wake);
 
 /* As worker_take(), with the least busy worker. */
-bool pool_take(struct pool *p, struct snapshot *snapshot, const struct section *section,
+bool pool_take(struct pool *p, struct snapshot *snapshot, const struct frontend *frontend,
                const struct stream *client);
 
 /* Tunnels in all. */

@@ -38,6 +38,7 @@ void snapshot_release(struct snapshot *s)
         policy_free(s->sections[i].policy);
         stats_release(s->sections[i].stats);
     }
+    free(s->frontends);
     free(s->sections);
     tlsctx_set_free(s->contexts);
     learned_release(s->learned);
@@ -111,6 +112,18 @@ static struct learned *open_learned(const struct config *config, const struct sn
     return learned;
 }
 
+static void make_frontend(struct snapshot *s, const struct section *section)
+{
+    s->frontends[s->frontend_count++] = (struct frontend){
+        .name = section->config->name,
+        .listen = &section->config->listen,
+        .section = section,
+        .stats = section->stats,
+        .max_connections = (uint64_t)section->config->max_connections,
+        .keepalive = section->config->keepalive,
+    };
+}
+
 static struct snapshot *build(struct config *config, const struct snapshot *old, enum use use,
                               struct diag_list *diags)
 {
@@ -124,6 +137,7 @@ static struct snapshot *build(struct config *config, const struct snapshot *old,
     s->contexts = tlsctx_set_new();
     s->learned = open_learned(config, old, use, diags);
     s->sections = xcalloc(config->count, sizeof(*s->sections));
+    s->frontends = xcalloc(config->count, sizeof(*s->frontends));
     for (i = 0; i < config->count; i++) {
         struct section *section = &s->sections[s->count++];
 
@@ -133,6 +147,7 @@ static struct snapshot *build(struct config *config, const struct snapshot *old,
                               ? policy_new_probe(section->config)
                               : policy_new(section->config, anchors, s->learned, diags);
         section->ctx = tlsctx_get(s->contexts, &section->config->tls, diags);
+        make_frontend(s, section);
     }
     anchors_free(anchors);
     if (diags->count == before)
@@ -187,6 +202,13 @@ struct section *snapshot_find(const struct snapshot *s, const char *name)
     size_t i = config_find(s->config, name);
 
     return i < s->count ? &s->sections[i] : NULL;
+}
+
+const struct frontend *snapshot_find_frontend(const struct snapshot *s, const char *name)
+{
+    size_t i = config_find(s->config, name);
+
+    return i < s->frontend_count ? &s->frontends[i] : NULL;
 }
 
 void snapshot_create_state_dir(const struct snapshot *s, uid_t user, struct diag_list *diags)

@@ -16,6 +16,19 @@
 struct ssl_ctx_st;
 struct tlsctx_set;
 
+/*
+ * Where clients come in. Who accepts a client is not whom it reaches: listeners, workers and tunnels
+ * carry the front end, and take the section from it. A reload knows a front end by its name.
+ */
+struct frontend {
+    const char *name; /* for logs */
+    const struct config_listens *listen;
+    const struct section *section; /* where its clients go to */
+    struct stats *stats;           /* its clients are counted here; the section's */
+    uint64_t max_connections;      /* 0: no limit of its own */
+    int64_t keepalive;             /* milliseconds, of the clients' connections */
+};
+
 struct section {
     const struct config_section *config;
     struct policy *policy;
@@ -38,6 +51,9 @@ struct snapshot {
     struct learned *learned;  /* a reference; NULL when no section learns */
     struct section *sections; /* in the order of config->sections */
     size_t count;
+    struct frontend
+        *frontends; /* one for each section: its own listeners, of which it may have none */
+    size_t frontend_count;
 };
 
 /*
@@ -86,7 +102,10 @@ enum reason snapshot_recheck(const struct snapshot *s, const struct section *bef
                              const struct trust_verdict *verdict, int64_t since,
                              char detail[TRUST_DETAIL_SIZE]);
 
-/* NULL when there is no such section. */
+/* Returns the section of this name, or NULL. It lives as long as the snapshot. */
 struct section *snapshot_find(const struct snapshot *s, const char *name);
+
+/* Returns the front end of this name, or NULL. It lives as long as the snapshot. */
+const struct frontend *snapshot_find_frontend(const struct snapshot *s, const char *name);
 
 #endif

@@ -24,6 +24,7 @@ struct tunnel {
     void *owner;
     struct thread *thread;
     struct snapshot *snapshot;
+    const struct frontend *frontend;
     const struct section *section;
     enum state state;
     enum reason reason;
@@ -350,7 +351,7 @@ static const struct endpoint_events client_events = {on_client_read, on_client_c
 static const struct upstream_events upstream_events = {on_upstream_step, on_upstream_closed};
 
 struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
-                            const struct section *section, const struct stream *client,
+                            const struct frontend *frontend, const struct stream *client,
                             const struct tunnel_events *events, void *owner)
 {
     struct tunnel *t = calloc(1, sizeof(*t));
@@ -364,7 +365,8 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
     t->owner = owner;
     t->thread = thread;
     t->snapshot = snapshot;
-    t->section = section;
+    t->frontend = frontend;
+    t->section = frontend->section;
     t->state = STATE_UPSTREAM;
     t->reason = REASON_NONE;
     t->client_addr = client->peer;
@@ -372,8 +374,8 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
     t->checked = clock_now();
     (void)uv_timer_init(&thread->loop, &t->timer); /* cannot fail */
     t->timer.data = t;
-    endpoint_open(&t->client, &thread->io, client, section->config->keepalive, &client_events);
-    upstream_start(&t->upstream, thread, section, &upstream_events);
+    endpoint_open(&t->client, &thread->io, client, frontend->keepalive, &client_events);
+    upstream_start(&t->upstream, thread, t->section, &upstream_events);
     t->upstream.for_client = true;
     relay_init(&t->relay, &t->client, &t->upstream);
     t->holds = 3;
@@ -383,15 +385,17 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
 static void take_over(struct tunnel *t, struct snapshot *now)
 {
     struct snapshot *before = t->snapshot;
+    const struct frontend *frontend = snapshot_find_frontend(now, t->frontend->name);
     const struct section *section = snapshot_find(now, t->section->config->name);
 
-    if (!section) {
+    if (!frontend || !section) {
         end_with_resets(t, REASON_PIN_REMOVED, "a reload has removed the section");
         return;
     }
     upstream_set_section(&t->upstream, section);
     /* not the same if the section was away for one reload */
     stats_move(t->section->stats, section->stats);
+    t->frontend = frontend;
     t->section = section;
     t->snapshot = snapshot_hold(now);
     snapshot_release(before);

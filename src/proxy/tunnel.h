@@ -34,18 +34,18 @@ struct tunnel_events {
 };
 
 /*
- * Starts a tunnel on a client that belongs to a section of the snapshot; takes ownership of the
- * client and of a reference to the snapshot. The caller has counted it as open in the section's
- * stats. Returns NULL if memory is short; then the client is closed.
+ * Starts a tunnel for a client that has come in by a front end of the snapshot. Takes ownership of
+ * the client and of a reference to the snapshot. The caller has counted it as STATS_TUNNELS of the
+ * front end. Calls no event. Returns NULL if memory is short; then the client is closed.
  */
 struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
-                            const struct section *section, const struct stream *client,
+                            const struct frontend *frontend, const struct stream *client,
                             const struct tunnel_events *events, void *owner);
 
 /*
  * Applies a configuration that has replaced the tunnel's own. A tunnel that is not open yet takes
- * it over, with a reference: its server is judged by it alone. If its section is no longer there,
- * nobody is trusted, and it is ended. A tunnel that is open keeps its own, and is ended if its
+ * it over, with a reference: its server is judged by it alone. If its front end or its section is
+ * no longer there, nobody is trusted, and it is ended. A tunnel that is open keeps its own, and is ended if its
  * server is revoked now, or if its pin is gone where on_pin_removed = close.
  */
 void tunnel_apply(struct tunnel *t, struct snapshot *now);

@@ -18,7 +18,7 @@
 
 struct handoff {
     struct snapshot *snapshot;
-    const struct section *section;
+    const struct frontend *frontend;
     struct stream client;
     STAILQ_ENTRY(handoff) link;
 };
@@ -72,8 +72,8 @@ static const struct tunnel_events events = {.freed = on_freed};
 
 static void shed(struct worker *w, const struct handoff *handoff)
 {
-    connlog_limit(handoff->section->config->name, REASON_MEMORY, NULL);
-    stats_ended(handoff->section->stats, REASON_MEMORY);
+    connlog_limit(handoff->frontend->name, REASON_MEMORY, NULL);
+    stats_ended(handoff->frontend->stats, REASON_MEMORY);
     leave(w);
 }
 
@@ -82,7 +82,7 @@ static void start_tunnel(struct worker *w, struct handoff *handoff)
     struct tunnel_node *m = malloc(sizeof(*m));
 
     if (m)
-        m->tunnel = tunnel_start(&w->thread, handoff->snapshot, handoff->section, &handoff->client,
+        m->tunnel = tunnel_start(&w->thread, handoff->snapshot, handoff->frontend, &handoff->client,
                                  &events, m);
     if (!m || !m->tunnel) {
         shed(w, handoff);
@@ -231,7 +231,7 @@ fail:
     return NULL;
 }
 
-bool worker_take(struct worker *w, struct snapshot *snapshot, const struct section *section,
+bool worker_take(struct worker *w, struct snapshot *snapshot, const struct frontend *frontend,
                  const struct stream *client)
 {
     struct handoff *handoff = calloc(1, sizeof(*handoff));
@@ -239,9 +239,9 @@ bool worker_take(struct worker *w, struct snapshot *snapshot, const struct secti
     if (!handoff)
         return false;
     handoff->snapshot = snapshot;
-    handoff->section = section;
+    handoff->frontend = frontend;
     handoff->client = *client;
-    stats_add(section->stats, STATS_TUNNELS, 1);
+    stats_add(frontend->stats, STATS_TUNNELS, 1);
     atomic_fetch_add(&w->load, 1);
     atomic_fetch_add(&w->pool->tunnels, 1);
     pthread_mutex_lock(&w->lock);

@@ -29,11 +29,11 @@ struct worker_pool {
 struct worker *worker_start(struct worker_pool *pool, bool announces);
 
 /*
- * Hands over a client and a reference to its section's snapshot, which must not be a later one than
+ * Hands over a client and a reference to its front end's snapshot, which must not be a later one than
  * that of the last worker_apply(). Counted in the pool at once. False when memory is short: then
  * both are still the caller's.
  */
-bool worker_take(struct worker *w, struct snapshot *snapshot, const struct section *section,
+bool worker_take(struct worker *w, struct snapshot *snapshot, const struct frontend *frontend,
                  const struct stream *client);
 
 /*

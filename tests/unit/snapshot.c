@@ -58,6 +58,30 @@ static void every_section_is_made_ready_to_run(void **state)
     snapshot_release(s);
 }
 
+static void every_section_has_a_front_end_of_its_name(void **state)
+{
+    struct snapshot *s = make("[b.example]\nlisten = 127.0.0.1:0\nlisten = 127.0.0.1:8443\n"
+                              "max_connections = 7\nkeepalive = 5s\n" PIN "[a.example]\n" PIN,
+                              NULL);
+    const struct frontend *b = snapshot_find_frontend(s, "B.example");
+    const struct frontend *a = snapshot_find_frontend(s, "a.example");
+
+    (void)state;
+    assert_int_equal(s->frontend_count, 2);
+    assert_ptr_equal(b->section, snapshot_find(s, "b.example"));
+    assert_ptr_equal(b->stats, b->section->stats);
+    assert_string_equal(b->name, "b.example");
+    assert_int_equal(b->listen->count, 2);
+    assert_int_equal(b->max_connections, 7);
+    assert_int_equal(b->keepalive, 5000);
+    /* one without a listener too: a client may have come in by it before a reload */
+    assert_ptr_equal(a->section, snapshot_find(s, "a.example"));
+    assert_int_equal(a->listen->count, 0);
+    assert_int_equal(a->max_connections, 0);
+    assert_null(snapshot_find_frontend(s, "c.example"));
+    snapshot_release(s);
+}
+
 static void only_equal_settings_share_a_context(void **state)
 {
     struct snapshot *s = make("[a.example]\n" PIN "[b.example]\nverify = pki\n"
@@ -395,6 +419,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_section_is_made_ready_to_run),
+        cmocka_unit_test(every_section_has_a_front_end_of_its_name),
         cmocka_unit_test(only_equal_settings_share_a_context),
         cmocka_unit_test(a_section_is_found_by_its_own_name_alone),
         cmocka_unit_test(a_removed_section_is_not_found_and_comes_back_with_new_counters),
