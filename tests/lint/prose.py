@@ -34,7 +34,7 @@ RULES = [
     (r"whom", "rewrite the clause", "the server to whom it belongs"),
     (r"(put|puts|putting) up with", "accept", "it puts up with it"),
     (r"(is|are|was|were|be) over", "has ended, has expired", "when the handshake is over"),
-    (r"(hold|holds|held|holding)( \w+){0,4} to( its| their| the| these)?",
+    (r"held to|(hold|holds|holding) (it|them|(a|the) \w+)( \w+)? to (its|their|these|this)",
      "check against", "tunnels that are held to it"),
     (r"(look|looks|looked|looking) at", "check, read", "names are not looked at"),
     (r"(has|have|had) gone|(is|are) gone", "was removed, was closed", "the pin has gone"),
@@ -77,13 +77,19 @@ def blank(match):
     return re.sub(r"[^\n]", " ", match[0])
 
 
+def comment(match):
+    """A comment, which begins a sentence unless it follows code, or the blanks of other code."""
+    if not match[0].startswith(("/*", "//")):
+        return blank(match)
+    line = match.string[:match.start()].rpartition("\n")[2]
+    return ("  " if line.strip() else ". ") + match[0][2:]
+
+
 def prose_of(name, text):
     """The text without its code."""
     if name.endswith((".h", ".c")):
         code = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|[^/"]+|[/"]', re.S)
-        text = code.sub(lambda m: m[0] if m[0].startswith(("/*", "//")) else blank(m), text)
-        # A comment begins a sentence.
-        text = re.sub(r"/\*|//", ". ", text)
+        text = code.sub(comment, text)
         return re.sub(r"^ *\*/?", blank, text, flags=re.M)
     if re.search(r"\.[1-8]$", name):
         text = re.sub(r"^\.(?:Bd -literal.*?^\.Ed|Dl [^\n]*|Ql [^\n]*)$", blank, text, flags=re.M | re.S)
@@ -125,8 +131,8 @@ def self_check():
                      if not check_text(name, text)]
     clean = {"x.5": ".Bd -literal\nread anew\n.Ed\n.Dl told = anew\nIt is read again.\n",
              "x.md": "It is `anew`.\n\n    told anew\n\nIt is read again.\n",
-             "x.h": 'int anew = told("it stands"); /* It is read again. */\n'}
-    if not check_text("x.h", "int x; /* Whether it is open. */\n"):
+             "x.h": 'int anew = told("it stands"); /* of the whole file */\n'}
+    if not check_text("x.h", "/* Whether it is open. */\nint x;\n"):
         problems.append("self-check: does not notice a comment that begins with Whether")
     problems += [f"self-check: too much: {p}" for name, text in clean.items() for p in check_text(name, text)]
     with tempfile.TemporaryDirectory() as name:
