@@ -1,17 +1,14 @@
-/* Which pins have to be announced (today's and a backup) is for the caller to say. */
 #include "learned/hpkp.h"
 
 #include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 
+#include "http/syntax.h"
 #include "pin/digest.h"
 
 #define NAME_MAX 64
 #define VALUE_MAX 1024
-#define INTERIM_MAX 8
-
-static const char field_name[] = "Public-Key-Pins";
 
 /* A field's value while it is read: RFC 7469 section 2.1, words of RFC 9110 section 5.6. */
 struct reading {
@@ -23,21 +20,9 @@ struct reading {
     bool has_value, quoted, cut;
 };
 
-static bool is_token(unsigned char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')
-           || (c && strchr("!#$%&'*+-.^_`|~", c));
-}
-
-/* What a field's value may hold at all (RFC 9110 section 5.5). */
-static bool is_field_byte(unsigned char c)
-{
-    return c == '\t' || (c >= 0x20 && c != 0x7f);
-}
-
 static void skip_blanks(struct reading *r)
 {
-    while (r->p < r->end && (*r->p == ' ' || *r->p == '\t'))
+    while (r->p < r->end && http_is_blank(*r->p))
         r->p++;
 }
 
@@ -46,7 +31,7 @@ static const char *read_token(struct reading *r, char *out, size_t max)
 {
     size_t n = 0;
 
-    for (; r->p < r->end && is_token((unsigned char)*r->p); r->p++) {
+    for (; r->p < r->end && http_is_tchar(*r->p); r->p++) {
         if (n == max)
             r->cut = true;
         else
@@ -179,7 +164,7 @@ const char *hpkp_parse(const char *value, size_t len, struct hpkp *out)
     size_t i;
 
     for (i = 0; i < len; i++)
-        if (!is_field_byte((unsigned char)value[i]))
+        if (!http_is_value_byte(value[i]))
             return "the field has a control byte";
     why = read_value(&r);
     if (why)
@@ -190,123 +175,4 @@ const char *hpkp_parse(const char *value, size_t len, struct hpkp *out)
         return "there is no pin-sha256";
     *out = r.pkp;
     return NULL;
-}
-
-/* The response. */
-
-struct line {
-    const char *text;
-    size_t len;
-};
-
-/* The next line, without its end; false when it is not complete. A bare LF is taken for an end too
- * (RFC 9112 section 2.2). */
-static bool next_line(const char **p, const char *end, struct line *line)
-{
-    const char *newline = memchr(*p, '\n', (size_t)(end - *p));
-
-    if (!newline)
-        return false;
-    line->text = *p;
-    line->len = (size_t)(newline - *p);
-    if (line->len && line->text[line->len - 1] == '\r')
-        line->len--;
-    *p = newline + 1;
-    return true;
-}
-
-/* "HTTP/1.1 200 OK": the status, or 0. */
-static int read_status(const struct line *l)
-{
-    const char *t = l->text;
-
-    if (l->len < 12 || (memcmp(t, "HTTP/1.1 ", 9) != 0 && memcmp(t, "HTTP/1.0 ", 9) != 0)
-        || t[9] < '1' || t[9] > '5' || t[10] < '0' || t[10] > '9' || t[11] < '0' || t[11] > '9'
-        || (l->len > 12 && t[12] != ' '))
-        return 0;
-    return (t[9] - '0') * 100 + (t[10] - '0') * 10 + (t[11] - '0');
-}
-
-static bool has_control_byte(const struct line *l)
-{
-    size_t i;
-
-    for (i = 0; i < l->len; i++)
-        if (!is_field_byte((unsigned char)l->text[i]))
-            return true;
-    return false;
-}
-
-/* Where the value of a well-formed field begins; 0: it is none. */
-static size_t field_value(const struct line *l)
-{
-    size_t n = 0;
-
-    while (n < l->len && is_token((unsigned char)l->text[n]))
-        n++;
-    return n > 0 && n < l->len && l->text[n] == ':' ? n + 1 : 0;
-}
-
-/* One head, from its status line on. */
-static enum hpkp_result read_head(const char **p, const char *end, int *status, struct line *found,
-                                  const char **why)
-{
-    static const char protocol[] = "HTTP/1.";
-    struct line line;
-    size_t value, n = (size_t)(end - *p);
-
-    *found = (struct line){0};
-    *why = "the answer is not HTTP/1.1";
-    /* another protocol may come without a newline, and without an end */
-    if (memcmp(*p, protocol, n < strlen(protocol) ? n : strlen(protocol)) != 0)
-        return HPKP_BAD;
-    if (!next_line(p, end, &line))
-        return HPKP_MORE;
-    *status = read_status(&line);
-    if (*status == 0 || has_control_byte(&line))
-        return HPKP_BAD;
-    for (;;) {
-        if (!next_line(p, end, &line))
-            return HPKP_MORE;
-        if (line.len == 0)
-            return HPKP_FOUND;
-        value = field_value(&line);
-        *why = "the answer has a malformed header";
-        if (value == 0 || has_control_byte(&line))
-            return HPKP_BAD;
-        if (!found->text && value - 1 == strlen(field_name)
-            && strncasecmp(line.text, field_name, value - 1) == 0)
-            *found = (struct line){line.text + value, line.len - value};
-    }
-}
-
-enum hpkp_result hpkp_read(const char *bytes, size_t n, int ended, struct hpkp *out,
-                           const char **why)
-{
-    const char *p = n ? bytes : "", *end = p + (n < HPKP_HEAD_MAX ? n : HPKP_HEAD_MAX);
-    enum hpkp_result result = HPKP_MORE;
-    struct line found = {0};
-    int status = 100, heads;
-
-    /* interim responses come before the final one (RFC 9110 section 15.2) */
-    for (heads = 0; status < 200; heads++) {
-        result = read_head(&p, end, &status, &found, why);
-        if (result != HPKP_FOUND)
-            break;
-        *why = status == 101 ? "the host switches to another protocol"
-                             : "the host sends too many interim answers";
-        if (status == 101 || (status < 200 && heads == INTERIM_MAX))
-            return HPKP_BAD;
-    }
-    if (result == HPKP_MORE) {
-        *why = n >= HPKP_HEAD_MAX ? "the answer's head is too long" : "the answer broke off";
-        return n >= HPKP_HEAD_MAX || ended ? HPKP_BAD : HPKP_MORE;
-    }
-    if (result == HPKP_BAD)
-        return HPKP_BAD;
-    *why = "the answer has no Public-Key-Pins field";
-    if (!found.text)
-        return HPKP_BAD;
-    *why = hpkp_parse(found.text, found.len, out);
-    return *why ? HPKP_BAD : HPKP_FOUND;
 }

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "base/util.h"
+#include "http/response.h"
 #include "learned/hpkp.h"
 #include "proxy/connlog.h"
 #include "proxy/upstream.h"
@@ -234,6 +235,32 @@ static void on_overdue(uv_timer_t *timer)
     give_up(timer->data, "no answer in time");
 }
 
+/*
+ * Looks for the announced pins in what has been received of the response. Returns HTTP_HEAD with
+ * *pins, HTTP_MORE, or HTTP_BAD with *why.
+ */
+static enum http_result find_pins(const struct strbuf *response, bool ended, struct hpkp *pins,
+                                  const char **why)
+{
+    struct http_response head;
+    struct http_text value;
+    size_t consumed;
+    enum http_result result = http_response_parse(strbuf_text(response), response->len, &head,
+                                                  &consumed, why);
+
+    if (result == HTTP_MORE && ended) {
+        *why = "the response broke off";
+        return HTTP_BAD;
+    }
+    if (result != HTTP_HEAD)
+        return result;
+    *why = "the response has no " HPKP_FIELD " field";
+    if (!http_response_find_field(&head, HPKP_FIELD, &value))
+        return HTTP_BAD;
+    *why = hpkp_parse(value.bytes, value.len, pins);
+    return *why ? HTTP_BAD : HTTP_HEAD;
+}
+
 static void read_answer(struct job *j)
 {
     struct upstream *u = &j->upstream;
@@ -245,17 +272,16 @@ static void read_answer(struct job *j)
     u->readable = false;
     result = tls_read(u->tls, j->pinfetch->thread->plaintext, TLS_PLAINTEXT_SIZE, &n);
     upstream_flush(u);
-    if (n > HPKP_HEAD_MAX + 1 - j->answer.len)
-        n = HPKP_HEAD_MAX + 1 - j->answer.len; /* one more than a head may have, to be refused */
+    if (n > HTTP_HEAD_MAX - j->answer.len)
+        n = HTTP_HEAD_MAX - j->answer.len; /* a head that is longer is refused */
     strbuf_add_bytes(&j->answer, (const char *)j->pinfetch->thread->plaintext, n);
-    switch (hpkp_read(strbuf_text(&j->answer), j->answer.len,
-                      result != TLS_OK && result != TLS_WANT_READ, &pkp, &why)) {
-    case HPKP_MORE:
+    switch (find_pins(&j->answer, result != TLS_OK && result != TLS_WANT_READ, &pkp, &why)) {
+    case HTTP_MORE:
         endpoint_want_read(&u->conn, true);
         return;
-    case HPKP_FOUND:
+    case HTTP_HEAD:
         break;
-    case HPKP_BAD:
+    case HTTP_BAD:
         uv_timer_stop(&j->timer);
         give_up(j, why);
         return;

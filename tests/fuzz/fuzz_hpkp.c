@@ -1,6 +1,6 @@
 /*
- * Announced pins. However an answer is cut into pieces, the verdict is the same, and it is taken or
- * left whole; what hpkp_parse() takes as a value, hpkp_read() takes in a head, and nothing else.
+ * Announced pins. A value is taken or left whole; what hpkp_parse() takes says the same when it is
+ * written again, and when it comes in the head of a response.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,18 +11,10 @@
 #include <openssl/evp.h>
 
 #include "base/strbuf.h"
+#include "http/response.h"
 #include "learned/hpkp.h"
 
-/* Beyond that, not every piece is tried. */
-#define PIECES 512
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct answer {
-    enum hpkp_result result;
-    const char *why;
-    struct hpkp pkp;
-};
 
 static void need(bool ok)
 {
@@ -71,64 +63,30 @@ static void check_pins(const struct hpkp *pkp)
     }
 }
 
-static struct answer read_answer(const char *bytes, size_t n, bool ended)
+/* In a head that is good otherwise, the field's value is found, and means the same. */
+static void read_in_head(const char *value, size_t size, const char *why, const struct hpkp *pins)
 {
-    const struct hpkp before = untouched();
-    struct answer a = {.pkp = before};
-    char *copy = exactly(bytes, n);
-
-    a.result = hpkp_read(copy, n, ended, &a.pkp, &a.why);
-    free(copy);
-    if (a.result == HPKP_FOUND)
-        check_pins(&a.pkp);
-    else
-        need(memcmp(&a.pkp, &before, sizeof(before)) == 0);
-    need(a.result != HPKP_BAD || (a.why && *a.why));
-    need(a.result != HPKP_MORE || (!ended && n < HPKP_HEAD_MAX));
-    return a;
-}
-
-static bool same_answer(const struct answer *a, const struct answer *b)
-{
-    if (a->result != b->result)
-        return false;
-    return a->result == HPKP_FOUND ? same_pins(&a->pkp, &b->pkp) : strcmp(a->why, b->why) == 0;
-}
-
-static void read_in_pieces(const char *bytes, size_t size)
-{
-    const struct answer whole = read_answer(bytes, size, true);
-    const size_t step = size / PIECES + 1;
-    bool over = false;
-    size_t n;
-
-    for (n = 0; n <= size; n += step) {
-        struct answer a = read_answer(bytes, n, false);
-
-        need(!over || a.result != HPKP_MORE);
-        over = a.result != HPKP_MORE;
-        need(!over || same_answer(&a, &whole));
-    }
-}
-
-/* In a head that is else a good one. */
-static void read_in_head(const char *value, size_t size, const char *why, const struct hpkp *pkp)
-{
+    struct http_response response;
     struct strbuf head = {0};
-    struct answer a;
+    struct http_text found;
+    struct hpkp again;
+    const char *head_why;
+    size_t consumed;
 
-    strbuf_add(&head, "HTTP/1.1 200 OK\r\nPublic-Key-Pins:");
+    strbuf_add(&head, "HTTP/1.1 200 OK\r\n" HPKP_FIELD ":");
     strbuf_add_bytes(&head, value, size);
     strbuf_add(&head, "\r\n\r\n");
-    a = read_answer(head.data, head.len, false);
-    if (!why && head.len <= HPKP_HEAD_MAX)
-        need(a.result == HPKP_FOUND && same_pins(&a.pkp, pkp));
-    else if (!size || !memchr(value, '\n', size))
-        need(a.result == HPKP_BAD);
+    if (http_response_parse(head.data, head.len, &response, &consumed, &head_why) == HTTP_HEAD) {
+        need(http_response_find_field(&response, HPKP_FIELD, &found));
+        need(!hpkp_parse(found.bytes, found.len, &again) == !why);
+        need(why || same_pins(&again, pins));
+    } else {
+        need(why || head.len > HTTP_HEAD_MAX);
+    }
     strbuf_free(&head);
 }
 
-/* Written anew it says the same. */
+/* Written again it says the same. */
 static void read_back(const struct hpkp *pkp)
 {
     struct strbuf text = {0};
@@ -160,12 +118,12 @@ static void read_value(const char *bytes, size_t size)
         check_pins(&pkp);
         read_back(&pkp);
     }
-    read_in_head(bytes, size, why, &pkp);
+    if (!size || !memchr(bytes, '\n', size)) /* it would be more lines than one */
+        read_in_head(bytes, size, why, &pkp);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     read_value((const char *)data, size);
-    read_in_pieces((const char *)data, size);
     return 0;
 }
