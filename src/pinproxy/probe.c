@@ -57,8 +57,6 @@ static void on_step(struct upstream *u)
 {
     struct probe *p = from_upstream(u);
 
-    if (u->state == UPSTREAM_DIAL || u->state == UPSTREAM_HANDSHAKE)
-        return;
     p->reason = u->state == UPSTREAM_READY ? REASON_OK : u->reason;
     p->detail = xstrdup(u->detail ? u->detail : "");
     upstream_name(u, p->upstream);
@@ -87,7 +85,7 @@ static void start_more(struct probe_run *run)
         p->run = run;
         p->reason = REASON_NONE;
         run->open++;
-        upstream_start(&p->connection, &run->thread, p->section, &events);
+        upstream_start(&p->connection, &run->thread, p->section, UPSTREAM_FOR_PROBE, &events);
     }
     if (run->open == 0)
         thread_close(&run->thread);

@@ -349,7 +349,8 @@ static void ask(uv_timer_t *timer)
     j->asked = j->over = j->unknown = false;
     strbuf_clear(&j->answer);
     j->holds++;
-    upstream_start(&j->upstream, j->pinfetch->thread, section, &upstream_events);
+    upstream_start(&j->upstream, j->pinfetch->thread, section, UPSTREAM_FOR_FETCH,
+                   &upstream_events);
 }
 
 static void add(struct pinfetch *a, const struct section *s, uint64_t delay_ms)

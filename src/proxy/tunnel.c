@@ -375,8 +375,7 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
     (void)uv_timer_init(&thread->loop, &t->timer); /* cannot fail */
     t->timer.data = t;
     endpoint_open(&t->client, &thread->io, client, frontend->keepalive, &client_events);
-    upstream_start(&t->upstream, thread, t->section, &upstream_events);
-    t->upstream.for_client = true;
+    upstream_start(&t->upstream, thread, t->section, UPSTREAM_FOR_TUNNEL, &upstream_events);
     relay_init(&t->relay, &t->client, &t->upstream);
     t->holds = 3;
     return t;

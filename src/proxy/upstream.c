@@ -41,15 +41,89 @@ static void note_refused(struct upstream *u)
     (void)start_learn(u, LEARN_REFUSED, NULL);
 }
 
+/* Successive states with the same limit share its time. */
+enum limit { LIMIT_NONE, LIMIT_CONNECT, LIMIT_HANDSHAKE, LIMIT_ENDING };
+
+static const enum limit limits[] = {
+    [UPSTREAM_NEW] = LIMIT_NONE,
+    [UPSTREAM_DIAL] = LIMIT_CONNECT,
+    [UPSTREAM_HANDSHAKE] = LIMIT_HANDSHAKE,
+    [UPSTREAM_LEARN] = LIMIT_HANDSHAKE,
+    [UPSTREAM_LEARNED] = LIMIT_HANDSHAKE,
+    [UPSTREAM_READY] = LIMIT_NONE,
+    [UPSTREAM_FAILED] = LIMIT_NONE,
+    [UPSTREAM_ENDING] = LIMIT_ENDING,
+    [UPSTREAM_CLOSING] = LIMIT_NONE,
+};
+
+static int64_t limit_ms(const struct upstream *u, enum limit limit)
+{
+    switch (limit) {
+    case LIMIT_NONE:
+        break;
+    case LIMIT_CONNECT:
+        return u->section->config->connect_timeout;
+    case LIMIT_HANDSHAKE:
+        return u->section->config->handshake_timeout;
+    case LIMIT_ENDING:
+        return ENDING_MS;
+    }
+    return 0;
+}
+
+static void on_deadline(uv_timer_t *timer);
+
+/* Deadlines are absolute: armed when a limit begins, whatever trickles in after that. */
+static void update_deadline(struct upstream *u, enum limit before)
+{
+    const enum limit now = limits[u->state];
+    const int64_t ms = limit_ms(u, now);
+
+    if (now == before)
+        return;
+    uv_timer_stop(&u->deadline);
+    if (ms > 0)
+        uv_timer_start(&u->deadline, on_deadline, (uint64_t)ms, 0);
+}
+
+static void update_interest(struct upstream *u)
+{
+    switch (u->state) {
+    case UPSTREAM_HANDSHAKE:
+    case UPSTREAM_ENDING:
+        endpoint_want_read(&u->conn, true);
+        break;
+    case UPSTREAM_LEARN:
+    case UPSTREAM_LEARNED:
+    case UPSTREAM_FAILED:
+        endpoint_want_read(&u->conn, false);
+        break;
+    case UPSTREAM_READY: /* the owner reads */
+    case UPSTREAM_NEW:   /* there is no connection */
+    case UPSTREAM_DIAL:
+    case UPSTREAM_CLOSING:
+        break;
+    }
+}
+
+/* The only place that changes the state: what is read and which deadline runs follow from it. */
+static void set_state(struct upstream *u, enum upstream_state state)
+{
+    const enum limit before = limits[u->state];
+
+    u->state = state;
+    update_deadline(u, before);
+    update_interest(u);
+}
+
 static void fail(struct upstream *u, enum reason reason, const char *detail)
 {
-    u->state = UPSTREAM_FAILED;
-    if (reason == REASON_TOFU_CHANGED && u->for_client && !u->overtaken)
+    set_state(u, UPSTREAM_FAILED);
+    if (reason == REASON_TOFU_CHANGED && u->use == UPSTREAM_FOR_TUNNEL && !u->overtaken)
         note_refused(u);
     u->reason = reason;
     free(u->detail);
     u->detail = detail && *detail ? strdup(detail) : NULL;
-    uv_timer_stop(&u->deadline);
     u->events->step(u);
 }
 
@@ -60,6 +134,10 @@ static void on_deadline(uv_timer_t *timer)
     const bool dialling = u->state == UPSTREAM_DIAL;
     char after[UNITS_DURATION_SIZE], detail[128];
 
+    if (u->state == UPSTREAM_ENDING) {
+        upstream_close(u, false);
+        return;
+    }
     units_format_duration(dialling ? s->connect_timeout : s->handshake_timeout, after);
     snprintf(detail, sizeof(detail), "no %s within %s",
              dialling ? "connection (connect_timeout)" : "TLS handshake (handshake_timeout)",
@@ -69,14 +147,6 @@ static void on_deadline(uv_timer_t *timer)
     learn_cancel(u->learn);
     u->learn = NULL;
     fail(u, REASON_TIMEOUT, detail);
-}
-
-/* Deadlines are absolute: armed once on entering a state, whatever trickles in after that. */
-static void arm_deadline(struct upstream *u, int64_t ms)
-{
-    uv_timer_stop(&u->deadline);
-    if (ms > 0)
-        uv_timer_start(&u->deadline, on_deadline, (uint64_t)ms, 0);
 }
 
 void upstream_flush(struct upstream *u)
@@ -90,37 +160,38 @@ void upstream_flush(struct upstream *u)
 static void step(struct upstream *u);
 
 /*
- * The key is in the file, or another connection's was there first: in either case it is judged
- * anew, by what stands there now.
+ * The key is in the file, or another connection's was there first. In either case the server is
+ * judged again, by what the file has now.
  */
 static void on_learned(struct learn_owner *owner, enum learned_result result, const char *detail)
 {
     struct upstream *u = container_of(owner, struct upstream, learn_owner);
 
     u->learn = NULL;
-    u->key_stored = true;
     if (result == LEARNED_FAILED) {
         fail(u, REASON_UNSAVED, detail);
         return;
     }
-    u->state = UPSTREAM_HANDSHAKE;
+    set_state(u, UPSTREAM_LEARNED);
     step(u);
 }
 
 /* The server has proved a key, and its section has none yet. */
-static void keep_key(struct upstream *u)
+static void learn_key(struct upstream *u)
 {
-    endpoint_want_read(&u->conn, false);
     if (u->overtaken) {
         fail(u, REASON_UNSAVED, "a reload has changed the server's address during the handshake");
         return;
     }
-    if (!u->for_client || u->key_stored) {
-        fail(u, u->key_stored ? REASON_UNSAVED : REASON_FIRST_USE,
-             u->key_stored ? "it was gone as soon as it was kept" : tls_verdict(u->tls)->detail);
+    if (u->use != UPSTREAM_FOR_TUNNEL) {
+        fail(u, REASON_FIRST_USE, tls_verdict(u->tls)->detail);
         return;
     }
-    u->state = UPSTREAM_LEARN;
+    if (u->state == UPSTREAM_LEARNED) {
+        fail(u, REASON_UNSAVED, "it was removed as soon as it was stored");
+        return;
+    }
+    set_state(u, UPSTREAM_LEARN);
     u->learn_owner.done = on_learned;
     u->learn = start_learn(u, LEARN_FIRST_USE, &u->learn_owner);
     if (!u->learn)
@@ -143,46 +214,33 @@ static void handshake(struct upstream *u)
     switch (result) {
     case TLS_OK:
         /* the only place: tls_handshake() says so only of a server that the policy trusts */
-        u->state = UPSTREAM_READY;
+        set_state(u, UPSTREAM_READY);
         u->readable = true; /* data may have come with the last flight */
-        uv_timer_stop(&u->deadline);
         u->events->step(u);
         return;
     case TLS_WANT_READ:
-        if (u->conn.error) {
+        if (u->conn.error)
             fail_lost(u);
-            return;
-        }
-        endpoint_want_read(&u->conn, true);
         return;
     case TLS_FIRST_USE:
-        keep_key(u);
+        learn_key(u);
         return;
     case TLS_CLOSED:
     case TLS_TRUNCATED:
     case TLS_FAILED:
         break;
     }
-    endpoint_want_read(&u->conn, false);
     reason = tls_failure(u->tls, &detail);
     fail(u, reason, detail);
 }
 
-static bool is_closing(const struct upstream *u)
-{
-    return uv_is_closing((const uv_handle_t *)&u->deadline);
-}
-
 static void step(struct upstream *u)
 {
-    thread_turn(u->thread);
-    if (is_closing(u))
-        return;
-    if (u->state == UPSTREAM_HANDSHAKE) {
+    thread_turn(u->thread); /* may change the state: close the connection, or replace its section */
+    if (u->state == UPSTREAM_HANDSHAKE || u->state == UPSTREAM_LEARNED)
         handshake(u);
-    } else if (u->state == UPSTREAM_READY) {
+    else if (u->state == UPSTREAM_READY)
         u->events->step(u);
-    }
 }
 
 static struct upstream *from_wire(struct endpoint *ep)
@@ -258,13 +316,12 @@ static void on_connected(struct transport_owner *owner, const struct stream *str
     u->peer = stream->peer;
     endpoint_open(&u->conn, &r->io, stream, u->section->config->keepalive, &conn_events);
     u->holds++;
-    u->tls = tls_new(u->section->ctx, u->section->policy, &r->tls, u->for_client);
+    u->tls = tls_new(u->section->ctx, u->section->policy, &r->tls, u->use == UPSTREAM_FOR_TUNNEL);
     if (!u->tls) {
         fail(u, REASON_MEMORY, "");
         return;
     }
-    u->state = UPSTREAM_HANDSHAKE;
-    arm_deadline(u, u->section->config->handshake_timeout);
+    set_state(u, UPSTREAM_HANDSHAKE);
     handshake(u);
 }
 
@@ -290,19 +347,19 @@ static void start_dial(struct upstream *u)
 }
 
 void upstream_start(struct upstream *u, struct thread *thread, const struct section *section,
-                    const struct upstream_events *events)
+                    enum upstream_use use, const struct upstream_events *events)
 {
     memset(u, 0, sizeof(*u));
     u->events = events;
     u->thread = thread;
     u->section = section;
-    u->state = UPSTREAM_DIAL;
+    u->use = use;
     u->transport_owner.connected = on_connected;
     u->transport_owner.failed = on_not_connected;
     (void)uv_timer_init(&thread->loop, &u->deadline); /* cannot fail */
     u->deadline.data = u;
     u->holds = 1;
-    arm_deadline(u, section->config->connect_timeout);
+    set_state(u, UPSTREAM_DIAL);
     start_dial(u);
 }
 
@@ -332,7 +389,8 @@ void upstream_set_section(struct upstream *u, const struct section *section)
 
     u->overtaken |= u->tls && !leads_to_same(u->section->config, section->config);
     u->section = section;
-    u->key_stored = false;
+    if (u->state == UPSTREAM_LEARNED)
+        set_state(u, UPSTREAM_HANDSHAKE); /* the key is stored for the section before */
     if (u->tls)
         tls_set_policy(u->tls, section->policy);
     if (!u->transport)
@@ -345,41 +403,32 @@ void upstream_set_section(struct upstream *u, const struct section *section)
     start_dial(u);
 }
 
-static void on_ended(uv_timer_t *timer)
-{
-    upstream_close(timer->data, false);
-}
-
 void upstream_end(struct upstream *u)
 {
-    if (is_closing(u) || u->state == UPSTREAM_ENDING)
+    if (u->state == UPSTREAM_CLOSING || u->state == UPSTREAM_ENDING)
         return;
     if (!u->tls) {
         upstream_close(u, false);
         return;
     }
-    u->state = UPSTREAM_ENDING;
+    set_state(u, UPSTREAM_ENDING);
     tls_close_notify(u->tls);
     upstream_flush(u);
     endpoint_shutdown(&u->conn);
-    if (u->conn.eof || u->conn.error || u->conn.write_error) {
+    if (u->conn.eof || u->conn.error || u->conn.write_error)
         upstream_close(u, false);
-        return;
-    }
-    endpoint_want_read(&u->conn, true);
-    uv_timer_start(&u->deadline, on_ended, ENDING_MS, 0);
 }
 
 void upstream_close(struct upstream *u, bool reset)
 {
-    if (is_closing(u))
+    if (u->state == UPSTREAM_CLOSING)
         return;
+    set_state(u, UPSTREAM_CLOSING);
     transport_cancel(u->transport);
     u->transport = NULL;
     learn_cancel(u->learn);
     u->learn = NULL;
-    if (u->holds > 1)
-        endpoint_close(&u->conn, reset);
+    endpoint_close(&u->conn, reset);
     uv_close((uv_handle_t *)&u->deadline, on_timer_closed);
 }
 

@@ -22,18 +22,28 @@
 #include "tls/tls.h"
 
 enum upstream_state {
-    UPSTREAM_DIAL,      /* deadline: connect_timeout */
-    UPSTREAM_HANDSHAKE, /* deadline: handshake_timeout, never extended */
-    UPSTREAM_LEARN,     /* the key of a first use is being kept; within the same deadline */
+    UPSTREAM_NEW,       /* zeroed */
+    UPSTREAM_DIAL,      /* being connected, within connect_timeout */
+    UPSTREAM_HANDSHAKE, /* within handshake_timeout, which nothing extends */
+    UPSTREAM_LEARN,     /* the key of a first use is being stored, within the rest of that */
+    UPSTREAM_LEARNED,   /* it is stored, and the server is judged again */
     UPSTREAM_READY,     /* trusted: plaintext may flow. Set in one place */
     UPSTREAM_FAILED,    /* reason and detail say why */
     UPSTREAM_ENDING,    /* upstream_end() was called: no more step() */
+    UPSTREAM_CLOSING,   /* upstream_close() was called: no more step() */
+};
+
+/* What a connection is made for. */
+enum upstream_use {
+    UPSTREAM_FOR_TUNNEL, /* stores the key of a first use, resumes sessions */
+    UPSTREAM_FOR_FETCH,  /* asks for announced pins: neither */
+    UPSTREAM_FOR_PROBE,  /* shows what the server presents: neither */
 };
 
 struct upstream;
 
 struct upstream_events {
-    /* Something has changed: the state, or in READY records have come or everything is written. */
+    /* READY or FAILED is reached, or in READY records have come or everything is written. */
     void (*step)(struct upstream *u);
     /* Every handle is gone and the memory free; comes once, after upstream_close(). */
     void (*closed)(struct upstream *u);
@@ -43,6 +53,7 @@ struct upstream {
     const struct upstream_events *events;
     struct thread *thread;
     const struct section *section;
+    enum upstream_use use;
     enum upstream_state state;
     enum reason reason;
     char *detail;     /* or NULL */
@@ -55,16 +66,14 @@ struct upstream {
     uv_timer_t deadline;
     struct learn_job *learn;
     struct learn_owner learn_owner;
-    bool for_client; /* set by the owner after upstream_start(): may keep keys, resume sessions */
-    bool key_stored; /* the key of a first use is in the file */
-    bool overtaken;  /* a reload has changed the address: no key is learned from the one before */
-    bool readable;   /* READY: the engine has records or an end that were not yet read */
-    int holds;       /* handles not yet closed */
+    bool overtaken; /* a reload has changed the address: no key is learned from the one before */
+    bool readable;  /* READY: the engine has records or an end that were not yet read */
+    int holds;      /* handles not yet closed */
 };
 
 /* Starts. The section must outlive it. No event is called from within. */
 void upstream_start(struct upstream *u, struct thread *thread, const struct section *section,
-                    const struct upstream_events *events);
+                    enum upstream_use use, const struct upstream_events *events);
 
 /*
  * Continues a connection that is not READY under another configuration's section of the same name,
