@@ -11,10 +11,11 @@ sys.dont_write_bytecode = True
 pytest.register_assert_rewrite("harness")  # a failed assertion there shows its values, as one in a test does
 
 from harness import certs, servers
+from harness.certs import NAME
 from harness.config import ini
 from harness.config_errors import placeholders
 from harness.daemon import PINPROXY, PINPROXYD, Daemon, run_pinproxy
-from harness.learned import Announcer, State
+from harness.learned import Announcer, State, wait_announced, with_pins_url
 from harness.revocation import StaplingServer
 from harness.service_manager import ServiceManager
 
@@ -173,6 +174,15 @@ def announcer(tls_server, backup):
     server = tls_server(Announcer())
     server.behave.announce(server.cert.pin, backup.pin)
     return server
+
+
+@pytest.fixture
+def learned_daemon(state, pinproxyd, announcer, backup):
+    """A daemon that has learned the pin of `backup` from `announcer`."""
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
+    daemon.first_pin = announcer.cert.pin
+    wait_announced(daemon, backup.pin)
+    return daemon
 
 
 @pytest.fixture

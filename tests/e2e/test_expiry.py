@@ -23,7 +23,7 @@ def reload_once(daemon):
 
 @pytest.mark.parametrize("days", [1, 5, 29])
 @pytest.mark.valgrind
-def test_pin_that_ends_soon_is_told_of_at_start(days, pinproxyd, tls_server):
+def test_a_pin_that_ends_soon_is_logged_at_start(days, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, pin=f"{server.cert.pin} until={day(days)}")})
     event = daemon.wait_event(event="pin_expiring", section=NAME)
@@ -33,7 +33,7 @@ def test_pin_that_ends_soon_is_told_of_at_start(days, pinproxyd, tls_server):
 
 
 @pytest.mark.parametrize("days", [0, -1, -40])
-def test_pin_that_is_over(days, pinproxyd, tls_server):
+def test_an_expired_pin_is_logged_as_expired(days, pinproxyd, tls_server):
     server = tls_server()
     pins = [server.cert.pin, f"{certs.self_signed(server.cert.directory).pin} until={day(days)} name=old"]
     event = pinproxyd({NAME: to(server, pin=pins)}).wait_event(event="pin_expiring", pin="old")
@@ -42,14 +42,14 @@ def test_pin_that_is_over(days, pinproxyd, tls_server):
     assert "no longer" in event["detail"]
 
 
-def test_pin_that_still_counts_is_not_said_to_be_over(pinproxyd, tls_server):
+def test_a_live_pin_is_not_logged_as_expired(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, pin=f"{server.cert.pin} until={day(5)}")})
     assert "no longer" not in daemon.wait_event(event="pin_expiring").get("detail", "")
 
 
 @pytest.mark.parametrize("until", ["", f" until={day(32)}", f" until={day(400)}"], ids=["none", "32", "400"])
-def test_far_ends_are_not_told_of(until, pinproxyd, tls_server):
+def test_a_pin_that_ends_far_away_is_not_logged(until, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, pin=f"{server.cert.pin}{until}")})
     assert_accepted(daemon)
@@ -58,7 +58,7 @@ def test_far_ends_are_not_told_of(until, pinproxyd, tls_server):
     assert expiring(daemon) == []
 
 
-def test_each_pin_of_each_section(pinproxyd, tls_server, ca, tmp_path):
+def test_each_pin_of_each_section_is_logged(pinproxyd, tls_server, ca, tmp_path):
     server, other, third = tls_server(), certs.self_signed(tmp_path), certs.self_signed(tmp_path)
     daemon = pinproxyd({
         "one.test": to(server, pin=[f"{server.cert.pin} until={day(3)} name=a", f"{other.pin} until={day(4)} name=b",
@@ -70,7 +70,7 @@ def test_each_pin_of_each_section(pinproxyd, tls_server, ca, tmp_path):
         ("one.test", "a", day(3)), ("one.test", "b", day(4)), ("two.test", "d", day(5))]
 
 
-def test_pin_is_told_of_at_a_reload(pinproxyd, tls_server):
+def test_a_pin_that_ends_soon_is_logged_at_a_reload(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
     assert expiring(daemon) == []
@@ -81,7 +81,7 @@ def test_pin_is_told_of_at_a_reload(pinproxyd, tls_server):
 # The server's certificate, as it was last seen.
 
 @pytest.mark.parametrize("end", [2, 5, 29])
-def test_certificate_that_ends_soon(end, pinproxyd, tls_server, tmp_path):
+def test_a_certificate_that_ends_soon_is_logged(end, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, subject=certs.subject_of("Soon Over"), end=end))
     daemon = pinproxyd({NAME: to(server)})
     assert expiring(daemon) == []
@@ -94,7 +94,7 @@ def test_certificate_that_ends_soon(end, pinproxyd, tls_server, tmp_path):
     assert int(event["days"]) in (end - 1, end)
 
 
-def test_certificate_that_has_expired(pinproxyd, tls_server, tmp_path):
+def test_an_expired_certificate_is_logged(pinproxyd, tls_server, tmp_path):
     """It is pinned, and accepted all the same."""
     server = tls_server(cert=certs.self_signed(tmp_path, start=-20, end=-10))
     daemon = pinproxyd({NAME: to(server)})
@@ -105,7 +105,7 @@ def test_certificate_that_has_expired(pinproxyd, tls_server, tmp_path):
 
 
 @pytest.mark.parametrize("options", [{}, {"end": 32}, {"end": 3650}], ids=["90", "32", "3650"])
-def test_certificate_that_ends_far_away(options, pinproxyd, tls_server, tmp_path):
+def test_a_certificate_that_ends_far_away_is_not_logged(options, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, **options))
     daemon = pinproxyd({NAME: to(server)})
     assert_accepted(daemon)
@@ -114,7 +114,7 @@ def test_certificate_that_ends_far_away(options, pinproxyd, tls_server, tmp_path
     assert expiring(daemon) == []
 
 
-def test_renewed_certificate_is_not_warned_of(pinproxyd, tls_server, tmp_path):
+def test_a_renewed_certificate_is_not_logged(pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, end=5))
     daemon = pinproxyd({NAME: to(server)})
     assert_accepted(daemon)
@@ -126,7 +126,7 @@ def test_renewed_certificate_is_not_warned_of(pinproxyd, tls_server, tmp_path):
     assert expiring(daemon, mark) == []
 
 
-def test_certificate_that_was_refused_is_not_the_servers(pinproxyd, tls_server, tmp_path):
+def test_a_refused_certificate_is_not_logged(pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, end=5))
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
     assert_refused(daemon, "pin_mismatch")
@@ -135,7 +135,7 @@ def test_certificate_that_was_refused_is_not_the_servers(pinproxyd, tls_server, 
     assert expiring(daemon) == []
 
 
-def test_pin_and_certificate_both(pinproxyd, tls_server, tmp_path):
+def test_a_pin_and_a_certificate_are_both_logged(pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, end=5))
     daemon = pinproxyd({NAME: to(server, pin=f"{server.cert.pin} until={day(9)}")})
     assert_accepted(daemon)
@@ -143,7 +143,7 @@ def test_pin_and_certificate_both(pinproxyd, tls_server, tmp_path):
     assert {event["what"] for event in expiring(daemon, mark)} == {"pin", "certificate"}
 
 
-def test_announced_pins_are_renewed_daily_and_still_have_an_end(state, pinproxyd, tls_server, tmp_path):
+def test_an_announced_pin_that_ends_soon_is_logged(state, pinproxyd, tls_server, tmp_path):
     """What the host has stopped to announce ends one day, and that is told of as well."""
     server, backup = tls_server(Announcer()), certs.self_signed(tmp_path)
     server.behave.announce(server.cert.pin, backup.pin, max_age=5 * DAY)
@@ -155,7 +155,7 @@ def test_announced_pins_are_renewed_daily_and_still_have_an_end(state, pinproxyd
 
 
 @pytest.mark.parametrize("days, within", [(29, "30"), (6, "7"), (1, "1"), (-2, "1")])
-def test_how_near_it_is(days, within, pinproxyd, tls_server):
+def test_the_event_has_the_limit_that_was_passed(days, within, pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, pin=f"{server.cert.pin} until={day(days)}")})
     assert daemon.wait_event(event="pin_expiring")["within"] == within

@@ -94,6 +94,24 @@ def http_response(*fields, status="200 OK", body="pins"):
     return "\r\n".join(head).encode()
 
 
+def wait_announced(daemon, pin, since=0, section=NAME):
+    """Waits until the daemon has learned an announced pin. Returns the `learned` event."""
+    return daemon.wait_event(since=since, pin=pin, section=section, **FROM_URL)
+
+
+def wait_announcement_failed(daemon, section=NAME):
+    """Waits for a `pins_url_failed` event of the section and returns it."""
+    event = daemon.wait_event(event="pins_url_failed", section=section)
+    assert event["level"] == "warning" and event["detail"]
+    return event
+
+
+def assert_nothing_learned(daemon, state):
+    """Stops the daemon and asserts that it learned no key."""
+    daemon.stop()
+    assert state.keys() == [] and not daemon.events(event="learned")
+
+
 class Announcer:
     """A behaviour of TlsServer: answers a GET with `answer`, and echoes anything else."""
 
@@ -123,3 +141,11 @@ class Announcer:
             conn.send(data)
             data = conn.recv()
         conn.close_notify()
+
+
+class OpenAnnouncer(Announcer):
+    """Answers, and leaves the connection open."""
+
+    def send_answer(self, conn):
+        conn.send(self.answer)
+        conn.recv_all()
