@@ -24,7 +24,7 @@ import pytest
 from harness import servers
 from harness.assertions import FAILURES
 from harness.certs import NAME
-from harness.chains import World
+from harness.chains import Hierarchy
 from harness.clients import connect
 from harness.daemon import Daemon
 
@@ -179,7 +179,7 @@ class Field:
     """Every server, and one daemon with a section for every cell."""
 
     def __init__(self, directory):
-        world = World(directory)
+        world = Hierarchy(directory)
         self.asked = []
         self.servers, self.pins, sections = {}, {}, {"global": {"state_dir": directory / "state"}}
         for row in ROWS:
@@ -310,7 +310,7 @@ def test_each_chain_has_its_verdict_under_each_policy(row, version, field):
 
 def test_strict_checks_would_refuse_ordinary_cas(tmp_path):
     """So the rows of their name show that they are not asked for."""
-    world = World(tmp_path)
+    world = Hierarchy(tmp_path)
     for row, words in (("ca_of_openssl_req", "CA cert does not include key usage"),
                        ("ca_of_easy_rsa", "Basic Constraints of CA cert not marked critical")):
         made = getattr(world, row)()

@@ -1,6 +1,6 @@
 """Chains for the trust matrix: good ones, and each kind of evil.
 
-`World` makes the good hierarchy (Root, Inner, the server's leaf) and has a method for each row of the
+`Hierarchy` makes the good hierarchy (Root, Inner, the server's leaf) and has a method for each row of the
 matrix. A row's chain may bring other CAs, which then stand in for the good ones where pins and trust
 anchors are written down: `inner` and `root` of what the method returns.
 """
@@ -94,7 +94,7 @@ class Stolen(certs.Cert):
         return self._file("forged.pem", certs.pem("EC PRIVATE KEY", self.forged).encode())
 
 
-class World:
+class Hierarchy:
     def __init__(self, directory):
         self.directory = directory
         self.key = ec_key()  # the server's, which is pinned
