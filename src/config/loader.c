@@ -200,7 +200,7 @@ static const char *check_writing(struct arena *arena, const struct option_row *o
     if (character)
         return arena_printf(arena, "%s = %s: remove %s from its beginning or end", o->name,
                             e->value, character);
-    if (e->comment && o->in_comment && o->in_comment(e->comment))
+    if (e->comment && o->kind && o->kind->in_comment && o->kind->in_comment(e->comment))
         return arena_printf(
             arena,
             "%s = %s: the rest of the line is a comment, and '%s' in it would be "
@@ -331,8 +331,8 @@ static void inherit(const struct section_parser *d, const struct config_section 
             continue;
         if (!d->line[i])
             memcpy(ours, theirs, o->size);
-        else if (o->merge)
-            o->merge(arena, ours, theirs);
+        else if (o->kind->merge)
+            o->kind->merge(arena, ours, theirs);
     }
 }
 

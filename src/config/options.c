@@ -24,6 +24,7 @@ static const char *const log_format_words[] = {"auto", "text", "json", "!journal
 _Static_assert(sizeof(enum log_level) == sizeof(int), "log_level is no int");
 _Static_assert(sizeof(enum config_log_format) == sizeof(int), "log_format is no int");
 _Static_assert(sizeof(enum config_family) == sizeof(int), "family is no int");
+_Static_assert(sizeof(enum via) == sizeof(int), "via is no int");
 _Static_assert(sizeof(enum config_verify) == sizeof(int), "verify is no int");
 _Static_assert(sizeof(enum config_pin_removed) == sizeof(int), "on_pin_removed is no int");
 _Static_assert(sizeof(enum config_ocsp) == sizeof(int), "ocsp is no int");
@@ -42,189 +43,208 @@ const struct option_row options[] = {
     {.name = "include", .scope = OPTION_GLOBAL, .flags = OPTION_LIST,
      .help = "files to read as well: a path or a glob pattern"},
     {.name = "workers", .scope = OPTION_GLOBAL, .flags = OPTION_RESTART, .value = "auto",
-     .parse = value_workers, GLOBAL(workers),
+     .kind = &value_workers, GLOBAL(workers),
      .help = "event-loop threads; auto: one per CPU that the process may use"},
     {.name = "user", .scope = OPTION_GLOBAL, .flags = OPTION_RESTART,
-     .parse = value_user, GLOBAL(user),
+     .kind = &value_user, GLOBAL(user),
      .help = "user to become once the listeners are bound, when started as root"},
     {.name = "group", .scope = OPTION_GLOBAL, .flags = OPTION_RESTART,
-     .parse = value_group, GLOBAL(group),
+     .kind = &value_group, GLOBAL(group),
      .help = "group to become then; default: the user's"},
     {.name = "log_level", .scope = OPTION_GLOBAL, .value = "info",
-     .parse = value_choice, GLOBAL(log_level), .range = {.words = log_level_words, .min = LOG_LEVEL_ERROR},
+     .kind = &value_choice, GLOBAL(log_level), .range = {.words = log_level_words, .min = LOG_LEVEL_ERROR},
      .help = "error, warning, notice, info or debug"},
     {.name = "log_format", .scope = OPTION_GLOBAL, .value = "auto",
-     .parse = value_choice, GLOBAL(log_format), .range = {.words = log_format_words},
+     .kind = &value_choice, GLOBAL(log_format), .range = {.words = log_format_words},
      .help = "auto (text), text (logfmt) or json, on standard error"},
     {.name = "control", .scope = OPTION_GLOBAL, .flags = OPTION_LATER, .value = "off",
      .help = "path of the control socket"},
     {.name = "metrics", .scope = OPTION_GLOBAL, .flags = OPTION_LATER, .value = "off",
      .help = "ADDR:PORT that answers Prometheus over HTTP"},
     {.name = "state_dir", .scope = OPTION_GLOBAL,
-     .parse = value_path, GLOBAL(state_dir),
+     .kind = &value_path, GLOBAL(state_dir),
      .help = "directory of the learned pins; default: pinproxy/ where the system keeps state"},
     {.name = "max_connections", .scope = OPTION_GLOBAL, .value = "0",
-     .parse = value_number, GLOBAL(max_connections), .range = {.max = 10000000},
+     .kind = &value_number, GLOBAL(max_connections), .range = {.max = 10000000},
      .help = "tunnels in all; further clients wait; 0: as many as RLIMIT_NOFILE allows"},
     {.name = "drain_timeout", .scope = OPTION_GLOBAL, .value = "30s",
-     .parse = value_delay, GLOBAL(drain_timeout),
+     .kind = &value_delay, GLOBAL(drain_timeout),
      .help = "how long a stop lets open tunnels finish; 0: not at all"},
     {.name = "remote_clients", .scope = OPTION_GLOBAL, .value = "no",
-     .parse = value_bool, GLOBAL(remote_clients),
+     .kind = &value_bool, GLOBAL(remote_clients),
      .help = "allow listeners for plaintext on addresses other than loopback"},
 
     {.name = "watch", .scope = OPTION_GLOBAL, .flags = OPTION_LATER, .value = "no",
      .help = "reload when the configuration or a file that it names has changed"},
 
-    {.name = "host", .scope = OPTION_HOST,
-     .parse = value_host, SECTION(host),
+    {.name = "host", .scope = OPTION_HOST, .flags = OPTION_IDENTITY,
+     .kind = &value_host, SECTION(host),
      .help = "host name or IP address; default: the section's name"},
-    {.name = "port", .scope = OPTION_SECTION, .value = "443",
-     .parse = value_number, SECTION(port), .range = {.min = 1, .max = 65535},
+    {.name = "port", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY, .value = "443",
+     .kind = &value_number, SECTION(port), .range = {.min = 1, .max = 65535},
      .help = "port of the host"},
-    {.name = "address", .scope = OPTION_SECTION, .flags = OPTION_LIST,
-     .parse = value_target, SECTION(address),
+    {.name = "address", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_IDENTITY,
+     .kind = &value_target, SECTION(address),
      .help = "dial IP[:PORT] or NAME[:PORT] instead of resolving the host; tried in order"},
-    {.name = "family", .scope = OPTION_SECTION, .value = "any",
-     .parse = value_choice, SECTION(family), .range = {.words = family_words},
+    {.name = "family", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY, .value = "any",
+     .kind = &value_choice, SECTION(family), .range = {.words = family_words},
      .help = "addresses to use: any, ipv4 or ipv6"},
-    {.name = "bind", .scope = OPTION_SECTION,
-     .parse = value_ip, SECTION(bind),
+    {.name = "bind", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY,
+     .kind = &value_ip, SECTION(bind),
      .help = "local address to connect from"},
-    {.name = "via", .scope = OPTION_SECTION, .value = "tcp",
-     .parse = value_via, SECTION(via),
+    {.name = "via", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY, .value = "tcp",
+     .kind = &value_via, SECTION(via),
      .help = "transport under TLS: tcp"},
-    {.name = "send_proxy", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "off",
+    {.name = "send_proxy", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_NO_IDENTITY,
+     .value = "off",
      .help = "PROXY protocol header inside TLS"},
-    {.name = "warm", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "0",
+    {.name = "warm", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_NO_IDENTITY,
+     .value = "0",
      .help = "connections dialled and verified ahead"},
-    {.name = "warm_lifetime", .scope = OPTION_SECTION, .flags = OPTION_LATER,
+    {.name = "warm_lifetime", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_NO_IDENTITY,
      .help = "how long such a connection is kept"},
-    {.name = "starttls", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "off",
+    {.name = "starttls", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_IDENTITY,
+     .value = "off",
      .help = "protocol in which to ask for TLS"},
 
-    {.name = "listen", .scope = OPTION_HOST, .flags = OPTION_LIST,
-     .parse = value_listen, SECTION(listen), .in_comment = value_listen_in_comment,
+    {.name = "listen", .scope = OPTION_HOST, .flags = OPTION_LIST | OPTION_NO_IDENTITY,
+     .kind = &value_listen, SECTION(listen),
      .help = "ADDR:PORT, [IPV6]:PORT or unix:PATH[,mode=0660][,user=U][,group=G]"},
-    {.name = "client", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "raw",
+    {.name = "client", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_NO_IDENTITY,
+     .value = "raw",
      .help = "what clients speak other than raw bytes"},
-    {.name = "set_header", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_LATER,
+    {.name = "set_header", .scope = OPTION_SECTION,
+     .flags = OPTION_LIST | OPTION_LATER | OPTION_NO_IDENTITY,
      .help = "header fields of every HTTP request"},
-    {.name = "http_hosts", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_LATER,
+    {.name = "http_hosts", .scope = OPTION_SECTION,
+     .flags = OPTION_LIST | OPTION_LATER | OPTION_NO_IDENTITY,
      .help = "further names that an HTTP client may ask for"},
-    {.name = "allow_user", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_LATER,
+    {.name = "allow_user", .scope = OPTION_SECTION,
+     .flags = OPTION_LIST | OPTION_LATER | OPTION_NO_IDENTITY,
      .help = "local users that may use the section"},
-    {.name = "allow_group", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_LATER,
+    {.name = "allow_group", .scope = OPTION_SECTION,
+     .flags = OPTION_LIST | OPTION_LATER | OPTION_NO_IDENTITY,
      .help = "local groups that may use the section"},
-    {.name = "max_connections", .scope = OPTION_SECTION, .value = "0",
-     .parse = value_number, SECTION(max_connections), .range = {.max = 10000000},
+    {.name = "max_connections", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY, .value = "0",
+     .kind = &value_number, SECTION(max_connections), .range = {.max = 10000000},
      .help = "tunnels of the section; further clients are refused; 0: no limit"},
 
-    {.name = "verify", .scope = OPTION_SECTION, .value = "pin",
-     .parse = value_choice, SECTION(verify), .range = {.words = verify_words},
+    {.name = "verify", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY, .value = "pin",
+     .kind = &value_choice, SECTION(verify), .range = {.words = verify_words},
      .help = "pin (instead of the PKI), pin+pki (both must hold), pki (no pins), tofu (the key seen "
              "first) or tofu+pki"},
-    {.name = "pin", .scope = OPTION_SECTION, .flags = OPTION_LIST,
-     .parse = value_pin, SECTION(pins), .in_comment = pinvalue_in_comment,
+    {.name = "pin", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_IDENTITY,
+     .kind = &value_pin, SECTION(pins),
      .help = "sha256//BASE64, cert:sha256:HEX, cert:FILE, key:FILE, issuer:sha256//BASE64, "
              "issuer-cert:sha256:HEX or issuer-cert:FILE [until=DATE] [name=WORD]"},
-    {.name = "revoked", .scope = OPTION_SECTION, .flags = OPTION_LIST,
-     .parse = value_revoked, SECTION(revoked), .merge = value_merge_pins, .in_comment = pinvalue_in_comment,
+    {.name = "revoked", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_IDENTITY,
+     .kind = &value_revoked, SECTION(revoked),
      .help = "keys never to accept, besides those of [defaults]: sha256//BASE64 or key:FILE"},
-    {.name = "also_check", .scope = OPTION_SECTION, .flags = OPTION_LIST,
-     .parse = value_also_check, SECTION(also_check), .in_comment = value_also_check_in_comment,
+    {.name = "also_check", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_IDENTITY,
+     .kind = &value_also_check, SECTION(also_check),
      .help = "name, dates: hold a pinned certificate to these too"},
-    {.name = "enforce", .scope = OPTION_SECTION, .value = "yes",
-     .parse = value_enforce, SECTION(enforce), .in_comment = value_enforce_in_comment,
+    {.name = "enforce", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY, .value = "yes",
+     .kind = &value_enforce, SECTION(enforce),
      .help = "yes, or report [until=DATE]: with pin+pki, a pin mismatch is logged and let through"},
-    {.name = "on_pin_removed", .scope = OPTION_SECTION, .value = "keep",
-     .parse = value_choice, SECTION(on_pin_removed), .range = {.words = pin_removed_words},
+    {.name = "on_pin_removed", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY,
+     .value = "keep",
+     .kind = &value_choice, SECTION(on_pin_removed), .range = {.words = pin_removed_words},
      .help = "keep or close tunnels whose pin a reload takes away"},
-    {.name = "pins_url", .scope = OPTION_SECTION,
-     .parse = value_url_path, SECTION(pins_url),
+    {.name = "pins_url", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY,
+     .kind = &value_url_path, SECTION(pins_url),
      .help = "path on the host whose Public-Key-Pins header adds pins, asked once a day"},
-    {.name = "ca_file", .scope = OPTION_SECTION, .flags = OPTION_LIST,
-     .parse = value_paths, SECTION(ca_file),
+    {.name = "ca_file", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_IDENTITY,
+     .kind = &value_paths, SECTION(ca_file),
      .help = "trust anchors in PEM; default: the system's"},
-    {.name = "ca_dir", .scope = OPTION_SECTION, .flags = OPTION_LIST,
-     .parse = value_paths, SECTION(ca_dir),
+    {.name = "ca_dir", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_IDENTITY,
+     .kind = &value_paths, SECTION(ca_dir),
      .help = "directory of trust anchors, as openssl rehash makes it"},
-    {.name = "crl_file", .scope = OPTION_SECTION, .flags = OPTION_LIST,
-     .parse = value_paths, SECTION(crl_file),
+    {.name = "crl_file", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_IDENTITY,
+     .kind = &value_paths, SECTION(crl_file),
      .help = "revocation lists that cover the whole chain, PEM or DER, for the PKI modes"},
-    {.name = "ocsp", .scope = OPTION_SECTION, .value = "off",
-     .parse = value_choice, SECTION(ocsp), .range = {.words = ocsp_words},
+    {.name = "ocsp", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY, .value = "off",
+     .kind = &value_choice, SECTION(ocsp), .range = {.words = ocsp_words},
      .help = "off, or staple: refuse without a good stapled OCSP response, in the PKI modes"},
-    {.name = "verify_name", .scope = OPTION_SECTION,
-     .parse = value_verify_name, SECTION(verify_name),
+    {.name = "verify_name", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY,
+     .kind = &value_verify_name, SECTION(verify_name),
      .help = "name that the certificate must carry; default: the host"},
 
-    {.name = "pins_from", .scope = OPTION_SECTION, .flags = OPTION_LATER,
+    {.name = "pins_from", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_IDENTITY,
      .help = "a signed list of further pins"},
-    {.name = "pins_key", .scope = OPTION_SECTION, .flags = OPTION_LATER,
+    {.name = "pins_key", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_IDENTITY,
      .help = "the public key that signs it"},
-    {.name = "raw_key", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "no",
+    {.name = "raw_key", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_IDENTITY,
+     .value = "no",
      .help = "accept a bare public key in place of a certificate"},
 
-    {.name = "sni", .scope = OPTION_SECTION,
-     .parse = value_sni, SECTION(sni),
+    {.name = "sni", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY,
+     .kind = &value_sni, SECTION(sni),
      .help = "server name to send, or off; default: the host, unless it is an IP address"},
-    {.name = "tls_min", .scope = OPTION_SECTION, .value = "1.2",
-     .parse = value_tls, SECTION(tls.min), .range = {.words = tls_words, .min = CONFIG_TLS_1_2},
+    {.name = "tls_min", .scope = OPTION_SECTION, .flags = OPTION_TLS | OPTION_IDENTITY,
+     .value = "1.2",
+     .kind = &value_tls, SECTION(tls.min), .range = {.words = tls_words, .min = CONFIG_TLS_1_2},
      .help = "lowest TLS version: 1.2 or 1.3"},
-    {.name = "tls_max", .scope = OPTION_SECTION, .value = "none",
-     .parse = value_tls, SECTION(tls.max), .range = {.words = tls_words},
+    {.name = "tls_max", .scope = OPTION_SECTION, .flags = OPTION_TLS | OPTION_IDENTITY,
+     .value = "none",
+     .kind = &value_tls, SECTION(tls.max), .range = {.words = tls_words},
      .help = "highest TLS version: 1.2, 1.3 or none"},
-    {.name = "ciphers", .scope = OPTION_SECTION,
-     .parse = value_text, SECTION(tls.ciphers),
+    {.name = "ciphers", .scope = OPTION_SECTION, .flags = OPTION_TLS | OPTION_IDENTITY,
+     .kind = &value_text, SECTION(tls.ciphers),
      .help = "ciphers of TLS 1.2, as OpenSSL writes them"},
-    {.name = "ciphersuites", .scope = OPTION_SECTION,
-     .parse = value_text, SECTION(tls.ciphersuites),
+    {.name = "ciphersuites", .scope = OPTION_SECTION, .flags = OPTION_TLS | OPTION_IDENTITY,
+     .kind = &value_text, SECTION(tls.ciphersuites),
      .help = "cipher suites of TLS 1.3, as OpenSSL writes them"},
-    {.name = "groups", .scope = OPTION_SECTION,
-     .parse = value_text, SECTION(tls.groups),
+    {.name = "groups", .scope = OPTION_SECTION, .flags = OPTION_TLS | OPTION_IDENTITY,
+     .kind = &value_text, SECTION(tls.groups),
      .help = "key exchange groups, as OpenSSL writes them"},
-    {.name = "sigalgs", .scope = OPTION_SECTION,
-     .parse = value_text, SECTION(tls.sigalgs),
+    {.name = "sigalgs", .scope = OPTION_SECTION, .flags = OPTION_TLS | OPTION_IDENTITY,
+     .kind = &value_text, SECTION(tls.sigalgs),
      .help = "signature algorithms, as OpenSSL writes them"},
-    {.name = "alpn", .scope = OPTION_SECTION, .flags = OPTION_LIST,
-     .parse = value_alpn, SECTION(alpn),
+    {.name = "alpn", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_IDENTITY,
+     .kind = &value_alpn, SECTION(alpn),
      .help = "application protocols to offer, in this order"},
-    {.name = "resume", .scope = OPTION_SECTION, .value = "no",
-     .parse = value_bool, SECTION(tls.resume),
+    {.name = "resume", .scope = OPTION_SECTION, .flags = OPTION_TLS | OPTION_NO_IDENTITY,
+     .value = "no",
+     .kind = &value_bool, SECTION(tls.resume),
      .help = "resume TLS sessions, for an hour at most"},
-    {.name = "truncation", .scope = OPTION_SECTION, .value = "reset",
-     .parse = value_choice, SECTION(truncation), .range = {.words = truncation_words},
+    {.name = "truncation", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY, .value = "reset",
+     .kind = &value_choice, SECTION(truncation), .range = {.words = truncation_words},
      .help = "a TCP end without close_notify: reset the client, or allow it as a clean end"},
-    {.name = "client_cert", .scope = OPTION_SECTION, .flags = OPTION_LATER,
+    {.name = "client_cert", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_IDENTITY,
      .help = "certificate to show to the server"},
-    {.name = "client_key", .scope = OPTION_SECTION, .flags = OPTION_LATER,
+    {.name = "client_key", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_IDENTITY,
      .help = "its private key"},
 
-    {.name = "client_key_password", .scope = OPTION_SECTION, .flags = OPTION_LATER,
+    {.name = "client_key_password", .scope = OPTION_SECTION,
+     .flags = OPTION_LATER | OPTION_IDENTITY,
      .help = "file with its password"},
 
-    {.name = "greeting_timeout", .scope = OPTION_SECTION, .flags = OPTION_LATER,
+    {.name = "greeting_timeout", .scope = OPTION_SECTION,
+     .flags = OPTION_LATER | OPTION_NO_IDENTITY,
      .help = "until a SOCKS or HTTP client has said what it wants"},
-    {.name = "connect_timeout", .scope = OPTION_SECTION, .value = "10s",
-     .parse = value_deadline, SECTION(connect_timeout),
+    {.name = "connect_timeout", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY,
+     .value = "10s",
+     .kind = &value_deadline, SECTION(connect_timeout),
      .help = "to resolve and connect, all addresses together"},
-    {.name = "handshake_timeout", .scope = OPTION_SECTION, .value = "10s",
-     .parse = value_deadline, SECTION(handshake_timeout),
+    {.name = "handshake_timeout", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY,
+     .value = "10s",
+     .kind = &value_deadline, SECTION(handshake_timeout),
      .help = "for the TLS handshake and the checks"},
-    {.name = "idle_timeout", .scope = OPTION_SECTION, .value = "off",
-     .parse = value_duration, SECTION(idle_timeout),
+    {.name = "idle_timeout", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY, .value = "off",
+     .kind = &value_duration, SECTION(idle_timeout),
      .help = "without a byte either way"},
-    {.name = "max_lifetime", .scope = OPTION_SECTION, .flags = OPTION_LATER, .value = "off",
+    {.name = "max_lifetime", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_NO_IDENTITY,
+     .value = "off",
      .help = "of a tunnel, from its opening on"},
-    {.name = "half_close_timeout", .scope = OPTION_SECTION, .value = "30s",
-     .parse = value_duration, SECTION(half_close_timeout),
+    {.name = "half_close_timeout", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY,
+     .value = "30s",
+     .kind = &value_duration, SECTION(half_close_timeout),
      .help = "without a byte after one side has finished sending"},
-    {.name = "dns_ttl", .scope = OPTION_SECTION, .value = "30s",
-     .parse = value_delay, SECTION(dns_ttl),
+    {.name = "dns_ttl", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY, .value = "30s",
+     .kind = &value_delay, SECTION(dns_ttl),
      .help = "how long a resolved address is used; 0: each connection looks it up"},
-    {.name = "keepalive", .scope = OPTION_SECTION, .value = "60s",
-     .parse = value_duration, SECTION(keepalive),
+    {.name = "keepalive", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY, .value = "60s",
+     .kind = &value_duration, SECTION(keepalive),
      .help = "silence after which TCP keepalive probes start, on both sides; off: no probes"},
 };
 /* clang-format on */
@@ -348,8 +368,8 @@ void options_set_defaults(void *target, enum option_scope scope, struct arena *a
 
     for (i = 0; i < options_count; i++)
         if (options[i].scope == scope && options[i].value && options[i].size)
-            (void)options[i].parse(&ctx, &options[i].range, (char *)target + options[i].offset,
-                                   options[i].value);
+            (void)options[i].kind->parse(&ctx, &options[i].range,
+                                         (char *)target + options[i].offset, options[i].value);
 }
 
 const char *options_set(const struct option_row *o, void *target, const struct value_context *ctx,
@@ -364,8 +384,45 @@ const char *options_set(const struct option_row *o, void *target, const struct v
             return NULL;
         return arena_printf(ctx->arena, "%s = %s is not supported yet", o->name, value);
     }
-    why = o->parse(ctx, &o->range, (char *)target + o->offset, value);
+    why = o->kind->parse(ctx, &o->range, (char *)target + o->offset, value);
     return why ? arena_printf(ctx->arena, "%s = %s: %s", o->name, value, why) : NULL;
+}
+
+static void digest_value(const struct option_row *o, const void *target, struct strbuf *out)
+{
+    o->kind->digest((const char *)target + o->offset, out);
+}
+
+bool options_equal(const struct option_row *o, const void *a, const void *b)
+{
+    struct strbuf x = {0}, y = {0};
+    bool equal = true;
+
+    if (o->size) {
+        digest_value(o, a, &x);
+        digest_value(o, b, &y);
+        equal = x.len == y.len && memcmp(x.data, y.data, x.len) == 0;
+    }
+    strbuf_free(&x);
+    strbuf_free(&y);
+    return equal;
+}
+
+static bool is_part(const struct option_row *o, unsigned part)
+{
+    if (!o->size || (o->scope != OPTION_SECTION && o->scope != OPTION_HOST))
+        return false;
+    return part == OPTION_IDENTITY ? !(o->flags & OPTION_NO_IDENTITY) : o->flags & part;
+}
+
+void options_digest(const struct option_row *rows, size_t count, unsigned part,
+                    const struct config_section *s, struct strbuf *out)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        if (is_part(&rows[i], part))
+            digest_value(&rows[i], s, out);
 }
 
 static void print_scope(FILE *to, const char *title, enum option_scope a, enum option_scope b)

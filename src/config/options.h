@@ -1,14 +1,18 @@
 /*
- * Every option, one row each: the parser, --help-config and the test against the manual read these
- * rows and nothing else. A new option is a row here, a field in config.h and a paragraph in
+ * Every option, one row each. These read the rows and nothing else: the loader, --help-config, the
+ * warning of options that need a restart, the key of a TLS context, the policy id, and the tests of
+ * each of them. A new option is a row in options.c, a field in section.h and an item in
  * pinproxyd.conf(5).
  */
 #ifndef CONFIG_OPTIONS_H
 #define CONFIG_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/strbuf.h"
+#include "config/section.h"
 #include "config/values.h"
 
 enum option_scope {
@@ -19,9 +23,17 @@ enum option_scope {
 };
 
 enum {
-    OPTION_LIST = 1,    /* may be given several times, or go on in indented lines */
+    OPTION_LIST = 1,    /* may be written several times, or continue in indented lines */
     OPTION_LATER = 2,   /* not supported yet: only the default may be written */
-    OPTION_RESTART = 4, /* a reload does not change it */
+    OPTION_RESTART = 4, /* of [global]: a reload does not apply it */
+    OPTION_TLS = 8,     /* of sections: a part of the TLS context's key (tls/tlsctx.h) */
+    /*
+     * Of sections, each row has one of these: it does or does not shape which server is trusted and
+     * how it is spoken to. If a row has neither, the option is a part of the policy id
+     * (trust/policyid.h), so that none is left out by mistake.
+     */
+    OPTION_IDENTITY = 16,
+    OPTION_NO_IDENTITY = 32,
 };
 
 struct option_row {
@@ -29,14 +41,10 @@ struct option_row {
     enum option_scope scope;
     unsigned flags;
     const char *value; /* the default as it would be written; NULL: none */
-    value_parse *parse;
+    const struct value_kind *kind;
     size_t offset; /* of the field in struct config_global or struct config_section */
-    size_t size;   /* of the field */
+    size_t size;   /* of the field; 0: there is none */
     struct value_range range;
-    /* Adds what [defaults] has to a section's own list; NULL: the section's list replaces it. */
-    value_merge *merge;
-    /* Whether a comment behind a value reads as a value, which would be lost; NULL: it cannot. */
-    value_in_comment *in_comment;
     const char *help; /* one line */
 };
 
@@ -63,6 +71,17 @@ void options_set_defaults(void *target, enum option_scope scope, struct arena *a
 /* Reads a value into target's field. Returns NULL or a whole sentence of what is wrong. */
 const char *options_set(const struct option_row *o, void *target, const struct value_context *ctx,
                         const char *value);
+
+/* Returns whether an option has the same value in two structs of its scope. */
+bool options_equal(const struct option_row *o, const void *a, const void *b);
+
+/*
+ * Appends the values that a section has of a set of options, as bytes that can be compared or
+ * hashed (digest.h). part: OPTION_TLS or OPTION_IDENTITY, for the set of that name. rows: the
+ * table, which is options[] but in tests.
+ */
+void options_digest(const struct option_row *rows, size_t count, unsigned part,
+                    const struct config_section *s, struct strbuf *out);
 
 /* What pinproxyd --help-config prints. */
 void options_print(FILE *to);

@@ -12,6 +12,7 @@
 #include "base/strbuf.h"
 #include "base/units.h"
 #include "base/util.h"
+#include "config/digest.h"
 #include "config/listen.h"
 #include "config/via.h"
 #include "pin/pinvalue.h"
@@ -24,8 +25,8 @@ static const char *expected(const struct value_context *ctx, const char *what)
     return what ? arena_printf(ctx->arena, "expected %s", what) : NULL;
 }
 
-const char *value_duration(const struct value_context *ctx, const struct value_range *range,
-                           void *field, const char *value)
+static const char *parse_duration(const struct value_context *ctx, const struct value_range *range,
+                                  void *field, const char *value)
 {
     const char *hint = units_duration(value, field);
 
@@ -33,8 +34,8 @@ const char *value_duration(const struct value_context *ctx, const struct value_r
     return hint ? arena_printf(ctx->arena, "expected %s, or off", hint) : NULL;
 }
 
-const char *value_delay(const struct value_context *ctx, const struct value_range *range,
-                        void *field, const char *value)
+static const char *parse_delay(const struct value_context *ctx, const struct value_range *range,
+                               void *field, const char *value)
 {
     (void)range;
     if (strcasecmp(value, "off") == 0)
@@ -42,8 +43,8 @@ const char *value_delay(const struct value_context *ctx, const struct value_rang
     return expected(ctx, units_duration(value, field));
 }
 
-const char *value_deadline(const struct value_context *ctx, const struct value_range *range,
-                           void *field, const char *value)
+static const char *parse_deadline(const struct value_context *ctx, const struct value_range *range,
+                                  void *field, const char *value)
 {
     const char *hint;
     int64_t ms;
@@ -57,14 +58,14 @@ const char *value_deadline(const struct value_context *ctx, const struct value_r
     return expected(ctx, hint);
 }
 
-const char *value_number(const struct value_context *ctx, const struct value_range *range,
-                         void *field, const char *value)
+static const char *parse_number(const struct value_context *ctx, const struct value_range *range,
+                                void *field, const char *value)
 {
     return expected(ctx, units_number(value, range->min, range->max, field));
 }
 
-const char *value_workers(const struct value_context *ctx, const struct value_range *range,
-                          void *field, const char *value)
+static const char *parse_workers(const struct value_context *ctx, const struct value_range *range,
+                                 void *field, const char *value)
 {
     (void)ctx;
     (void)range;
@@ -75,8 +76,8 @@ const char *value_workers(const struct value_context *ctx, const struct value_ra
     return units_number(value, 1, 256, field) ? "expected a number from 1 to 256, or auto" : NULL;
 }
 
-const char *value_bool(const struct value_context *ctx, const struct value_range *range,
-                       void *field, const char *value)
+static const char *parse_bool(const struct value_context *ctx, const struct value_range *range,
+                              void *field, const char *value)
 {
     (void)range;
     return expected(ctx, units_bool(value, field));
@@ -96,8 +97,8 @@ static const char *list_words(const struct value_context *ctx, const struct valu
     return text;
 }
 
-const char *value_choice(const struct value_context *ctx, const struct value_range *range,
-                         void *field, const char *value)
+static const char *parse_choice(const struct value_context *ctx, const struct value_range *range,
+                                void *field, const char *value)
 {
     long i;
 
@@ -113,12 +114,12 @@ const char *value_choice(const struct value_context *ctx, const struct value_ran
     return expected(ctx, list_words(ctx, range));
 }
 
-const char *value_tls(const struct value_context *ctx, const struct value_range *range, void *field,
-                      const char *value)
+static const char *parse_tls(const struct value_context *ctx, const struct value_range *range,
+                             void *field, const char *value)
 {
     if (strcmp(value, "1.0") == 0 || strcmp(value, "1.1") == 0)
         return "TLS below 1.2 is broken and never spoken: expected 1.2 or 1.3";
-    return value_choice(ctx, range, field, value);
+    return parse_choice(ctx, range, field, value);
 }
 
 static const char *read_word(const struct value_context *ctx, const struct value_range *range,
@@ -131,14 +132,14 @@ static const char *read_word(const struct value_context *ctx, const struct value
     return NULL;
 }
 
-const char *value_user(const struct value_context *ctx, const struct value_range *range,
-                       void *field, const char *value)
+static const char *parse_user(const struct value_context *ctx, const struct value_range *range,
+                              void *field, const char *value)
 {
     return getpwnam(value) ? read_word(ctx, range, field, value) : "expected a user of this system";
 }
 
-const char *value_group(const struct value_context *ctx, const struct value_range *range,
-                        void *field, const char *value)
+static const char *parse_group(const struct value_context *ctx, const struct value_range *range,
+                               void *field, const char *value)
 {
     return getgrnam(value) ? read_word(ctx, range, field, value)
                            : "expected a group of this system";
@@ -153,8 +154,8 @@ static const char *explain_host(const char *name)
     return advice ? advice : why;
 }
 
-const char *value_host(const struct value_context *ctx, const struct value_range *range,
-                       void *field, const char *value)
+static const char *parse_host(const struct value_context *ctx, const struct value_range *range,
+                              void *field, const char *value)
 {
     const char *why = explain_host(value);
 
@@ -166,19 +167,20 @@ const char *value_host(const struct value_context *ctx, const struct value_range
     return NULL;
 }
 
-const char *value_verify_name(const struct value_context *ctx, const struct value_range *range,
-                              void *field, const char *value)
+static const char *parse_verify_name(const struct value_context *ctx,
+                                     const struct value_range *range, void *field,
+                                     const char *value)
 {
     if (strncmp(value, "spiffe://", 9) == 0)
         return not_yet;
     if (strchr(value, '%') && strchr(value, ':'))
         return "certificates carry no IPv6 zone: write the address without its '%' and what "
                "follows";
-    return value_host(ctx, range, field, value);
+    return parse_host(ctx, range, field, value);
 }
 
-const char *value_sni(const struct value_context *ctx, const struct value_range *range, void *field,
-                      const char *value)
+static const char *parse_sni(const struct value_context *ctx, const struct value_range *range,
+                             void *field, const char *value)
 {
     if (strcasecmp(value, "off") == 0) {
         *(const char **)field = "off";
@@ -186,11 +188,11 @@ const char *value_sni(const struct value_context *ctx, const struct value_range 
     }
     if (hostname_is_ip(value))
         return "expected a host name or off: an IP address is never sent (RFC 6066 section 3)";
-    return value_host(ctx, range, field, value);
+    return parse_host(ctx, range, field, value);
 }
 
-const char *value_ip(const struct value_context *ctx, const struct value_range *range, void *field,
-                     const char *value)
+static const char *parse_ip(const struct value_context *ctx, const struct value_range *range,
+                            void *field, const char *value)
 {
     struct addr a, ipv4;
     char text[ADDR_TEXT_SIZE];
@@ -209,15 +211,15 @@ const char *value_ip(const struct value_context *ctx, const struct value_range *
     return NULL;
 }
 
-const char *value_via(const struct value_context *ctx, const struct value_range *range, void *field,
-                      const char *value)
+static const char *parse_via(const struct value_context *ctx, const struct value_range *range,
+                             void *field, const char *value)
 {
     (void)range;
     return via_parse(value, ctx->arena, field);
 }
 
-const char *value_target(const struct value_context *ctx, const struct value_range *range,
-                         void *field, const char *value)
+static const char *parse_target(const struct value_context *ctx, const struct value_range *range,
+                                void *field, const char *value)
 {
     struct config_targets *list = field;
     char host[HOSTNAME_MAX + 2];
@@ -240,8 +242,8 @@ const char *value_target(const struct value_context *ctx, const struct value_ran
     return NULL;
 }
 
-const char *value_listen(const struct value_context *ctx, const struct value_range *range,
-                         void *field, const char *value)
+static const char *parse_listen(const struct value_context *ctx, const struct value_range *range,
+                                void *field, const char *value)
 {
     struct config_listens *list = field;
     struct config_listen listen = {.where = ctx->where, .text = arena_strdup(ctx->arena, value)};
@@ -258,21 +260,21 @@ const char *value_listen(const struct value_context *ctx, const struct value_ran
     return NULL;
 }
 
-const char *value_pin(const struct value_context *ctx, const struct value_range *range, void *field,
-                      const char *value)
+static const char *parse_pin(const struct value_context *ctx, const struct value_range *range,
+                             void *field, const char *value)
 {
     (void)range;
     return pinvalue_parse(value, ctx->dir, ctx->arena, field);
 }
 
-const char *value_revoked(const struct value_context *ctx, const struct value_range *range,
-                          void *field, const char *value)
+static const char *parse_revoked(const struct value_context *ctx, const struct value_range *range,
+                                 void *field, const char *value)
 {
     (void)range;
     return pinvalue_parse_revoked(value, ctx->dir, ctx->arena, field);
 }
 
-void value_merge_pins(struct arena *arena, void *field, const void *inherited)
+static void merge_pins(struct arena *arena, void *field, const void *inherited)
 {
     const struct pin_list *from = inherited;
     struct pin_list *list = field;
@@ -289,8 +291,8 @@ void value_merge_pins(struct arena *arena, void *field, const void *inherited)
 }
 
 /* "name dates", "name, dates", or one a line. */
-const char *value_also_check(const struct value_context *ctx, const struct value_range *range,
-                             void *field, const char *value)
+static const char *parse_also_check(const struct value_context *ctx,
+                                    const struct value_range *range, void *field, const char *value)
 {
     char *text = arena_strdup(ctx->arena, value), *word, *rest = NULL;
     unsigned bits = 0;
@@ -310,8 +312,8 @@ const char *value_also_check(const struct value_context *ctx, const struct value
     return NULL;
 }
 
-const char *value_text(const struct value_context *ctx, const struct value_range *range,
-                       void *field, const char *value)
+static const char *parse_text(const struct value_context *ctx, const struct value_range *range,
+                              void *field, const char *value)
 {
     struct config_string *text = field;
 
@@ -331,19 +333,19 @@ static const char *read_texts(const struct value_context *ctx, const struct valu
     if (!*value)
         return "expected a value";
     list->items = arena_grow(ctx->arena, list->items, list->count, sizeof(*list->items));
-    return value_text(ctx, range, &list->items[list->count++], value);
+    return parse_text(ctx, range, &list->items[list->count++], value);
 }
 
-const char *value_paths(const struct value_context *ctx, const struct value_range *range,
-                        void *field, const char *value)
+static const char *parse_paths(const struct value_context *ctx, const struct value_range *range,
+                               void *field, const char *value)
 {
     if (!*value)
         return "expected a path";
     return read_texts(ctx, range, field, file_resolve(ctx->arena, ctx->dir, value));
 }
 
-const char *value_path(const struct value_context *ctx, const struct value_range *range,
-                       void *field, const char *value)
+static const char *parse_path(const struct value_context *ctx, const struct value_range *range,
+                              void *field, const char *value)
 {
     (void)range;
     if (!*value)
@@ -353,8 +355,8 @@ const char *value_path(const struct value_context *ctx, const struct value_range
 }
 
 /* It goes into a request line as it is: what a path has there (RFC 9112 section 3.2.1), no more. */
-const char *value_url_path(const struct value_context *ctx, const struct value_range *range,
-                           void *field, const char *value)
+static const char *parse_url_path(const struct value_context *ctx, const struct value_range *range,
+                                  void *field, const char *value)
 {
     const char *p;
 
@@ -368,24 +370,24 @@ const char *value_url_path(const struct value_context *ctx, const struct value_r
     return NULL;
 }
 
-bool value_also_check_in_comment(const char *comment)
+static bool also_check_in_comment(const char *comment)
 {
     comment += strspn(comment, "; \t");
     return strcasecmp(comment, "name") == 0 || strcasecmp(comment, "dates") == 0;
 }
 
-bool value_enforce_in_comment(const char *comment)
+static bool enforce_in_comment(const char *comment)
 {
     return foreign_comment(comment, "until=");
 }
 
-bool value_listen_in_comment(const char *comment)
+static bool listen_in_comment(const char *comment)
 {
     return foreign_comment(comment, "mode= user= group=");
 }
 
-const char *value_enforce(const struct value_context *ctx, const struct value_range *range,
-                          void *field, const char *value)
+static const char *parse_enforce(const struct value_context *ctx, const struct value_range *range,
+                                 void *field, const char *value)
 {
     static const char hint[] = "expected yes, or report, or report until=YYYY-MM-DD";
     struct config_enforce enforce = {.report = true};
@@ -412,8 +414,8 @@ const char *value_enforce(const struct value_context *ctx, const struct value_ra
 }
 
 /* RFC 7301 section 3.1: names of 1 to 255 bytes, the whole list at most 65535. */
-const char *value_alpn(const struct value_context *ctx, const struct value_range *range,
-                       void *field, const char *value)
+static const char *parse_alpn(const struct value_context *ctx, const struct value_range *range,
+                              void *field, const char *value)
 {
     const struct config_strings *list = field;
 
@@ -421,3 +423,35 @@ const char *value_alpn(const struct value_context *ctx, const struct value_range
         return "expected one protocol name such as http/1.1; further ones on lines of their own";
     return read_texts(ctx, range, field, value);
 }
+
+/* The field's type, its parser and its digest; then what only few kinds have. */
+#define KIND(name, type, digest_type, ...)                                                         \
+    const struct value_kind value_##name = {                                                       \
+        .parse = parse_##name, .digest = digest_type, .size = sizeof(type), __VA_ARGS__}
+
+KIND(also_check, unsigned, digest_unsigned, .in_comment = also_check_in_comment);
+KIND(alpn, struct config_strings, digest_strings, );
+KIND(bool, bool, digest_bool, );
+KIND(choice, int, digest_int, );
+KIND(deadline, int64_t, digest_int64, );
+KIND(delay, int64_t, digest_int64, );
+KIND(duration, int64_t, digest_int64, );
+KIND(enforce, struct config_enforce, digest_enforce, .in_comment = enforce_in_comment);
+KIND(group, const char *, digest_text, );
+KIND(host, const char *, digest_text, );
+KIND(ip, struct addr, digest_addr, );
+KIND(listen, struct config_listens, digest_listens, .in_comment = listen_in_comment);
+KIND(number, long, digest_long, );
+KIND(path, const char *, digest_text, );
+KIND(paths, struct config_strings, digest_strings, );
+KIND(pin, struct pin_list, digest_pins, .in_comment = pinvalue_in_comment);
+KIND(revoked, struct pin_list, digest_pins, .merge = merge_pins, .in_comment = pinvalue_in_comment);
+KIND(sni, const char *, digest_text, );
+KIND(target, struct config_targets, digest_targets, );
+KIND(text, struct config_string, digest_string, );
+KIND(tls, int, digest_int, );
+KIND(url_path, const char *, digest_text, );
+KIND(user, const char *, digest_text, );
+KIND(verify_name, const char *, digest_text, );
+KIND(via, enum via, digest_int, );
+KIND(workers, long, digest_long, );

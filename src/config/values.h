@@ -1,16 +1,15 @@
 /*
- * The kinds of values that options take: one parser each, named in the rows of config/options.c.
- * Each reads one value into its field; of a list, adds to it. Each returns NULL, or what is wrong
- * or expected, and then leaves the field as it was.
+ * The kinds of values that options take, named in the rows of options.c: how a value is read into
+ * its field, and how two values are compared.
  */
 #ifndef CONFIG_VALUES_H
 #define CONFIG_VALUES_H
 
 #include "config/diag.h"
+#include "config/digest.h"
 #include "config/section.h"
-#include "pin/pin.h"
 
-/* Where a value stands, and where what it needs is kept. */
+/* Where a value is written, and the arena for the texts and lists that it needs. */
 struct value_context {
     struct arena *arena;
     struct location where;
@@ -25,48 +24,54 @@ struct value_range {
     const char *const *words;
 };
 
+/*
+ * Reads one value into its field, or adds it to a list. Returns NULL, or what is wrong or expected
+ * (a literal, or in the arena); the field is then as it was.
+ */
 typedef const char *value_parse(const struct value_context *ctx, const struct value_range *range,
                                 void *field, const char *value);
 
-/* Adds to a section's field what the same field of [defaults] has. */
+/* Adds to a section's list the values of the same list in [defaults] that it does not have. */
 typedef void value_merge(struct arena *arena, void *field, const void *inherited);
 
-value_merge value_merge_pins; /* struct pin_list: all but those that the section has as well */
-
 /*
- * Checks whether a comment behind a value, from its ';' on, reads as a further part of the value.
+ * Returns whether a comment behind a value, from its ';' on, reads as a further part of the value.
  */
 typedef bool value_in_comment(const char *comment);
 
-value_in_comment value_also_check_in_comment;
-value_in_comment value_enforce_in_comment;
-value_in_comment value_listen_in_comment;
+struct value_kind {
+    value_parse *parse;
+    value_digest *digest;
+    size_t size;                  /* of the field; 0: there is none */
+    value_merge *merge;           /* NULL: a section's list replaces that of [defaults] */
+    value_in_comment *in_comment; /* NULL: no comment does */
+};
 
-value_parse value_also_check;  /* unsigned: bits */
-value_parse value_alpn;        /* struct config_strings */
-value_parse value_bool;        /* bool */
-value_parse value_choice;      /* int: the index among the words */
-value_parse value_deadline;    /* int64_t: milliseconds, above 0 */
-value_parse value_delay;       /* int64_t: milliseconds, 0: none */
-value_parse value_duration;    /* int64_t: milliseconds, 0: no limit */
-value_parse value_enforce;     /* struct config_enforce */
-value_parse value_group;       /* const char *: a group of this system */
-value_parse value_host;        /* const char *: without a trailing dot */
-value_parse value_ip;          /* struct addr */
-value_parse value_listen;      /* struct config_listens */
-value_parse value_number;      /* long */
-value_parse value_path;        /* const char * */
-value_parse value_paths;       /* struct config_strings */
-value_parse value_pin;         /* struct pin_list */
-value_parse value_revoked;     /* struct pin_list */
-value_parse value_sni;         /* const char *: a name, or "off" */
-value_parse value_target;      /* struct config_targets */
-value_parse value_text;        /* struct config_string */
-value_parse value_tls;         /* int: enum config_tls, of the words */
-value_parse value_url_path;    /* const char *: begins with a slash */
-value_parse value_user;        /* const char *: a user of this system */
-value_parse value_verify_name; /* const char *: as value_host, of a certificate */
-value_parse value_via;         /* enum via */
-value_parse value_workers;     /* long: 0 for auto */
+extern const struct value_kind value_also_check;  /* unsigned: bits */
+extern const struct value_kind value_alpn;        /* struct config_strings */
+extern const struct value_kind value_bool;        /* bool */
+extern const struct value_kind value_choice;      /* an enum: the index among the words */
+extern const struct value_kind value_deadline;    /* int64_t: milliseconds, above 0 */
+extern const struct value_kind value_delay;       /* int64_t: milliseconds, 0: none */
+extern const struct value_kind value_duration;    /* int64_t: milliseconds, 0: no limit */
+extern const struct value_kind value_enforce;     /* struct config_enforce */
+extern const struct value_kind value_group;       /* const char *: a group of this system */
+extern const struct value_kind value_host;        /* const char *: without a trailing dot */
+extern const struct value_kind value_ip;          /* struct addr */
+extern const struct value_kind value_listen;      /* struct config_listens */
+extern const struct value_kind value_number;      /* long */
+extern const struct value_kind value_path;        /* const char * */
+extern const struct value_kind value_paths;       /* struct config_strings */
+extern const struct value_kind value_pin;         /* struct pin_list */
+extern const struct value_kind value_revoked;     /* struct pin_list */
+extern const struct value_kind value_sni;         /* const char *: a name, or "off" */
+extern const struct value_kind value_target;      /* struct config_targets */
+extern const struct value_kind value_text;        /* struct config_string */
+extern const struct value_kind value_tls;         /* enum config_tls: the index among the words */
+extern const struct value_kind value_url_path;    /* const char *: begins with a slash */
+extern const struct value_kind value_user;        /* const char *: a user of this system */
+extern const struct value_kind value_verify_name; /* const char *: a name in a certificate */
+extern const struct value_kind value_via;         /* enum via */
+extern const struct value_kind value_workers;     /* long: 0 for auto */
 
 #endif

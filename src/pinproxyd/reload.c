@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "config/options.h"
 #include "learned/learned.h"
 
 /* More errors than this are a file of another kind: nobody reads them all. */
@@ -64,24 +65,15 @@ bool reload_prepare(struct reload *next, const char *path, const struct snapshot
 
 void reload_log_restart(const struct config_global *before, const struct config_global *after)
 {
-    const struct {
-        const char *option;
-        bool changed;
-    } checks[] = {
-        {"workers", before->workers != after->workers},
-        {"user", strcmp(before->user ? before->user : "", after->user ? after->user : "") != 0},
-        {"group",
-         strcmp(before->group ? before->group : "", after->group ? after->group : "") != 0},
-    };
     struct log_line l;
     size_t i;
 
-    for (i = 0; i < COUNT_OF(checks); i++) {
-        if (!checks[i].changed)
+    for (i = 0; i < options_count; i++) {
+        if (!(options[i].flags & OPTION_RESTART) || options_equal(&options[i], before, after))
             continue;
         log_begin(&l, LOG_LEVEL_WARNING, "restart_needed", NULL);
-        log_add(&l, "option", checks[i].option);
-        log_add(&l, "detail", "takes effect when the daemon is started anew");
+        log_add(&l, "option", options[i].name);
+        log_add(&l, "detail", "takes effect after a restart");
         log_end(&l);
     }
 }

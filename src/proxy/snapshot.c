@@ -146,7 +146,7 @@ static struct snapshot *build(struct config *config, const struct snapshot *old,
         section->policy = use == USE_PROBE
                               ? policy_new_probe(section->config)
                               : policy_new(section->config, anchors, s->learned, diags);
-        section->ctx = tlsctx_get(s->contexts, &section->config->tls, diags);
+        section->ctx = tlsctx_get(s->contexts, section->config, diags);
         make_frontend(s, section);
     }
     anchors_free(anchors);

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "base/util.h"
+#include "config/options.h"
 #include "tls/libctx.h"
 #include "tls/tls.h"
 #include "tls/tlsoffer.h"
@@ -39,7 +40,7 @@ static const char *const groups_default[] = {
 #define CERTIFICATES_MAX (64 * 1024)
 
 struct entry {
-    char *key; /* the settings, as text */
+    struct strbuf key; /* the settings: options_digest() */
     SSL_CTX *ctx;
     SLIST_ENTRY(entry) next;
 };
@@ -65,23 +66,10 @@ void tlsctx_set_free(struct tlsctx_set *set)
     while ((e = SLIST_FIRST(&set->list))) {
         SLIST_REMOVE_HEAD(&set->list, next);
         SSL_CTX_free(e->ctx);
-        free(e->key);
+        strbuf_free(&e->key);
         free(e);
     }
     free(set);
-}
-
-static char *settings_key(const struct config_tls_settings *s)
-{
-    const char *const texts[] = {s->ciphers.text, s->ciphersuites.text, s->groups.text,
-                                 s->sigalgs.text};
-    struct strbuf key = {0};
-    size_t i;
-
-    strbuf_addf(&key, "%d %d %d", s->min, s->max, s->resume);
-    for (i = 0; i < COUNT_OF(texts); i++)
-        strbuf_addf(&key, "\n%s", texts[i] ? texts[i] : "");
-    return strbuf_detach(&key);
 }
 
 static int version_number(enum config_tls tls)
@@ -265,26 +253,33 @@ const char *tlsctx_finite_field(SSL_CTX *ctx, const struct config_tls_settings *
     return group ? "an ffdhe group" : NULL;
 }
 
-SSL_CTX *tlsctx_get(struct tlsctx_set *set, const struct config_tls_settings *settings,
-                    struct diag_list *diags)
+static struct entry *find_entry(const struct tlsctx_set *set, const struct strbuf *key)
 {
-    char *key = settings_key(settings);
     struct entry *e;
 
-    SLIST_FOREACH (e, &set->list, next) {
-        if (strcmp(e->key, key) == 0) {
-            free(key);
-            return e->ctx;
-        }
+    SLIST_FOREACH (e, &set->list, next)
+        if (e->key.len == key->len && memcmp(e->key.data, key->data, key->len) == 0)
+            break;
+    return e;
+}
+
+SSL_CTX *tlsctx_get(struct tlsctx_set *set, const struct config_section *section,
+                    struct diag_list *diags)
+{
+    struct strbuf key = {0};
+    struct entry *e;
+    SSL_CTX *ctx;
+
+    options_digest(options, options_count, OPTION_TLS, section, &key);
+    e = find_entry(set, &key);
+    ctx = e ? e->ctx : make(&section->tls, diags);
+    if (e || !ctx) {
+        strbuf_free(&key);
+        return ctx;
     }
     e = xcalloc(1, sizeof(*e));
     e->key = key;
-    e->ctx = make(settings, diags);
-    if (!e->ctx) {
-        free(e->key);
-        free(e);
-        return NULL;
-    }
+    e->ctx = ctx;
     SLIST_INSERT_HEAD(&set->list, e, next);
-    return e->ctx;
+    return ctx;
 }

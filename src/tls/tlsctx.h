@@ -16,10 +16,11 @@ struct tlsctx_set *tlsctx_set_new(void);
 void tlsctx_set_free(struct tlsctx_set *set);
 
 /*
- * The context with these settings, made now if the set has none yet; it lives as long as the set.
- * NULL after adding to problems what OpenSSL does not take.
+ * Returns the context with the section's TLS settings (section->tls, and nothing else of it), which
+ * it makes if the set has none yet. It lives as long as the set. Returns NULL after adding to diags
+ * what OpenSSL does not accept.
  */
-struct ssl_ctx_st *tlsctx_get(struct tlsctx_set *set, const struct config_tls_settings *settings,
+struct ssl_ctx_st *tlsctx_get(struct tlsctx_set *set, const struct config_section *section,
                               struct diag_list *diags);
 
 /*

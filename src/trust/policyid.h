@@ -1,4 +1,4 @@
-/* A section's trust as one number: sessions made under another are not resumed. */
+/* A policy as one number: a session made under one policy is not resumed under another. */
 #ifndef TRUST_POLICYID_H
 #define TRUST_POLICYID_H
 
@@ -8,8 +8,9 @@
 #include "config/section.h"
 
 /*
- * SHA-256 over the section's name, whom it trusts (anchors: a digest of anchors and revocation
- * lists), where it connects to and how it speaks. False when memory is short.
+ * Computes SHA-256 over the section's name, every option that shapes which server is trusted and
+ * how it is spoken to (OPTION_IDENTITY), and anchors, the digest of the trust anchors and
+ * revocation lists that those options name (anchors.h). Returns false if out of memory.
  */
 bool policyid_section(const struct config_section *s, const uint8_t anchors[32], uint8_t out[32]);
 

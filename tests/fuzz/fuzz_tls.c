@@ -103,7 +103,7 @@ static void make_once(void)
     make_policy(0, digest);
 
     once.set = tlsctx_set_new();
-    once.client = tlsctx_get(once.set, &once.configs[0]->sections[0]->tls, &diags);
+    once.client = tlsctx_get(once.set, once.configs[0]->sections[0], &diags);
     need(once.client && tls_thread_init(&once.thread));
     OPENSSL_free(der);
     X509_free(cert);

@@ -88,8 +88,7 @@ struct channel *channel_new(const struct channel_setup *setup, struct tls_thread
     w->policy = setup->probe_only
                     ? policy_new_probe(w->config->sections[0])
                     : policy_new(w->config->sections[0], channel_anchors, setup->learned, &diags);
-    ctx = setup->lax ? lax_context()
-                     : tlsctx_get(channel_contexts, &w->config->sections[0]->tls, &diags);
+    ctx = setup->lax ? lax_context() : tlsctx_get(channel_contexts, w->config->sections[0], &diags);
     assert_non_null(w->policy);
     assert_non_null(ctx);
     assert_true(tls_thread_init(&w->own));

@@ -5,16 +5,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/options.h"
 #include "help.h"
+#include "samples.h"
 
 static const struct config_tls_settings plain = {.min = CONFIG_TLS_1_2};
+
+static SSL_CTX *get_ctx(struct tlsctx_set *set, const struct config_tls_settings *s,
+                        struct diag_list *diags)
+{
+    const struct config_section section = {.tls = *s};
+
+    return tlsctx_get(set, &section, diags);
+}
 
 static void refuse(const struct config_tls_settings *s, unsigned line, const char *part)
 {
     struct tlsctx_set *set = tlsctx_set_new();
     struct diag_list diags = {0};
 
-    if (tlsctx_get(set, s, &diags)) {
+    if (get_ctx(set, s, &diags)) {
         tlsctx_set_free(set);
         fail_msg("settings were taken that should be refused for: %s", part);
     }
@@ -24,12 +34,12 @@ static void refuse(const struct config_tls_settings *s, unsigned line, const cha
     assert_contains(diags.items[0].text, part);
     diag_free(&diags);
     /* the set is as good as before */
-    assert_non_null(tlsctx_get(set, &plain, &diags));
+    assert_non_null(get_ctx(set, &plain, &diags));
     assert_int_equal(diags.count, 0);
     tlsctx_set_free(set);
 }
 
-static void what_openssl_does_not_know_is_told_with_its_line(void **state)
+static void what_openssl_does_not_know_is_reported_in_its_line(void **state)
 {
     struct config_tls_settings s = plain;
 
@@ -50,7 +60,7 @@ static void what_openssl_does_not_know_is_told_with_its_line(void **state)
 }
 
 /* So that an administrator mends them all in one go. */
-static void all_that_is_wrong_is_told_at_once(void **state)
+static void all_errors_are_reported_at_once(void **state)
 {
     const struct config_tls_settings s = {
         .min = CONFIG_TLS_1_2,
@@ -64,7 +74,7 @@ static void all_that_is_wrong_is_told_at_once(void **state)
     unsigned i;
 
     (void)state;
-    assert_null(tlsctx_get(set, &s, &diags));
+    assert_null(get_ctx(set, &s, &diags));
     assert_int_equal(diags.count, 4);
     for (i = 0; i < 4; i++)
         assert_int_equal(diags.items[i].line, 3 + i);
@@ -137,7 +147,7 @@ static void safe_lists_are_taken(void **state)
     s.groups = (struct config_string){"X25519:P-256", {"x.conf", 3}};
     s.sigalgs = (struct config_string){"ECDSA+SHA256:RSA-PSS+SHA256", {"x.conf", 4}};
     s.max = CONFIG_TLS_1_3;
-    assert_non_null(tlsctx_get(set, &s, &diags));
+    assert_non_null(get_ctx(set, &s, &diags));
     assert_int_equal(diags.count, 0);
     tlsctx_set_free(set);
 }
@@ -150,28 +160,75 @@ static void equal_settings_share_a_context_and_others_do_not(void **state)
     SSL_CTX *ctx;
 
     (void)state;
-    ctx = tlsctx_get(set, &a, &diags);
+    ctx = get_ctx(set, &a, &diags);
     assert_non_null(ctx);
     b.ciphers.where.line = 9; /* where it stands makes no difference */
-    assert_ptr_equal(tlsctx_get(set, &b, &diags), ctx);
+    assert_ptr_equal(get_ctx(set, &b, &diags), ctx);
     c.ciphers = (struct config_string){"ECDHE+AESGCM", {"x.conf", 1}};
     d.ciphers = (struct config_string){"ECDHE+AESGCM", {"y.conf", 2}};
-    assert_ptr_not_equal(tlsctx_get(set, &c, &diags), ctx);
-    assert_ptr_equal(tlsctx_get(set, &d, &diags), tlsctx_get(set, &c, &diags));
+    assert_ptr_not_equal(get_ctx(set, &c, &diags), ctx);
+    assert_ptr_equal(get_ctx(set, &d, &diags), get_ctx(set, &c, &diags));
     c = d = plain;
     c.max = CONFIG_TLS_1_2;
     d.max = CONFIG_TLS_1_3;
-    assert_ptr_not_equal(tlsctx_get(set, &c, &diags), tlsctx_get(set, &d, &diags));
+    assert_ptr_not_equal(get_ctx(set, &c, &diags), get_ctx(set, &d, &diags));
     c = d = plain;
     b.min = CONFIG_TLS_1_3;
-    assert_ptr_not_equal(tlsctx_get(set, &b, &diags), ctx);
+    assert_ptr_not_equal(get_ctx(set, &b, &diags), ctx);
     c.groups.text = "P-256";
     d.sigalgs.text = "ECDSA+SHA256";
-    assert_ptr_not_equal(tlsctx_get(set, &c, &diags), tlsctx_get(set, &d, &diags));
-    assert_ptr_equal(tlsctx_get(set, &a, &diags), ctx);
+    assert_ptr_not_equal(get_ctx(set, &c, &diags), get_ctx(set, &d, &diags));
+    assert_ptr_equal(get_ctx(set, &a, &diags), ctx);
     assert_int_equal(diags.count, 0);
     tlsctx_set_free(set);
     tlsctx_set_free(NULL);
+}
+
+/* A context that another section shares must not lack a setting of it. */
+static void every_option_that_shapes_a_context_is_a_part_of_its_key(void **state)
+{
+    struct tlsctx_set *set = tlsctx_set_new();
+    struct diag_list diags = {0};
+    struct arena arena = {0};
+    SSL_CTX *ctx;
+    size_t i;
+
+    (void)state;
+    ctx = get_ctx(set, &plain, &diags);
+    for (i = 0; i < options_count; i++) {
+        const struct option_row *o = &options[i];
+        struct config_section s = {.tls = plain};
+        SSL_CTX *other;
+
+        if (o->scope == OPTION_GLOBAL || !o->size)
+            continue;
+        if (!sample_set(o, &s, &arena))
+            continue;
+        other = tlsctx_get(set, &s, &diags);
+        if (diags.count)
+            fail_msg("%s: %s", o->name, diags.items[0].text);
+        if ((other == ctx) == ((o->flags & OPTION_TLS) != 0))
+            fail_msg("%s %s", o->name, other == ctx ? "shares a context" : "has its own context");
+    }
+    arena_free(&arena);
+    tlsctx_set_free(set);
+}
+
+/* make() sees no more of a section, so that what is not a part of the key cannot shape a context */
+static void the_key_has_all_that_a_context_is_made_from(void **state)
+{
+    const size_t start = offsetof(struct config_section, tls);
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < options_count; i++) {
+        const struct option_row *o = &options[i];
+        const bool inside = o->scope != OPTION_GLOBAL && o->size && o->offset >= start
+                            && o->offset < start + sizeof(struct config_tls_settings);
+
+        if (inside != ((o->flags & OPTION_TLS) != 0))
+            fail_msg("%s is %s struct config_tls_settings", o->name, inside ? "in" : "not in");
+    }
 }
 
 static void versions_are_bounded_as_asked(void **state)
@@ -192,7 +249,7 @@ static void versions_are_bounded_as_asked(void **state)
     (void)state;
     for (i = 0; i < COUNT(rows); i++) {
         const struct config_tls_settings s = {.min = rows[i].min, .max = rows[i].max};
-        SSL_CTX *ctx = tlsctx_get(set, &s, &diags);
+        SSL_CTX *ctx = get_ctx(set, &s, &diags);
 
         assert_non_null(ctx);
         assert_int_equal(SSL_CTX_get_min_proto_version(ctx), rows[i].want_min);
@@ -212,7 +269,7 @@ static void the_security_level_stands_under_any_list(void **state)
     (void)state;
     s.ciphers = (struct config_string){"ECDHE+AESGCM", {"x.conf", 1}};
     s.sigalgs = (struct config_string){"ECDSA+SHA256", {"x.conf", 2}};
-    ctx = tlsctx_get(set, &s, &diags);
+    ctx = get_ctx(set, &s, &diags);
     assert_non_null(ctx);
     assert_int_equal(SSL_CTX_get_security_level(ctx), 2);
     assert_int_equal(SSL_CTX_get_verify_mode(ctx), SSL_VERIFY_PEER);
@@ -224,22 +281,22 @@ static void a_context_is_strict(void **state)
 {
     struct tlsctx_set *set = tlsctx_set_new();
     struct diag_list diags = {0};
-    SSL_CTX *ctx = tlsctx_get(set, &plain, &diags);
+    SSL_CTX *ctx = get_ctx(set, &plain, &diags);
     STACK_OF(SSL_CIPHER) *list;
-    uint64_t options;
+    uint64_t set_options;
     int i;
 
     (void)state;
     assert_non_null(ctx);
-    options = SSL_CTX_get_options(ctx);
-    assert_true(options & SSL_OP_NO_RENEGOTIATION);
-    assert_true(options & SSL_OP_NO_COMPRESSION);
+    set_options = SSL_CTX_get_options(ctx);
+    assert_true(set_options & SSL_OP_NO_RENEGOTIATION);
+    assert_true(set_options & SSL_OP_NO_COMPRESSION);
 #ifdef SSL_OP_NO_RX_CERTIFICATE_COMPRESSION
-    assert_true(options & SSL_OP_NO_RX_CERTIFICATE_COMPRESSION);
+    assert_true(set_options & SSL_OP_NO_RX_CERTIFICATE_COMPRESSION);
 #endif
-    assert_false(options & SSL_OP_IGNORE_UNEXPECTED_EOF);
-    assert_false(options & SSL_OP_LEGACY_SERVER_CONNECT);
-    assert_false(options & SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION);
+    assert_false(set_options & SSL_OP_IGNORE_UNEXPECTED_EOF);
+    assert_false(set_options & SSL_OP_LEGACY_SERVER_CONNECT);
+    assert_false(set_options & SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION);
     assert_int_equal(SSL_CTX_get_verify_mode(ctx), SSL_VERIFY_PEER);
     assert_int_equal(SSL_CTX_get_session_cache_mode(ctx), SSL_SESS_CACHE_OFF);
     assert_int_equal(SSL_CTX_get_security_level(ctx), 2);
@@ -277,7 +334,7 @@ static void check_offer(const struct offer_row *r)
         .groups = {r->groups, {"x.conf", 3}},
         .sigalgs = {r->sigalgs, {"x.conf", 4}},
     };
-    SSL_CTX *ctx = tlsctx_get(set, &s, &diags);
+    SSL_CTX *ctx = get_ctx(set, &s, &diags);
 
     if (r->part && ctx)
         fail_msg("taken, which should be refused for %s", r->part);
@@ -364,7 +421,7 @@ static const char *finite_field(const char *ciphers, const char *groups)
 
     s.ciphers = (struct config_string){ciphers, {"x.conf", 1}};
     s.groups = (struct config_string){groups, {"x.conf", 2}};
-    ctx = tlsctx_get(set, &s, &diags);
+    ctx = get_ctx(set, &s, &diags);
     if (!ctx)
         fail_msg("%s", diags.items[0].text);
     offered = tlsctx_finite_field(ctx, &s);
@@ -415,12 +472,14 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_openssl_does_not_know_is_told_with_its_line),
-        cmocka_unit_test(all_that_is_wrong_is_told_at_once),
+        cmocka_unit_test(what_openssl_does_not_know_is_reported_in_its_line),
+        cmocka_unit_test(all_errors_are_reported_at_once),
         cmocka_unit_test(unsafe_cipher_lists_are_refused),
         cmocka_unit_test(srp_suites_are_refused_with_a_certificate_too),
         cmocka_unit_test(safe_lists_are_taken),
         cmocka_unit_test(equal_settings_share_a_context_and_others_do_not),
+        cmocka_unit_test(every_option_that_shapes_a_context_is_a_part_of_its_key),
+        cmocka_unit_test(the_key_has_all_that_a_context_is_made_from),
         cmocka_unit_test(versions_are_bounded_as_asked),
         cmocka_unit_test(the_security_level_stands_under_any_list),
         cmocka_unit_test(a_context_is_strict),

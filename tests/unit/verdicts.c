@@ -427,49 +427,6 @@ static void a_pin_that_has_ended_takes_trust_away(void **state)
     learned_release(l);
 }
 
-/* What shapes trust has another fingerprint; what does not, the same. */
-static void fingerprints_tell_policies_apart(void **state)
-{
-    static const struct {
-        const char *keys;
-        bool same;
-    } rows[] = {
-        {"", true},
-        {"idle_timeout = 5m", true},
-        {"listen = 127.0.0.1:0", true},
-        {"on_pin_removed = close", true},
-        {"resume = yes", true},
-        {"revoked = sha256//AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=", false},
-        {"pin = sha256//AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=", false},
-        {"pin = issuer:sha256//AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=", false},
-        {"also_check = name", false},
-        {"host = other.example", false},
-        {"port = 444", false},
-        {"address = 127.0.0.1", false},
-        {"sni = off", false},
-        {"verify_name = x.example", false},
-        {"tls_min = 1.3", false},
-        {"alpn = h2", false},
-        {"ciphers = ECDHE+AESGCM", false},
-        {"pins_url = /pins", false},
-        {"verify = pin+pki", false},
-    };
-    struct learned *l = new_store("prints");
-    struct bench plain, b;
-    size_t i;
-
-    (void)state;
-    open_bench(&plain, NULL, "pin = %s", certs_key_pin(&leaf));
-    for (i = 0; i < COUNT(rows); i++) {
-        open_bench(&b, l, "pin = %s\n%s", certs_key_pin(&leaf), rows[i].keys);
-        if ((memcmp(b.policy->id, plain.policy->id, POLICY_ID_SIZE) == 0) != rows[i].same)
-            fail_msg("%s", rows[i].keys);
-        close_bench(&b);
-    }
-    close_bench(&plain);
-    learned_release(l);
-}
-
 static int setup(void **state)
 {
     (void)state;
@@ -504,7 +461,6 @@ int main(void)
         cmocka_unit_test(announced_keys_count_only_where_they_are_asked_for),
         cmocka_unit_test(a_later_policy_takes_trust_away),
         cmocka_unit_test(a_pin_that_has_ended_takes_trust_away),
-        cmocka_unit_test(fingerprints_tell_policies_apart),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

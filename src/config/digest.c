@@ -1,0 +1,136 @@
+#include "config/digest.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "config/section.h"
+
+/* The numbers of a digest. */
+static void add_number(int64_t number, struct strbuf *out)
+{
+    strbuf_add_bytes(out, (const char *)&number, sizeof(number));
+}
+
+void digest_bytes(const void *bytes, size_t n, struct strbuf *out)
+{
+    add_number((int64_t)n, out);
+    strbuf_add_bytes(out, bytes, n);
+}
+
+static void add_text(const char *text, struct strbuf *out)
+{
+    if (text)
+        digest_bytes(text, strlen(text), out);
+    else
+        add_number(-1, out);
+}
+
+void digest_bool(const void *field, struct strbuf *out)
+{
+    add_number(*(const bool *)field, out);
+}
+
+void digest_int(const void *field, struct strbuf *out)
+{
+    add_number(*(const int *)field, out);
+}
+
+void digest_unsigned(const void *field, struct strbuf *out)
+{
+    add_number(*(const unsigned *)field, out);
+}
+
+void digest_long(const void *field, struct strbuf *out)
+{
+    add_number(*(const long *)field, out);
+}
+
+void digest_int64(const void *field, struct strbuf *out)
+{
+    add_number(*(const int64_t *)field, out);
+}
+
+void digest_text(const void *field, struct strbuf *out)
+{
+    add_text(*(const char *const *)field, out);
+}
+
+void digest_string(const void *field, struct strbuf *out)
+{
+    const struct config_string *string = field;
+
+    add_text(string->text, out);
+}
+
+void digest_strings(const void *field, struct strbuf *out)
+{
+    const struct config_strings *list = field;
+    size_t i;
+
+    add_number((int64_t)list->count, out);
+    for (i = 0; i < list->count; i++)
+        add_text(list->items[i].text, out);
+}
+
+void digest_enforce(const void *field, struct strbuf *out)
+{
+    const struct config_enforce *enforce = field;
+
+    add_number(enforce->report, out);
+    add_number(enforce->until, out);
+}
+
+void digest_addr(const void *field, struct strbuf *out)
+{
+    const struct addr *addr = field;
+    char text[ADDR_TEXT_SIZE];
+
+    add_text(addr->len ? addr_format(addr, text) : NULL, out);
+}
+
+void digest_targets(const void *field, struct strbuf *out)
+{
+    const struct config_targets *list = field;
+    size_t i;
+
+    add_number((int64_t)list->count, out);
+    for (i = 0; i < list->count; i++) {
+        add_text(list->items[i].host, out);
+        add_number(list->items[i].port, out);
+    }
+}
+
+void digest_listens(const void *field, struct strbuf *out)
+{
+    const struct config_listens *list = field;
+    size_t i;
+
+    add_number((int64_t)list->count, out);
+    for (i = 0; i < list->count; i++) {
+        digest_addr(&list->items[i].addr, out);
+        add_number(list->items[i].mode, out);
+        add_text(list->items[i].user, out);
+        add_text(list->items[i].group, out);
+    }
+}
+
+/*
+ * A pin's name is for logs. The certificate in a pin's file makes a difference: with it, an issuer
+ * need not be in the list that the server sends. Its bytes are those that the digest is of.
+ */
+void digest_pins(const void *field, struct strbuf *out)
+{
+    const struct pin_list *list = field;
+    size_t i;
+
+    add_number((int64_t)list->count, out);
+    for (i = 0; i < list->count; i++) {
+        const struct pin *pin = &list->items[i];
+
+        add_number(pin->role, out);
+        add_number(pin->kind, out);
+        digest_bytes(pin->digest, CERT_DIGEST_SIZE, out);
+        add_number(pin->role == PIN_ISSUER && pin->der, out);
+        add_number(pin->until, out);
+    }
+}
