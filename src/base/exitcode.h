@@ -1,4 +1,4 @@
-/* Exit statuses of both programs, as their manuals have them. */
+/* Exit statuses of both programs: see their manuals. */
 #ifndef BASE_EXITCODE_H
 #define BASE_EXITCODE_H
 

@@ -2,10 +2,10 @@
 
 #include <malloc.h>
 
-/* Looking through the heap takes a moment, in which it is locked: not for the sake of less. */
+/* malloc_trim() walks and locks the heap. It is not worthwhile for less than this. */
 #define TRIM_MIN ((uint64_t)2 * 1024 * 1024)
 
-/* Smaller than a turn of the relay; malloc's own threshold to begin with. */
+/* Smaller than a turn of the relay. It is the initial threshold of malloc(). */
 #define LARGE (128 * 1024)
 
 void heap_trim_prepare(void)

@@ -1,6 +1,6 @@
 /*
- * Memory that is no longer needed goes back to the system. Tunnels come and go in every order, so
- * what the C library has free lies among what is in use, and it keeps it unless asked.
+ * Returns unused heap memory to the kernel. Tunnels are freed in any order, which leaves free
+ * memory in fragments. glibc keeps these until malloc_trim(3) is called.
  */
 #ifndef BASE_HEAP_H
 #define BASE_HEAP_H
@@ -9,31 +9,31 @@
 #include <stdint.h>
 
 struct heap_trim {
-    uint64_t peak; /* bytes in use at once since the last time */
+    uint64_t peak; /* the maximum in use since the last trim, in bytes */
     uint64_t last; /* at the last tick */
-    bool due;      /* something else has been given up */
-    bool again;    /* something has been given back, and there may be more to come */
+    bool due;      /* other memory was freed */
+    bool again;    /* trimmed at the last tick; there may be more */
 };
 
 /*
- * Once, before there are threads: large blocks are mapped for themselves from now on, so that what
- * a stalled tunnel had to hold goes back the moment it is gone. Left alone, malloc(3) would put
- * them into the heap after the first (mallopt(3), M_MMAP_THRESHOLD).
+ * Makes malloc(3) map each large block separately, so that the memory of a stalled tunnel returns
+ * to the kernel when it is freed. By default it does so for the first block only (mallopt(3),
+ * M_MMAP_THRESHOLD). To be called once, before threads are started.
  */
 void heap_trim_prepare(void);
 
-/* A snapshot has been given up: at the next tick. */
+/* Trims at the next tick: a snapshot was freed. */
 void heap_trim_soon(struct heap_trim *t);
 
 /*
- * Notes about how many bytes the tunnels use now: to be called when they have become more, for many
- * may come and go between two ticks.
+ * Notes about how many bytes the tunnels use. To be called when the number has grown, because many
+ * tunnels may open and close between two ticks.
  */
 void heap_trim_note(struct heap_trim *t, uint64_t in_use);
 
 /*
- * Once a second, with about how many bytes the tunnels use: gives back when they have come to use
- * much less, and once more when it does not go on becoming less (malloc_trim(3)).
+ * Calls malloc_trim(3) when the tunnels use much less than before, and once more when the number
+ * has stopped falling. in_use is about how many bytes they use. To be called once a second.
  */
 void heap_trim_tick(struct heap_trim *t, uint64_t in_use);
 

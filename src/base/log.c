@@ -16,7 +16,7 @@
 
 #define VALUE_MAX 1024
 
-/* Repetition: a bucket of so many lines, refilled by one a second. */
+/* Repeated lines: a token bucket of this size, refilled by one a second. */
 #define BURST 10
 #define BURST_LIMIT 1
 #define SLOTS 128
@@ -30,7 +30,7 @@ struct slot {
     double tokens;
     double seen; /* seconds, monotonic */
     uint64_t held;
-    struct log_line last; /* the latest line held back, when held > 0 */
+    struct log_line last; /* the latest suppressed line, if held > 0 */
 };
 
 static struct {
@@ -189,7 +189,7 @@ static void render_json(const struct log_line *l, const char *when, uint64_t rep
     free(text);
 }
 
-/* Appends the whole line. Lock held, so that the order of lines is that of their times. */
+/* Appends the whole line. The caller holds the lock, so lines are in the order of their times. */
 static void render(const struct log_line *l, uint64_t repeated, struct strbuf *out)
 {
     char when[64];
@@ -204,7 +204,7 @@ static void render(const struct log_line *l, uint64_t repeated, struct strbuf *o
     strbuf_add(out, "\n");
 }
 
-/* Lock held. */
+/* The caller holds the lock. */
 static void write_line(const struct log_line *l, uint64_t repeated)
 {
     struct strbuf out = {0};
@@ -222,7 +222,7 @@ static double monotonic_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* Whatever tells one kind of complaint from another: event, section, reason. */
+/* Returns the key under which lines count as repeated: event, section, reason. */
 static char *repeat_key(const struct log_line *l)
 {
     struct strbuf key = {0};
@@ -240,12 +240,12 @@ static void let_out(struct slot *s)
 {
     if (s->held == 0)
         return;
-    write_line(&s->last, s->held - 1); /* it stands for itself and for those before it */
+    write_line(&s->last, s->held - 1); /* the count is of those before it */
     strbuf_free(&s->last.values);
     s->held = 0;
 }
 
-/* The slot of a key: its own, a free one, or the one unseen for longest. Takes over key. */
+/* Returns the slot of a key: its own, a free one, or the oldest. Takes ownership of key. */
 static struct slot *find_slot(char *key, double burst, double now)
 {
     struct slot *s, *choice = NULL;
@@ -267,7 +267,7 @@ static struct slot *find_slot(char *key, double burst, double now)
     return choice;
 }
 
-/* True, and one token less, when a line may go out. */
+/* Takes a token. Returns false if there is none. */
 static bool take_token(struct slot *s, double now)
 {
     s->tokens += now - s->seen;
@@ -280,7 +280,7 @@ static bool take_token(struct slot *s, double now)
     return true;
 }
 
-/* What a peer or a client can cause at will. The errors of a reload are as many as they are. */
+/* Returns true for lines that a peer or a client can cause at will; not for those of a reload. */
 static bool is_rationed(const struct log_line *l)
 {
     return l->level <= LOG_LEVEL_WARNING && strcmp(l->event, "reload_failed") != 0;
@@ -304,7 +304,7 @@ void log_end(struct log_line *l)
             pthread_mutex_unlock(&logger.lock);
             return;
         }
-        /* what was held back stands for itself: its fields may differ from this line's */
+        /* the suppressed line has fields of its own, so it is written too */
         let_out(s);
     }
     write_line(l, 0);

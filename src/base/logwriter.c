@@ -13,10 +13,10 @@
 
 #include "base/bgthread.h"
 
-/* Bytes that may wait in the queue. As many again may be in the thread's hands. */
+/* Bytes that may wait in the queue. The thread may be writing as many again. */
 #define QUEUE_MAX (1024 * 1024)
 
-/* A buffer that has grown beyond this is freed when its lines are written. */
+/* A larger buffer is freed when its lines are written. */
 #define BUFFER_KEPT (64 * 1024)
 
 /*
@@ -30,20 +30,20 @@
 
 static struct {
     pthread_mutex_t lock;
-    pthread_cond_t work; /* for the thread: there are lines, or it is to end */
-    pthread_cond_t idle; /* for logwriter_flush(): all is written */
+    pthread_cond_t work; /* wakes the thread: there are lines, or it has to end */
+    pthread_cond_t idle; /* wakes logwriter_flush(): everything is written */
     pthread_t thread;
     logwriter_report *report;
     bool running;
     bool stopping;
-    bool busy;         /* the thread has lines in its hands */
+    bool busy;         /* the thread is writing lines */
     bool never_blocks; /* writing to fd */
     bool is_socket;
     bool torn; /* the last line written is not whole */
     int fd;
     size_t chunk;
     struct strbuf queue;
-    uint64_t dropped; /* lines that belong behind those in the queue */
+    uint64_t dropped; /* lines dropped after those in the queue */
     uint64_t lost;    /* lines dropped before those in the queue, not reported yet */
 } writer = {.lock = PTHREAD_MUTEX_INITIALIZER,
             .work = PTHREAD_COND_INITIALIZER,
@@ -63,7 +63,7 @@ static bool would_block(void)
 }
 
 /*
- * Writes all of it, however long that takes. Returns how many bytes were written before an error.
+ * Writes n bytes, however long that takes. Returns how many were written before an error.
  */
 static size_t write_all(const char *bytes, size_t len)
 {
@@ -76,7 +76,8 @@ static size_t write_all(const char *bytes, size_t len)
         if (n > 0)
             done += (size_t)n;
         else if (n < 0 && would_block())
-            (void)poll(&p, 1, -1); /* standard error itself may be non-blocking: others share it */
+            (void)poll(&p, 1,
+                       -1); /* another program that shares standard error may have set O_NONBLOCK */
         else if (n == 0 || errno != EINTR)
             break;
     }
@@ -93,7 +94,7 @@ static uint64_t count_lines(const char *bytes, size_t n)
     return lines;
 }
 
-/* Whole lines, as many as go into one write(2); a line too long for one goes alone. */
+/* Returns the length of the lines that fit into one write(2); a longer line goes alone. */
 static size_t chunk_size(const char *bytes, size_t len)
 {
     const char *newline;
@@ -114,7 +115,7 @@ static uint64_t write_lines(const char *bytes, size_t len)
 
     for (; len > 0; bytes += n, len -= n) {
         n = chunk_size(bytes, len);
-        /* half a line, after which the disk was full, must not swallow the next one */
+        /* after half a line (the disk was full) the next one begins on a line of its own */
         if (writer.torn && write_all("\n", 1) == 1)
             writer.torn = false;
         done = writer.torn ? 0 : write_all(bytes, n);
@@ -245,7 +246,7 @@ int logwriter_start(logwriter_report *report)
 }
 
 /*
- * Writes at once as much as there is room for, if that keeps the order. Returns the bytes written.
+ * Writes at once what there is room for, if the order stays. Returns the number of bytes written.
  */
 static size_t write_now(const char *line, size_t len)
 {

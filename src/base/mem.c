@@ -52,7 +52,7 @@ char *xstrndup(const char *s, size_t n)
 {
     char *copy = xmalloc(n + 1);
 
-    if (n) /* s may be NULL then: not so for memcpy() */
+    if (n) /* s may be NULL if n is 0, which memcpy() does not permit */
         memcpy(copy, s, n);
     copy[n] = '\0';
     return copy;

@@ -1,11 +1,13 @@
 /*
  * Memory.
  *
- * Two idioms, each with its place:
- *  - the x functions, for configuration, start-up and the tool: there is nothing sensible to do
- *    without that memory, so they end the process with a message;
- *  - struct arena, for what is built piece by piece and freed in one go (a configuration).
- * What a peer or a client can make the daemon allocate uses plain malloc() and is checked.
+ * There are two idioms:
+ *  - the x functions, for configuration, start and the tool. If memory is short, they end the
+ *    process
+ *    with a message;
+ *  - struct arena, for what is built in pieces and freed at once, such as a configuration. Memory
+ *    that a peer or a client can make the daemon allocate comes from malloc(), and the result is
+ *    checked.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
@@ -26,15 +28,18 @@ struct arena {
     struct arena_block *blocks; /* newest first */
 };
 
-/* Zeroed memory that lives until arena_free(). Aligned for any type. */
+/*
+ * Return memory that lives until arena_free(). arena_alloc() zeroes it and aligns it for any type.
+ */
 void *arena_alloc(struct arena *a, size_t size);
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * Returns items, a list in the arena with room for at least one element more than count. The list
- * doubles whenever count is a power of two, so count must be its exact length.
+ * Returns the list items with room for one element more than count, at the same address or at a new
+ * one. count must be the exact length of the list, because its size doubles when count is a power
+ * of two. A new element is zeroed.
  */
 void *arena_grow(struct arena *a, void *items, size_t count, size_t item_size);
 

@@ -15,8 +15,7 @@
 #include "base/mem.h"
 
 /*
- * A service manager that does not read in time leaves this many messages waiting for
- * notify_retry().
+ * The maximum number of messages that wait for notify_retry().
  */
 #define PENDING_MAX 8
 
@@ -71,7 +70,7 @@ void notify_send(const char *format, ...)
     va_end(ap);
     if (n < 0 || (size_t)n >= sizeof(text))
         return;
-    notify_retry(); /* in order */
+    notify_retry(); /* earlier messages go first */
     if (pending_count == 0 && send_now(text))
         return;
     if (pending_count == PENDING_MAX)

@@ -10,7 +10,7 @@ static const struct {
 #undef X
 };
 
-/* Whose fault it is decides the level. */
+/* The level says whose fault it is. */
 static const struct {
     const char *event;
     enum log_level level;

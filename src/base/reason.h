@@ -1,6 +1,6 @@
 /*
- * Every way in which a tunnel ends, in one table: what logs, exit statuses and counters call it,
- * which event reports it, and what it means in words.
+ * The reasons why tunnels end, in one table: the name in logs, counters and the tool, the event
+ * that reports it, and a text for people.
  */
 #ifndef BASE_REASON_H
 #define BASE_REASON_H
@@ -8,11 +8,11 @@
 #include "base/log.h"
 
 /*
- * Which event tells of it. A tunnel that was open is always followed by tunnel_close; one that
- * never opened leaves exactly the one event named here.
+ * The event that reports a reason. A tunnel that was open also gets tunnel_close. A tunnel that
+ * never opened gets this one event.
  */
 enum reason_kind {
-    REASON_KIND_END,       /* tunnel_close only: nobody did wrong */
+    REASON_KIND_END,       /* tunnel_close only: it is no error */
     REASON_KIND_UPSTREAM,  /* upstream_error */
     REASON_KIND_TRUNCATED, /* truncated */
     REASON_KIND_MISMATCH,  /* pin_mismatch */
@@ -23,7 +23,7 @@ enum reason_kind {
 /* X(identifier, name, kind, text) */
 #define REASONS(X)                                                                                 \
     X(NONE, "none", END, "still going")                                                            \
-    X(OK, "ok", END, "both sides finished")                                                        \
+    X(OK, "ok", END, "both sides have finished")                                                   \
     X(IDLE, "idle", END, "no byte either way within idle_timeout")                                 \
     X(HALF_CLOSE, "half_close", END, "the other side did not finish within half_close_timeout")    \
     X(DRAINED, "drained", END, "the daemon stopped")                                               \
@@ -61,15 +61,16 @@ enum reason {
         REASON_COUNT
 };
 
+/* Return the name, the text and the kind in the table. The texts are static. */
 const char *reason_name(enum reason r);
 const char *reason_text(enum reason r);
 enum reason_kind reason_kind(enum reason r);
 
-/* The event and the level that report a reason of this kind. */
+/* Return the event that reports a reason, and its level. */
 const char *reason_event(enum reason r);
 enum log_level reason_level(enum reason r);
 
-/* True for a verdict about the server: what the tool ends with exit status 3 for. */
+/* Returns true for a verdict about the server, for which the tool exits with status 3. */
 bool reason_is_trust(enum reason r);
 
 #endif

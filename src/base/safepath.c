@@ -28,7 +28,7 @@ static char *check_component(const char *path, const struct stat *st, uid_t user
     return NULL;
 }
 
-/* Takes the first component off a path. Its name, or "" at the end. */
+/* Removes the first component from a path. Returns it, or "" at the end. */
 static const char *take_component(char *path, char name[PATH_MAX])
 {
     const char *start = path + strspn(path, "/");
@@ -39,7 +39,7 @@ static const char *take_component(char *path, char name[PATH_MAX])
     return name;
 }
 
-/* Puts the target of a link before the rest of the path. False with errno. */
+/* Puts the target of a link before the rest of the path. Returns false with errno. */
 static bool follow_link(const char *link, char *rest)
 {
     char after[PATH_MAX];
@@ -58,8 +58,8 @@ static bool follow_link(const char *link, char *rest)
 }
 
 /*
- * One component after the other. `done` has neither links nor "..", and nobody else can change what
- * it names, so whatever has been found out about it remains true.
+ * Checks one component after the other. `done` has neither links nor "..", and nobody else can
+ * change what it names, so the result of each check remains true.
  */
 static char *walk(char *rest, uid_t user)
 {

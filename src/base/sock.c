@@ -45,7 +45,7 @@ void sock_tune(int fd, int family, int64_t keepalive_ms)
         return;
     set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     sock_oob_inline(fd);
-    /* said in both cases: a listener may have had it on, and what it accepts inherits it */
+    /* also to disable it: an accepted socket inherits it from its listener */
     set(fd, SOL_SOCKET, SO_KEEPALIVE, k.idle != 0);
     if (k.idle == 0)
         return;
@@ -76,9 +76,9 @@ bool sock_acks(int fd, struct sock_acks *out)
     out->pending = info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0;
     out->last_ms = info.tcpi_last_ack_recv;
     /*
-     * A window probe is unanswered until the kernel has set the count of them back. Data is
-     * unanswered until it is acknowledged; but a peer that has closed its window drops what is
-     * retransmitted, and shows only by its responses that it is alive.
+     * A window probe is unanswered until the kernel has reset the count of them. Data is unanswered
+     * until it is acknowledged. But a peer that has closed its window drops retransmitted data, so
+     * only its responses show that it is alive.
      */
     out->unanswered = info.tcpi_probes > 0;
     if (info.tcpi_unacked > 0)
@@ -118,7 +118,7 @@ static bool can_bind(struct addr a)
 }
 
 /*
- * For most addresses of this machine the kernel chooses the same one as the source. Sends nothing.
+ * The kernel chooses most addresses of this machine as their own source. Sends nothing.
  */
 static bool is_own_source(const struct addr *a)
 {
@@ -164,7 +164,7 @@ bool sock_is_local(const struct addr *a)
 {
     if (addr_is_loopback(a) || is_own_source(a) || is_routed_to_loopback(a))
         return true;
-    /* with net.ipv4.ip_nonlocal_bind every address can be bound, which tells nothing */
+    /* with net.ipv4.ip_nonlocal_bind every address can be bound, which proves nothing */
     return can_bind(*a) && !can_bind(unassigned(a->sa.sa_family, 0));
 }
 
@@ -180,8 +180,10 @@ void sock_seal_port(uint16_t port)
     size_t i;
     int fd;
 
-    /* where the kernel remembers a wildcard, a bind(2) of the same family changes nothing, and one
-       of the other family does */
+    /*
+     * If the kernel remembers a wildcard, a bind(2) of the same family changes nothing, but one of
+     * the other family does.
+     */
     for (i = 0; i < COUNT_OF(families); i++) {
         a = unassigned(families[i], port);
         fd = sock_open(families[i]);

@@ -49,8 +49,8 @@ void strbuf_addf(struct strbuf *b, const char *format, ...)
 }
 
 /*
- * Decodes the character at s (n > 0 bytes there). Returns its length, or 0 when the bytes are not
- * UTF-8. Source: RFC 3629 section 4.
+ * Decodes the character at s, of which there are n > 0 bytes. Returns its length, or 0 if the bytes
+ * are not UTF-8 (RFC 3629 section 4).
  */
 static size_t utf8_decode(const unsigned char *s, size_t n, uint32_t *c)
 {
@@ -95,7 +95,7 @@ bool utf8_valid(const char *s, size_t n)
     return true;
 }
 
-/* Characters that a terminal or a reader would not show as what they are. */
+/* Returns true for characters that a terminal shows as something else, or not at all. */
 static bool is_deceptive(uint32_t c)
 {
     return (c >= 0x80 && c <= 0x9f)          /* C1 controls */

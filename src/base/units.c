@@ -21,7 +21,7 @@ static const struct {
     {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {"", 1000},
 };
 
-/* Reads digits at *text, moving it past them. False when there are none or they overflow. */
+/* Reads digits at *text, and moves it behind them. Returns false if there are none or too many. */
 static bool read_digits(const char **text, int64_t max, int64_t *value)
 {
     const char *p = *text;
@@ -76,12 +76,16 @@ const char *units_number(const char *text, long min, long max, long *value)
 
 const char *units_bool(const char *text, bool *value)
 {
-    static const char *const words[] = {"no", "yes", "off", "on", "false", "true"};
+    static const struct {
+        const char *word;
+        bool value;
+    } words[] = {{"yes", true},  {"no", false},  {"on", true},
+                 {"off", false}, {"true", true}, {"false", false}};
     size_t i;
 
     for (i = 0; i < COUNT_OF(words); i++) {
-        if (strcasecmp(text, words[i]) == 0) {
-            *value = i % 2 != 0;
+        if (strcasecmp(text, words[i].word) == 0) {
+            *value = words[i].value;
             return NULL;
         }
     }
