@@ -1,4 +1,4 @@
-/* Application-Layer Protocol Negotiation (RFC 7301), the client's part. */
+/* Application-Layer Protocol Negotiation (RFC 7301) of a client. */
 #ifndef TLS_ALPN_H
 #define TLS_ALPN_H
 
@@ -8,7 +8,7 @@
 
 struct ssl_st; /* OpenSSL's SSL */
 
-/* Makes a connection offer these protocols, in this order. Returns false when memory is short. */
+/* Offers these protocols in this order. Returns false if memory is short. */
 bool alpn_offer(struct ssl_st *ssl, const struct config_strings *protocols);
 
 #endif

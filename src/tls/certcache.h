@@ -1,12 +1,12 @@
 /*
- * A cache of certificates: one copy of each, shared by all connections of a thread. Parsed, a
- * certificate takes more memory than its connection otherwise does, and thousands of tunnels to one
- * server have the same one.
+ * A cache of parsed certificates, shared by all connections of a thread. A parsed certificate takes
+ * more memory than the rest of its connection, and thousands of tunnels to one server have the
+ * same.
  *
  * This cache only saves memory; a hit implies no trust. Every connection judges its own chain, and
- * a cached certificate has the same encoding in DER as the one that was received. What is added has
- * been proved and trusted first, so a server without the key can neither fill the cache nor push
- * anything out of it.
+ * a cached certificate has the same DER encoding as the received one. Only certificates of a server
+ * that has proved its key and is trusted are added, so no other server can fill the cache or
+ * displace what is in it.
  */
 #ifndef TLS_CERTCACHE_H
 #define TLS_CERTCACHE_H
@@ -17,34 +17,33 @@ struct x509_st;       /* OpenSSL's X509 */
 struct stack_st_X509; /* and a list of them */
 struct certcache;
 
-/* NULL: no memory. */
+/* Returns an empty cache, or NULL if memory is short. */
 struct certcache *certcache_new(void);
 void certcache_free(struct certcache *f);
 
 /*
- * Puts the shared copy in the place of every certificate that has one. References are taken care
- * of.
+ * Replaces each certificate in certs that is cached by the cached one, and adjusts the references.
  */
 void certcache_share(struct certcache *f, struct stack_st_X509 *certs);
 
 /*
- * Makes this certificate, of a server that has proved its key and was trusted, the shared copy,
- * unless there is one. Takes a reference. Older ones are dropped to make room; one over 16 KiB is
- * not shared.
+ * Adds a certificate of a server that has proved its key and is trusted, unless it is cached
+ * already. Takes a reference of its own. Older ones are dropped to make room. One over 16 KiB is
+ * not added.
  */
 void certcache_add(struct certcache *f, struct x509_st *cert);
 
 /*
- * Adds of all that such a server has sent what its verdict rests on: its own certificate, which is
- * the first, and those that are in its verified chain. verified: NULL if none was asked for.
+ * Adds the certificates in sent that the verdict rests on: the server's own, which is the first,
+ * and those in the verified chain. verified is NULL if no chain was verified.
  */
 void certcache_add_chain(struct certcache *f, const struct stack_st_X509 *sent,
                          const struct stack_st_X509 *verified);
 
-/* Returns how many there are. */
+/* Returns the number of certificates. */
 size_t certcache_count(const struct certcache *f);
 
-/* Returns how many bytes they have, as they were sent. */
+/* Returns their size in DER, in bytes. */
 size_t certcache_bytes(const struct certcache *f);
 
 #endif

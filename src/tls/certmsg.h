@@ -1,12 +1,12 @@
 /*
- * The Certificate and CertificateRequest messages, checked before OpenSSL parses them.
+ * Checks Certificate and CertificateRequest messages before OpenSSL parses them.
  *
- * OpenSSL decodes the public key of every certificate in the message before it asks anyone. A
- * server can make that expensive without holding any key: 230 small certificates take 15 ms; one
- * curve with explicit parameters of the server's own making takes as long, for a compressed point
- * needs a square root. A request for a client certificate may list the names of CAs, which OpenSSL
- * keeps for as long as the connection lives: 64 KiB of short ones take 5 ms and 3 MiB, in TLS 1.3
- * before the server has proved its key.
+ * OpenSSL decodes the public key of every certificate before it calls back. A server without any
+ * key can make that expensive: 230 small certificates take 15 ms. One curve with explicit
+ * parameters of the server's choice takes as long, because a compressed point needs a square root.
+ * A request for a client certificate may list names of CAs, which OpenSSL stores for the life of
+ * the connection: 64 KiB of short names take 5 ms and 3 MiB, in TLS 1.3 before the server has
+ * proved its key.
  */
 #ifndef TLS_CERTMSG_H
 #define TLS_CERTMSG_H
@@ -19,14 +19,15 @@
 #define CERTMSG_CERTIFICATES_MAX 32
 
 /*
- * The maximum length of a request for a client certificate, as other programs have it (Schannel).
+ * The maximum length of a request for a client certificate. Other programs have the same
+ * (Schannel).
  */
 #define CERTMSG_REQUEST_MAX (16 * 1024)
 
 /*
  * Checks a whole handshake message, header included (RFC 5246 sections 7.4.2 and 7.4.4; for TLS 1.3
- * RFC 8446 sections 4.4.2 and 4.3.2). Returns NULL if OpenSSL may parse it, or a message of another
- * type; or a literal that says why not.
+ * RFC 8446 sections 4.4.2 and 4.3.2). Returns NULL if OpenSSL may parse it, also for other types;
+ * or a static text that says why not.
  */
 const char *certmsg_check(const uint8_t *message, size_t n, bool is_tls13);
 

@@ -1,6 +1,6 @@
 /*
- * Limits on what a server may send that is no plaintext. Each message costs it a few bytes, and us
- * a derivation of keys, an answer, or at least the time to pass over it.
+ * Limits on messages that carry no plaintext. Each costs the server a few bytes; it costs us a key
+ * derivation, an answer, or at least the time to skip it.
  */
 #ifndef TLS_FLOOD_H
 #define TLS_FLOOD_H
@@ -16,19 +16,19 @@ struct flood {
 };
 
 /*
- * Counts what was received during the handshake: type as SSL_set_msg_callback(3) has it. Returns
- * whether that is too much: more than 64 messages or 1024 records.
+ * Counts a message or a record of the handshake. type is that of SSL_set_msg_callback(3). Returns
+ * true if there are more than 64 messages or 1024 records.
  */
 bool flood_in_handshake(struct flood *f, int type);
 
-/* Starts again from zero, for a connection that has opened. */
+/* Resets the counts when the connection opens. */
 void flood_opened(struct flood *f);
 
-/* Counts what was received since then. */
+/* Counts a message or a record after that. */
 void flood_count(struct flood *f, int type);
 
 /*
- * Returns whether it is too much: more than 64 messages, and one for each 4096 bytes of plaintext.
+ * Returns true if there are more than 64 messages, and one more for each 4096 bytes of plaintext.
  */
 bool flood_is_exceeded(const struct flood *f);
 

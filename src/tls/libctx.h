@@ -1,9 +1,10 @@
 /*
- * The library context (OSSL_LIB_CTX(3)) that TLS connections take their algorithms from: OpenSSL's
- * default provider, without the decoders that a server's certificate has no use for.
+ * The library context (OSSL_LIB_CTX(3)) of TLS connections: OpenSSL's default provider without the
+ * decoders that no server certificate needs.
  *
- * OpenSSL 3.0 and 3.1 set up every decoder there is to read the public key of every certificate: an
- * eighth of what a new connection costs. From 3.2 on they are cached, and there is nothing to gain.
+ * OpenSSL 3.0 and 3.1 set up all decoders to read the public key of each certificate, which is an
+ * eighth of the cost of a new connection. OpenSSL 3.2 and later cache them, and need no such
+ * context.
  */
 #ifndef TLS_LIBCTX_H
 #define TLS_LIBCTX_H
@@ -11,11 +12,10 @@
 struct ossl_lib_ctx_st; /* OpenSSL's OSSL_LIB_CTX */
 
 /*
- * The process's one, made when it is first asked for. NULL, which is OpenSSL's own default context:
- * where there is nothing to gain, where the administrator has OpenSSL use other providers
- * (openssl.cnf(5)), which may do as they please, or where it cannot be made. What openssl.cnf says
- * of random numbers holds for the default context alone: here they are OpenSSL's own default,
- * seeded by the system.
+ * Returns the context of the process, which the first call creates. Returns NULL, OpenSSL's default
+ * context, if OpenSSL needs none of its own, if openssl.cnf(5) configures other providers, or on
+ * failure. Settings for random numbers in openssl.cnf do not apply to this context: it uses
+ * OpenSSL's default generator, seeded by the system.
  */
 struct ossl_lib_ctx_st *libctx(void);
 

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether the server of that session would be trusted now; if not, a full handshake is to tell. */
-static bool is_worth_it(const struct resumption *r, const struct session *s, int64_t now)
+/*
+ * Returns true if the server of a session would be trusted now. If not, a full handshake decides.
+ */
+static bool is_trusted_now(const struct resumption *r, const struct session *s, int64_t now)
 {
     const struct trust_evidence evidence = {.leaf = sk_X509_value(s->chain, 0),
                                             .sent = s->chain,
@@ -25,7 +27,7 @@ void resumption_offer(struct resumption *r, SSL *ssl, int64_t now)
 {
     r->established = now;
     while (r->sessions && session_take(r->sessions, r->policy, now, &r->offered)) {
-        if (is_worth_it(r, &r->offered, now) && SSL_set_session(ssl, r->offered.tls) == 1)
+        if (is_trusted_now(r, &r->offered, now) && SSL_set_session(ssl, r->offered.tls) == 1)
             return;
         session_clear(&r->offered);
     }
@@ -39,9 +41,9 @@ bool resumption_take(struct resumption *r, SSL_SESSION *ticket)
     return true;
 }
 
-/* Keeps a session (a reference, taken over). */
-static void keep(struct resumption *r, SSL *ssl, const struct trust_verdict *verdict,
-                 SSL_SESSION *session)
+/* Stores a session, and takes ownership of the reference. */
+static void store(struct resumption *r, SSL *ssl, const struct trust_verdict *verdict,
+                  SSL_SESSION *session)
 {
     struct session s = {.tls = session, .established = r->established};
     unsigned char *staple = NULL;
@@ -69,7 +71,7 @@ void resumption_store(struct resumption *r, SSL *ssl, const struct trust_verdict
         SSL_SESSION *session = r->tickets[--r->ticket_count];
 
         if (verdict->reported == REASON_OK)
-            keep(r, ssl, verdict, session);
+            store(r, ssl, verdict, session);
         else
             SSL_SESSION_free(session);
     }
@@ -79,9 +81,9 @@ void resumption_opened(struct resumption *r, SSL *ssl, const struct trust_verdic
 {
     if (SSL_session_reused(ssl)) {
         r->established = r->offered.established;
-        /* unlike a ticket of TLS 1.3 it may be used again, and no callback tells of it */
+        /* unlike a ticket of TLS 1.3 it may be used again, and no callback reports it */
         if (SSL_version(ssl) < TLS1_3_VERSION && verdict->reported == REASON_OK)
-            keep(r, ssl, verdict, SSL_get1_session(ssl));
+            store(r, ssl, verdict, SSL_get1_session(ssl));
     }
     resumption_store(r, ssl, verdict);
 }

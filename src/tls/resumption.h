@@ -1,7 +1,7 @@
 /*
- * Resumption, one connection's part of it: which session it offers to the server, and which of the
- * server's tickets it keeps for later connections (session.h). Whether a resumed server may be
- * talked to is not decided here: it is judged like any other (tls.c, conclude()).
+ * Session resumption for one connection: which session it offers to the server, and which of the
+ * server's tickets it stores for later connections (session.h). It does not decide about trust: a
+ * server that resumes a session is judged like any other (tls.c: conclude()).
  */
 #ifndef TLS_RESUMPTION_H
 #define TLS_RESUMPTION_H
@@ -14,44 +14,51 @@
 #include "trust/policy.h"
 #include "trust/trust.h"
 
-/* Tickets that one turn may bring; servers send two. */
+/* The maximum number of tickets in one turn. Servers send two. */
 #define RESUMPTION_TICKETS_MAX 4
 
 struct ssl_st; /* OpenSSL's SSL */
 
 struct resumption {
-    struct session_cache *sessions; /* NULL: nothing is resumed, nothing is kept */
+    struct session_cache *sessions; /* NULL: nothing is resumed or stored */
     const struct policy *policy;
-    struct session offered; /* ours, should the server resume it; else offered.tls is NULL */
-    struct ssl_session_st
-        *tickets[RESUMPTION_TICKETS_MAX]; /* that have come, and are not kept yet */
+    struct session offered; /* the session that was offered, or none */
+    struct ssl_session_st *tickets[RESUMPTION_TICKETS_MAX]; /* received, not stored yet */
     size_t ticket_count;
-    int64_t established; /* the full handshake that this connection goes back to */
+    int64_t established; /* when the full handshake was */
 };
 
-/* Before the first flight: offers a session whose server would be trusted now, if there is one. */
+/*
+ * Offers a session whose server would be trusted now, if there is one. To be called before the
+ * first flight. now is in seconds since the epoch.
+ */
 void resumption_offer(struct resumption *r, struct ssl_st *ssl, int64_t now);
 
-/* A ticket has come; true: it was taken over. It waits for resumption_store(). */
+/*
+ * Takes ownership of a ticket that has come, until resumption_store(). Returns false if it does not
+ * take it.
+ */
 bool resumption_take(struct resumption *r, struct ssl_session_st *ticket);
 
 /*
- * Puts what has come into the cache, of a connection that is open. What was let through without a
- * match is not kept: it must not be let through again without a look.
+ * Stores the received tickets in the cache. The connection must be open. The tickets of a
+ * connection that was accepted in report mode only are dropped: each such connection makes a full
+ * handshake.
  */
 void resumption_store(struct resumption *r, struct ssl_st *ssl,
                       const struct trust_verdict *verdict);
 
 /*
- * The connection has just opened. As resumption_store(), and the offered session is noted if it was
+ * Does the same when the connection has just opened, and notes whether the offered session was
  * used.
  */
 void resumption_opened(struct resumption *r, struct ssl_st *ssl,
                        const struct trust_verdict *verdict);
 
-/* Keeps no session of this connection, neither those that have come nor those to come. */
+/* Drops all tickets of this connection, received and to come. */
 void resumption_give_up(struct resumption *r);
 
+/* Frees what it refers to. */
 void resumption_clear(struct resumption *r);
 
 #endif

@@ -63,7 +63,7 @@ void session_clear(struct session *s)
     memset(s, 0, sizeof(*s));
 }
 
-/* A fingerprint is a hash already. */
+/* The id is a hash already. */
 static struct entries *bucket_of(struct session_cache *c, const uint8_t *policy_id)
 {
     return &c->buckets[policy_id[0] % BUCKETS];
@@ -191,14 +191,14 @@ bool session_take(struct session_cache *c, const struct policy *policy, int64_t 
 }
 
 void session_sweep(struct session_cache *c,
-                   bool stays(const char *section, const uint8_t *policy_id, const void *arg),
+                   bool is_current(const char *section, const uint8_t *policy_id, const void *arg),
                    const void *arg)
 {
     struct entry *e, *next;
 
     for (e = TAILQ_FIRST(&c->all); e; e = next) {
         next = TAILQ_NEXT(e, of_all);
-        if (!stays(e->section, e->policy_id, arg))
+        if (!is_current(e->section, e->policy_id, arg))
             drop(c, e);
     }
 }

@@ -1,8 +1,8 @@
 /*
- * TLS sessions kept for resumption: a cache for each thread. What is kept was trusted when it was
- * made; whether it still is, whoever resumes it judges anew (tls.c). A session is taken out to be
- * used, so that a ticket is used once (RFC 8446 appendix C.4), and serves for an hour at most after
- * the full handshake that it goes back to.
+ * A cache of TLS sessions for each thread. The server of a stored session was trusted when it was
+ * stored; tls.c judges it again when it is resumed. A session leaves the cache when it is used, so
+ * that a ticket is used once (RFC 8446 appendix C.4). It can be used for an hour after its full
+ * handshake.
  */
 #ifndef TLS_SESSION_H
 #define TLS_SESSION_H
@@ -18,40 +18,44 @@ struct stack_st_X509;
 
 struct session {
     struct ssl_session_st *tls;  /* a reference; NULL: none */
-    struct stack_st_X509 *chain; /* what the server presented then, a reference */
-    uint8_t *staple;             /* the OCSP response of that handshake, or NULL */
+    struct stack_st_X509 *chain; /* the certificates of the full handshake, a reference */
+    uint8_t *staple;             /* its OCSP response, or NULL */
     size_t staple_len;
-    int64_t established; /* the full handshake, in seconds since the epoch */
+    int64_t established; /* when it was, in seconds since the epoch */
 };
 
 struct session_cache;
 
-/* NULL when memory is short. */
+/* Returns an empty cache, or NULL if memory is short. */
 struct session_cache *session_cache_new(void);
 void session_cache_free(struct session_cache *c);
 
 /*
- * Takes ownership of a session that was made under this policy. It may be freed at once. A section
- * has 32 sessions and 512 KiB at most, all together have 1024 and 8 MiB; older ones are dropped to
- * make room.
+ * Stores a session that was made under this policy, and takes ownership of it. A section can have
+ * 32 sessions and 512 KiB, all sections together 1024 and 8 MiB. Older ones are dropped to make
+ * room. A session that is too large is freed at once.
  */
 void session_put(struct session_cache *c, const struct policy *policy, struct session *s);
 
-/* Takes the newest one of this policy out. False when there is none that can be resumed now. */
+/*
+ * Removes the newest session of this policy from the cache and moves it to out, which the caller
+ * clears. Returns false if there is none that can be resumed now.
+ */
 bool session_take(struct session_cache *c, const struct policy *policy, int64_t now,
                   struct session *out);
 
 /*
- * Drops the sessions of policies that have gone: those whose section stays() does not want with
- * that fingerprint.
+ * Drops the sessions of each policy for which is_current() returns false. It gets the name of the
+ * section, the policy's id and arg.
  */
 void session_sweep(struct session_cache *c,
-                   bool stays(const char *section, const uint8_t *policy_id, const void *arg),
+                   bool is_current(const char *section, const uint8_t *policy_id, const void *arg),
                    const void *arg);
 
-/* Returns how many bytes the sessions have in all, by what the servers have sent for them. */
+/* Returns the size of all sessions, as the number of bytes that the servers sent for them. */
 size_t session_cache_size(const struct session_cache *c);
 
+/* Frees what a session refers to, and zeroes it. */
 void session_clear(struct session *s);
 
 #endif

@@ -284,7 +284,7 @@ static enum tls_result fail_openssl(struct tls *t)
     enum reason reason;
 
     if (t->io.overflowed)
-        return fail(t, REASON_TLS, "the server made us answer more than is sane");
+        return fail(t, REASON_TLS, "the server caused more answers in one turn than are permitted");
     reason = tlserr_reason(t->ssl, text);
     free(t->error_text);
     t->error_text = strdup(text); /* if memory is short, there is no text */

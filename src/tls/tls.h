@@ -9,7 +9,8 @@
  *         tls_take_records()             tls_write()
  *
  * The connection writes its records to a buffer that all connections of a thread share. The caller
- * takes them after every call, also after one that failed: alerts and key updates come out of reads.
+ * takes them after every call, also after one that failed: alerts and key updates come out of
+ * reads.
  *
  * The two plaintext gates are shut until tls_handshake() has returned TLS_OK. It does so once, from
  * the one place in tls.c that has seen the end of the handshake and a verdict of "trusted".

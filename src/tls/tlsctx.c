@@ -111,7 +111,7 @@ static bool set_ciphers(SSL_CTX *ctx, const struct config_string *ciphers, struc
         return SSL_CTX_set_cipher_list(ctx, CIPHERS) == 1;
     if (strchr(ciphers->text, '@')) {
         diag_add(diags, ciphers->where,
-                 "ciphers = %s: '@' commands are not taken: the security level is %d",
+                 "ciphers = %s: '@' commands are not supported: the security level is %d",
                  ciphers->text, SECURITY_LEVEL);
         return false;
     }
@@ -231,7 +231,7 @@ static SSL_CTX *make(const struct config_tls_settings *s, struct diag_list *diag
     if (!apply(ctx, s, diags) || !tlsoffer_check(ctx, s, diags)) {
         if (diags->count == 0)
             diag_add(diags, (struct location){.file = "openssl"},
-                     "the settings of a TLS context are not taken: %s",
+                     "OpenSSL does not accept the TLS settings: %s",
                      ERR_reason_error_string(ERR_peek_last_error()));
         ERR_clear_error();
         SSL_CTX_free(ctx);

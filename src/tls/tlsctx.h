@@ -1,6 +1,6 @@
 /*
- * TLS contexts: what all connections with the same settings share. A context holds no trust: which
- * server may be spoken to is each connection's own matter (tls.h), so sections share contexts.
+ * TLS contexts, shared by all sections with the same settings. A context holds no trust: each
+ * connection judges its server (tls.h).
  */
 #ifndef TLS_TLSCTX_H
 #define TLS_TLSCTX_H
@@ -11,23 +11,22 @@
 struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
 struct tlsctx_set;
 
-/* A set of contexts, at most one for each combination of settings. It owns them. */
+/* A set of contexts, one for each combination of settings. It owns them. */
 struct tlsctx_set *tlsctx_set_new(void);
 void tlsctx_set_free(struct tlsctx_set *set);
 
 /*
- * Returns the context with the section's TLS settings (section->tls, and nothing else of it), which
- * it makes if the set has none yet. It lives as long as the set. Returns NULL after adding to diags
- * what OpenSSL does not accept.
+ * Returns the context with the TLS settings of a section (section->tls alone), which lives as long
+ * as the set. Creates it if the set has none. Returns NULL after adding to diags what OpenSSL does
+ * not accept.
  */
 struct ssl_ctx_st *tlsctx_get(struct tlsctx_set *set, const struct config_section *section,
                               struct diag_list *diags);
 
 /*
- * Returns what a context made with these settings offers of finite-field Diffie-Hellman: the name
- * of the first such suite, or "an ffdhe group"; NULL if nothing, as is the default. The text lives
- * as long as the library. A server can make each handshake with one of these cost many times what
- * others do.
+ * Returns the name of the first suite with finite-field Diffie-Hellman that a context with these
+ * settings offers, or "an ffdhe group", or NULL if it offers none, which is the default. The text
+ * is static. A server can make each handshake with one of these cost many times as much as others.
  */
 const char *tlsctx_finite_field(struct ssl_ctx_st *ctx, const struct config_tls_settings *settings);
 

@@ -85,7 +85,7 @@ static bool is_unreadable_certificate(const SSL *ssl, unsigned long error, unsig
            || ERR_GET_REASON(error) == SSL_R_CERT_LENGTH_MISMATCH;
 }
 
-enum reason tlserr_reason(const SSL *ssl, char words[TLSERR_TEXT_SIZE])
+enum reason tlserr_reason(const SSL *ssl, char text[TLSERR_TEXT_SIZE])
 {
     unsigned long cause;
     const unsigned long error = first_of_tls(&cause);
@@ -93,21 +93,21 @@ enum reason tlserr_reason(const SSL *ssl, char words[TLSERR_TEXT_SIZE])
     const char *known = meaning(ssl, reason);
 
     if (cause == 0)
-        snprintf(words, TLSERR_TEXT_SIZE, "the connection broke off");
+        snprintf(text, TLSERR_TEXT_SIZE, "the connection broke off");
     else if (error == 0)
-        snprintf(words, TLSERR_TEXT_SIZE, "%s", text_of(cause));
+        snprintf(text, TLSERR_TEXT_SIZE, "%s", text_of(cause));
     else if (alert == SSL_AD_CERTIFICATE_REQUIRED)
-        snprintf(words, TLSERR_TEXT_SIZE, "the server wants a client certificate");
+        snprintf(text, TLSERR_TEXT_SIZE, "the server wants a client certificate");
     else if (alert >= 0)
-        snprintf(words, TLSERR_TEXT_SIZE, "the server refused: %s",
+        snprintf(text, TLSERR_TEXT_SIZE, "the server refused: %s",
                  SSL_alert_desc_string_long(alert));
     else if (known)
-        snprintf(words, TLSERR_TEXT_SIZE, "%s", known);
+        snprintf(text, TLSERR_TEXT_SIZE, "%s", known);
     else if (is_unreadable_certificate(ssl, error, cause))
-        snprintf(words, TLSERR_TEXT_SIZE, "the server's certificate cannot be read: %s",
+        snprintf(text, TLSERR_TEXT_SIZE, "the server's certificate cannot be read: %s",
                  text_of(cause));
     else
-        snprintf(words, TLSERR_TEXT_SIZE, "%s", text_of(error));
+        snprintf(text, TLSERR_TEXT_SIZE, "%s", text_of(error));
     return reason == SSL_R_EE_KEY_TOO_SMALL || reason == SSL_R_DH_KEY_TOO_SMALL ? REASON_WEAK
                                                                                 : REASON_TLS;
 }

@@ -1,4 +1,4 @@
-/* OpenSSL's errors of a connection, in words for an administrator. */
+/* Translates the errors of OpenSSL into a reason and a text for an administrator. */
 #ifndef TLS_TLSERR_H
 #define TLS_TLSERR_H
 
@@ -11,20 +11,22 @@
 struct ssl_st; /* OpenSSL's SSL */
 
 /*
- * Returns whether the oldest error says that the stream ended where TLS does not. Leaves the queue
- * alone.
+ * Returns true if the oldest error says that the stream ended without close_notify. The error queue
+ * is unchanged.
  */
 bool tlserr_is_end(void);
 
 /*
- * Puts the errors of the call that has just failed into words, and returns the reason. The oldest
- * error of TLS decides, whatever other libraries said before it. Uses up errors of the queue.
+ * Returns the reason of the call that has just failed, and writes a text about it. The oldest error
+ * of libssl decides, even if other libraries have reported errors before it. Removes errors from
+ * the queue.
  */
-enum reason tlserr_reason(const struct ssl_st *ssl, char words[TLSERR_TEXT_SIZE]);
+enum reason tlserr_reason(const struct ssl_st *ssl, char text[TLSERR_TEXT_SIZE]);
 
 /*
- * Returns what to say of a connection that the server has closed, or reset, in the handshake: a
- * literal. heard: it had sent something. If not, it may be waiting for another protocol.
+ * Returns a static text about a connection that the server has closed, or reset, during the
+ * handshake. heard is true if the server had sent something. Otherwise it may be waiting for
+ * another protocol.
  */
 const char *tlserr_loss(bool is_reset, bool heard);
 

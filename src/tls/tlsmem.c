@@ -4,11 +4,11 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 
-/* Sizes are told apart in malloc's own steps: class n has blocks of STEP * n - OVERHEAD bytes. */
+/* Classes have the steps of malloc(): class n has blocks of STEP * n - OVERHEAD bytes. */
 #define STEP 16
 #define OVERHEAD 8
 
-/* The largest that are kept have 20 KiB: a record buffer has 16.5. */
+/* The largest class has 20 KiB; a record buffer has 16.5. */
 #define CLASSES ((size_t)20 * 1024 / STEP)
 #define BLOCK_SIZE_MAX (STEP * (CLASSES - 1) - OVERHEAD)
 
@@ -16,7 +16,7 @@ struct block {
     struct block *next;
 };
 
-/* Blocks that a thread has freed. */
+/* Blocks that a thread has freed, by class. */
 struct freelist {
     struct {
         struct block *first;
@@ -29,7 +29,7 @@ static _Thread_local struct freelist *freelist;
 void tlsmem_thread_init(void)
 {
     if (!freelist)
-        freelist = calloc(1, sizeof(*freelist)); /* without one all goes to malloc() */
+        freelist = calloc(1, sizeof(*freelist)); /* without it everything goes to malloc() */
 }
 
 void tlsmem_thread_exit(void)
@@ -56,7 +56,7 @@ void *tlsmem_alloc(size_t size)
 
     if (!s || size > BLOCK_SIZE_MAX)
         return malloc(size);
-    /* rounded up: whatever lies there has room for it */
+    /* rounded up: every block of the class has room for it */
     class = (size + OVERHEAD + STEP - 1) / STEP;
     if (!s->classes[class].first)
         return malloc(size);
@@ -76,7 +76,7 @@ void tlsmem_free(void *p)
         return;
     /* malloc_usable_size(3), rounded down */
     class = s ? (malloc_usable_size(p) + OVERHEAD) / STEP : CLASSES;
-    /* one is kept of any size, if it has room for the link */
+    /* at least one block of any size is cached, if it has room for the link */
     if (class == 0 || class >= CLASSES
         || s->classes[class].count * class * STEP > TLSMEM_CACHED_MAX) {
         free(p);
@@ -104,7 +104,7 @@ size_t tlsmem_cached(void)
     return bytes;
 }
 
-/* OpenSSL also says where in its sources it asks. */
+/* OpenSSL also passes the place in its sources. */
 
 static void *take(size_t size, const char *file, int line)
 {
@@ -125,14 +125,13 @@ static void give(void *p, const char *file, int line)
     (void)file;
     (void)line;
     /*
-     * most are NULL: OpenSSL frees what each of 32 possible pipelines may have had, with every
-     * record
+     * most are NULL: with every record OpenSSL frees the buffers of 32 possible pipelines
      */
     if (p)
         tlsmem_free(p);
 }
 
-/* Sanitizers would not see a use after free, nor who hands memory to whom, in what is kept here. */
+/* A cache would hide a use after free, and races on freed memory, from the sanitizers. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define IS_SANITIZED true
 #elif defined(__has_feature)

@@ -1,8 +1,7 @@
 /*
- * Memory for OpenSSL: a handshake asks for some two thousand small blocks and gives nearly all of
- * them back, each record of a busy connection for one of 17 KiB. A worker keeps what it has freed,
- * up to a bound, and takes it again without a lock and without splitting and merging; all else is
- * malloc(3)'s.
+ * Per-thread free lists for OpenSSL. A handshake makes about 2000 small allocations and frees
+ * nearly all of them; each record of a busy connection allocates 17 KiB. A worker thread caches
+ * freed blocks and reuses them without locking. Everything else goes to malloc(3).
  */
 #ifndef TLS_TLSMEM_H
 #define TLS_TLSMEM_H
@@ -10,25 +9,27 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What a thread keeps at most of blocks of one size, in bytes; or one block, if that is larger. */
+/* The maximum size of cached blocks of one size, in bytes; at least one block is cached. */
 #define TLSMEM_CACHED_MAX ((size_t)16 * 1024)
 
 /*
- * To be called before anything else of OpenSSL (CRYPTO_set_mem_functions(3)), which from then on
- * takes its memory here. False: it is too late, and OpenSSL goes on with malloc().
+ * Makes OpenSSL use this allocator (CRYPTO_set_mem_functions(3)). To be called before any other
+ * function of OpenSSL. Returns false if it was too late, and OpenSSL still uses malloc().
  */
 bool tlsmem_install(void);
 
-/* From now on this thread keeps what it frees; and frees it when it ends. */
+/* Start caching in this thread; end it, and free what is cached. */
 void tlsmem_thread_init(void);
 void tlsmem_thread_exit(void);
 
-/* As malloc(3), realloc(3) and free(3), with which they may be mixed, and other threads' blocks. */
+/*
+ * As malloc(3), realloc(3) and free(3). Blocks of these, and of other threads, are permitted.
+ */
 void *tlsmem_alloc(size_t size);
 void *tlsmem_realloc(void *p, size_t size);
 void tlsmem_free(void *p);
 
-/* How many bytes this thread keeps now. */
+/* Returns the number of bytes that this thread caches. */
 size_t tlsmem_cached(void);
 
 #endif

@@ -227,7 +227,7 @@ static void check_name(const struct list *l, const struct config_string *value, 
 
     for (i = 0; i < COUNT_OF(versions); i++)
         /*
-         * a list of suites is for one version; checks.c reports a list for a version that is left
+         * a list of suites is for one version; validate.c reports a list for a version that is left
          * out
          */
         if ((l == &ciphers || l == &ciphersuites || allows(s, versions[i]))
@@ -312,7 +312,7 @@ bool tlsoffer_check(SSL_CTX *ctx, const struct config_tls_settings *s, struct di
 {
     const size_t before = diags->count;
 
-    /* checks.c reports it */
+    /* validate.c reports it */
     if (s->max != CONFIG_TLS_ANY && s->max < s->min)
         return true;
     check_names(&ciphers, &s->ciphers, ctx, s, diags);

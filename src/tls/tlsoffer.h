@@ -1,7 +1,7 @@
 /*
- * What a TLS context offers to servers: checked by the ClientHello that it makes (RFC 8446
- * section 4.1.2), for OpenSSL accepts settings that leave nothing to offer, and passes over names
- * that it does not know.
+ * Checks what a TLS context offers to servers, by the ClientHello that it writes (RFC 8446 section
+ * 4.1.2). OpenSSL accepts settings that leave nothing to offer, and ignores names that it does not
+ * know.
  */
 #ifndef TLS_TLSOFFER_H
 #define TLS_TLSOFFER_H
@@ -14,9 +14,8 @@
 struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
 
 /*
- * Checks that the context, made with these settings, can make a connection, and that whatever the
- * settings name is offered. Returns whether it is so; if not, it adds to problems what is not
- * offered, and why.
+ * Checks that a context with these settings can make a connection, and that it offers everything
+ * that they name. Returns true if so. Otherwise it adds to diags what is not offered, and why.
  */
 bool tlsoffer_check(struct ssl_ctx_st *ctx, const struct config_tls_settings *settings,
                     struct diag_list *diags);

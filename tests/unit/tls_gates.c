@@ -124,7 +124,7 @@ static void records_that_nobody_takes_do_not_pile_up(void **state)
     assert_non_null(data);
     assert_int_equal(tls_write(w->tls, data, TLS_TURN_SIZE), TLS_OK);
     w->result = tls_write(w->tls, data, TLS_TURN_SIZE);
-    channel_expect_failure(w, REASON_TLS, "more than is sane");
+    channel_expect_failure(w, REASON_TLS, "more answers in one turn");
     channel_expect_shut(w);
     free(data);
     channel_free(w);
