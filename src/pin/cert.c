@@ -17,12 +17,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 
-/* The digests of a certificate that cert_remember() was called for, which go when it goes. */
-struct digests {
-    uint8_t key[CERT_DIGEST_SIZE];
-    uint8_t cert[CERT_DIGEST_SIZE];
-};
-
+/* The index of a certificate's `struct cert_digests`, which cert_remember() sets; -1: none yet. */
 static int digests_index = -1;
 static pthread_once_t digests_once = PTHREAD_ONCE_INIT;
 
@@ -42,7 +37,7 @@ static void make_index(void)
     digests_index = X509_get_ex_new_index(0, NULL, NULL, NULL, free_digests);
 }
 
-static const struct digests *remembered(const X509 *cert)
+static const struct cert_digests *remembered(const X509 *cert)
 {
     pthread_once(&digests_once, make_index);
     return digests_index < 0 ? NULL : X509_get_ex_data(cert, digests_index);
@@ -50,19 +45,18 @@ static const struct digests *remembered(const X509 *cert)
 
 void cert_remember(X509 *cert)
 {
-    struct digests *d;
+    struct cert_digests *d;
 
     if (remembered(cert) || digests_index < 0)
         return;
     d = malloc(sizeof(*d));
-    if (!d || !cert_key_digest(cert, d->key) || !cert_digest(cert, d->cert)
-        || X509_set_ex_data(cert, digests_index, d) != 1)
+    if (!d || !cert_compute_digests(cert, d) || X509_set_ex_data(cert, digests_index, d) != 1)
         free(d);
 }
 
 bool cert_key_digest(const X509 *cert, uint8_t out[CERT_DIGEST_SIZE])
 {
-    const struct digests *d = remembered(cert);
+    const struct cert_digests *d = remembered(cert);
     unsigned char *der = NULL;
     bool ok;
     int len;
@@ -77,13 +71,14 @@ bool cert_key_digest(const X509 *cert, uint8_t out[CERT_DIGEST_SIZE])
     return ok;
 }
 
-bool cert_digest(const X509 *cert, uint8_t out[CERT_DIGEST_SIZE])
+bool cert_compute_digests(const X509 *cert, struct cert_digests *out)
 {
-    const struct digests *d = remembered(cert);
+    const struct cert_digests *d = remembered(cert);
 
     if (!d)
-        return X509_digest(cert, EVP_sha256(), out, NULL) == 1;
-    memcpy(out, d->cert, CERT_DIGEST_SIZE);
+        return cert_key_digest(cert, out->key)
+               && X509_digest(cert, EVP_sha256(), out->cert, NULL) == 1;
+    *out = *d;
     return true;
 }
 
@@ -201,7 +196,7 @@ bool cert_was_issued_by(X509 *cert, X509 *issuer)
 bool cert_describe(const X509 *cert, struct cert_info *info)
 {
     memset(info, 0, sizeof(*info));
-    if (!cert_key_digest(cert, info->key) || !cert_digest(cert, info->cert))
+    if (!cert_compute_digests(cert, &info->digests))
         return false;
     info->subject = name_text(X509_get_subject_name(cert));
     info->issuer = name_text(X509_get_issuer_name(cert));

@@ -9,6 +9,12 @@
 
 struct x509_st; /* OpenSSL's X509 */
 
+/* The SHA-256 digests of a certificate, which pins are compared with (pin.h). */
+struct cert_digests {
+    uint8_t key[CERT_DIGEST_SIZE];  /* of the SubjectPublicKeyInfo (RFC 7469 section 2.4) */
+    uint8_t cert[CERT_DIGEST_SIZE]; /* of the whole certificate */
+};
+
 struct cert_info {
     char *subject;  /* "CN=api.example.com,O=Example", UTF-8 as far as the peer's is; not escaped */
     char *issuer;   /* likewise */
@@ -17,9 +23,8 @@ struct cert_info {
     int64_t not_before; /* seconds since the epoch */
     int64_t not_after;
     bool is_ca;
-    bool has_responder;             /* it names an OCSP responder (RFC 5280 section 4.2.2.1) */
-    uint8_t key[CERT_DIGEST_SIZE];  /* SHA-256 of the SubjectPublicKeyInfo (RFC 7469 section 2.4) */
-    uint8_t cert[CERT_DIGEST_SIZE]; /* SHA-256 of the whole certificate */
+    bool has_responder; /* it names an OCSP responder (RFC 5280 section 4.2.2.1) */
+    struct cert_digests digests;
 };
 
 /* Fills in *info, to be freed with cert_info_free(). False when a digest cannot be had. */
@@ -36,11 +41,16 @@ bool cert_was_issued_by(struct x509_st *cert, struct x509_st *issuer);
 struct x509_st *cert_hold(struct x509_st *cert);
 void cert_release(struct x509_st *cert);
 
-/* The two digests alone. False (only when memory is short): the output is not usable. */
-bool cert_key_digest(const struct x509_st *cert, uint8_t out[CERT_DIGEST_SIZE]);
-bool cert_digest(const struct x509_st *cert, uint8_t out[CERT_DIGEST_SIZE]);
+/* Computes the digests. Returns false, with *out unusable, only when memory is short. */
+bool cert_compute_digests(const struct x509_st *cert, struct cert_digests *out);
 
-/* Computes both now, once for all, of a certificate that no other thread knows yet. */
+/* Computes the digest of the key alone, and otherwise as cert_compute_digests(). */
+bool cert_key_digest(const struct x509_st *cert, uint8_t out[CERT_DIGEST_SIZE]);
+
+/*
+ * Stores the digests with a certificate that no other thread knows yet, so that they are computed
+ * once. They are freed with it.
+ */
 void cert_remember(struct x509_st *cert);
 
 #endif

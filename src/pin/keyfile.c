@@ -59,7 +59,7 @@ static bool add_certificate(struct keyfile *out, const X509 *cert)
     if (len <= 0 || !cert_describe(cert, &item->cert))
         return false;
     item->der_len = (size_t)len;
-    memcpy(item->key, item->cert.key, CERT_DIGEST_SIZE);
+    memcpy(item->key, item->cert.digests.key, CERT_DIGEST_SIZE);
     return true;
 }
 

@@ -2,6 +2,7 @@
 
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -60,6 +61,42 @@ void pin_format_cert(const uint8_t digest[CERT_DIGEST_SIZE], char out[PIN_CERT_T
     write_pin(PIN_SERVER, PIN_CERT, digest, out);
 }
 
+struct pin pin_make(enum pin_role role, enum pin_kind kind, const uint8_t digest[CERT_DIGEST_SIZE])
+{
+    struct pin pin = {.role = role, .kind = kind};
+
+    memcpy(pin.digest, digest, CERT_DIGEST_SIZE);
+    return pin;
+}
+
+bool pin_matches(const struct pin *pin, enum pin_role role, const struct cert_digests *cert)
+{
+    return pin->role == role
+           && memcmp(pin->digest, pin->kind == PIN_KEY ? cert->key : cert->cert, CERT_DIGEST_SIZE)
+                  == 0;
+}
+
+bool pin_matches_cert(const struct pin *pin, enum pin_role role, const X509 *cert)
+{
+    struct cert_digests digests;
+
+    return pin->role == role && cert_compute_digests(cert, &digests)
+           && pin_matches(pin, role, &digests);
+}
+
+bool pin_is_of_key(const struct pin *pin, const uint8_t key[CERT_DIGEST_SIZE])
+{
+    return pin->kind == PIN_KEY && memcmp(pin->digest, key, CERT_DIGEST_SIZE) == 0;
+}
+
+void pin_match_add(struct pin_match *match, const struct pin *pin, int64_t now)
+{
+    if (pin_is_expired(pin, now))
+        match->expired = pin;
+    else
+        match->live = pin;
+}
+
 bool pin_equal(const struct pin *a, const struct pin *b)
 {
     return a->role == b->role && a->kind == b->kind
@@ -107,4 +144,13 @@ bool pin_is_expired(const struct pin *pin, int64_t now)
 const char *pin_label(const struct pin *pin)
 {
     return pin->name ? pin->name : pin->text;
+}
+
+void pin_describe_misplaced(const struct pin *pin, const char *subject, char *text, size_t size)
+{
+    const bool key = pin->kind == PIN_KEY;
+
+    snprintf(text, size, "pin %s: this is the %s of %s%.150s: %s%s pins it", pin_label(pin),
+             key ? "key" : "certificate", subject ? "the CA " : "a CA, not of the server",
+             subject ? subject : "", key ? "issuer:" : "issuer-", pin->text);
 }

@@ -23,9 +23,17 @@ enum pin_kind {
     PIN_CERT, /* the exact certificate */
 };
 
+/* Where the section has a pin from. */
+enum pin_origin {
+    PIN_CONFIGURED, /* its configuration */
+    PIN_FIRST_USE,  /* learned: the key that was seen first (verify = tofu) */
+    PIN_ANNOUNCED,  /* learned: the host has announced the key (pins_url) */
+};
+
 struct pin {
     enum pin_role role;
     enum pin_kind kind;
+    enum pin_origin origin;
     uint8_t digest[CERT_DIGEST_SIZE];
     int64_t until;       /* not accepted from this second on; 0: no end */
     const char *name;    /* the name that logs use; NULL: its text */
@@ -34,12 +42,44 @@ struct pin {
     const char *file;    /* that file, or NULL */
     const uint8_t *der;  /* the certificate in that file, or NULL */
     size_t der_len;
+
+    /* of a learned pin */
+    int64_t first_seen;    /* the day on which it was learned, in seconds since the epoch */
+    const struct pin *via; /* of an announced one: the configured pin that it depends on, or NULL */
 };
 
 struct pin_list {
     struct pin *items;
     size_t count;
 };
+
+/* The pins of a list that match a certificate. */
+struct pin_match {
+    const struct pin *live;    /* the first that is accepted, or NULL */
+    const struct pin *expired; /* the last before it that is not accepted any more, or NULL */
+};
+
+/* Returns a pin of this role and kind, without a name and without an end. */
+struct pin pin_make(enum pin_role role, enum pin_kind kind, const uint8_t digest[CERT_DIGEST_SIZE]);
+
+/*
+ * Returns whether a certificate that has this role in a connection is the one that a pin means: the
+ * pin is of this role, and its digest is the certificate's or that of its key, as the pin's kind
+ * says. Every comparison of a pin with a certificate is made here.
+ */
+bool pin_matches(const struct pin *pin, enum pin_role role, const struct cert_digests *cert);
+
+/* The same for a certificate whose digests are not known yet. Returns false if memory is short. */
+bool pin_matches_cert(const struct pin *pin, enum pin_role role, const struct x509_st *cert);
+
+/* Returns whether a pin is of this key, in whichever role. */
+bool pin_is_of_key(const struct pin *pin, const uint8_t key[CERT_DIGEST_SIZE]);
+
+/*
+ * Adds a pin that matches to *match, as the live one or as an expired one at this time (seconds
+ * since the epoch).
+ */
+void pin_match_add(struct pin_match *match, const struct pin *pin, int64_t now);
 
 /*
  * Reads a pin that is written as a digest, in one of the four forms of pin_format(); hex digits may
@@ -78,5 +118,11 @@ bool pin_is_expired(const struct pin *pin, int64_t now);
 
 /* Returns the pin's name, or its text if it has none. */
 const char *pin_label(const struct pin *pin);
+
+/*
+ * Writes to text, of size bytes, that a pin is written as the server's own but is that of a CA, and
+ * how a CA is pinned. subject: the CA's, or NULL.
+ */
+void pin_describe_misplaced(const struct pin *pin, const char *subject, char *text, size_t size);
 
 #endif

@@ -155,7 +155,7 @@ static const char *read_file(struct reading *r, enum pin_kind kind, const char *
             why = "this certificate is no CA's: it cannot have issued any; for a server's say "
                   "cert:FILE";
         else
-            why = add(r, kind, kind == PIN_CERT ? item->cert.cert : item->key, item, file);
+            why = add(r, kind, kind == PIN_CERT ? item->cert.digests.cert : item->key, item, file);
         if (why)
             why = at_line(r, file, item->line, why);
     }

@@ -99,8 +99,7 @@ static bool is_of_ca(const struct config_section *s, const struct pin *pin, cons
     for (i = 0; p && i < p->chain_count; i++) {
         const struct cert_info *c = &p->chain[i];
 
-        if (memcmp(pin->digest, pin->kind == PIN_KEY ? c->key : c->cert, CERT_DIGEST_SIZE) == 0
-            && (i == 0 || c->is_ca))
+        if (pin_matches(pin, PIN_SERVER, &c->digests) && (i == 0 || c->is_ca))
             return i > 0;
     }
     return pin_is_of_ca(&s->pins, pin);
@@ -110,11 +109,12 @@ static bool is_of_ca(const struct config_section *s, const struct pin *pin, cons
 static bool check_choice(const struct config_section *s, const struct pin *pin, struct finding *f)
 {
     const bool of_ca = is_of_ca(s, pin, f->probe);
+    char text[TRUST_DETAIL_SIZE];
 
-    if (of_ca)
-        note(f, LEVEL_WARNING, "pin %s: this is the %s of a CA, not of the server: %s%s pins it",
-             pin_label(pin), pin->kind == PIN_KEY ? "key" : "certificate",
-             pin->kind == PIN_KEY ? "issuer:" : "issuer-", pin->text);
+    if (of_ca) {
+        pin_describe_misplaced(pin, NULL, text, sizeof(text));
+        note(f, LEVEL_WARNING, "%s", text);
+    }
     if (pin->role == PIN_ISSUER && pin->kind == PIN_KEY)
         note(
             f, LEVEL_OK,
@@ -124,25 +124,13 @@ static bool check_choice(const struct config_section *s, const struct pin *pin, 
     return !of_ca;
 }
 
-/* A host may announce the key of its CA as well (RFC 7469), which is no server's key here. */
-static bool check_learned(const struct config_section *s, const struct learned_key *k,
-                          struct finding *f)
-{
-    char text[PIN_KEY_TEXT_SIZE];
-    struct pin pin = {.role = PIN_SERVER, .kind = PIN_KEY, .text = text};
-
-    memcpy(pin.digest, k->digest, CERT_DIGEST_SIZE);
-    pin_format_key(k->digest, text);
-    return check_choice(s, &pin, f);
-}
-
 /* What the configuration alone tells of a section's pins. */
 static void check_pins(const struct check *check, const struct section *section, struct finding *f)
 {
     const struct config_section *s = section->config;
     const int64_t now = clock_now();
-    struct learned_key learned[LEARNED_KEYS_MAX];
-    size_t live = 0, n, i;
+    struct policy_pins pins;
+    size_t live = 0, i;
 
     for (i = 0; i < s->pins.count; i++) {
         const struct pin *pin = &s->pins.items[i];
@@ -168,9 +156,13 @@ static void check_pins(const struct check *check, const struct section *section,
              s->enforce.until ? "" : ", without an end");
     if (s->verify == VERIFY_PKI || config_uses_tofu(s))
         return;
-    n = policy_learned_keys(section->policy, learned);
-    for (i = 0; i < n; i++)
-        live += (!learned[i].until || learned[i].until > now) && check_learned(s, &learned[i], f);
+    /* a host may announce the key of its CA as well (RFC 7469), which is no server's key here */
+    policy_pins(section->policy, &pins);
+    for (i = s->pins.count; i < pins.count; i++) {
+        const struct pin *pin = policy_pins_at(&pins, i);
+
+        live += !pin_is_expired(pin, now) && check_choice(s, pin, f);
+    }
     if (live == 0)
         note(f, LEVEL_CRITICAL, "no pin is left that a server can match: every server is refused");
     else if (live == 1)
@@ -184,22 +176,11 @@ static void check_pins(const struct check *check, const struct section *section,
  */
 static void check_announced(const struct probe *p, struct finding *f)
 {
-    struct learned_key keys[LEARNED_KEYS_MAX];
-    size_t n = policy_learned_keys(p->section->policy, keys), i;
-    const struct pin *pin;
-
-    for (i = 0; i < n; i++) {
-        if (keys[i].from != LEARNED_PINS_URL
-            || memcmp(keys[i].digest, p->pin->digest, CERT_DIGEST_SIZE) != 0)
-            continue;
-        pin = policy_find_pin(p->section->config, &keys[i].via);
-        if (!pin)
-            continue;
+    if (p->pin->via)
         note(f, LEVEL_WARNING,
              "the pin in use is one that the host announced: pin %s vouches for it, and it goes "
              "with that one. Before you remove or replace that one, add to [%s]: pin = %s",
-             pin_label(pin), p->section->config->name, p->pin->text);
-    }
+             pin_label(p->pin->via), p->section->config->name, p->pin->text);
 }
 
 /* The pin that matched, and what it tells of the others: they stand in the order of their use. */
@@ -219,8 +200,7 @@ static void check_match(const struct check *check, const struct probe *p, struct
         note(f, report_days_left(p->pin->until) < check->warn_days ? LEVEL_WARNING : LEVEL_OK,
              "pin %s is good until %s, %s", pin_label(p->pin), day, span);
     }
-    if (p->pin == &p->learned)
-        check_announced(p, f);
+    check_announced(p, f);
     for (i = 0; i < pins->count && p->pin != &p->learned; i++) {
         const struct pin *pin = &pins->items[i];
 
@@ -241,7 +221,7 @@ static void check_first_use(const struct probe *p, struct finding *f)
 {
     char key[PIN_KEY_TEXT_SIZE];
 
-    pin_format_key(p->chain[0].key, key);
+    pin_format_key(p->chain[0].digests.key, key);
     note(f, LEVEL_WARNING,
          "no key is kept yet: the first connection keeps the key that it then sees");
     note(f, LEVEL_OK, "presented: %s, issued by %s", p->chain[0].subject, p->chain[0].issuer);
@@ -264,7 +244,7 @@ static void check_server(const struct check *check, const struct probe *p, struc
              reason_name(p->reason), reason_text(p->reason), *p->detail ? ": " : "", p->detail);
         if (!leaf || !reason_is_trust(p->reason))
             return;
-        pin_format_key(leaf->key, key);
+        pin_format_key(leaf->digests.key, key);
         note(f, LEVEL_OK, "presented: %s, issued by %s", leaf->subject, leaf->issuer);
         note(f, LEVEL_OK, "presented: %s", key);
         note(f, LEVEL_OK, "the PKI says: %s", p->pki);
@@ -281,7 +261,7 @@ static void check_server(const struct check *check, const struct probe *p, struc
     if (p->pin)
         check_match(check, p, f);
     if (p->reported != REASON_OK) {
-        pin_format_key(leaf->key, key);
+        pin_format_key(leaf->digests.key, key);
         note(f, LEVEL_WARNING, "%s, which is only reported: presented %s", reason_text(p->reported),
              key);
     }

@@ -63,7 +63,7 @@ static void print_section(const struct probe *p, const char *sni)
     const struct config_section *s = p->section->config;
     char pin[PIN_KEY_TEXT_SIZE], today[UNITS_DATE_SIZE];
 
-    pin_format_key(p->chain[0].key, pin);
+    pin_format_key(p->chain[0].digests.key, pin);
     units_format_date(clock_now(), today);
     print_head(s->host);
     printf("listen = 127.0.0.1:%d   ; any free port\n",

@@ -33,7 +33,7 @@ static void print_item(const char *path, const struct keyfile_item *item)
     print_line(stdout, "%s  %s: key of the %s%s%s", key, path, keyfile_kind_name(item->kind),
                *subject ? " " : "", subject);
     if (item->kind == KEYFILE_CERTIFICATE) {
-        pin_format_cert(item->cert.cert, cert);
+        pin_format_cert(item->cert.digests.cert, cert);
         print_line(stdout, "%s  %s: the certificate %s", cert, path, subject);
     }
     if (item->kind == KEYFILE_CERTIFICATE && item->cert.is_ca) {

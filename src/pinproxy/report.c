@@ -43,8 +43,8 @@ void report_cert(FILE *to, size_t depth, const struct cert_info *c)
 
     units_format_date(c->not_before, from);
     units_format_date(c->not_after, until);
-    pin_format(role, PIN_KEY, c->key, key);
-    pin_format(role, PIN_CERT, c->cert, cert);
+    pin_format(role, PIN_KEY, c->digests.key, key);
+    pin_format(role, PIN_CERT, c->digests.cert, cert);
     print_line(to, "%zu   %-10s %s%s", depth, "subject", c->subject, c->is_ca ? "  (a CA)" : "");
     line(to, "issuer", c->issuer);
     line(to, "names", c->names);
@@ -69,8 +69,8 @@ json_t *report_cert_json(size_t depth, const struct cert_info *c)
 
     units_format_date(c->not_before, from);
     units_format_date(c->not_after, until);
-    pin_format(role, PIN_KEY, c->key, key);
-    pin_format(role, PIN_CERT, c->cert, cert);
+    pin_format(role, PIN_KEY, c->digests.key, key);
+    pin_format(role, PIN_CERT, c->digests.cert, cert);
     o = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:I, s:s, s:s}", "subject", subject,
                   "issuer", issuer, "names", c->names, "key_type", c->key_type, "ca", c->is_ca,
                   "not_before", from, "not_after", until, "days_left",
@@ -105,8 +105,8 @@ void report_refusal(FILE *to, const char *host, enum reason reason, const char *
                *detail ? ": " : "", detail);
     if (!presented || !reason_is_trust(reason))
         return;
-    pin_format_key(presented->key, key);
-    pin_format_cert(presented->cert, cert);
+    pin_format_key(presented->digests.key, key);
+    pin_format_cert(presented->digests.cert, cert);
     line(to, "presented", presented->subject);
     line(to, "issuer", presented->issuer);
     line(to, "", key);

@@ -44,37 +44,26 @@ static void begin(struct log_line *l, const struct section *s, const char *what)
     log_add(l, "what", what);
 }
 
+/* Logs the pins that end soon, those of the configuration and those learned. */
 static void log_pins(const struct section *s, int64_t now)
 {
+    struct policy_pins pins;
     struct log_line l;
     size_t i;
 
-    for (i = 0; i < s->config->pins.count; i++) {
-        const struct pin *pin = &s->config->pins.items[i];
+    policy_pins(s->policy, &pins);
+    for (i = 0; i < pins.count; i++) {
+        const struct pin *pin = policy_pins_at(&pins, i);
+        const bool configured = pin->origin == PIN_CONFIGURED;
 
+        /* an announced pin ends within 60 days, and is renewed daily */
         if (!pin->until || stage_of(pin->until, now) == 0)
             continue;
-        begin(&l, s, "pin");
+        begin(&l, s, configured ? "pin" : "learned");
         log_add(&l, "pin", pin_label(pin));
-        log_end_on(&l, "until", pin->until, now, "this pin is no longer accepted: remove it");
-    }
-}
-
-static void log_learned(const struct section *s, int64_t now)
-{
-    struct learned_key keys[LEARNED_KEYS_MAX];
-    size_t n = policy_learned_keys(s->policy, keys), i;
-    char pin[PIN_KEY_TEXT_SIZE];
-    struct log_line l;
-
-    for (i = 0; i < n; i++) {
-        /* what a host announces ends within 60 days, and is renewed daily */
-        if (!keys[i].until || stage_of(keys[i].until, now) == 0)
-            continue;
-        pin_format_key(keys[i].digest, pin);
-        begin(&l, s, "learned");
-        log_add(&l, "pin", pin);
-        log_end_on(&l, "until", keys[i].until, now, "this pin is no longer accepted");
+        log_end_on(&l, "until", pin->until, now,
+                   configured ? "this pin is no longer accepted: remove it"
+                              : "this pin is no longer accepted");
     }
 }
 
@@ -153,7 +142,6 @@ void expiry_log(const struct snapshot *s, int64_t now)
 
     for (i = 0; i < s->count; i++) {
         log_pins(&s->sections[i], now);
-        log_learned(&s->sections[i], now);
         log_certificate(&s->sections[i], now);
         log_report_mode(&s->sections[i], now);
         log_slow_key_exchange(&s->sections[i]);

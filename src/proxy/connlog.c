@@ -15,22 +15,33 @@ static void add_client(struct log_line *l, const struct addr *client)
         log_add(l, "client", addr_format(client, text));
 }
 
-/* Shows the names of the pins that would have been accepted. */
-static void add_expected(struct log_line *l, const struct config_section *s)
+static void add_to_list(struct strbuf *list, const char *separator, const char *text)
 {
-    struct strbuf names = {0};
+    strbuf_addf(list, "%s%s", list->len ? separator : "", text);
+}
+
+/* Shows the pins that would have been accepted: those of the configuration, and those learned. */
+static void add_expected(struct log_line *l, const struct policy *p)
+{
+    struct strbuf expected = {0}, subjects = {0}, learned = {0};
+    struct policy_pins pins;
     size_t i;
 
-    for (i = 0; i < s->pins.count; i++)
-        strbuf_addf(&names, "%s%s", i ? " " : "", pin_label(&s->pins.items[i]));
-    log_add(l, "expected", strbuf_text(&names));
-    strbuf_clear(&names);
-    /* for pins given as certificate files, the subjects of the expected certificates */
-    for (i = 0; i < s->pins.count; i++)
-        if (s->pins.items[i].subject)
-            strbuf_addf(&names, "%s%s", names.len ? "; " : "", s->pins.items[i].subject);
-    log_add(l, "expected_subject", strbuf_text(&names));
-    strbuf_free(&names);
+    policy_pins(p, &pins);
+    for (i = 0; i < pins.count; i++) {
+        const struct pin *pin = policy_pins_at(&pins, i);
+
+        add_to_list(pin->origin == PIN_CONFIGURED ? &expected : &learned, " ", pin_label(pin));
+        /* for pins given as certificate files, the subjects of the expected certificates */
+        if (pin->subject)
+            add_to_list(&subjects, "; ", pin->subject);
+    }
+    log_add(l, "expected", strbuf_text(&expected));
+    log_add(l, "expected_subject", strbuf_text(&subjects));
+    log_add(l, "learned", strbuf_text(&learned));
+    strbuf_free(&expected);
+    strbuf_free(&subjects);
+    strbuf_free(&learned);
 }
 
 static void add_presented(struct log_line *l, const struct trust_verdict *v)
@@ -52,29 +63,12 @@ static void add_presented(struct log_line *l, const struct trust_verdict *v)
     free(pins);
 }
 
-/* Shows the keys that were learned before. */
-static void add_learned(struct log_line *l, const struct policy *p)
-{
-    struct learned_key keys[LEARNED_KEYS_MAX];
-    size_t n = policy_learned_keys(p, keys), i;
-    struct strbuf pins = {0};
-    char pin[PIN_KEY_TEXT_SIZE];
-
-    for (i = 0; i < n; i++) {
-        pin_format_key(keys[i].digest, pin);
-        strbuf_addf(&pins, "%s%s", i ? " " : "", pin);
-    }
-    log_add(l, "learned", strbuf_text(&pins));
-    strbuf_free(&pins);
-}
-
 /* Shows what distinguishes a renewal from an attack. */
 static void add_comparison(struct log_line *l, const struct connlog *c)
 {
     char *pki;
 
-    add_expected(l, c->section->config);
-    add_learned(l, c->section->policy);
+    add_expected(l, c->section->policy);
     pki = peerchain_pki(c->section->policy, tls_verdict(c->tls), clock_now());
     log_add(l, "pki", pki);
     free(pki);

@@ -165,7 +165,7 @@ void learn_remove_stale(uv_loop_t *loop, const struct section *section)
     if (count == 0)
         return;
     for (i = 0; i < count; i++)
-        if (!policy_pins_key(section->config, keys[i].digest))
+        if (!policy_is_pinned(section->config, keys[i].digest))
             log_removed(section, &keys[i]);
     k = new_job(LEARN_STALE, section, count, NULL);
     if (!k)

@@ -129,13 +129,14 @@ static void give_up(struct job *j, const char *why)
     finish(j, RETRY_MS);
 }
 
-static bool has(const struct learned_key *keys, size_t count, const uint8_t *digest)
+/* Returns whether the host has announced a key before, and it is accepted. */
+static bool is_announced(const struct policy_pins *pins, const uint8_t *key)
 {
     size_t i;
 
-    for (i = 0; i < count; i++)
-        if (keys[i].from == LEARNED_PINS_URL
-            && memcmp(keys[i].digest, digest, CERT_DIGEST_SIZE) == 0)
+    for (i = 0; i < pins->count; i++)
+        if (policy_pins_at(pins, i)->origin == PIN_ANNOUNCED
+            && pin_is_of_key(policy_pins_at(pins, i), key))
             return true;
     return false;
 }
@@ -163,9 +164,11 @@ static const char *check_pins(const struct upstream *u, const struct hpkp *pkp)
 
     if (v->reported != REASON_OK || !v->pin || tls_is_resumed(u->tls))
         return "the connection was not accepted on a pin";
-    for (i = 0; i < pkp->count; i++)
-        if (memcmp(pkp->pins[i], v->keys[0], CERT_DIGEST_SIZE) == 0)
-            current++;
+    for (i = 0; i < pkp->count; i++) {
+        const struct pin pin = pin_make(PIN_SERVER, PIN_KEY, pkp->pins[i]);
+
+        current += pin_matches(&pin, PIN_SERVER, &v->server);
+    }
     if (pkp->max_age == 0)
         return NULL;
     if (current == 0)
@@ -179,8 +182,8 @@ static void take(struct job *j, const struct hpkp *pkp)
     struct learn_order order = {
         .kind = LEARN_ANNOUNCED, .section = j->upstream.section, .now = clock_now()};
     const char *why = check_pins(&j->upstream, pkp);
-    struct learned_key known[LEARNED_KEYS_MAX];
-    size_t n = policy_learned_keys(policy, known), i;
+    struct policy_pins known;
+    size_t i;
 
     if (!why && !policy_trace_pin(policy, tls_verdict(j->upstream.tls)->pin, &order.via))
         why = "the pin that the connection was accepted on has been removed";
@@ -196,13 +199,14 @@ static void take(struct job *j, const struct hpkp *pkp)
     }
     /* a pin of the configuration ends when the configuration says so */
     for (i = 0, order.count = 0; pkp->max_age && i < pkp->count; i++)
-        if (!policy_pins_key(policy->section, pkp->pins[i]))
+        if (!policy_is_pinned(policy->section, pkp->pins[i]))
             memcpy(order.digests[order.count++], pkp->pins[i], CERT_DIGEST_SIZE);
-    /* those that are new, to be told of once they are kept */
+    /* those that are new, to be logged when they are stored */
+    policy_pins(policy, &known);
     j->until = order.until;
     j->pkp.count = 0;
     for (i = 0; i < order.count; i++)
-        if (!has(known, n, order.digests[i]))
+        if (!is_announced(&known, order.digests[i]))
             memcpy(j->pkp.pins[j->pkp.count++], order.digests[i], CERT_DIGEST_SIZE);
     j->learn_owner.done = on_learned;
     j->learn = learn_start(&j->pinfetch->thread->loop, &order, &j->learn_owner);

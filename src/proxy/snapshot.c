@@ -9,6 +9,7 @@
 #include "config/loader.h"
 #include "tls/tlsctx.h"
 #include "trust/anchors.h"
+#include "trust/recheck.h"
 
 const char *section_upstream(const struct section *s, const struct addr *peer,
                              char out[SECTION_UPSTREAM_SIZE])
@@ -231,7 +232,7 @@ enum reason snapshot_recheck(const struct snapshot *s, const struct section *bef
     const struct section *section = snapshot_find(s, before->config->name);
 
     if (section)
-        return trust_recheck(section->policy, verdict, since, clock_now(), detail);
+        return recheck_verdict(section->policy, verdict, since, clock_now(), detail);
     snprintf(detail, TRUST_DETAIL_SIZE, "the section was taken away");
     return verdict->pin && before->config->on_pin_removed == PIN_REMOVED_CLOSE ? REASON_PIN_REMOVED
                                                                                : REASON_OK;

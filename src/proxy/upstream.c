@@ -20,7 +20,7 @@ static struct learn_job *start_learn(struct upstream *u, enum learn_kind kind,
         .kind = kind, .section = u->section, .count = 1, .now = clock_now()};
     const struct trust_verdict *v = tls_verdict(u->tls);
 
-    memcpy(order.digests[0], v->keys[0], CERT_DIGEST_SIZE);
+    memcpy(order.digests[0], v->server.key, CERT_DIGEST_SIZE);
     return learn_start(&u->thread->loop, &order, owner);
 }
 
@@ -34,10 +34,12 @@ static void note_refused(struct upstream *u)
     const struct policy *p = u->section->policy;
     size_t n = learned_find(p->learned, p->section->name, p->hostport, keys), i;
 
-    for (i = 0; i < n; i++)
-        if (keys[i].refused
-            && memcmp(keys[i].digest, tls_verdict(u->tls)->keys[0], CERT_DIGEST_SIZE) == 0)
+    for (i = 0; i < n; i++) {
+        const struct pin pin = pin_make(PIN_SERVER, PIN_KEY, keys[i].digest);
+
+        if (keys[i].refused && pin_matches(&pin, PIN_SERVER, &tls_verdict(u->tls)->server))
             return;
+    }
     (void)start_learn(u, LEARN_REFUSED, NULL);
 }
 

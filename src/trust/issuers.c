@@ -2,16 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <stdio.h>
 #include <string.h>
-
-bool issuers_pin_is_of(const struct pin *pin, const X509 *ca)
-{
-    uint8_t digest[CERT_DIGEST_SIZE];
-
-    return (pin->kind == PIN_KEY ? cert_key_digest(ca, digest) : cert_digest(ca, digest))
-           && memcmp(pin->digest, digest, CERT_DIGEST_SIZE) == 0;
-}
 
 static void add(STACK_OF(X509) *anchors, X509 *ca)
 {
@@ -60,7 +51,7 @@ static bool add_sent(STACK_OF(X509) *anchors, const struct pin *pin, const X509 
     for (i = 0; i < sk_X509_num(sent); i++) {
         X509 *ca = sk_X509_value(sent, i);
 
-        if (X509_cmp(ca, leaf) == 0 || !issuers_pin_is_of(pin, ca))
+        if (X509_cmp(ca, leaf) == 0 || !pin_matches_cert(pin, PIN_ISSUER, ca))
             continue;
         add(anchors, ca);
         found = true;
@@ -113,6 +104,18 @@ const char *issuers_hint(const struct pin_list *pins, const struct issuers *foun
     return "";
 }
 
+void issuers_match(const struct pin_list *pins, const STACK_OF(X509) *chain, int64_t now,
+                   struct pin_match *match)
+{
+    int depth;
+    size_t i;
+
+    for (i = 0; i < pins->count; i++)
+        for (depth = 1; depth < sk_X509_num(chain) && !match->live; depth++)
+            if (pin_matches_cert(&pins->items[i], PIN_ISSUER, sk_X509_value(chain, depth)))
+                pin_match_add(match, &pins->items[i], now);
+}
+
 void issuers_describe_misplaced(const struct pin_list *pins, const STACK_OF(X509) *sent, char *text,
                                 size_t size)
 {
@@ -120,21 +123,17 @@ void issuers_describe_misplaced(const struct pin_list *pins, const STACK_OF(X509
     int n;
 
     text[0] = '\0';
-    for (i = 0; i < pins->count; i++) {
-        const struct pin *pin = &pins->items[i];
-
-        for (n = 1; pin->role == PIN_SERVER && n < sk_X509_num(sent); n++) {
+    for (i = 0; i < pins->count; i++)
+        for (n = 1; n < sk_X509_num(sent); n++) {
             X509 *ca = sk_X509_value(sent, n);
             struct cert_info info;
 
-            if (!issuers_pin_is_of(pin, ca) || X509_check_ca(ca) == 0 || !is_named(ca, sent))
+            if (!pin_matches_cert(&pins->items[i], PIN_SERVER, ca) || X509_check_ca(ca) == 0
+                || !is_named(ca, sent))
                 continue;
             if (cert_describe(ca, &info))
-                snprintf(text, size, "pin %s: this is the %s of the CA %.150s: %s%s pins it",
-                         pin_label(pin), pin->kind == PIN_KEY ? "key" : "certificate", info.subject,
-                         pin->kind == PIN_KEY ? "issuer:" : "issuer-", pin->text);
+                pin_describe_misplaced(&pins->items[i], info.subject, text, size);
             cert_info_free(&info);
             return;
         }
-    }
 }

@@ -24,8 +24,12 @@ void issuers_find(struct issuers *found, const struct pin_list *pins, int64_t no
 
 void issuers_free(struct issuers *found);
 
-/* Whether it is the CA that an issuer pin means. */
-bool issuers_pin_is_of(const struct pin *pin, const X509 *ca);
+/*
+ * Adds to *match the issuer pins that match in a verified chain, at this time (seconds since the
+ * epoch), up to the first live one. The leaf, which comes first in the chain, matches none.
+ */
+void issuers_match(const struct pin_list *pins, const STACK_OF(X509) *chain, int64_t now,
+                   struct pin_match *match);
 
 /* Where no pinned issuer was found: "", or what may be the matter. */
 const char *issuers_hint(const struct pin_list *pins, const struct issuers *found);

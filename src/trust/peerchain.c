@@ -30,18 +30,17 @@ bool peerchain_describe(const struct trust_verdict *v, size_t index, struct cert
 char *peerchain_pins(const struct trust_verdict *v)
 {
     struct strbuf out = {0};
-    uint8_t key[CERT_DIGEST_SIZE], cert[CERT_DIGEST_SIZE];
+    struct cert_digests digests;
     char key_pin[PIN_TEXT_SIZE], cert_pin[PIN_TEXT_SIZE];
     size_t i;
 
     for (i = 0; i < peerchain_length(v); i++) {
         const enum pin_role role = i == 0 ? PIN_SERVER : PIN_ISSUER;
 
-        if (!cert_key_digest(sk_X509_value(v->chain, (int)i), key)
-            || !cert_digest(sk_X509_value(v->chain, (int)i), cert))
+        if (!cert_compute_digests(sk_X509_value(v->chain, (int)i), &digests))
             continue;
-        pin_format(role, PIN_KEY, key, key_pin);
-        pin_format(role, PIN_CERT, cert, cert_pin);
+        pin_format(role, PIN_KEY, digests.key, key_pin);
+        pin_format(role, PIN_CERT, digests.cert, cert_pin);
         strbuf_addf(&out, "%s%s %s", out.len ? " " : "", key_pin, cert_pin);
     }
     return strbuf_detach(&out);

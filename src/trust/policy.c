@@ -61,34 +61,39 @@ bool policy_is_revoked(const struct config_section *section, const uint8_t key[C
     size_t i;
 
     for (i = 0; i < section->revoked.count; i++)
-        if (memcmp(section->revoked.items[i].digest, key, CERT_DIGEST_SIZE) == 0)
+        if (pin_is_of_key(&section->revoked.items[i], key))
             return true;
     return false;
 }
 
-/* Learned keys. */
-
-const struct pin *policy_find_pin(const struct config_section *section,
-                                  const struct learned_via *via)
+/* Returns the configuration's own pin that is equal to another pin, or NULL. */
+static const struct pin *find_configured(const struct config_section *section,
+                                         const struct pin *pin)
 {
     size_t i;
 
-    for (i = 0; via->known && i < section->pins.count; i++) {
-        const struct pin *pin = &section->pins.items[i];
-
-        if (pin->role == via->role && pin->kind == via->kind
-            && memcmp(pin->digest, via->digest, CERT_DIGEST_SIZE) == 0)
-            return pin;
-    }
+    for (i = 0; i < section->pins.count; i++)
+        if (pin_equal(&section->pins.items[i], pin))
+            return &section->pins.items[i];
     return NULL;
 }
 
-bool policy_pins_key(const struct config_section *section, const uint8_t key[CERT_DIGEST_SIZE])
+bool policy_is_pinned(const struct config_section *section, const uint8_t key[CERT_DIGEST_SIZE])
 {
-    struct learned_via via = {.known = true, .role = PIN_SERVER, .kind = PIN_KEY};
+    const struct pin pin = pin_make(PIN_SERVER, PIN_KEY, key);
 
-    memcpy(via.digest, key, CERT_DIGEST_SIZE);
-    return policy_find_pin(section, &via) != NULL;
+    return find_configured(section, &pin) != NULL;
+}
+
+/* Learned keys. */
+
+/* Returns the pin of the configuration that a learned key depends on, or NULL. */
+static const struct pin *find_via(const struct config_section *section,
+                                  const struct learned_via *via)
+{
+    const struct pin pin = pin_make(via->role, via->kind, via->digest);
+
+    return via->known ? find_configured(section, &pin) : NULL;
 }
 
 /* A key that the section would not learn today has no effect because it did once. */
@@ -117,10 +122,10 @@ static bool is_vouched_for(const struct config_section *s, const struct learned_
 {
     const struct learned_via *via = &k->via;
 
-    if (!via->known || policy_pins_key(s, k->digest)
+    if (!via->known || policy_is_pinned(s, k->digest)
         || (via->kind == PIN_KEY && policy_is_revoked(s, via->digest)))
         return false;
-    return policy_find_pin(s, via)
+    return find_via(s, via)
            || (via->role == PIN_SERVER && via->kind == PIN_KEY
                && has_kept_key(s, keys, n, via->digest));
 }
@@ -133,7 +138,8 @@ static bool is_accepted(const struct config_section *s, const struct learned_key
     return is_kept_key(s, k);
 }
 
-size_t policy_learned_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MAX])
+/* Fills in the learned keys that the policy accepts, and returns how many they are. */
+static size_t accepted_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MAX])
 {
     struct learned_key keys[LEARNED_KEYS_MAX];
     size_t n, i, count = 0;
@@ -141,18 +147,59 @@ size_t policy_learned_keys(const struct policy *p, struct learned_key out[LEARNE
     if (!p->learned)
         return 0;
     n = learned_find(p->learned, p->section->name, p->hostport, keys);
-    for (i = 0; i < n; i++) {
-        const struct pin *pin;
-
-        if (!is_accepted(p->section, &keys[i], keys, n))
-            continue;
-        out[count] = keys[i];
-        pin = policy_find_pin(p->section, &keys[i].via);
-        if (pin && pin->until && (!out[count].until || pin->until < out[count].until))
-            out[count].until = pin->until;
-        count++;
-    }
+    for (i = 0; i < n; i++)
+        if (is_accepted(p->section, &keys[i], keys, n))
+            out[count++] = keys[i];
     return count;
+}
+
+/* Makes a pin of a learned key. text: where its text is to be stored. */
+static struct pin learned_pin(const struct config_section *section, const struct learned_key *k,
+                              char text[PIN_KEY_TEXT_SIZE])
+{
+    struct pin pin = pin_make(PIN_SERVER, PIN_KEY, k->digest);
+
+    pin.origin = k->from == LEARNED_TOFU ? PIN_FIRST_USE : PIN_ANNOUNCED;
+    pin.until = k->until;
+    pin.first_seen = k->first_seen;
+    pin.via = find_via(section, &k->via);
+    if (pin.via && pin.via->until && (!pin.until || pin.via->until < pin.until))
+        pin.until = pin.via->until;
+    pin_format_key(k->digest, text);
+    pin.text = text;
+    return pin;
+}
+
+void policy_pins(const struct policy *p, struct policy_pins *out)
+{
+    struct learned_key keys[LEARNED_KEYS_MAX];
+    size_t n = accepted_keys(p, keys), i;
+
+    out->configured = &p->section->pins;
+    out->count = out->configured->count + n;
+    for (i = 0; i < n; i++)
+        out->learned[i] = learned_pin(p->section, &keys[i], out->texts[i]);
+}
+
+const struct pin *policy_pins_at(const struct policy_pins *pins, size_t index)
+{
+    const size_t configured = pins->configured->count;
+
+    return index < configured ? &pins->configured->items[index]
+                              : &pins->learned[index - configured];
+}
+
+void policy_pins_match(const struct policy_pins *pins, const struct cert_digests *server,
+                       int64_t now, struct pin_match *match)
+{
+    size_t i;
+
+    for (i = 0; i < pins->count && !match->live; i++) {
+        const struct pin *pin = policy_pins_at(pins, i);
+
+        if (pin_matches(pin, PIN_SERVER, server))
+            pin_match_add(match, pin, now);
+    }
 }
 
 size_t policy_stale_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MAX])
@@ -172,24 +219,26 @@ size_t policy_stale_keys(const struct policy *p, struct learned_key out[LEARNED_
 bool policy_trace_pin(const struct policy *p, const struct pin *pin, struct learned_via *via)
 {
     struct learned_key keys[LEARNED_KEYS_MAX];
-    const struct learned_key *found = NULL;
+    const struct learned_key *announced = NULL;
     size_t n, i;
 
     *via = (struct learned_via){.known = true, .role = pin->role, .kind = pin->kind};
     memcpy(via->digest, pin->digest, CERT_DIGEST_SIZE);
-    if (policy_find_pin(p->section, via))
+    if (find_configured(p->section, pin))
         return true;
-    n = policy_learned_keys(p, keys);
-    if (pin->role != PIN_SERVER || pin->kind != PIN_KEY)
-        return false;
-    if (has_kept_key(p->section, keys, n, pin->digest))
-        return true;
-    for (i = 0; i < n && !found; i++)
-        if (memcmp(keys[i].digest, pin->digest, CERT_DIGEST_SIZE) == 0)
-            found = &keys[i];
-    if (found)
-        *via = found->via;
-    return found != NULL;
+    n = accepted_keys(p, keys);
+    for (i = 0; i < n; i++) {
+        const struct pin key = pin_make(PIN_SERVER, PIN_KEY, keys[i].digest);
+
+        if (!pin_equal(&key, pin))
+            continue;
+        if (keys[i].from == LEARNED_TOFU)
+            return true;
+        announced = announced ? announced : &keys[i];
+    }
+    if (announced)
+        *via = announced->via;
+    return announced != NULL;
 }
 
 uint64_t policy_learned_generation(const struct policy *p)

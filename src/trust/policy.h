@@ -46,19 +46,34 @@ bool policy_wants_staple(const struct policy *p);
 /* Returns whether the section's `revoked` names this key. */
 bool policy_is_revoked(const struct config_section *section, const uint8_t key[CERT_DIGEST_SIZE]);
 
-/* Returns the pin of the configuration that a learned key goes back to, or NULL. */
-const struct pin *policy_find_pin(const struct config_section *section,
-                                  const struct learned_via *via);
+/* Returns whether the configuration itself pins this key of the server, with whatever date. */
+bool policy_is_pinned(const struct config_section *section, const uint8_t key[CERT_DIGEST_SIZE]);
 
-/* Returns whether the configuration itself pins this key of the server, however long it does. */
-bool policy_pins_key(const struct config_section *section, const uint8_t key[CERT_DIGEST_SIZE]);
+/* All pins of a policy. It has pointers into itself, so it must not be copied. */
+struct policy_pins {
+    size_t count;
+    const struct pin_list *configured; /* the section's, which come first */
+    struct pin learned[LEARNED_KEYS_MAX];
+    char texts[LEARNED_KEYS_MAX][PIN_KEY_TEXT_SIZE];
+};
 
 /*
- * Fills in the learned keys that this policy accepts now, and returns how many. A key from pins_url
- * is one of them only while the pin that it goes back to is accepted: it ends with that pin's
- * `until`, which is then in its own.
+ * Lists the pins that a policy accepts now or has accepted until their date: those of the
+ * configuration in their order, and then the learned ones, each with its origin. An announced key
+ * is one of them only while the pin that it depends on is, and ends on that pin's date or before.
+ * The pins are valid as long as *out and the policy.
  */
-size_t policy_learned_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MAX]);
+void policy_pins(const struct policy *p, struct policy_pins *out);
+
+/* Returns one of the listed pins. index < pins->count. */
+const struct pin *policy_pins_at(const struct policy_pins *pins, size_t index);
+
+/*
+ * Adds to *match the listed pins of the server that match its certificate at this time (seconds
+ * since the epoch), up to the first live one.
+ */
+void policy_pins_match(const struct policy_pins *pins, const struct cert_digests *server,
+                       int64_t now, struct pin_match *match);
 
 /*
  * Fills in the keys from pins_url that this policy does not accept any more or has no need of, as

@@ -4,16 +4,30 @@
 
 #include "base/strbuf.h"
 #include "base/units.h"
+#include "config/section.h"
 #include "pin/pin.h"
+#include "trust/policy.h"
 
-const struct learned_key *tofu_kept_key(const struct learned_key *keys, size_t count)
+/* Returns the pin of the key that was stored on first use, or NULL. */
+static const struct pin *stored_key(const struct policy_pins *pins)
 {
     size_t i;
 
-    for (i = 0; i < count; i++)
-        if (keys[i].from == LEARNED_TOFU)
-            return &keys[i];
+    for (i = 0; i < pins->count; i++)
+        if (policy_pins_at(pins, i)->origin == PIN_FIRST_USE)
+            return policy_pins_at(pins, i);
     return NULL;
+}
+
+enum tofu_result tofu_decide(const struct policy_pins *pins, const struct pin_match *match)
+{
+    if (match->live)
+        return TOFU_KNOWN;
+    if (match->expired)
+        return TOFU_MISMATCH;
+    if (stored_key(pins))
+        return TOFU_CHANGED;
+    return pins->count > 0 ? TOFU_MISMATCH : TOFU_FIRST_USE;
 }
 
 /* `pinproxy learned accept SECTION PIN -c FILE`, in an order that survives a leading dash. */
@@ -35,19 +49,19 @@ static void add_command(struct strbuf *b, const struct config_section *s, const 
     }
 }
 
-char *tofu_explain_change(const struct config_section *section, const struct learned_key *kept,
+char *tofu_explain_change(const struct config_section *section, const struct policy_pins *pins,
                           const uint8_t shown[CERT_DIGEST_SIZE])
 {
-    char was[PIN_KEY_TEXT_SIZE], is[PIN_KEY_TEXT_SIZE], day[UNITS_DATE_SIZE];
+    const struct pin *stored = stored_key(pins);
+    char pin[PIN_KEY_TEXT_SIZE], day[UNITS_DATE_SIZE];
     struct strbuf text = {0};
 
-    pin_format_key(kept->digest, was);
-    pin_format_key(shown, is);
-    units_format_date(kept->first_seen, day);
+    pin_format_key(shown, pin);
+    units_format_date(stored->first_seen, day);
     strbuf_addf(&text,
                 "the server presents %s, the key kept on %s is %s: if you have made sure that the "
                 "new one is right, accept it with: ",
-                is, day, was);
-    add_command(&text, section, is);
+                pin, day, stored->text);
+    add_command(&text, section, pin);
     return strbuf_detach(&text);
 }

@@ -1,26 +1,33 @@
 /*
- * Trust on first use: the key that a section keeps, and the words for a server that shows another
- * one. trust.c is where it is decided. See pinproxyd.conf(5), verify.
+ * Trust on first use (pinproxyd.conf(5), verify = tofu): decides by the keys that a section has
+ * stored what the key of a server is to it.
  */
 #ifndef TRUST_TOFU_H
 #define TRUST_TOFU_H
 
-#include <stddef.h>
 #include <stdint.h>
 
-#include "config/section.h"
-#include "learned/learned.h"
 #include "pin/cert.h"
 
-/* Returns the one of a section's learned keys that was kept on first use, or NULL. */
-const struct learned_key *tofu_kept_key(const struct learned_key *keys, size_t count);
+struct config_section;
+struct pin_match;
+struct policy_pins;
+
+enum tofu_result {
+    TOFU_KNOWN,     /* it is a key that the section has stored or pins itself */
+    TOFU_MISMATCH,  /* the section pins others, or the date of the pin that matches is past */
+    TOFU_CHANGED,   /* the section has stored another key */
+    TOFU_FIRST_USE, /* the section has no key yet: this one may be stored when it is proved */
+};
+
+/* Decides on a server's key. match: the pins of the section that match it. */
+enum tofu_result tofu_decide(const struct policy_pins *pins, const struct pin_match *match);
 
 /*
- * Returns the text for a server that shows another key than the one that the section keeps: both
- * pins, and the command that accepts the new one, which a shell can be given as it is. The caller
- * frees it.
+ * Returns the text for TOFU_CHANGED: both keys, and the command that accepts the one that was
+ * shown, which a shell can be given as it is. The caller frees it.
  */
-char *tofu_explain_change(const struct config_section *section, const struct learned_key *kept,
+char *tofu_explain_change(const struct config_section *section, const struct policy_pins *pins,
                           const uint8_t shown[CERT_DIGEST_SIZE]);
 
 #endif

@@ -21,51 +21,44 @@
 struct eval {
     const struct policy *policy;
     const struct config_section *section;
+    const struct policy_pins *pins;
     const struct trust_evidence *evidence;
     X509 *leaf;
-    uint8_t key[CERT_DIGEST_SIZE]; /* the leaf's */
-    uint8_t cert[CERT_DIGEST_SIZE];
     int64_t now;
     struct trust_verdict *verdict;
-    const struct pin *expired; /* a pin that would match, but for its date */
-    struct pin learned;        /* ... when it is a learned one */
-    char learned_text[PIN_TEXT_SIZE];
 };
+
+/* Stores the words of a verdict. If memory is short it goes without them. */
+static void set_detail(struct trust_verdict *v, const char *detail)
+{
+    free(v->detail);
+    v->detail = *detail ? strdup(detail) : NULL;
+}
 
 static bool refuse(struct eval *t, enum reason reason, int x509_error, const char *detail)
 {
     t->verdict->reason = reason;
     t->verdict->x509_error = x509_error == X509_V_OK ? X509_V_ERR_UNSPECIFIED : x509_error;
-    free(t->verdict->detail);
-    t->verdict->detail = *detail ? strdup(detail) : NULL; /* without memory, without words */
+    set_detail(t->verdict, detail);
     return false;
 }
 
 /* The deny list. */
 
-/* Notes a key that a later reload may revoke. False when memory is short: then it is refused. */
-static bool note_key(struct eval *t, const uint8_t key[CERT_DIGEST_SIZE])
+/* Stores the key of a CA, which a later reload may revoke. If memory is short it refuses. */
+static bool store_ca_key(struct eval *t, const uint8_t key[CERT_DIGEST_SIZE])
 {
     struct trust_verdict *v = t->verdict;
-    uint8_t(*keys)[CERT_DIGEST_SIZE] = realloc(v->keys, (v->key_count + 1) * sizeof(*keys));
+    uint8_t(*keys)[CERT_DIGEST_SIZE] = realloc(v->ca_keys, (v->ca_key_count + 1) * sizeof(*keys));
 
     if (!keys)
         return refuse(t, REASON_MEMORY, X509_V_ERR_OUT_OF_MEM, "");
-    v->keys = keys;
-    memcpy(v->keys[v->key_count++], key, CERT_DIGEST_SIZE);
+    v->ca_keys = keys;
+    memcpy(v->ca_keys[v->ca_key_count++], key, CERT_DIGEST_SIZE);
     return true;
 }
 
-static bool leaf_not_revoked(struct eval *t)
-{
-    if (!note_key(t, t->key))
-        return false;
-    if (!policy_is_revoked(t->section, t->key))
-        return true;
-    return refuse(t, REASON_REVOKED, X509_V_ERR_CERT_REVOKED, "the server's key is revoked");
-}
-
-/* Every certificate of a verified chain; the leaf has been looked at. */
+/* Checks every CA of a verified chain. The leaf has been checked before. */
 static bool chain_not_revoked(struct eval *t, const STACK_OF(X509) *chain)
 {
     char detail[TRUST_DETAIL_SIZE];
@@ -78,7 +71,7 @@ static bool chain_not_revoked(struct eval *t, const STACK_OF(X509) *chain)
             snprintf(detail, sizeof(detail), "the certificate at depth %d cannot be read", i);
             return refuse(t, REASON_REVOKED, X509_V_ERR_CERT_REVOKED, detail);
         }
-        if (!note_key(t, key))
+        if (!store_ca_key(t, key))
             return false;
         if (!policy_is_revoked(t->section, key))
             continue;
@@ -92,85 +85,67 @@ static bool chain_not_revoked(struct eval *t, const STACK_OF(X509) *chain)
 
 /* Pins. */
 
-/* Takes a pin that matches if it is live; one that is over is remembered, to say so. */
-static bool take_pin(struct eval *t, const struct pin *pin)
-{
-    if (pin_is_expired(pin, t->now)) {
-        t->expired = pin;
-        return false;
-    }
-    t->verdict->pin = pin;
-    return true;
-}
-
-/* As take_pin(), of a learned key, which the verdict gets a copy of, text and all. */
-static bool take_learned(struct eval *t, const struct learned_key *k)
+/*
+ * Accepts the server on this pin. A learned one is valid as long as the judgement only, so that the
+ * verdict gets a copy, text and all.
+ */
+static bool accept_pin(struct eval *t, const struct pin *pin)
 {
     struct pin *copy;
+    char *text;
 
-    t->learned = (struct pin){.kind = PIN_KEY, .until = k->until, .text = t->learned_text};
-    memcpy(t->learned.digest, k->digest, CERT_DIGEST_SIZE);
-    pin_format_key(k->digest, t->learned_text);
-    if (!take_pin(t, &t->learned))
-        return false;
-    copy = malloc(sizeof(*copy) + PIN_TEXT_SIZE);
-    t->verdict->pin = t->verdict->learned = copy;
+    t->verdict->pin = pin;
+    if (pin->origin == PIN_CONFIGURED)
+        return true;
+    copy = malloc(sizeof(*copy) + PIN_KEY_TEXT_SIZE);
     if (!copy)
-        return false;
-    *copy = t->learned;
-    copy->text = memcpy(copy + 1, t->learned_text, PIN_TEXT_SIZE);
+        return refuse(t, REASON_MEMORY, X509_V_ERR_OUT_OF_MEM, "");
+    *copy = *pin;
+    text = (char *)(copy + 1);
+    copy->text = memcpy(text, pin->text, PIN_KEY_TEXT_SIZE);
+    free(t->verdict->learned);
+    t->verdict->pin = t->verdict->learned = copy;
     return true;
 }
 
-/* A live server pin of the configuration, or one learned, matches the server's own certificate. */
-static bool match_server(struct eval *t)
+/* Matches the server's own certificate with the pins of the configuration and the learned ones. */
+static struct pin_match match_server(const struct eval *t)
 {
-    struct learned_key keys[LEARNED_KEYS_MAX];
-    size_t count, i;
+    struct pin_match match = {0};
 
-    for (i = 0; i < t->section->pins.count; i++) {
-        const struct pin *pin = &t->section->pins.items[i];
-
-        if (pin->role == PIN_SERVER
-            && memcmp(pin->digest, pin->kind == PIN_KEY ? t->key : t->cert, CERT_DIGEST_SIZE) == 0
-            && take_pin(t, pin))
-            return true;
-    }
-    count = policy_learned_keys(t->policy, keys);
-    for (i = 0; i < count; i++)
-        if (memcmp(keys[i].digest, t->key, CERT_DIGEST_SIZE) == 0 && take_learned(t, &keys[i]))
-            return true;
-    return false;
+    policy_pins_match(t->pins, &t->verdict->server, t->now, &match);
+    return match;
 }
 
-/* A live issuer pin matches in a chain that has been verified; never the leaf. */
-static bool match_issuer(struct eval *t, const STACK_OF(X509) *chain)
+/*
+ * Returns why no pin is accepted, and fills in detail: none matches, or one did until its date.
+ * hint: the detail where there is no better one.
+ */
+static enum reason mismatch_reason(const struct eval *t, const struct pin_match *match,
+                                   const char *hint, char detail[TRUST_DETAIL_SIZE])
 {
-    int depth;
-    size_t i;
+    char day[UNITS_DATE_SIZE];
 
-    for (i = 0; i < t->section->pins.count; i++) {
-        const struct pin *pin = &t->section->pins.items[i];
-
-        for (depth = 1; pin->role == PIN_ISSUER && depth < sk_X509_num(chain); depth++)
-            if (issuers_pin_is_of(pin, sk_X509_value(chain, depth)) && take_pin(t, pin))
-                return true;
+    if (match->expired) {
+        units_format_date(match->expired->until, day);
+        snprintf(detail, TRUST_DETAIL_SIZE, "pin %s has until=%s", pin_label(match->expired), day);
+        return REASON_EXPIRED_PINS;
     }
-    return false;
+    issuers_describe_misplaced(&t->section->pins, t->evidence->sent, detail, TRUST_DETAIL_SIZE);
+    if (!*detail)
+        snprintf(detail, TRUST_DETAIL_SIZE, "%s", hint);
+    return REASON_PIN_MISMATCH;
 }
 
-/* No pin matched that is still live. */
-static bool refuse_pins(struct eval *t, const char *hint)
+static bool refuse_pins(struct eval *t, const struct pin_match *match, const char *hint)
 {
-    char detail[TRUST_DETAIL_SIZE], day[UNITS_DATE_SIZE];
+    char detail[TRUST_DETAIL_SIZE];
+    const enum reason reason = mismatch_reason(t, match, hint, detail);
 
-    if (!t->expired) {
-        issuers_describe_misplaced(&t->section->pins, t->evidence->sent, detail, sizeof(detail));
-        return refuse(t, REASON_PIN_MISMATCH, X509_V_ERR_CERT_REJECTED, *detail ? detail : hint);
-    }
-    units_format_date(t->expired->until, day);
-    snprintf(detail, sizeof(detail), "pin %s has until=%s", pin_label(t->expired), day);
-    return refuse(t, REASON_EXPIRED_PINS, X509_V_ERR_CERT_HAS_EXPIRED, detail);
+    return refuse(t, reason,
+                  reason == REASON_EXPIRED_PINS ? X509_V_ERR_CERT_HAS_EXPIRED
+                                                : X509_V_ERR_CERT_REJECTED,
+                  detail);
 }
 
 /* The server's own key is strong enough, and not one whose signatures take too long. */
@@ -259,8 +234,17 @@ static bool pki_holds(struct eval *t)
     return ok;
 }
 
-/* verify = pin, and no server pin has matched: a chain to a pinned issuer, which is then all. */
-static bool issuer_holds(struct eval *t)
+/* What is checked after the pins: all of the PKI, or what also_check asks for. */
+static bool rest_holds(struct eval *t)
+{
+    return config_uses_pki(t->section) ? pki_holds(t) : also_check(t);
+}
+
+/*
+ * verify = pin, and no server pin has matched (match): a chain to a pinned issuer is required, and
+ * no more than that.
+ */
+static bool issuer_holds(struct eval *t, struct pin_match *match)
 {
     struct issuers found;
     struct chain_result r = {0};
@@ -268,14 +252,16 @@ static bool issuer_holds(struct eval *t)
 
     issuers_find(&found, &t->section->pins, t->now, t->leaf, t->evidence->sent);
     if (sk_X509_num(found.live) > 0 && verify(t, found.live, &r)) {
-        ok = match_issuer(t, r.chain) ? chain_holds(t, r.chain) : refuse_pins(t, "");
-    } else if (found.named && !t->expired) {
+        issuers_match(&t->section->pins, r.chain, t->now, match);
+        ok = match->live ? accept_pin(t, match->live) && chain_holds(t, r.chain)
+                         : refuse_pins(t, match, "");
+    } else if (found.named && !match->expired) {
         ok = refuse_chain(t, &r);
     } else {
-        /* would one have done that is past its date? */
+        /* a chain to an expired one is still refused, but for that reason */
         if (sk_X509_num(found.expired) > 0 && verify(t, found.expired, &r))
-            (void)match_issuer(t, r.chain);
-        ok = refuse_pins(t, issuers_hint(&t->section->pins, &found));
+            issuers_match(&t->section->pins, r.chain, t->now, match);
+        ok = refuse_pins(t, match, issuers_hint(&t->section->pins, &found));
     }
     chain_free(&r);
     issuers_free(&found);
@@ -283,10 +269,10 @@ static bool issuer_holds(struct eval *t)
 }
 
 /*
- * verify = pin+pki, and no server pin has matched: the chain that the PKI verifies must have a
- * pinned issuer.
+ * verify = pin+pki, and no server pin has matched (match): the chain that the PKI verifies must
+ * have a pinned issuer.
  */
-static bool issuer_and_pki_hold(struct eval *t)
+static bool issuer_and_pki_hold(struct eval *t, struct pin_match *match)
 {
     static const char partial[] =
         "the chain ends at a CA of ca_file that is no root, and the pinned issuer is not in it: if it "
@@ -296,109 +282,107 @@ static bool issuer_and_pki_hold(struct eval *t)
     bool ok;
 
     issuers_find(&found, &t->section->pins, t->now, t->leaf, t->evidence->sent);
-    if (verify(t, NULL, &r))
-        ok = match_issuer(t, r.chain) ? chain_holds(t, r.chain)
-                                      : refuse_pins(t, chain_is_partial(&r) ? partial : "");
-    else
-        ok = found.named && !t->expired ? refuse_chain(t, &r) : refuse_pins(t, "");
+    if (verify(t, NULL, &r)) {
+        issuers_match(&t->section->pins, r.chain, t->now, match);
+        ok = match->live ? accept_pin(t, match->live) && chain_holds(t, r.chain)
+                         : refuse_pins(t, match, chain_is_partial(&r) ? partial : "");
+    } else {
+        ok = found.named && !match->expired ? refuse_chain(t, &r) : refuse_pins(t, match, "");
+    }
     chain_free(&r);
     issuers_free(&found);
     return ok;
 }
 
-/* enforce = report: the PKI must hold; what the pins say is noted, and no more. */
+/* enforce = report: the PKI must hold. What the pins say is reported, and has no other effect. */
 static bool report_holds(struct eval *t)
 {
-    struct trust_verdict *v = t->verdict;
+    struct pin_match match = match_server(t);
+    char detail[TRUST_DETAIL_SIZE];
     struct chain_result r;
-    bool ok;
+    const bool ok = verify(t, NULL, &r) ? chain_holds(t, r.chain) : refuse_chain(t, &r);
 
-    if (!verify(t, NULL, &r))
-        ok = refuse_chain(t, &r);
-    else if (!chain_holds(t, r.chain))
-        ok = false;
-    else {
-        if (!match_server(t) && !match_issuer(t, r.chain)) {
-            refuse_pins(t, "");
-            v->reported = v->reason;
-            v->pin = NULL;
-        }
-        ok = true;
-    }
+    if (ok)
+        issuers_match(&t->section->pins, r.chain, t->now, &match);
     chain_free(&r);
-    return ok;
+    if (!ok)
+        return false;
+    if (match.live)
+        return accept_pin(t, match.live);
+    t->verdict->reported = mismatch_reason(t, &match, "", detail);
+    set_detail(t->verdict, detail);
+    return true;
 }
 
 static bool pins_hold(struct eval *t)
 {
-    const bool pki = t->section->verify == VERIFY_PIN_PKI;
+    struct pin_match match = match_server(t);
 
-    if (match_server(t))
-        return key_is_strong(t) && (pki ? pki_holds(t) : also_check(t));
+    if (match.live)
+        return accept_pin(t, match.live) && key_is_strong(t) && rest_holds(t);
     if (!pin_first(&t->section->pins, PIN_ISSUER))
-        return refuse_pins(t, "");
-    return pki ? issuer_and_pki_hold(t) : issuer_holds(t);
+        return refuse_pins(t, &match, "");
+    return t->section->verify == VERIFY_PIN_PKI ? issuer_and_pki_hold(t, &match)
+                                                : issuer_holds(t, &match);
 }
 
 /* Trust on first use. */
 
-static bool refuse_changed(struct eval *t, const struct learned_key *kept)
+static bool refuse_changed(struct eval *t)
 {
-    char *detail = tofu_explain_change(t->section, kept, t->key);
+    char *detail = tofu_explain_change(t->section, t->pins, t->verdict->server.key);
 
     (void)refuse(t, REASON_TOFU_CHANGED, X509_V_ERR_CERT_REJECTED, detail);
     free(detail);
     return false;
 }
 
-/* A key that is known, from the configuration or from before; false on first use as well. */
+/*
+ * A key is stored, as the accepted or as a refused one, only if it is strong enough: one that costs
+ * too much, or may never be accepted, is not.
+ */
 static bool tofu_holds(struct eval *t)
 {
-    struct learned_key keys[LEARNED_KEYS_MAX];
-    const bool matches = match_server(t);
-    const struct learned_key *kept;
+    const struct pin_match match = match_server(t);
 
-    if (!matches && t->expired)
-        return refuse_pins(t, "");
-    kept = matches ? NULL : tofu_kept_key(keys, policy_learned_keys(t->policy, keys));
-    /*
-     * a changed key is noted when it is proved: one that costs too much, or may never be accepted,
-     * is not
-     */
-    if (kept)
-        return key_is_strong(t) && refuse_changed(t, kept);
-    if (!matches && t->section->pins.count > 0)
-        return refuse_pins(t, "");
-    if (!key_is_strong(t)
-        || !(t->section->verify == VERIFY_TOFU_PKI ? pki_holds(t) : also_check(t)))
-        return false;
-    return matches ? true
-                   : refuse(t, REASON_FIRST_USE, X509_V_ERR_APPLICATION_VERIFICATION,
-                            "the first connection keeps the key that it then sees");
+    switch (tofu_decide(t->pins, &match)) {
+    case TOFU_KNOWN:
+        return accept_pin(t, match.live) && key_is_strong(t) && rest_holds(t);
+    case TOFU_CHANGED:
+        return key_is_strong(t) && refuse_changed(t);
+    case TOFU_FIRST_USE:
+        return key_is_strong(t) && rest_holds(t)
+               && refuse(t, REASON_FIRST_USE, X509_V_ERR_APPLICATION_VERIFICATION,
+                         "the first connection keeps the key that it then sees");
+    case TOFU_MISMATCH:
+        break;
+    }
+    return refuse_pins(t, &match, "");
 }
 
-/* The order is the precedence of reasons: revoked over all, then the pins, then the PKI. */
+/*
+ * The order of the checks is the precedence of reasons: first whether the key is revoked; then the
+ * pins; then whether the key is strong; then the PKI, or the name and the dates (rest_holds).
+ */
 static bool is_trusted(struct eval *t)
 {
     if (t->policy->probe_only)
         return refuse(t, REASON_PROBE_ONLY, X509_V_ERR_APPLICATION_VERIFICATION, "");
-    if (!cert_key_digest(t->leaf, t->key) || !cert_digest(t->leaf, t->cert))
+    if (!cert_compute_digests(t->leaf, &t->verdict->server))
         return refuse(t, REASON_PIN_MISMATCH, X509_V_ERR_UNSPECIFIED,
                       "the server's certificate cannot be read");
-    if (!leaf_not_revoked(t))
-        return false;
+    if (policy_is_revoked(t->section, t->verdict->server.key))
+        return refuse(t, REASON_REVOKED, X509_V_ERR_CERT_REVOKED, "the server's key is revoked");
     switch (t->section->verify) {
     case VERIFY_PIN_PKI:
-        if (config_is_reporting(t->section, t->now))
-            return report_holds(t);
-        return pins_hold(t);
+        return config_is_reporting(t->section, t->now) ? report_holds(t) : pins_hold(t);
     case VERIFY_PIN:
         return pins_hold(t);
-    case VERIFY_PKI:
-        return pki_holds(t);
     case VERIFY_TOFU:
     case VERIFY_TOFU_PKI:
         return tofu_holds(t);
+    case VERIFY_PKI:
+        return pki_holds(t);
     }
     return refuse(t, REASON_PKI, X509_V_ERR_UNSPECIFIED, "no policy");
 }
@@ -406,8 +390,10 @@ static bool is_trusted(struct eval *t)
 void trust_judge(const struct policy *policy, const struct trust_evidence *evidence, int64_t now,
                  struct trust_verdict *verdict)
 {
+    struct policy_pins pins;
     struct eval t = {.policy = policy,
                      .section = policy->section,
+                     .pins = &pins,
                      .evidence = evidence,
                      .leaf = evidence->leaf,
                      .now = now,
@@ -420,6 +406,7 @@ void trust_judge(const struct policy *policy, const struct trust_evidence *evide
     if (!t.leaf)
         return;
     verdict->chain = evidence->sent ? X509_chain_up_ref(evidence->sent) : NULL;
+    policy_pins(policy, &pins);
     if (!is_trusted(&t)) {
         verdict->pin = NULL;
         return;
@@ -433,62 +420,11 @@ void trust_judge(const struct policy *policy, const struct trust_evidence *evide
     verdict->detail = NULL;
 }
 
-/*
- * Whether the policy still has the pin that a server was accepted on. Fills in the second from
- * which it is no longer accepted, or 0 if there is none.
- */
-static bool still_pinned(const struct policy *p, const struct pin *pin, int64_t *until)
-{
-    struct learned_key keys[LEARNED_KEYS_MAX];
-    size_t count = policy_learned_keys(p, keys), i;
-
-    for (i = 0; i < p->section->pins.count; i++) {
-        if (!pin_equal(&p->section->pins.items[i], pin))
-            continue;
-        *until = p->section->pins.items[i].until;
-        return true;
-    }
-    for (i = 0; i < count && pin->role == PIN_SERVER && pin->kind == PIN_KEY; i++) {
-        if (memcmp(keys[i].digest, pin->digest, CERT_DIGEST_SIZE) != 0)
-            continue;
-        *until = keys[i].until;
-        return true;
-    }
-    return false;
-}
-
-enum reason trust_recheck(const struct policy *policy, const struct trust_verdict *verdict,
-                          int64_t since, int64_t now, char detail[TRUST_DETAIL_SIZE])
-{
-    char key[PIN_KEY_TEXT_SIZE], day[UNITS_DATE_SIZE];
-    int64_t until;
-    size_t i;
-
-    for (i = 0; i < verdict->key_count; i++) {
-        if (!policy_is_revoked(policy->section, verdict->keys[i]))
-            continue;
-        pin_format_key(verdict->keys[i], key);
-        snprintf(detail, TRUST_DETAIL_SIZE, "%s has been revoked", key);
-        return REASON_REVOKED;
-    }
-    if (!verdict->pin || policy->section->on_pin_removed == PIN_REMOVED_KEEP)
-        return REASON_OK;
-    if (!still_pinned(policy, verdict->pin, &until)) {
-        snprintf(detail, TRUST_DETAIL_SIZE, "pin %s was taken away", pin_label(verdict->pin));
-        return REASON_PIN_REMOVED;
-    }
-    if (until <= since || until > now)
-        return REASON_OK;
-    units_format_date(until, day);
-    snprintf(detail, TRUST_DETAIL_SIZE, "pin %s has until=%s", pin_label(verdict->pin), day);
-    return REASON_EXPIRED_PINS;
-}
-
 void trust_verdict_free(struct trust_verdict *v)
 {
     sk_X509_pop_free(v->chain, X509_free);
     sk_X509_pop_free(v->verified, X509_free);
-    free(v->keys);
+    free(v->ca_keys);
     free(v->detail);
     free(v->learned);
     memset(v, 0, sizeof(*v));

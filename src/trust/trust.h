@@ -46,10 +46,12 @@ struct trust_verdict {
     struct stack_st_X509
         *verified; /* the chain to an anchor, a reference; NULL: none was asked for */
 
-    uint8_t (*keys)[CERT_DIGEST_SIZE]; /* which `revoked` was compared with: the server's first */
-    size_t key_count;
+    struct cert_digests server;           /* of the server's own certificate; zero: none came */
+    uint8_t (*ca_keys)[CERT_DIGEST_SIZE]; /* of the CAs in the verified chain: of all keys that
+                                             `revoked` was compared with, but the server's */
+    size_t ca_key_count;
 
-    struct pin *learned; /* what pin points to when it was learned; NULL: it was not */
+    struct pin *learned; /* the copy that pin points to if it is a learned one; or NULL */
 };
 
 /*
@@ -63,16 +65,6 @@ struct trust_verdict {
  */
 void trust_judge(const struct policy *policy, const struct trust_evidence *evidence, int64_t now,
                  struct trust_verdict *verdict);
-
-/*
- * Checks whether a server that was trusted under an earlier policy may stay under this one: not if
- * its key, or one of its verified chain, is revoked now; nor, where on_pin_removed = close, if the
- * pin that it was accepted on is gone, or if the last day of that pin came after since and by now.
- * A date in the past that a reload brings closes nothing. since is when the server was judged or
- * checked last, both are in seconds since the epoch. Returns REASON_OK, or why not with a detail.
- */
-enum reason trust_recheck(const struct policy *policy, const struct trust_verdict *verdict,
-                          int64_t since, int64_t now, char detail[TRUST_DETAIL_SIZE]);
 
 void trust_verdict_free(struct trust_verdict *v);
 

@@ -47,8 +47,8 @@ static void read_file(const uint8_t *data, size_t size)
         read_back(PIN_SERVER, PIN_KEY, f.items[i].key, NULL);
         if (f.items[i].kind != KEYFILE_CERTIFICATE)
             continue;
-        need(memcmp(f.items[i].key, f.items[i].cert.key, CERT_DIGEST_SIZE) == 0);
-        read_back(PIN_SERVER, PIN_CERT, f.items[i].cert.cert, NULL);
+        need(memcmp(f.items[i].key, f.items[i].cert.digests.key, CERT_DIGEST_SIZE) == 0);
+        read_back(PIN_SERVER, PIN_CERT, f.items[i].cert.digests.cert, NULL);
     }
     keyfile_free(&f);
 }

@@ -10,13 +10,13 @@
 static void the_digests_are_those_of_openssl(void **state)
 {
     struct cert c = certs_leaf("DNS:a.example", NULL);
-    uint8_t key[CERT_DIGEST_SIZE], cert[CERT_DIGEST_SIZE];
+    struct cert_digests digests;
     char key_text[PIN_KEY_TEXT_SIZE], cert_text[PIN_CERT_TEXT_SIZE];
 
     (void)state;
-    assert_true(cert_key_digest(c.x509, key) && cert_digest(c.x509, cert));
-    pin_format_key(key, key_text);
-    pin_format_cert(cert, cert_text);
+    assert_true(cert_compute_digests(c.x509, &digests));
+    pin_format_key(digests.key, key_text);
+    pin_format_cert(digests.cert, cert_text);
     assert_string_equal(key_text, certs_key_pin(&c));
     assert_string_equal(cert_text, certs_cert_pin(&c));
 }
@@ -27,20 +27,24 @@ static void the_digests_are_those_of_openssl(void **state)
 static void remembered_digests_are_the_same(void **state)
 {
     struct cert c = certs_leaf("DNS:a.example", NULL), other = certs_leaf("DNS:a.example", NULL);
-    uint8_t before[2][CERT_DIGEST_SIZE], after[2][CERT_DIGEST_SIZE];
+    struct cert_digests before, after;
+    uint8_t key[CERT_DIGEST_SIZE];
     X509 *held = cert_hold(c.x509);
     int i;
 
     (void)state;
-    assert_true(cert_key_digest(c.x509, before[0]) && cert_digest(c.x509, before[1]));
+    assert_true(cert_compute_digests(c.x509, &before));
     for (i = 0; i < 2; i++) {
         cert_remember(c.x509);
-        assert_true(cert_key_digest(held, after[0]) && cert_digest(held, after[1]));
-        assert_memory_equal(before, after, sizeof(before));
+        assert_true(cert_compute_digests(held, &after));
+        assert_memory_equal(&before, &after, sizeof(before));
+        assert_true(cert_key_digest(held, key));
+        assert_memory_equal(before.key, key, sizeof(key));
     }
     cert_release(held);
-    assert_true(cert_key_digest(other.x509, after[0]));
-    assert_memory_not_equal(before[0], after[0], CERT_DIGEST_SIZE);
+    assert_true(cert_compute_digests(other.x509, &after));
+    assert_memory_not_equal(before.key, after.key, CERT_DIGEST_SIZE);
+    assert_memory_not_equal(before.cert, after.cert, CERT_DIGEST_SIZE);
     assert_null(cert_hold(NULL));
     cert_release(NULL);
 }

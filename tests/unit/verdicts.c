@@ -15,6 +15,7 @@
 #include "learning.h"
 #include "trust/anchors.h"
 #include "trust/peerchain.h"
+#include "trust/recheck.h"
 #include "trust/trust.h"
 
 #define NOW CERTS_NOW
@@ -93,7 +94,7 @@ static void an_issuer_pin_accepts_what_it_issued_and_nothing_else(void **state)
     assert_int_equal(judge(&b, &by_sub, &sub, NULL), REASON_OK);
     assert_ptr_equal(b.verdict.pin, &b.config->sections[0]->pins.items[0]);
     /* the keys of its chain are those that a reload may revoke */
-    assert_int_equal(b.verdict.key_count, 2);
+    assert_int_equal(b.verdict.ca_key_count, 1);
     assert_int_equal(judge(&b, &leaf, &sub, NULL), REASON_PKI); /* merely sent along */
     assert_int_equal(judge(&b, &by_sub, &ca, NULL), REASON_PIN_MISMATCH);
     assert_int_equal(judge(&b, &sub, NULL, NULL), REASON_PIN_MISMATCH); /* not for itself */
@@ -221,7 +222,7 @@ static struct learned *new_store(const char *name)
 
 static void keep(struct bench *b, struct learned *l)
 {
-    learn_key(l, b->policy->section->name, b->policy->hostport, b->verdict.keys[0], NOW);
+    learn_key(l, b->policy->section->name, b->policy->hostport, b->verdict.server.key, NOW);
 }
 
 static void a_first_use_is_no_yes_until_the_key_is_kept(void **state)
@@ -328,6 +329,47 @@ static void announced_keys_count_only_where_they_are_asked_for(void **state)
     learned_release(l);
 }
 
+/* One list has every pin that is accepted, each with its origin. */
+static void the_list_of_pins_tells_where_each_is_from(void **state)
+{
+    struct learned *l = new_store("origins");
+    struct learned_via via = {.known = true, .role = PIN_SERVER, .kind = PIN_KEY};
+    uint8_t stored[CERT_DIGEST_SIZE], announced[CERT_DIGEST_SIZE];
+    struct learned_key key;
+    struct policy_pins pins;
+    struct bench b;
+
+    (void)state;
+    assert_true(cert_key_digest(leaf.x509, stored) && cert_key_digest(twin.x509, announced)
+                && cert_key_digest(by_sub.x509, via.digest));
+    learn_key(l, "api.example.com", "api.example.com:443", stored, NOW);
+    assert_true(learnedkey_init(&key, "api.example.com", "api.example.com:443", announced, NOW));
+    learn_announced(l, &key, &via, NOW + 9 * DAY);
+    open_bench(&b, l, "verify = tofu\npin = %s until=2027-01-20\npins_url = /pins",
+               certs_key_pin(&by_sub));
+    policy_pins(b.policy, &pins);
+    assert_int_equal(pins.count, 3);
+    assert_ptr_equal(policy_pins_at(&pins, 0), &b.config->sections[0]->pins.items[0]);
+    assert_int_equal(policy_pins_at(&pins, 0)->origin, PIN_CONFIGURED);
+    assert_int_equal(policy_pins_at(&pins, 1)->origin, PIN_FIRST_USE);
+    assert_string_equal(policy_pins_at(&pins, 1)->text, certs_key_pin(&leaf));
+    assert_int_equal(policy_pins_at(&pins, 1)->until, 0);
+    assert_int_equal(policy_pins_at(&pins, 1)->first_seen, NOW - NOW % DAY);
+    assert_null(policy_pins_at(&pins, 1)->via);
+    assert_int_equal(policy_pins_at(&pins, 2)->origin, PIN_ANNOUNCED);
+    assert_string_equal(policy_pins_at(&pins, 2)->text, certs_key_pin(&twin));
+    assert_ptr_equal(policy_pins_at(&pins, 2)->via, policy_pins_at(&pins, 0));
+    /* it ends with the pin that it depends on */
+    assert_int_equal(policy_pins_at(&pins, 2)->until, policy_pins_at(&pins, 0)->until);
+    assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_OK);
+    assert_int_equal(b.verdict.pin->origin, PIN_ANNOUNCED);
+    assert_string_equal(pin_label(b.verdict.pin), certs_key_pin(&twin));
+    assert_int_equal(judge(&b, &leaf, NULL, NULL), REASON_OK);
+    assert_int_equal(b.verdict.pin->origin, PIN_FIRST_USE);
+    close_bench(&b);
+    learned_release(l);
+}
+
 static enum reason recheck_at(const struct trust_verdict *v, int64_t now, const char *keys)
 {
     char detail[TRUST_DETAIL_SIZE];
@@ -335,7 +377,7 @@ static enum reason recheck_at(const struct trust_verdict *v, int64_t now, const 
     struct bench b;
 
     open_bench(&b, NULL, "%s", keys);
-    reason = trust_recheck(b.policy, v, NOW, now, detail);
+    reason = recheck_verdict(b.policy, v, NOW, now, detail);
     close_bench(&b);
     return reason;
 }
@@ -416,11 +458,11 @@ static void a_pin_that_has_ended_takes_trust_away(void **state)
     open_bench(&b, l, "pin = %s until=%s\npins_url = /pins\non_pin_removed = close",
                certs_key_pin(&leaf), day);
     assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_OK);
-    assert_int_equal(trust_recheck(b.policy, &b.verdict, NOW, NOW, detail), REASON_OK);
-    assert_int_equal(trust_recheck(b.policy, &b.verdict, NOW, NOW + DAY, detail),
+    assert_int_equal(recheck_verdict(b.policy, &b.verdict, NOW, NOW, detail), REASON_OK);
+    assert_int_equal(recheck_verdict(b.policy, &b.verdict, NOW, NOW + DAY, detail),
                      REASON_EXPIRED_PINS);
     /* once: what stays open after that day was let stay */
-    assert_int_equal(trust_recheck(b.policy, &b.verdict, NOW + DAY, NOW + 2 * DAY, detail),
+    assert_int_equal(recheck_verdict(b.policy, &b.verdict, NOW + DAY, NOW + 2 * DAY, detail),
                      REASON_OK);
     assert_contains(detail, certs_key_pin(&twin));
     close_bench(&b);
@@ -459,6 +501,7 @@ int main(void)
         cmocka_unit_test(a_first_use_is_no_yes_until_the_key_is_kept),
         cmocka_unit_test(a_first_use_is_held_to_all_but_the_pin),
         cmocka_unit_test(announced_keys_count_only_where_they_are_asked_for),
+        cmocka_unit_test(the_list_of_pins_tells_where_each_is_from),
         cmocka_unit_test(a_later_policy_takes_trust_away),
         cmocka_unit_test(a_pin_that_has_ended_takes_trust_away),
     };
