@@ -10,6 +10,7 @@
 
 #include "config/diag.h"
 #include "config/section.h"
+#include "dialog/dialog.h"
 #include "proxy/stats.h"
 #include "trust/trust.h"
 
@@ -32,8 +33,9 @@ struct frontend {
 struct section {
     const struct config_section *config;
     struct policy *policy;
-    struct ssl_ctx_st *ctx; /* of the snapshot's set */
-    struct stats *stats;    /* a reference */
+    struct dialog_list dialogs; /* before TLS; none yet */
+    struct ssl_ctx_st *ctx;     /* of the snapshot's set */
+    struct stats *stats;        /* a reference */
 };
 
 /*

@@ -47,15 +47,11 @@ static void note_refused(struct upstream *u)
 enum limit { LIMIT_NONE, LIMIT_CONNECT, LIMIT_HANDSHAKE, LIMIT_ENDING };
 
 static const enum limit limits[] = {
-    [UPSTREAM_NEW] = LIMIT_NONE,
-    [UPSTREAM_DIAL] = LIMIT_CONNECT,
-    [UPSTREAM_HANDSHAKE] = LIMIT_HANDSHAKE,
-    [UPSTREAM_LEARN] = LIMIT_HANDSHAKE,
-    [UPSTREAM_LEARNED] = LIMIT_HANDSHAKE,
-    [UPSTREAM_READY] = LIMIT_NONE,
-    [UPSTREAM_FAILED] = LIMIT_NONE,
-    [UPSTREAM_ENDING] = LIMIT_ENDING,
-    [UPSTREAM_CLOSING] = LIMIT_NONE,
+    [UPSTREAM_NEW] = LIMIT_NONE,        [UPSTREAM_DIAL] = LIMIT_CONNECT,
+    [UPSTREAM_DIALOG] = LIMIT_CONNECT,  [UPSTREAM_HANDSHAKE] = LIMIT_HANDSHAKE,
+    [UPSTREAM_LEARN] = LIMIT_HANDSHAKE, [UPSTREAM_LEARNED] = LIMIT_HANDSHAKE,
+    [UPSTREAM_READY] = LIMIT_NONE,      [UPSTREAM_FAILED] = LIMIT_NONE,
+    [UPSTREAM_ENDING] = LIMIT_ENDING,   [UPSTREAM_CLOSING] = LIMIT_NONE,
 };
 
 static int64_t limit_ms(const struct upstream *u, enum limit limit)
@@ -91,6 +87,7 @@ static void update_deadline(struct upstream *u, enum limit before)
 static void update_interest(struct upstream *u)
 {
     switch (u->state) {
+    case UPSTREAM_DIALOG:
     case UPSTREAM_HANDSHAKE:
     case UPSTREAM_ENDING:
         endpoint_want_read(&u->conn, true);
@@ -132,18 +129,19 @@ static void fail(struct upstream *u, enum reason reason, const char *detail)
 static void on_deadline(uv_timer_t *timer)
 {
     struct upstream *u = timer->data;
-    const struct config_section *s = u->section->config;
-    const bool dialling = u->state == UPSTREAM_DIAL;
+    const bool connecting = limits[u->state] == LIMIT_CONNECT;
+    const char *missing = connecting ? "connection" : "TLS handshake";
     char after[UNITS_DURATION_SIZE], detail[128];
 
     if (u->state == UPSTREAM_ENDING) {
         upstream_close(u, false);
         return;
     }
-    units_format_duration(dialling ? s->connect_timeout : s->handshake_timeout, after);
-    snprintf(detail, sizeof(detail), "no %s within %s",
-             dialling ? "connection (connect_timeout)" : "TLS handshake (handshake_timeout)",
-             after);
+    if (u->state == UPSTREAM_DIALOG)
+        missing = dialog_current(u->dialog)->name;
+    units_format_duration(limit_ms(u, limits[u->state]), after);
+    snprintf(detail, sizeof(detail), "no %s (%s) within %s", missing,
+             connecting ? "connect_timeout" : "handshake_timeout", after);
     transport_cancel(u->transport);
     u->transport = NULL;
     learn_cancel(u->learn);
@@ -236,6 +234,60 @@ static void handshake(struct upstream *u)
     fail(u, reason, detail);
 }
 
+static void start_tls(struct upstream *u)
+{
+    u->tls = tls_new(u->section->ctx, u->section->policy, &u->thread->tls,
+                     u->use == UPSTREAM_FOR_TUNNEL);
+    if (!u->tls) {
+        fail(u, REASON_MEMORY, "");
+        return;
+    }
+    set_state(u, UPSTREAM_HANDSHAKE);
+    handshake(u);
+}
+
+static void fail_dialog(struct upstream *u, const char *why)
+{
+    const struct dialog_ops *ops = dialog_current(u->dialog);
+    char detail[DIALOG_DETAIL_SIZE + 64];
+
+    snprintf(detail, sizeof(detail), "%s: %s", ops->name, why);
+    fail(u, ops->reason, detail);
+}
+
+/* Gives the dialogs what the server has sent. After the last one TLS starts. */
+static void run_dialogs(struct upstream *u, const uint8_t *bytes, size_t n)
+{
+    const enum dialog_result result = dialog_feed(u->dialog, u->section->config, bytes, n);
+    size_t out_len;
+    const uint8_t *out = dialog_output(u->dialog, &out_len);
+
+    endpoint_write(&u->conn, out, out_len);
+    if (result == DIALOG_FAILED) {
+        fail_dialog(u, dialog_detail(u->dialog));
+    } else if (result == DIALOG_MORE && u->conn.error) {
+        fail_dialog(u, upstream_loss(u));
+    } else if (result == DIALOG_DONE && dialog_unread(u->dialog) > 0) {
+        /* an injected plaintext answer (CVE-2011-0411) */
+        fail_dialog(u, "the server sent more than its answer before TLS");
+    } else if (result == DIALOG_DONE) {
+        dialog_free(u->dialog);
+        u->dialog = NULL;
+        start_tls(u);
+    }
+}
+
+static void start_dialogs(struct upstream *u)
+{
+    u->dialog = dialog_new(&u->section->dialogs);
+    if (!u->dialog) {
+        fail(u, REASON_MEMORY, "");
+        return;
+    }
+    set_state(u, UPSTREAM_DIALOG);
+    run_dialogs(u, NULL, 0);
+}
+
 static void step(struct upstream *u)
 {
     thread_turn(u->thread); /* may change the state: close the connection, or replace its section */
@@ -256,6 +308,12 @@ static void on_read(struct endpoint *ep, const uint8_t *bytes, size_t n)
 
     if (u->state == UPSTREAM_ENDING)
         return;
+    if (u->state == UPSTREAM_DIALOG) {
+        thread_turn(u->thread);
+        if (u->state == UPSTREAM_DIALOG)
+            run_dialogs(u, bytes, n);
+        return;
+    }
     tls_put_records(u->tls, bytes, n);
     u->readable = true;
     step(u);
@@ -268,6 +326,11 @@ static void on_changed(struct endpoint *ep)
     if (u->state == UPSTREAM_ENDING) {
         if (ep->eof || ep->error || ep->write_error)
             upstream_close(u, false);
+        return;
+    }
+    if (u->state == UPSTREAM_DIALOG) {
+        if (ep->eof || ep->error)
+            fail_dialog(u, ep->error ? upstream_loss(u) : "the server closed the connection");
         return;
     }
     if (u->state == UPSTREAM_HANDSHAKE && ep->error) {
@@ -285,6 +348,8 @@ static void release(struct upstream *u)
 {
     if (--u->holds > 0)
         return;
+    dialog_free(u->dialog);
+    u->dialog = NULL;
     tls_free(u->tls);
     u->tls = NULL;
     free(u->detail);
@@ -312,19 +377,15 @@ static struct upstream *from_transport(struct transport_owner *owner)
 static void on_connected(struct transport_owner *owner, const struct stream *stream)
 {
     struct upstream *u = from_transport(owner);
-    struct thread *r = u->thread;
 
     u->transport = NULL;
     u->peer = stream->peer;
-    endpoint_open(&u->conn, &r->io, stream, u->section->config->keepalive, &conn_events);
+    endpoint_open(&u->conn, &u->thread->io, stream, u->section->config->keepalive, &conn_events);
     u->holds++;
-    u->tls = tls_new(u->section->ctx, u->section->policy, &r->tls, u->use == UPSTREAM_FOR_TUNNEL);
-    if (!u->tls) {
-        fail(u, REASON_MEMORY, "");
-        return;
-    }
-    set_state(u, UPSTREAM_HANDSHAKE);
-    handshake(u);
+    if (u->section->dialogs.count > 0)
+        start_dialogs(u);
+    else
+        start_tls(u);
 }
 
 static void on_not_connected(struct transport_owner *owner, enum reason reason, const char *detail)
@@ -389,7 +450,7 @@ void upstream_set_section(struct upstream *u, const struct section *section)
 {
     const bool same = memcmp(u->section->policy->id, section->policy->id, POLICY_ID_SIZE) == 0;
 
-    u->overtaken |= u->tls && !leads_to_same(u->section->config, section->config);
+    u->overtaken |= u->conn.open && !leads_to_same(u->section->config, section->config);
     u->section = section;
     if (u->state == UPSTREAM_LEARNED)
         set_state(u, UPSTREAM_HANDSHAKE); /* the key is stored for the section before */

@@ -13,6 +13,7 @@
 
 #include "base/addr.h"
 #include "base/reason.h"
+#include "dialog/dialog.h"
 #include "net/endpoint.h"
 #include "net/transport.h"
 #include "proxy/connlog.h"
@@ -24,6 +25,7 @@
 enum upstream_state {
     UPSTREAM_NEW,       /* zeroed */
     UPSTREAM_DIAL,      /* being connected, within connect_timeout */
+    UPSTREAM_DIALOG,    /* the section's dialogs run before TLS, within the rest of that */
     UPSTREAM_HANDSHAKE, /* within handshake_timeout, which nothing extends */
     UPSTREAM_LEARN,     /* the key of a first use is being stored, within the rest of that */
     UPSTREAM_LEARNED,   /* it is stored, and the server is judged again */
@@ -62,7 +64,8 @@ struct upstream {
     struct transport *transport; /* NULL: none is connecting */
     struct transport_owner transport_owner;
     struct endpoint conn;
-    struct tls *tls;
+    struct dialog *dialog; /* in DIALOG, and in FAILED after it */
+    struct tls *tls;       /* NULL before HANDSHAKE */
     uv_timer_t deadline;
     struct learn_job *learn;
     struct learn_owner learn_owner;
