@@ -1,8 +1,7 @@
-/* Where clients connect: how it is written, and what cannot be listened on together. */
+/* Where clients connect: how it is written. */
 #ifndef CONFIG_LISTEN_H
 #define CONFIG_LISTEN_H
 
-#include "config/diag.h"
 #include "config/section.h"
 
 /*
@@ -12,12 +11,5 @@
  */
 const char *listen_parse(const char *value, const char *dir, struct arena *arena,
                          struct config_listen *listen);
-
-/*
- * Checks all listeners of a configuration together: no two on one address or file, however it is
- * written, none beside a wildcard that covers it, and none that other machines can reach unless
- * that is allowed. Adds to problems.
- */
-void listen_check(const struct config *c, struct diag_list *diags);
 
 #endif

@@ -7,26 +7,22 @@
 #include "base/file.h"
 #include "base/foreign.h"
 #include "base/hostname.h"
+#include "base/util.h"
 #include "config/include.h"
 #include "config/inifile.h"
-#include "config/listen.h"
 #include "config/options.h"
 #include "config/validate.h"
 
-/* A section while it is read: what was given in it, so that the rest can be inherited. */
+/* The section that is being read. */
 struct section_parser {
     enum option_scope scope;
-    void *target;
-    struct config_section *section; /* NULL for [global] and [defaults] */
-    struct location where;          /* its head; .file NULL: there was none */
-    unsigned line[OPTIONS_MAX];     /* where it was given first; 0: it was not */
-    bool wrong[OPTIONS_MAX];        /* what was given could not be read, which has been said */
+    void *target;               /* struct config_global or struct config_section; NULL: none */
+    struct config_lines *lines; /* those of target */
 };
 
-/* The key that the line at hand gives a value to. */
+/* The option that the line being read gives a value to. */
 struct current {
     const char *key;
-    struct section_parser *section_parser;
     struct location where;
     bool empty; /* it has no value yet */
 };
@@ -34,10 +30,10 @@ struct current {
 struct loader {
     struct config *config;
     struct diag_list *diags;
-    struct section_parser global;
-    struct section_parser defaults;
-    struct section_parser *hosts; /* in the order of config->sections */
-    struct arena scratch;         /* for them: nothing needs them after the load */
+    struct config_section defaults;
+    struct location global_at; /* the heads; .file NULL: there was none */
+    struct location defaults_at;
+    struct section_parser section;
     struct current current;
     struct config_strings includes;
     struct config_string unmatched; /* a pattern that no file matches, if there is one */
@@ -45,69 +41,92 @@ struct loader {
     const char *dir;
 };
 
-static struct section_parser *start_host(struct loader *l, const struct inifile_entry *head)
+static void start_host(struct loader *l, const struct inifile_entry *head)
 {
     struct config *c = l->config;
-    struct config_section *s = arena_alloc(&c->arena, sizeof(*s));
+    struct config_section *s;
     const char *why;
-    struct section_parser *d;
 
     if (config_is_reserved(head->section)) {
         diag_add(l->diags, head->where,
                  "unknown section [%s]: [global], [defaults] and [proxy] are written in lower case",
                  head->section);
-        return NULL;
+        return;
     }
     why = foreign_host(head->section);
     if (why) {
         diag_add(l->diags, head->where, "section name '%s' %s", head->section, why);
-        return NULL;
+        return;
     }
     if (strchr(head->section, ':') && !hostname_is_ip(head->section)) {
         diag_add(l->diags, head->where,
                  "unknown kind of section [%s]: expected [global], [defaults] or [HOST]",
                  head->section);
-        return NULL;
+        return;
     }
+    s = arena_alloc(&c->arena, sizeof(*s));
     s->name = config_bare_name(&c->arena, head->section);
     s->where = head->where;
+    s->config_path = c->path;
     c->sections = arena_grow(&c->arena, c->sections, c->count, sizeof(struct config_section *));
-    l->hosts = arena_grow(&l->scratch, l->hosts, c->count, sizeof(*l->hosts));
-    c->sections[c->count] = s;
-    d = &l->hosts[c->count];
-    memset(d, 0, sizeof(*d));
-    d->scope = OPTION_HOST;
-    d->target = s;
-    d->section = s;
-    d->where = head->where;
-    c->count++;
-    return d;
+    c->sections[c->count++] = s;
+    l->section = (struct section_parser){OPTION_HOST, s, &s->lines};
 }
 
-static struct section_parser *start_once(struct loader *l, const struct inifile_entry *head,
-                                         struct section_parser *section_parser)
+/* Starts [global] or [defaults]. *at: where it has been before. */
+static void start_once(struct loader *l, const struct inifile_entry *head, struct location *at,
+                       struct section_parser section)
 {
-    if (section_parser->where.file) {
+    if (at->file) {
         diag_add(l->diags, head->where, "section [%s] appears twice: it is at %s:%u already",
-                 head->section, section_parser->where.file, section_parser->where.line);
-        return NULL;
+                 head->section, at->file, at->line);
+        return;
     }
-    section_parser->where = head->where;
-    return section_parser;
+    *at = head->where;
+    l->section = section;
 }
 
-/* The draft that the keys after this head belong to, or NULL when they cannot be read. */
-static struct section_parser *start_section(struct loader *l, const struct inifile_entry *head)
+/* Starts the section that the options after this head belong to, unless it cannot be read. */
+static void start_section(struct loader *l, const struct inifile_entry *head)
 {
-    if (strcmp(head->section, "global") == 0)
-        return start_once(l, head, &l->global);
-    if (strcmp(head->section, "defaults") == 0)
-        return start_once(l, head, &l->defaults);
-    if (strcmp(head->section, "proxy") == 0 || strncmp(head->section, "proxy:", 6) == 0) {
-        diag_add(l->diags, head->where, "section [%s] is not supported yet", head->section);
-        return NULL;
-    }
-    return start_host(l, head);
+    struct config_global *global = &l->config->global;
+    const char *name = head->section;
+
+    l->section.target = NULL;
+    if (strcmp(name, "global") == 0)
+        start_once(l, head, &l->global_at,
+                   (struct section_parser){OPTION_GLOBAL, global, &global->lines});
+    else if (strcmp(name, "defaults") == 0)
+        start_once(l, head, &l->defaults_at,
+                   (struct section_parser){OPTION_SECTION, &l->defaults, &l->defaults.lines});
+    else if (strcmp(name, "proxy") == 0 || starts_with(name, "proxy:"))
+        diag_add(l->diags, head->where, "section [%s] is not supported yet", name);
+    else
+        start_host(l, head);
+    if (l->section.target)
+        l->section.lines->file = head->where.file;
+}
+
+/* Returns the line of an option, or NULL if the section has not set it so far. */
+static struct config_line *find_line(const struct config_lines *lines, const struct option_row *o)
+{
+    size_t i;
+
+    for (i = 0; i < lines->count; i++)
+        if (lines->items[i].option == o->name)
+            return &lines->items[i];
+    return NULL;
+}
+
+static struct config_line *add_line(struct loader *l, const struct option_row *o, unsigned number)
+{
+    struct config_lines *lines = l->section.lines;
+    struct config_line *line;
+
+    lines->items = arena_grow(&l->config->arena, lines->items, lines->count, sizeof(*line));
+    line = &lines->items[lines->count++];
+    *line = (struct config_line){.option = o->name, .line = number};
+    return line;
 }
 
 static const char *add_include(struct loader *l, const struct inifile_entry *e)
@@ -124,34 +143,27 @@ static const char *add_include(struct loader *l, const struct inifile_entry *e)
     return NULL;
 }
 
-/* A key of which nothing can be taken. It is not also missing then. */
-static void add_wrong(struct loader *l, struct section_parser *d, const struct option_row *o,
-                      struct location where, const char *why)
-{
-    diag_add(l->diags, where, "%s", why);
-    d->wrong[o - options] = true;
-}
-
-/* Ends the key at hand: a list whose values were to follow on indented lines must have some. */
+/* Ends the option being read: a list whose values were to follow on indented lines has some. */
 static void end_key(struct loader *l)
 {
     const struct current *c = &l->current;
 
     if (c->empty) {
-        const struct option_row *o = options_find(c->key, c->section_parser->scope);
+        struct config_line *line = find_line(l->section.lines,
+                                             options_find(c->key, l->section.scope));
 
-        c->section_parser->line[o - options] = 0;
-        add_wrong(l, c->section_parser, o, c->where,
-                  arena_printf(&l->config->arena,
-                               "'%s' has no value, and no indented lines with values follow: give "
-                               "one, or take the line away",
-                               c->key));
+        line->line = 0;
+        line->wrong = true;
+        diag_add(l->diags, c->where,
+                 "'%s' has no value, and no indented lines with values follow: give one, or take "
+                 "the line away",
+                 c->key);
     }
     memset(&l->current, 0, sizeof(l->current));
 }
 
 /* An indented line is one more value of the key at hand, or a key that was indented by mistake. */
-static void continue_key(struct loader *l, struct section_parser *d, struct inifile_entry *e)
+static void continue_key(struct loader *l, struct inifile_entry *e)
 {
     const char *value, *key = options_find_key(e->value, &value);
 
@@ -163,7 +175,7 @@ static void continue_key(struct loader *l, struct section_parser *d, struct inif
         end_key(l);
         e->value = value;
         e->continued = false;
-        l->current = (struct current){.key = key, .section_parser = d, .where = e->where};
+        l->current = (struct current){.key = key, .where = e->where};
     } else {
         l->current.empty = false;
     }
@@ -210,8 +222,8 @@ static const char *check_writing(struct arena *arena, const struct option_row *o
     return NULL;
 }
 
-static const char *read_value(struct loader *l, struct section_parser *d,
-                              const struct option_row *o, const struct inifile_entry *e)
+static const char *read_value(struct loader *l, const struct option_row *o,
+                              const struct inifile_entry *e)
 {
     struct arena *arena = &l->config->arena;
     const struct value_context ctx = {.arena = arena, .where = e->where, .dir = l->dir};
@@ -224,7 +236,7 @@ static const char *read_value(struct loader *l, struct section_parser *d,
                                o->name);
     } else if (!why) {
         why = strcmp(o->name, "include") == 0 ? add_include(l, e)
-                                              : options_set(o, d->target, &ctx, e->value);
+                                              : options_set(o, l->section.target, &ctx, e->value);
     }
     if (why && e->continued)
         why = arena_printf(arena, "%s (an indented line is one more value of '%s' above it)", why,
@@ -232,25 +244,27 @@ static const char *read_value(struct loader *l, struct section_parser *d,
     return why;
 }
 
-static void read_key(struct loader *l, struct section_parser *d, struct inifile_entry e)
+static void read_key(struct loader *l, struct inifile_entry e)
 {
     const struct option_row *o;
+    struct config_line *line;
     const char *why;
 
     if (e.continued) {
-        continue_key(l, d, &e);
+        continue_key(l, &e);
     } else {
         end_key(l);
-        l->current = (struct current){.key = e.key, .section_parser = d, .where = e.where};
+        l->current = (struct current){.key = e.key, .where = e.where};
     }
-    o = options_find(e.key, d->scope);
+    o = options_find(e.key, l->section.scope);
     if (!o) {
         if (!e.continued)
             diag_add(l->diags, e.where, "%s",
-                     options_explain_key(e.key, d->scope, &l->config->arena));
+                     options_explain_key(e.key, l->section.scope, &l->config->arena));
         return;
     }
-    if (d->line[o - options] && !(o->flags & OPTION_LIST)) {
+    line = find_line(l->section.lines, o);
+    if (line && line->line && !(o->flags & OPTION_LIST)) {
         diag_add(l->diags, e.where,
                  e.continued ? "'%s' takes one value, and an indented line gives it another: "
                                "start a new key at the line's beginning"
@@ -258,25 +272,29 @@ static void read_key(struct loader *l, struct section_parser *d, struct inifile_
                  e.key);
         return;
     }
-    if (!d->line[o - options])
-        d->line[o - options] = e.where.line;
-    why = read_value(l, d, o, &e);
-    if (why)
-        add_wrong(l, d, o, e.where, why);
+    if (!line)
+        line = add_line(l, o, e.where.line);
+    else if (!line->line)
+        line->line = e.where.line;
+    why = read_value(l, o, &e);
+    if (why) {
+        diag_add(l->diags, e.where, "%s", why);
+        line->wrong = true;
+    }
 }
 
 static void read_entries(struct loader *l, const char *path, const struct inifile *file)
 {
-    struct section_parser *d = NULL;
     size_t i;
 
     l->dir = file_directory(&l->config->arena, path);
+    l->section.target = NULL;
     for (i = 0; i < file->count; i++) {
         if (!file->entries[i].key) {
             end_key(l);
-            d = start_section(l, &file->entries[i]);
-        } else if (d) {
-            read_key(l, d, file->entries[i]);
+            start_section(l, &file->entries[i]);
+        } else if (l->section.target) {
+            read_key(l, file->entries[i]);
         }
     }
     end_key(l);
@@ -316,8 +334,8 @@ static void read_includes(struct loader *l)
     }
 }
 
-/* Sets what a section does not say itself from [defaults], which has the built-in ones below. */
-static void inherit(const struct section_parser *d, const struct config_section *defaults,
+/* Sets what a section does not set itself to the values of [defaults]. */
+static void inherit(struct config_section *s, const struct config_section *defaults,
                     struct arena *arena)
 {
     size_t i;
@@ -325,102 +343,58 @@ static void inherit(const struct section_parser *d, const struct config_section 
     for (i = 0; i < options_count; i++) {
         const struct option_row *o = &options[i];
         const void *theirs = (const char *)defaults + o->offset;
-        void *ours = (char *)d->target + o->offset;
+        void *ours = (char *)s + o->offset;
+        const struct config_line *line;
 
         if (o->scope != OPTION_SECTION || !o->size)
             continue;
-        if (!d->line[i])
+        line = find_line(&s->lines, o);
+        if (!line || !line->line)
             memcpy(ours, theirs, o->size);
         else if (o->kind->merge)
             o->kind->merge(arena, ours, theirs);
     }
 }
 
-/* Whether a key was given wrongly, in the section or in [defaults]: then it is not also missing. */
-static bool was_wrong(const struct loader *l, const struct section_parser *d, const char *key)
+static void set_global_defaults(struct config *c)
 {
-    const struct option_row *o = options_find(key, OPTION_HOST);
-
-    return d->wrong[o - options] || l->defaults.wrong[o - options];
-}
-
-/* The line of a draft that sets a key. */
-static struct location given_at(const struct section_parser *d, const char *key)
-{
-    return (struct location){.file = d->where.file,
-                             .line = d->line[options_find(key, d->scope) - options]};
-}
-
-/* A daemon without any host would close every listener: no configuration is meant so. */
-static void check_not_empty(struct loader *l)
-{
-    const struct location where = {.file = l->config->path};
-
-    if (l->config->count > 0 || l->diags->count > 0)
-        return;
-    if (l->unmatched.text)
-        diag_add(l->diags, l->unmatched.where,
-                 "there is no host section: no file matches '%s'; write one, such as 'pinproxy "
-                 "fetch HOST --ini' prints, into a file of such a name or into this one",
-                 l->unmatched.text);
-    else
-        diag_add(l->diags, where,
-                 "there is no host section: write one, such as 'pinproxy fetch HOST --ini' "
-                 "prints");
+    options_set_defaults(&c->global, OPTION_GLOBAL, &c->arena);
+    c->global.state_dir = PINPROXY_LOCALSTATEDIR "/lib/pinproxy";
 }
 
 static void finish(struct loader *l)
 {
-    struct config_section base = {0};
-    struct arena *arena = &l->config->arena;
+    struct config_section built_in = {0};
+    struct config *c = l->config;
     size_t i;
 
-    options_set_defaults(&base, OPTION_SECTION, arena);
-    inherit(&l->defaults, &base, arena);
-    l->config->global.state_dir_at = given_at(&l->global, "state_dir");
-    if (!l->config->global.state_dir)
-        l->config->global.state_dir = PINPROXY_LOCALSTATEDIR "/lib/pinproxy";
-    for (i = 0; i < l->config->count; i++) {
-        const struct section_parser *d = &l->hosts[i];
-
-        inherit(d, l->defaults.target, arena);
-        d->section->config_path = l->config->path;
-        if (!d->section->host && !was_wrong(l, d, "host"))
-            validate_name(d->section, l->diags);
-        config_complete(d->section, arena);
-        validate_trust(d->section, d->line, d->section->pins.count > 0 || !was_wrong(l, d, "pin"),
-                       l->diags);
-        validate_family(d->section, l->diags);
-        validate_tls(d->section, l->defaults.target, l->diags);
+    options_set_defaults(&built_in, OPTION_SECTION, &c->arena);
+    inherit(&l->defaults, &built_in, &c->arena);
+    for (i = 0; i < c->count; i++) {
+        inherit(c->sections[i], &l->defaults, &c->arena);
+        config_complete(c->sections[i], &c->arena);
+        validate_section(c->sections[i], &l->defaults, l->diags);
     }
-    config_sort(l->config);
-    validate_twice(l->config, l->diags);
-    listen_check(l->config, l->diags);
-    validate_privileges(l->config, given_at(&l->global, "group"), l->diags);
-    check_not_empty(l);
-    arena_free(&l->scratch);
+    config_sort(c);
+    validate_config(c, l->unmatched.text ? &l->unmatched : NULL, l->diags);
 }
 
-static void start(struct loader *l, struct diag_list *diags)
+static void start(struct loader *l, const char *path, struct diag_list *diags)
 {
     struct config *c = xcalloc(1, sizeof(*c));
 
     memset(l, 0, sizeof(*l));
     l->config = c;
     l->diags = diags;
-    options_set_defaults(&c->global, OPTION_GLOBAL, &c->arena);
-    l->global.scope = OPTION_GLOBAL;
-    l->global.target = &c->global;
-    l->defaults.scope = OPTION_SECTION;
-    l->defaults.target = arena_alloc(&c->arena, sizeof(struct config_section));
+    c->path = arena_strdup(&c->arena, path);
+    set_global_defaults(c);
 }
 
 struct config *config_load(const char *path, enum file_origin origin, struct diag_list *diags)
 {
     struct loader l;
 
-    start(&l, diags);
-    l.config->path = arena_strdup(&l.config->arena, path);
+    start(&l, path, diags);
     read_file(&l, path, origin);
     read_includes(&l);
     finish(&l);
@@ -432,10 +406,9 @@ struct config *config_parse(const char *path, const char *text, size_t len, stru
     struct inifile file = {0};
     struct loader l;
 
-    start(&l, diags);
-    path = l.config->path = arena_strdup(&l.config->arena, path);
-    inifile_parse(path, text, len, &l.config->arena, &file, diags);
-    read_entries(&l, path, &file);
+    start(&l, path, diags);
+    inifile_parse(l.config->path, text, len, &l.config->arena, &file, diags);
+    read_entries(&l, l.config->path, &file);
     read_includes(&l);
     finish(&l);
     return l.config;
@@ -446,9 +419,8 @@ struct config *config_new_adhoc(const char *name, struct config_section **sectio
     struct config *c = xcalloc(1, sizeof(*c));
     struct config_section *s = arena_alloc(&c->arena, sizeof(*s));
 
-    options_set_defaults(&c->global, OPTION_GLOBAL, &c->arena);
+    set_global_defaults(c);
     options_set_defaults(s, OPTION_SECTION, &c->arena);
-    c->global.state_dir = PINPROXY_LOCALSTATEDIR "/lib/pinproxy";
     s->name = config_bare_name(&c->arena, name);
     s->where.file = "command line";
     config_complete(s, &c->arena);

@@ -29,6 +29,23 @@ void config_complete(struct config_section *s, struct arena *arena)
         s->sni = s->host;
 }
 
+const struct config_line *config_find_line(const struct config_lines *lines, const char *option)
+{
+    size_t i;
+
+    for (i = 0; i < lines->count; i++)
+        if (strcmp(lines->items[i].option, option) == 0)
+            return &lines->items[i];
+    return NULL;
+}
+
+struct location config_set_at(const struct config_lines *lines, const char *option)
+{
+    const struct config_line *line = config_find_line(lines, option);
+
+    return (struct location){.file = lines->file, .line = line ? line->line : 0};
+}
+
 bool config_uses_pki(const struct config_section *s)
 {
     return s->verify == VERIFY_PKI || s->verify == VERIFY_PIN_PKI || s->verify == VERIFY_TOFU_PKI;

@@ -17,7 +17,20 @@
 #include "config/via.h"
 #include "pin/pin.h"
 
-/* A value that is judged later, by whoever uses it. */
+/* Which line of a section sets an option. */
+struct config_line {
+    const char *option;
+    unsigned line; /* 0: the option has no value after all */
+    bool wrong;    /* the value cannot be read, which has been reported */
+};
+
+struct config_lines {
+    const char *file;
+    struct config_line *items;
+    size_t count;
+};
+
+/* A value that is checked later, by the module that uses it. */
 struct config_string {
     const char *text; /* NULL: not given */
     struct location where;
@@ -83,8 +96,9 @@ struct config_tls_settings {
 
 struct config_section {
     const char *name;
-    struct location where;
-    const char *config_path; /* of the configuration: for commands in messages */
+    struct location where;     /* its head */
+    struct config_lines lines; /* of the options that it sets itself, not those of [defaults] */
+    const char *config_path;   /* of the configuration: for commands in messages */
 
     const char *host; /* without a trailing dot; an IPv6 address may have a zone */
     long port;
@@ -128,11 +142,11 @@ struct config_global {
     const char *group;
     enum log_level log_level;
     enum config_log_format log_format;
-    long max_connections;         /* 0: from RLIMIT_NOFILE */
-    const char *state_dir;        /* never NULL once loaded */
-    struct location state_dir_at; /* line 0: it is the default */
+    long max_connections;  /* 0: from RLIMIT_NOFILE */
+    const char *state_dir; /* never NULL once loaded */
     int64_t drain_timeout;
     bool remote_clients;
+    struct config_lines lines;
 };
 
 struct config {
@@ -159,6 +173,12 @@ const char *config_bare_name(struct arena *arena, const char *name);
  * (without an IPv6 zone, which is this machine's alone) and sni.
  */
 void config_complete(struct config_section *s, struct arena *arena);
+
+/* Returns the line that sets an option, or NULL. It lives as long as the configuration. */
+const struct config_line *config_find_line(const struct config_lines *lines, const char *option);
+
+/* Returns where an option is set. The line of the result is 0 if these lines do not set it. */
+struct location config_set_at(const struct config_lines *lines, const char *option);
 
 /* Whether the section's mode asks the PKI; whether it keeps the key that it sees first. */
 bool config_uses_pki(const struct config_section *s);

@@ -1,29 +1,32 @@
 #include "config/validate.h"
 
+#include <libgen.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/hostname.h"
 #include "base/util.h"
-#include "config/options.h"
 
-void validate_name(const struct config_section *s, struct diag_list *diags)
+/* An option whose value cannot be read is not reported as missing too. */
+static bool is_wrong(const struct config_lines *lines, const char *option)
+{
+    const struct config_line *line = config_find_line(lines, option);
+
+    return line && line->wrong;
+}
+
+/* One section. */
+
+/* Checks that the section's name can be its host, if the section does not set `host`. */
+static void check_name(const struct config_section *s, struct diag_list *diags)
 {
     const char *why = hostname_check(s->name);
 
-    if (why)
+    if (why && !config_find_line(&s->lines, "host"))
         diag_add(diags, s->where, "section name '%s' %s: give the host to connect to as 'host ='",
                  s->name, why);
-}
-
-void validate_twice(const struct config *c, struct diag_list *diags)
-{
-    size_t i;
-
-    for (i = 1; i < c->count; i++)
-        if (hostname_compare(c->sections[i - 1]->name, c->sections[i]->name) == 0)
-            diag_add(diags, c->sections[i]->where,
-                     "section [%s] appears twice: it is at %s:%u already", c->sections[i]->name,
-                     c->sections[i - 1]->where.file, c->sections[i - 1]->where.line);
 }
 
 /*
@@ -36,8 +39,12 @@ static bool is_useless(const struct config_string *suites, const struct config_s
     return suites->text && excluded && (suites->text != inherited->text || excluded_in_defaults);
 }
 
-void validate_tls(const struct config_section *s, const struct config_section *defaults,
-                  struct diag_list *diags)
+/*
+ * Checks that the TLS versions of a section leave one, and that its lists of suites are for one of
+ * them.
+ */
+static void check_tls(const struct config_section *s, const struct config_section *defaults,
+                      struct diag_list *diags)
 {
     const struct config_tls_settings *tls = &s->tls, *inherited = &defaults->tls;
 
@@ -68,7 +75,8 @@ static bool allows_family(const struct config_section *s, int family)
     return wanted && (s->bind.len == 0 || s->bind.sa.sa_family == family);
 }
 
-void validate_family(const struct config_section *s, struct diag_list *diags)
+/* Checks that the addresses of a section can have the family of `bind` and that of `family`. */
+static void check_family(const struct config_section *s, struct diag_list *diags)
 {
     struct addr a;
 
@@ -82,58 +90,46 @@ void validate_family(const struct config_section *s, struct diag_list *diags)
                  "[%s] is an address of another family than its 'family' or 'bind'", s->name);
 }
 
-void validate_privileges(const struct config *c, struct location where, struct diag_list *diags)
+/* Returns the line that sets an option, or the section's head if it comes from [defaults]. */
+static struct location blame(const struct config_section *s, const char *option)
 {
-    if (c->global.group && !c->global.user)
-        diag_add(diags, where, "group = %s: it has no effect without 'user': set both, or neither",
-                 c->global.group);
-}
-
-/* Where a section gives a key itself; line 0 when it does not. */
-static struct location given_at(const struct config_section *s, const unsigned *lines,
-                                const char *key)
-{
-    return (struct location){.file = s->where.file,
-                             .line = lines[options_find(key, OPTION_HOST) - options]};
-}
-
-/* The same, or the section's head when it does not. */
-static struct location blame(const struct config_section *s, const unsigned *lines, const char *key)
-{
-    const struct location where = given_at(s, lines, key);
+    const struct location where = config_set_at(&s->lines, option);
 
     return where.line ? where : s->where;
 }
 
-/* Keys that would count for nothing: to be let down by silence is worse than an error. */
-static void check_idle_keys(const struct config_section *s, const unsigned *lines,
-                            struct diag_list *diags)
+/* Reports an option of the PKI modes that the section sets in another mode. */
+static void check_pki_option(const struct config_section *s, const char *option,
+                             struct diag_list *diags)
 {
-    static const char *const pki_keys[] = {"crl_file", "ocsp"};
-    struct location where;
-    size_t i;
+    const struct location where = config_set_at(&s->lines, option);
 
-    for (i = 0; !config_uses_pki(s) && i < COUNT_OF(pki_keys); i++) {
-        where = given_at(s, lines, pki_keys[i]);
-        if (where.line && !(i == 1 && s->ocsp == OCSP_OFF))
-            diag_add(diags, where,
-                     "%s would count for nothing: it wants verify = pki, pin+pki or tofu+pki",
-                     pki_keys[i]);
+    if (where.line)
+        diag_add(diags, where,
+                 "%s would count for nothing: it wants verify = pki, pin+pki or tofu+pki", option);
+}
+
+/* An option without an effect is an error: an administrator would rely on it. */
+static void check_idle_options(const struct config_section *s, struct diag_list *diags)
+{
+    if (!config_uses_pki(s)) {
+        check_pki_option(s, "crl_file", diags);
+        if (s->ocsp != OCSP_OFF)
+            check_pki_option(s, "ocsp", diags);
     }
     if (s->enforce.report && s->verify != VERIFY_PIN_PKI)
-        diag_add(diags, blame(s, lines, "enforce"),
+        diag_add(diags, blame(s, "enforce"),
                  "[%s] has enforce = report without verify = pin+pki: nothing would hold the "
                  "server to anything",
                  s->name);
     if (s->pins_url && s->verify == VERIFY_PKI)
-        diag_add(diags, blame(s, lines, "pins_url"),
+        diag_add(diags, blame(s, "pins_url"),
                  "[%s] has a pins_url that verify = pki would ignore: say verify = pin+pki",
                  s->name);
 }
 
 /* A section's name stands in the file of learned pins, whose fields are separated by blanks. */
-static void check_learning(const struct config_section *s, const unsigned *lines,
-                           struct diag_list *diags)
+static void check_learning(const struct config_section *s, struct diag_list *diags)
 {
     if (config_learns(s) && (strpbrk(s->name, " \t") || s->name[0] == '#'))
         diag_add(diags, s->where,
@@ -141,17 +137,18 @@ static void check_learning(const struct config_section *s, const unsigned *lines
                  "and no '#' at its beginning",
                  s->name);
     if (config_uses_tofu(s) && pin_first(&s->pins, PIN_ISSUER))
-        diag_add(diags, blame(s, lines, "verify"),
+        diag_add(diags, blame(s, "verify"),
                  "[%s] keeps the server's key: with verify = tofu a pin is one known "
                  "beforehand, not an issuer's",
                  s->name);
 }
 
-void validate_trust(const struct config_section *s, const unsigned *lines, bool pins_known,
-                    struct diag_list *diags)
+static void check_pins(const struct config_section *s, const struct config_section *defaults,
+                       struct diag_list *diags)
 {
-    check_idle_keys(s, lines, diags);
-    check_learning(s, lines, diags);
+    const bool pins_known = s->pins.count > 0
+                            || !(is_wrong(&s->lines, "pin") || is_wrong(&defaults->lines, "pin"));
+
     if (s->verify == VERIFY_PKI && s->pins.count)
         diag_add(diags, s->where,
                  "[%s] has pins that verify = pki would ignore: say verify = pin+pki, or take "
@@ -162,4 +159,203 @@ void validate_trust(const struct config_section *s, const unsigned *lines, bool 
                  "[%s] has no pin: add one ('pinproxy fetch %s' shows what the host presents), "
                  "or say verify = tofu or pki",
                  s->name, s->host);
+}
+
+void validate_section(const struct config_section *s, const struct config_section *defaults,
+                      struct diag_list *diags)
+{
+    check_name(s, diags);
+    check_idle_options(s, diags);
+    check_learning(s, diags);
+    check_pins(s, defaults, diags);
+    check_family(s, diags);
+    check_tls(s, defaults, diags);
+}
+
+/* Listeners. */
+
+static void check_loopback(const struct config_section *s, struct diag_list *diags)
+{
+    size_t i;
+
+    for (i = 0; i < s->listen.count; i++)
+        if (!addr_is_loopback(&s->listen.items[i].addr))
+            diag_add(diags, s->listen.items[i].where,
+                     "listen = %s: plaintext from other machines: listen on 127.0.0.1, [::1] "
+                     "or a Unix socket, or say remote_clients = yes in [global]",
+                     s->listen.items[i].text);
+}
+
+/* What makes two listeners one: sorted, those that clash are neighbours, a wildcard first. */
+struct listen_place {
+    int family;
+    uint16_t port;
+    bool wildcard;
+    char *name; /* the address, or the file */
+    const struct config_listen *listen;
+};
+
+/*
+ * Returns a name of a socket file that is the same for each path that leads to it, whether or not
+ * the directory is there yet. The caller frees it.
+ */
+static char *name_file(const char *path)
+{
+    char *one = xstrdup(path), *two = xstrdup(path), *above = NULL, *name;
+    const char *last = basename(one), *parent = dirname(two);
+    struct stat st;
+
+    if (stat(parent, &st) == 0)
+        name = xasprintf("%jx:%jx/%s", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, last);
+    else if (strcmp(parent, path) == 0) /* "." or "/", which may not be searched */
+        name = xstrdup(path);
+    else if (strcmp(last, ".") == 0)
+        name = name_file(parent);
+    else
+        name = xasprintf("%s/%s", above = name_file(parent), last);
+    free(above);
+    free(one);
+    free(two);
+    return name;
+}
+
+static struct listen_place make_place(const struct config_listen *listen)
+{
+    const struct addr *addr = &listen->addr;
+    struct listen_place place = {.family = addr->sa.sa_family,
+                                 .port = addr_port(addr),
+                                 .wildcard = addr_is_wildcard(addr),
+                                 .listen = listen};
+    char text[ADDR_TEXT_SIZE];
+
+    place.name = place.family == AF_UNIX ? name_file(addr->un.sun_path)
+                                         : xstrdup(addr_format(addr, text));
+    return place;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct listen_place *x = a, *y = b;
+    int n = x->family - y->family;
+
+    if (n == 0)
+        n = x->port - y->port;
+    if (n == 0)
+        n = y->wildcard - x->wildcard;
+    if (n == 0)
+        n = strcmp(x->name, y->name);
+    if (n == 0)
+        n = strcmp(x->listen->where.file, y->listen->where.file);
+    if (n == 0)
+        n = x->listen->where.line < y->listen->where.line ? -1 : 1;
+    return n;
+}
+
+/* first comes before place in their order. */
+static void check_clash(const struct listen_place *first, const struct listen_place *place,
+                        struct diag_list *diags)
+{
+    const struct location at = first->listen->where;
+
+    if (first->family != place->family || first->port != place->port)
+        return;
+    if (strcmp(first->name, place->name) == 0)
+        diag_add(diags, place->listen->where, "listen = %s stands at %s:%u already",
+                 place->listen->text, at.file, at.line);
+    else if (first->wildcard)
+        diag_add(diags, place->listen->where,
+                 "listen = %s: every address with this port belongs to listen = %s at %s:%u: "
+                 "remove one of them",
+                 place->listen->text, first->listen->text, at.file, at.line);
+}
+
+/* Neighbours clash, and a wildcard with all that have its family and port. */
+static void check_clashes(const struct listen_place *places, size_t count, struct diag_list *diags)
+{
+    const struct listen_place *first = places;
+    size_t i;
+
+    for (i = 1; i < count; i++) {
+        check_clash(first, &places[i], diags);
+        if (!first->wildcard || first->family != places[i].family || first->port != places[i].port)
+            first = &places[i];
+    }
+}
+
+static void check_listeners(const struct config *c, struct diag_list *diags)
+{
+    struct listen_place *places;
+    size_t count = 0, i, j;
+
+    for (i = 0; i < c->count; i++) {
+        count += c->sections[i]->listen.count;
+        if (!c->global.remote_clients)
+            check_loopback(c->sections[i], diags);
+    }
+    places = xcalloc(count, sizeof(*places));
+    count = 0;
+    for (i = 0; i < c->count; i++) {
+        const struct config_listens *list = &c->sections[i]->listen;
+
+        for (j = 0; j < list->count; j++) {
+            if (list->items[j].addr.sa.sa_family != AF_UNIX && addr_port(&list->items[j].addr) == 0)
+                continue; /* the kernel chooses, never the same twice */
+            places[count++] = make_place(&list->items[j]);
+        }
+    }
+    if (count)
+        qsort(places, count, sizeof(*places), compare_places);
+    check_clashes(places, count, diags);
+    for (i = 0; i < count; i++)
+        free(places[i].name);
+    free(places);
+}
+
+/* All sections. */
+
+/* The sections are sorted by name. */
+static void check_twice(const struct config *c, struct diag_list *diags)
+{
+    size_t i;
+
+    for (i = 1; i < c->count; i++)
+        if (hostname_compare(c->sections[i - 1]->name, c->sections[i]->name) == 0)
+            diag_add(diags, c->sections[i]->where,
+                     "section [%s] appears twice: it is at %s:%u already", c->sections[i]->name,
+                     c->sections[i - 1]->where.file, c->sections[i - 1]->where.line);
+}
+
+static void check_privileges(const struct config_global *g, struct diag_list *diags)
+{
+    if (g->group && !g->user)
+        diag_add(diags, config_set_at(&g->lines, "group"),
+                 "group = %s: it has no effect without 'user': set both, or neither", g->group);
+}
+
+/* A daemon without any host would close every listener: no configuration is meant so. */
+static void check_not_empty(const struct config *c, const struct config_string *unmatched,
+                            struct diag_list *diags)
+{
+    const struct location where = {.file = c->path};
+
+    if (c->count > 0 || diags->count > 0)
+        return;
+    if (unmatched)
+        diag_add(diags, unmatched->where,
+                 "there is no host section: no file matches '%s'; write one, such as 'pinproxy "
+                 "fetch HOST --ini' prints, into a file of such a name or into this one",
+                 unmatched->text);
+    else
+        diag_add(diags, where,
+                 "there is no host section: write one, such as 'pinproxy fetch HOST --ini' "
+                 "prints");
+}
+
+void validate_config(const struct config *c, const struct config_string *unmatched,
+                     struct diag_list *diags)
+{
+    check_twice(c, diags);
+    check_listeners(c, diags);
+    check_privileges(&c->global, diags);
+    check_not_empty(c, unmatched, diags);
 }

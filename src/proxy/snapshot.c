@@ -76,13 +76,14 @@ enum use {
 static void complain_of_state(const struct config *config, char *why, struct diag_list *diags)
 {
     const struct config_global *g = &config->global;
+    const struct location where = config_set_at(&g->lines, "state_dir");
     const size_t n = strlen(g->state_dir);
 
-    if (g->state_dir_at.line == 0 || strncmp(why, g->state_dir, n) != 0 || why[n] != ':') {
+    if (where.line == 0 || strncmp(why, g->state_dir, n) != 0 || why[n] != ':') {
         add_complaint(diags, why);
         return;
     }
-    diag_add(diags, g->state_dir_at, "state_dir = %s", why);
+    diag_add(diags, where, "state_dir = %s", why);
     free(why);
 }
 
