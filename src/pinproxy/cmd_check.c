@@ -10,6 +10,7 @@
 #include "pinproxy/command.h"
 #include "pinproxy/probe.h"
 #include "pinproxy/report.h"
+#include "trust/policy.h"
 
 #define DEFAULT_CONFIG PINPROXY_SYSCONFDIR "/pinproxy/pinproxyd.conf"
 #define WARN_DAYS 14

@@ -19,6 +19,7 @@
 #include "pinproxy/report.h"
 #include "proxy/tunnel.h"
 #include "trust/peerchain.h"
+#include "trust/policy.h"
 
 static const char usage[] =
     "usage: pinproxy connect HOST[:PORT] --pin PIN... [--sni NAME] [--timeout TIME]\n"

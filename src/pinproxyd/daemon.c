@@ -18,6 +18,7 @@
 #include "base/notify.h"
 #include "base/sock.h"
 #include "base/util.h"
+#include "learned/learned.h"
 #include "pinproxyd/expiry.h"
 #include "pinproxyd/limits.h"
 #include "pinproxyd/listener.h"

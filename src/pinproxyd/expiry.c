@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "base/util.h"
 #include "tls/tlsctx.h"
+#include "trust/policy.h"
 
 /* How many days ahead, and when it becomes urgent. */
 static const long stages[] = {1, 7, 30};

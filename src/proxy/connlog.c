@@ -6,6 +6,7 @@
 #include "base/strbuf.h"
 #include "base/units.h"
 #include "trust/peerchain.h"
+#include "trust/policy.h"
 
 static void add_client(struct log_line *l, const struct addr *client)
 {

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "learned/learned.h"
 #include "proxy/connlog.h"
+#include "trust/policy.h"
 
 struct learn_job {
     uv_work_t work;

@@ -14,6 +14,7 @@
 #include "learned/hpkp.h"
 #include "proxy/connlog.h"
 #include "proxy/upstream.h"
+#include "trust/policy.h"
 
 #define DAY_MS (UINT64_C(1000) * DAY_SECONDS)
 #define RETRY_MS (UINT64_C(1000) * 3600)

@@ -7,9 +7,12 @@
 
 #include "base/clock.h"
 #include "config/loader.h"
+#include "learned/learned.h"
 #include "tls/tlsctx.h"
 #include "trust/anchors.h"
+#include "trust/policy.h"
 #include "trust/recheck.h"
+#include "trust/sysanchors.h"
 
 const char *section_upstream(const struct section *s, const struct addr *peer,
                              char out[SECTION_UPSTREAM_SIZE])
@@ -138,6 +141,8 @@ static struct snapshot *build(struct config *config, const struct snapshot *old,
     s->config = config;
     s->contexts = tlsctx_set_new();
     s->learned = open_learned(config, old, use, diags);
+    /* what a reload reads again includes the system's anchors */
+    sysanchors_drop();
     s->sections = xcalloc(config->count, sizeof(*s->sections));
     s->frontends = xcalloc(config->count, sizeof(*s->frontends));
     for (i = 0; i < config->count; i++) {

@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "base/util.h"
+#include "learned/learned.h"
+#include "trust/policy.h"
 
 /* How long upstream_end() waits for the server's end. */
 #define ENDING_MS 1000

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "config/section.h"
+
 /* Sessions in all, and of one section. */
 #define SESSIONS_MAX 1024
 #define SESSIONS_OF_ONE 32

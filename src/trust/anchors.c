@@ -8,7 +8,6 @@
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +16,11 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "config/diag.h"
+#include "config/section.h"
 #include "pin/pem.h"
 #include "trust/sigalg.h"
+#include "trust/sysanchors.h"
 
 /* Lists of large authorities have tens of megabytes. */
 #define CRL_SIZE_MAX ((size_t)64 * 1024 * 1024)
@@ -52,16 +54,23 @@ struct file_kind {
     const char *(*take_der)(X509_STORE *store, const unsigned char *der, size_t len);
 };
 
-/* The system's, for those who do not go by them. */
-static X509_STORE *system_store;
-static pthread_mutex_t system_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static void forget_system_store(void)
+bool anchors_are_named(const struct config_section *section)
 {
-    pthread_mutex_lock(&system_lock);
-    X509_STORE_free(system_store);
-    system_store = NULL;
-    pthread_mutex_unlock(&system_lock);
+    return section->ca_file.count + section->ca_dir.count > 0;
+}
+
+/* Returns true if the system's anchors are the ones that the section trusts. */
+static bool uses_system(const struct config_section *section)
+{
+    return config_uses_pki(section) && !anchors_are_named(section);
+}
+
+X509_STORE *anchors_for(const struct config_section *section, X509_STORE *own)
+{
+    if (!config_uses_pki(section) && !anchors_are_named(section))
+        return sysanchors_get();
+    X509_STORE_up_ref(own);
+    return own;
 }
 
 struct anchors *anchors_new(void)
@@ -69,7 +78,6 @@ struct anchors *anchors_new(void)
     struct anchors *a = xcalloc(1, sizeof(*a));
 
     SLIST_INIT(&a->list);
-    forget_system_store();
     return a;
 }
 
@@ -370,7 +378,7 @@ static bool load(struct loading *l)
     const size_t before = l->diags->count;
     size_t i;
 
-    if (s->ca_file.count == 0 && s->ca_dir.count == 0 && config_uses_pki(s))
+    if (uses_system(s))
         load_system(l);
     for (i = 0; i < s->ca_file.count; i++)
         load_file(l, &ca_files, s->ca_file.items[i].text, s->ca_file.items[i].where);
@@ -419,26 +427,6 @@ static struct store *store_new(char *key, const struct config_section *section,
         return e;
     store_free(e);
     return NULL;
-}
-
-X509_STORE *anchors_system(void)
-{
-    X509_STORE *store;
-
-    pthread_mutex_lock(&system_lock);
-    if (!system_store) {
-        system_store = X509_STORE_new();
-        if (system_store && X509_STORE_set_default_paths(system_store) != 1) {
-            X509_STORE_free(system_store);
-            system_store = NULL;
-        }
-        ERR_clear_error();
-    }
-    store = system_store;
-    if (store)
-        X509_STORE_up_ref(store);
-    pthread_mutex_unlock(&system_lock);
-    return store;
 }
 
 X509_STORE *anchors_find(struct anchors *a, const struct config_section *section,

@@ -5,13 +5,13 @@
 #ifndef TRUST_ANCHORS_H
 #define TRUST_ANCHORS_H
 
+#include <stdbool.h>
 #include <stdint.h>
-
-#include "config/diag.h"
-#include "config/section.h"
 
 struct x509_store_st; /* OpenSSL's X509_STORE */
 struct anchors;
+struct config_section;
+struct diag_list;
 
 struct anchors *anchors_new(void);
 void anchors_free(struct anchors *a);
@@ -25,10 +25,15 @@ void anchors_free(struct anchors *a);
 struct x509_store_st *anchors_find(struct anchors *a, const struct config_section *section,
                                    uint8_t digest[32], struct diag_list *diags);
 
+/* Returns whether a section names anchors of its own (ca_file, ca_dir). */
+bool anchors_are_named(const struct config_section *section);
+
 /*
- * The system's anchors, a reference, for a look at what the PKI would say: loaded when first asked
- * for after an anchors_new(). May be called from any thread. NULL: there are none.
+ * Returns a reference to the store by which to say what the PKI finds of a section's server,
+ * whatever the section trusts: own, which anchors_find() has returned for it, or the system's where
+ * it goes by its pins alone and names no anchors. The caller frees the reference. NULL: there are
+ * none. May be called from any thread.
  */
-struct x509_store_st *anchors_system(void);
+struct x509_store_st *anchors_for(const struct config_section *section, struct x509_store_st *own);
 
 #endif

@@ -8,7 +8,10 @@
 #include <time.h>
 
 #include "base/hostname.h"
+#include "config/section.h"
+#include "trust/anchors.h"
 #include "trust/certname.h"
+#include "trust/policy.h"
 
 /* Chains may be this deep below the anchor; what is longer is not a web server's. */
 #define DEPTH_MAX 8
@@ -35,8 +38,7 @@ struct chain_request chain_request(const struct policy *p, X509 *leaf, STACK_OF(
                                   .sent = sent,
                                   .store = p->store,
                                   .anchors = anchors,
-                                  .allow_partial = !anchors && !check_crls
-                                                   && s->ca_file.count + s->ca_dir.count > 0,
+                                  .allow_partial = !anchors && !check_crls && anchors_are_named(s),
                                   .check_crls = check_crls,
                                   .name = s->verify_name,
                                   .now = now};

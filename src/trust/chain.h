@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "trust/policy.h"
+struct policy;
 
 struct chain_request {
     X509 *leaf;

@@ -6,6 +6,7 @@
 #include "base/strbuf.h"
 #include "trust/anchors.h"
 #include "trust/chain.h"
+#include "trust/policy.h"
 
 size_t peerchain_length(const struct trust_verdict *v)
 {
@@ -46,15 +47,6 @@ char *peerchain_pins(const struct trust_verdict *v)
     return strbuf_detach(&out);
 }
 
-/* The section's anchors, or the system's where it has none, for it goes by its pins alone. */
-static X509_STORE *find_store(const struct config_section *s, X509_STORE *store)
-{
-    if (!config_uses_pki(s) && s->ca_file.count == 0 && s->ca_dir.count == 0)
-        return anchors_system();
-    X509_STORE_up_ref(store);
-    return store;
-}
-
 char *peerchain_pki(const struct policy *policy, const struct trust_verdict *v, int64_t now)
 {
     struct chain_request request;
@@ -64,7 +56,7 @@ char *peerchain_pki(const struct policy *policy, const struct trust_verdict *v, 
     if (peerchain_length(v) == 0 || !policy->store)
         return xstrdup("nothing to verify");
     request = chain_request(policy, sk_X509_value(v->chain, 0), v->chain, NULL, now);
-    request.store = find_store(policy->section, policy->store);
+    request.store = anchors_for(policy->section, policy->store);
     text = chain_verify(&request, &r)
                ? xstrdup("valid")
                : xasprintf("%s at depth %d", X509_verify_cert_error_string(r.error), r.depth);

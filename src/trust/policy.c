@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "config/diag.h"
+#include "config/section.h"
+#include "learned/learned.h"
 #include "trust/anchors.h"
 #include "trust/policyid.h"
 

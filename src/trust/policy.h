@@ -8,13 +8,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "config/diag.h"
-#include "config/section.h"
-#include "learned/learned.h"
+#include "learned/learnedkey.h"
+#include "pin/pin.h"
 
 #define POLICY_ID_SIZE 32
 
 struct anchors;
+struct config_section;
+struct diag_list;
+struct learned;
 struct x509_store_st; /* OpenSSL's X509_STORE */
 
 struct policy {

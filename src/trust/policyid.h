@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "config/section.h"
+struct config_section;
 
 /*
  * Computes SHA-256 over the section's name, every option that shapes which server is trusted and

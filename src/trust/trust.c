@@ -9,12 +9,13 @@
 #include <string.h>
 
 #include "base/units.h"
-#include "learned/learned.h"
+#include "config/section.h"
 #include "trust/asn1time.h"
 #include "trust/certname.h"
 #include "trust/chain.h"
 #include "trust/issuers.h"
 #include "trust/ocsp.h"
+#include "trust/policy.h"
 #include "trust/tofu.h"
 
 /* One judgement under way. */

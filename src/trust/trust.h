@@ -17,12 +17,12 @@
 #include <stdint.h>
 
 #include "base/reason.h"
-#include "config/section.h"
 #include "pin/cert.h"
-#include "trust/policy.h"
 
-struct x509_st;
-struct stack_st_X509;
+struct pin;
+struct policy;
+struct x509_st;       /* OpenSSL's X509 */
+struct stack_st_X509; /* OpenSSL's STACK_OF(X509) */
 
 #define TRUST_DETAIL_SIZE 512
 

@@ -21,6 +21,7 @@
 #include "tls/tlsctx.h"
 #include "tls/tlsthread.h"
 #include "trust/anchors.h"
+#include "trust/policy.h"
 #include "trust/trust.h"
 
 #define NOW ((int64_t)1800000000)

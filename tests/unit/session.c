@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/section.h"
 #include "help.h"
 
 #define NOW INT64_C(1800000000)

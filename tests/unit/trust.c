@@ -8,9 +8,11 @@
 
 #include "certs.h"
 #include "config/loader.h"
+#include "config/section.h"
 #include "help.h"
 #include "trust/anchors.h"
 #include "trust/peerchain.h"
+#include "trust/policy.h"
 
 #define NOW CERTS_NOW
 

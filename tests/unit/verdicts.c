@@ -10,11 +10,13 @@
 #include "base/units.h"
 #include "certs.h"
 #include "config/loader.h"
+#include "config/section.h"
 #include "help.h"
 #include "learned/learned.h"
 #include "learning.h"
 #include "trust/anchors.h"
 #include "trust/peerchain.h"
+#include "trust/policy.h"
 #include "trust/recheck.h"
 #include "trust/trust.h"
 

@@ -1,0 +1,23 @@
+/*
+ * The system's trust anchors, for sections that go by their pins alone: only the `pki` field of a
+ * refusal asks them. They take a megabyte and 30 ms, so they are loaded when they are first asked
+ * for, once for the whole process.
+ */
+#ifndef TRUST_SYSANCHORS_H
+#define TRUST_SYSANCHORS_H
+
+struct x509_store_st; /* OpenSSL's X509_STORE */
+
+/*
+ * Returns a reference to the store of the system's anchors, which it loads if it is not loaded; the
+ * caller frees the reference. Returns NULL if it cannot be loaded. May be called from any thread.
+ */
+struct x509_store_st *sysanchors_get(void);
+
+/*
+ * Drops the store, so that the next sysanchors_get() reads the files again: each load of a
+ * configuration calls it. References that others have stay valid. May be called from any thread.
+ */
+void sysanchors_drop(void);
+
+#endif
