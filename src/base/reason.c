@@ -51,5 +51,6 @@ enum log_level reason_level(enum reason r)
 bool reason_is_trust(enum reason r)
 {
     return reasons[r].kind == REASON_KIND_MISMATCH
-           || (reasons[r].kind == REASON_KIND_REFUSED && r != REASON_TLS_FROM_CLIENT);
+           || (reasons[r].kind == REASON_KIND_REFUSED && r != REASON_TLS_FROM_CLIENT
+               && r != REASON_GREETING && r != REASON_UNKNOWN_HOST);
 }

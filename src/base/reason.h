@@ -50,6 +50,9 @@ enum reason_kind {
     X(PROBE_ONLY, "probe_only", REFUSED, "a probe judges nobody, and trusts nobody")               \
     X(TLS_FROM_CLIENT, "tls_from_client", REFUSED,                                                 \
       "the client speaks TLS itself: let it speak plaintext to this port")                         \
+    X(GREETING, "greeting", REFUSED, "the client's first bytes are not of the protocol expected")  \
+    X(UNKNOWN_HOST, "unknown_host", REFUSED,                                                       \
+      "no section has the host and port that the client names")                                    \
     X(MAX_CONNECTIONS, "max_connections", LIMIT, "the section has all the tunnels it may have")    \
     X(FILES, "files", LIMIT, "out of file descriptors")                                            \
     X(MEMORY, "memory", LIMIT, "out of memory")

@@ -17,18 +17,11 @@
  */
 #define HELD_MS 2000
 
-/* Why a relay ended. */
-struct end {
-    enum reason reason;
-    const char *detail;
-};
+static const struct relay_end still_open = {RELAY_OPEN, REASON_OK, ""};
 
-static enum relay_result end(struct end *e, enum relay_result result, enum reason reason,
-                             const char *detail)
+static struct relay_end end(enum relay_result result, enum reason reason, const char *detail)
 {
-    e->reason = reason;
-    e->detail = detail;
-    return result;
+    return (struct relay_end){result, reason, detail};
 }
 
 static uint64_t now(const struct relay *r)
@@ -41,13 +34,13 @@ static uint64_t now(const struct relay *r)
  * the same, for it may have waited for more; but nobody need be warned of it. If the server had
  * sent the last word, it is the ordinary end of a connection that is kept alive.
  */
-static enum relay_result cut(const struct relay *r, struct end *e)
+static struct relay_end cut(const struct relay *r)
 {
     const char *loss = upstream_loss(r->upstream);
 
     if (!r->client_eof || r->received != r->received_before_eof)
-        return end(e, RELAY_CUT, REASON_TRUNCATED, loss);
-    return end(e, RELAY_CUT, r->answered || r->sent == 0 ? REASON_OK : REASON_UNANSWERED,
+        return end(RELAY_CUT, REASON_TRUNCATED, loss);
+    return end(RELAY_CUT, r->answered || r->sent == 0 ? REASON_OK : REASON_UNANSWERED,
                *loss ? loss
                      : "the server closed without close_notify after the client had finished");
 }
@@ -72,7 +65,7 @@ static void deliver(struct relay *r, size_t n)
 }
 
 /* Reads records and writes their plaintext to the client. */
-static enum relay_result relay_to_client(struct relay *r, struct end *e)
+static struct relay_end relay_to_client(struct relay *r)
 {
     struct upstream *u = r->upstream;
     enum tls_result result;
@@ -81,7 +74,7 @@ static enum relay_result relay_to_client(struct relay *r, struct end *e)
     size_t n;
 
     if (!u->readable || r->server_eof)
-        return RELAY_OPEN;
+        return still_open;
     u->readable = false;
     result = tls_read(u->tls, u->thread->plaintext, TLS_PLAINTEXT_SIZE, &n);
     upstream_flush(u);
@@ -90,42 +83,41 @@ static enum relay_result relay_to_client(struct relay *r, struct end *e)
     switch (result) {
     case TLS_OK:
     case TLS_WANT_READ:
-        return RELAY_OPEN;
+        return still_open;
     case TLS_TRUNCATED:
         if (!is_allowed(u))
-            return cut(r, e);
+            return cut(r);
         break;
     case TLS_CLOSED:
         break;
     case TLS_FAILED:
     case TLS_FIRST_USE:
         reason = tls_failure(u->tls, &detail);
-        return end(e, RELAY_CUT, reason, detail);
+        return end(RELAY_CUT, reason, detail);
     }
     r->server_eof = true;
     endpoint_shutdown(r->client);
-    return RELAY_OPEN;
+    return still_open;
 }
 
-static enum relay_result send_plaintext(struct relay *r, struct end *e, const uint8_t *bytes,
-                                        size_t n)
+static struct relay_end send_plaintext(struct relay *r, const uint8_t *bytes, size_t n)
 {
     struct upstream *u = r->upstream;
     enum reason reason;
     const char *detail;
 
     if (n == 0 || u->conn.write_error)
-        return RELAY_OPEN;
+        return still_open;
     if (tls_write(u->tls, bytes, n) != TLS_OK) {
         reason = tls_failure(u->tls, &detail);
-        return end(e, RELAY_ABORTED, reason, detail);
+        return end(RELAY_ABORTED, reason, detail);
     }
     r->sent += n;
     r->answered = false;
     stats_add(u->section->stats, STATS_SENT, n);
     r->last_activity = now(r);
     upstream_flush(u);
-    return RELAY_OPEN;
+    return still_open;
 }
 
 /*
@@ -151,74 +143,74 @@ static enum clienthello check_first_bytes(struct relay *r, const uint8_t *bytes,
 }
 
 /* Sends what was held. */
-static enum relay_result release_held(struct relay *r, struct end *e)
+static struct relay_end release_held(struct relay *r)
 {
     const size_t n = r->held_count;
 
     r->checked = true;
     r->held_count = 0;
-    return send_plaintext(r, e, r->held, n);
+    return send_plaintext(r, r->held, n);
 }
 
 /* Writes what this event has brought from the client as records. */
-static enum relay_result take_client_bytes(struct relay *r, struct end *e)
+static struct relay_end take_client_bytes(struct relay *r)
 {
     const uint8_t *bytes = r->client_bytes;
-    enum relay_result result;
+    struct relay_end e;
 
     r->client_bytes = NULL;
     if (!bytes)
-        return RELAY_OPEN;
+        return still_open;
     if (!r->checked)
         switch (check_first_bytes(r, bytes, r->client_count)) {
         case CLIENTHELLO_YES:
-            return end(e, RELAY_ABORTED, REASON_TLS_FROM_CLIENT, "");
+            return end(RELAY_ABORTED, REASON_TLS_FROM_CLIENT, "");
         case CLIENTHELLO_PARTIAL:
-            return RELAY_OPEN;
+            return still_open;
         case CLIENTHELLO_NO:
             break;
         }
-    result = release_held(r, e);
-    return result == RELAY_OPEN ? send_plaintext(r, e, bytes, r->client_count) : result;
+    e = release_held(r);
+    return e.result == RELAY_OPEN ? send_plaintext(r, bytes, r->client_count) : e;
 }
 
 /* Writes the client's bytes as records, and its end as close_notify. */
-static enum relay_result relay_to_server(struct relay *r, struct end *e)
+static struct relay_end relay_to_server(struct relay *r)
 {
-    enum relay_result result = take_client_bytes(r, e);
+    struct relay_end e = take_client_bytes(r);
 
-    if (result != RELAY_OPEN || !r->client->eof || r->client_eof)
-        return result;
-    result = release_held(r, e);
+    if (e.result != RELAY_OPEN || !r->client->eof || r->client_eof)
+        return e;
+    e = release_held(r);
     r->client_eof = true;
     r->received_before_eof = r->received;
     tls_close_notify(r->upstream->tls);
     upstream_flush(r->upstream);
-    return result;
+    return e;
 }
 
-static enum relay_result check_client(const struct relay *r, struct end *e)
+static struct relay_end check_client(const struct relay *r)
 {
     if (!endpoint_is_reset(r->client))
-        return RELAY_OPEN;
+        return still_open;
     /* no close_notify: to the server this must not look like a complete request */
-    return end(e, RELAY_ABORTED, REASON_CLIENT_RESET,
+    return end(RELAY_ABORTED, REASON_CLIENT_RESET,
                r->client->error == UV_ETIMEDOUT
                    ? "the client no longer acknowledges anything (keepalive)"
                    : "");
 }
 
-static enum relay_result check_upstream(const struct relay *r, struct end *e)
+static struct relay_end check_upstream(const struct relay *r)
 {
     if (!r->upstream->conn.write_error || !r->server_eof || r->client_eof)
-        return RELAY_OPEN;
+        return still_open;
     /*
      * the server takes nothing more; what it sent before its close_notify is the client's all the
      * same
      */
     if (!endpoint_is_idle(r->client) || endpoint_unsent(r->client) > 0)
-        return RELAY_OPEN;
-    return end(e, RELAY_CUT, REASON_UPSTREAM_CLOSED, "");
+        return still_open;
+    return end(RELAY_CUT, REASON_UPSTREAM_CLOSED, "");
 }
 
 static void update_interest(struct relay *r)
@@ -264,39 +256,24 @@ static void note_stuck(struct relay *r)
     r->last_activity = now(r);
 }
 
-static enum relay_result hurry_client(struct relay *r, struct end *e)
+static struct relay_end hurry_client(struct relay *r)
 {
     const size_t backlog = endpoint_backlog(r->client);
 
     if (backlog >= r->backlog)
-        return cut(r, e);
+        return cut(r);
     r->backlog = backlog;
     r->last_activity = now(r);
-    return RELAY_OPEN;
+    return still_open;
 }
 
-static enum relay_result step(struct relay *r, struct end *e)
+/*
+ * Returns true if one of the two sides has finished sending in order. Of the client this is known
+ * even while the server does not take what the client has sent.
+ */
+static bool is_half_closed(const struct relay *r)
 {
-    enum relay_result result = check_client(r, e);
-
-    if (result == RELAY_OPEN)
-        result = relay_to_client(r, e);
-    if (result == RELAY_OPEN)
-        result = relay_to_server(r, e);
-    if (result == RELAY_OPEN)
-        result = check_client(r, e);
-    if (result == RELAY_OPEN)
-        result = check_upstream(r, e);
-    if (result != RELAY_OPEN)
-        return result;
-    if (is_finished(r))
-        return RELAY_FINISHED;
-    update_interest(r);
-    note_stuck(r);
-    if (relay_is_half_closed(r) && !r->was_half_closed)
-        r->last_activity = now(r); /* the other side has all of its time */
-    r->was_half_closed = relay_is_half_closed(r);
-    return RELAY_OPEN;
+    return r->client_eof || r->server_eof || r->client->fin_received;
 }
 
 void relay_init(struct relay *r, struct endpoint *client, struct upstream *upstream)
@@ -306,36 +283,61 @@ void relay_init(struct relay *r, struct endpoint *client, struct upstream *upstr
     r->upstream = upstream;
 }
 
-enum relay_result relay_step(struct relay *r, enum reason *reason, const char **detail)
+struct relay_end relay_step(struct relay *r)
 {
-    struct end e = {REASON_OK, ""};
-    enum relay_result result = step(r, &e);
+    struct relay_end e = check_client(r);
 
-    *reason = e.reason;
-    *detail = e.detail;
-    return result;
+    if (e.result == RELAY_OPEN)
+        e = relay_to_client(r);
+    if (e.result == RELAY_OPEN)
+        e = relay_to_server(r);
+    if (e.result == RELAY_OPEN)
+        e = check_client(r);
+    if (e.result == RELAY_OPEN)
+        e = check_upstream(r);
+    if (e.result != RELAY_OPEN)
+        return e;
+    if (is_finished(r))
+        return end(RELAY_FINISHED, REASON_OK, "");
+    update_interest(r);
+    note_stuck(r);
+    if (is_half_closed(r) && !r->was_half_closed)
+        r->last_activity = now(r); /* the other side has all of its time */
+    r->was_half_closed = is_half_closed(r);
+    return still_open;
 }
 
-int64_t relay_patience(const struct relay *r)
+/* Returns the time for which relay_hurry() waits, in milliseconds; 0: it waits for nothing. */
+static int64_t patience(const struct relay *r)
 {
     if (is_stuck(r))
         return STUCK_MS;
     return r->held_count ? HELD_MS : 0;
 }
 
-enum relay_result relay_hurry(struct relay *r, enum reason *reason, const char **detail)
+int64_t relay_limit(const struct relay *r, enum reason *reason)
 {
-    struct end e = {REASON_OK, ""};
-    enum relay_result result = is_stuck(r) ? hurry_client(r, &e) : release_held(r, &e);
+    const struct config_section *s = r->upstream->section->config;
+    const int64_t hurry = patience(r);
+    int64_t limit = s->idle_timeout;
 
-    if (result == RELAY_OPEN)
-        result = step(r, &e);
-    *reason = e.reason;
-    *detail = e.detail;
-    return result;
+    *reason = REASON_IDLE;
+    if (is_half_closed(r) && s->half_close_timeout
+        && (limit == 0 || limit >= s->half_close_timeout)) {
+        *reason = REASON_HALF_CLOSE;
+        limit = s->half_close_timeout;
+    }
+    if (hurry) {
+        *reason = REASON_NONE; /* no byte may be held when the tunnel ends in order */
+        if (limit == 0 || limit > hurry)
+            limit = hurry;
+    }
+    return limit;
 }
 
-bool relay_is_half_closed(const struct relay *r)
+struct relay_end relay_hurry(struct relay *r)
 {
-    return r->client_eof || r->server_eof || r->client->fin_received;
+    const struct relay_end e = is_stuck(r) ? hurry_client(r) : release_held(r);
+
+    return e.result == RELAY_OPEN ? relay_step(r) : e;
 }

@@ -44,32 +44,29 @@ enum relay_result {
     RELAY_ABORTED,  /* both sides are to be reset */
 };
 
+struct relay_end {
+    enum relay_result result;
+    enum reason reason; /* why, unless RELAY_OPEN */
+    const char *detail; /* more words, or "": valid until the TLS engine is used again */
+};
+
 /* Initializes a relay. Borrows both sides, which must outlive it. */
 void relay_init(struct relay *r, struct endpoint *client, struct upstream *upstream);
 
-/*
- * Moves everything that can move and updates which side is read. The upstream must be READY. Sets
- * *reason and *detail if the result is RELAY_CUT or RELAY_ABORTED; the detail is valid until the
- * next call that uses the upstream's TLS engine.
- */
-enum relay_result relay_step(struct relay *r, enum reason *reason, const char **detail);
+/* Moves everything that can move and updates which side is read. The upstream must be READY. */
+struct relay_end relay_step(struct relay *r);
 
 /*
- * Returns the time in milliseconds without a byte after which relay_hurry() must be called; 0:
- * there is no such limit now.
+ * Returns the time without a byte after which something must happen, in milliseconds, or 0 if there
+ * is no limit now. Sets *reason to what the tunnel then ends with, or to REASON_NONE if it does not
+ * end, but relay_hurry() has to be called.
  */
-int64_t relay_patience(const struct relay *r);
+int64_t relay_limit(const struct relay *r, enum reason *reason);
 
 /*
  * Ends what the relay waits for: the client's next bytes if the first may be a ClientHello, or a
- * client that does not read although the server has reset. The result is relay_step()'s.
+ * client that does not read although the server has reset. Then does as relay_step() does.
  */
-enum relay_result relay_hurry(struct relay *r, enum reason *reason, const char **detail);
-
-/*
- * Returns true if one of the two sides has finished sending in order. Of the client this is known
- * even while the server does not take what the client has sent.
- */
-bool relay_is_half_closed(const struct relay *r);
+struct relay_end relay_hurry(struct relay *r);
 
 #endif

@@ -122,6 +122,7 @@ static void make_frontend(struct snapshot *s, const struct section *section)
     s->frontends[s->frontend_count++] = (struct frontend){
         .name = section->config->name,
         .listen = &section->config->listen,
+        .front = &front_raw,
         .section = section,
         .stats = section->stats,
         .max_connections = (uint64_t)section->config->max_connections,
@@ -209,6 +210,17 @@ struct section *snapshot_find(const struct snapshot *s, const char *name)
     size_t i = config_find(s->config, name);
 
     return i < s->count ? &s->sections[i] : NULL;
+}
+
+const struct section *snapshot_route(const struct snapshot *s, const char *host, long port)
+{
+    size_t i;
+
+    for (i = 0; i < s->count; i++)
+        if (s->sections[i].config->port == port
+            && hostname_compare(s->sections[i].config->host, host) == 0)
+            return &s->sections[i];
+    return NULL;
 }
 
 const struct frontend *snapshot_find_frontend(const struct snapshot *s, const char *name)

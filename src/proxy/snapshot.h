@@ -11,6 +11,7 @@
 #include "config/diag.h"
 #include "config/section.h"
 #include "dialog/dialog.h"
+#include "front/front.h"
 #include "proxy/stats.h"
 #include "trust/trust.h"
 
@@ -24,8 +25,9 @@ struct tlsctx_set;
 struct frontend {
     const char *name; /* for logs */
     const struct config_listens *listen;
-    const struct section *section; /* where its clients go to */
-    struct stats *stats;           /* its clients are counted here; the section's */
+    const struct front_ops *front; /* what its clients speak first */
+    const struct section *section; /* where its clients go to; NULL: they name it */
+    struct stats *stats;           /* of its clients until they have a section: the section's own */
     uint64_t max_connections;      /* 0: no limit of its own */
     int64_t keepalive;             /* milliseconds, of the clients' connections */
 };
@@ -106,6 +108,12 @@ enum reason snapshot_recheck(const struct snapshot *s, const struct section *bef
 
 /* Returns the section of this name, or NULL. It lives as long as the snapshot. */
 struct section *snapshot_find(const struct snapshot *s, const char *name);
+
+/*
+ * Returns the section for a host and port that a client has named, or NULL if no section has them.
+ * Compares names as hostname_compare() does. The section lives as long as the snapshot.
+ */
+const struct section *snapshot_route(const struct snapshot *s, const char *host, long port);
 
 /* Returns the front end of this name, or NULL. It lives as long as the snapshot. */
 const struct frontend *snapshot_find_frontend(const struct snapshot *s, const char *name);

@@ -1,13 +1,14 @@
 #include "proxy/tunnel.h"
 
+#include <stddef.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/sock.h"
 #include "base/util.h"
 #include "net/endpoint.h"
 #include "proxy/connlog.h"
+#include "proxy/greeting.h"
 #include "proxy/relay.h"
 #include "proxy/upstream.h"
 #include "trust/peerchain.h"
@@ -17,7 +18,7 @@
 /* ... and for how long. A reset throws away what the client's kernel has not taken by then. */
 #define LINGER_MS 5000
 
-enum state { STATE_UPSTREAM, STATE_RELAY, STATE_LINGER, STATE_CLOSING };
+enum state { STATE_GREETING, STATE_UPSTREAM, STATE_RELAY, STATE_LINGER, STATE_CLOSING };
 
 struct tunnel {
     const struct tunnel_events *events;
@@ -25,28 +26,40 @@ struct tunnel {
     struct thread *thread;
     struct snapshot *snapshot;
     const struct frontend *frontend;
-    const struct section *section;
+    const struct section *section; /* NULL: the client has not named one yet */
+    struct stats *stats;           /* where it is counted now */
     enum state state;
     enum reason reason;
 
     struct endpoint client;
     struct addr client_addr;
+    struct greeting greeting;
     struct upstream upstream;
     struct relay relay;
     uv_timer_t timer;
-    int holds; /* the client's handle, the timer, the upstream */
+    int holds; /* the client's handle, the timer, and the upstream if it was started */
 
+    bool has_upstream;
     bool opened;      /* RELAY was reached */
     bool cut;         /* the server's stream broke off */
     int64_t armed;    /* RELAY: the limit that the timer was set for; 0: none */
     uint64_t started; /* loop time, as all times here */
     uint64_t linger_until;
     int64_t checked; /* seconds since the epoch; by then its pin had not ended */
+
+    _Alignas(max_align_t) uint8_t front_state[];
 };
 
 static void tunnel_step(struct tunnel *t);
 
+static const struct upstream_events upstream_events;
+
 /* Endings. */
+
+static bool is_opening(const struct tunnel *t)
+{
+    return t->state == STATE_GREETING || t->state == STATE_UPSTREAM;
+}
 
 static void release(struct tunnel *t)
 {
@@ -54,6 +67,7 @@ static void release(struct tunnel *t)
         return;
     t->events->freed(t, t->owner);
     snapshot_release(t->snapshot);
+    greeting_free(&t->greeting);
     free(t);
 }
 
@@ -62,20 +76,35 @@ static void on_timer_closed(uv_handle_t *handle)
     release(handle->data);
 }
 
-static int64_t age(const struct tunnel *t)
+/* Returns the milliseconds that have passed since then, which is loop time. */
+static int64_t since(const struct tunnel *t, uint64_t then)
 {
-    return (int64_t)(uv_now(&t->thread->loop) - t->started);
+    return (int64_t)(uv_now(&t->thread->loop) - then);
+}
+
+static struct connlog describe(const struct tunnel *t)
+{
+    if (t->has_upstream)
+        return upstream_connlog(&t->upstream, &t->client_addr);
+    return (struct connlog){
+        .name = t->frontend->name, .client = &t->client_addr, .section = t->section};
 }
 
 static void log_end_of(struct tunnel *t, const char *detail)
 {
-    const struct connlog_totals totals = {t->relay.sent, t->relay.received, age(t)};
-    const struct connlog c = upstream_connlog(&t->upstream, &t->client_addr);
+    const struct connlog_totals totals = {t->relay.sent, t->relay.received, since(t, t->started)};
+    const struct connlog c = describe(t);
 
     connlog_failed(&c, t->reason, detail);
     /* a refusal has said all; whatever else ends leaves its line here */
     if (t->opened || reason_kind(t->reason) == REASON_KIND_END)
         connlog_closed(&c, t->reason, detail, &totals);
+}
+
+static void close_upstream(struct tunnel *t, bool reset)
+{
+    if (t->has_upstream)
+        upstream_close(&t->upstream, reset);
 }
 
 static void close_all(struct tunnel *t, bool reset_client, bool reset_upstream)
@@ -84,7 +113,7 @@ static void close_all(struct tunnel *t, bool reset_client, bool reset_upstream)
         return;
     t->state = STATE_CLOSING;
     endpoint_close(&t->client, reset_client);
-    upstream_close(&t->upstream, reset_upstream);
+    close_upstream(t, reset_upstream);
     uv_close((uv_handle_t *)&t->timer, on_timer_closed);
 }
 
@@ -94,7 +123,7 @@ static void note_end(struct tunnel *t, enum reason reason, const char *detail)
     if (t->reason != REASON_NONE)
         return;
     t->reason = reason;
-    stats_ended(t->section->stats, reason); /* first: who reads the line may count on it */
+    stats_ended(t->stats, reason); /* first: who reads the line may count on it */
     log_end_of(t, detail);
     if (t->events->ended)
         t->events->ended(t, reason, detail, t->owner);
@@ -105,7 +134,7 @@ static void linger(struct tunnel *t)
     const bool delivered = endpoint_is_idle(&t->client) && endpoint_unsent(&t->client) == 0;
 
     if (delivered || t->client.write_error || uv_now(&t->thread->loop) >= t->linger_until)
-        close_all(t, true, false);
+        close_all(t, t->cut, false);
 }
 
 static void on_linger(uv_timer_t *timer)
@@ -113,21 +142,27 @@ static void on_linger(uv_timer_t *timer)
     tunnel_step(timer->data);
 }
 
-/* The stream broke off: give the client what was authenticated, then a reset. */
-static void start_linger(struct tunnel *t, enum reason reason, const char *detail)
+/* Closes the upstream now, and the client when its kernel has what was written to it. */
+static void start_linger(struct tunnel *t, bool reset_upstream)
 {
-    t->cut = true;
-    note_end(t, reason, detail);
     t->state = STATE_LINGER;
     t->linger_until = uv_now(&t->thread->loop) + LINGER_MS;
     endpoint_want_read(&t->client, false);
-    upstream_close(&t->upstream, false);
+    close_upstream(t, reset_upstream);
     uv_timer_start(&t->timer, on_linger, LINGER_POLL_MS, LINGER_POLL_MS);
     linger(t);
 }
 
-/* Both sides are told that this is the end of the stream, in order. */
-static void end_in_order(struct tunnel *t, enum reason reason)
+/* The stream broke off: gives the client what was authenticated, then a reset. */
+static void cut(struct tunnel *t, enum reason reason, const char *detail)
+{
+    t->cut = true;
+    note_end(t, reason, detail);
+    start_linger(t, false);
+}
+
+/* Ends the stream in order on both sides. */
+static void close_gracefully(struct tunnel *t, enum reason reason)
 {
     note_end(t, reason, "");
     if (!t->relay.client_eof) {
@@ -138,91 +173,67 @@ static void end_in_order(struct tunnel *t, enum reason reason)
     close_all(t, false, false);
 }
 
-static void end_with_resets(struct tunnel *t, enum reason reason, const char *detail)
+static void abort_tunnel(struct tunnel *t, enum reason reason, const char *detail)
 {
     note_end(t, reason, detail);
     close_all(t, true, true);
 }
 
-/* The upstream never became ready: the client has got no byte and gets a reset. */
-static void end_refused(struct tunnel *t)
+/*
+ * Ends a tunnel that never opened. The client gets the front's answer and the end of the stream, or
+ * a reset if the front has no answer.
+ */
+static void refuse(struct tunnel *t, enum reason reason, const char *detail, bool reset_upstream)
 {
-    note_end(t, t->upstream.reason, t->upstream.detail);
-    close_all(t, true, false);
+    note_end(t, reason, detail);
+    if (!greeting_reply(&t->greeting, reason)) {
+        close_all(t, true, reset_upstream);
+        return;
+    }
+    endpoint_shutdown(&t->client);
+    start_linger(t, reset_upstream);
 }
 
 /* Deadlines of RELAY: looked at when the timer fires, not moved with each byte. */
 
 static void arm_timer(struct tunnel *t);
-static void take_result(struct tunnel *t, enum relay_result result, enum reason reason,
-                        const char *detail);
+static void take_result(struct tunnel *t, struct relay_end end);
 
-/*
- * Returns the time without a byte after which something must happen, in milliseconds, and the
- * reason that the tunnel then ends with; REASON_NONE: it does not end, but relay_hurry() is called.
- * 0: no limit.
- */
-static int64_t inactivity_limit(const struct tunnel *t, enum reason *reason)
-{
-    const struct config_section *s = t->section->config;
-    const int64_t patience = relay_patience(&t->relay);
-    int64_t limit = s->idle_timeout;
-
-    *reason = REASON_IDLE;
-    if (relay_is_half_closed(&t->relay) && s->half_close_timeout
-        && (limit == 0 || limit >= s->half_close_timeout)) {
-        *reason = REASON_HALF_CLOSE;
-        limit = s->half_close_timeout;
-    }
-    if (patience) {
-        *reason = REASON_NONE; /* no byte may be held when the tunnel ends in order */
-        if (limit == 0 || limit > patience)
-            limit = patience;
-    }
-    return limit;
-}
-
-static void end_overdue(struct tunnel *t, enum reason reason)
+static void on_inactivity(struct tunnel *t, enum reason reason)
 {
     const bool client_has_finished = t->relay.client_eof || t->client.fin_received;
 
     /* what still waits for the client would be lost behind a clean end; and where the client has
        finished, a clean end would pass off a server's half answer as a whole one */
     if (endpoint_is_idle(&t->client) && (t->relay.server_eof || !client_has_finished))
-        end_in_order(t, reason);
+        close_gracefully(t, reason);
     else
-        end_with_resets(t, reason, "");
+        abort_tunnel(t, reason, "");
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct tunnel *t = timer->data;
-    enum relay_result result;
     enum reason reason;
-    const char *detail;
-    int64_t quiet;
 
     thread_turn(t->thread);
     if (t->state != STATE_RELAY)
         return;
     t->armed = 0;
-    quiet = (int64_t)(uv_now(&t->thread->loop) - t->relay.last_activity);
-    if (quiet < inactivity_limit(t, &reason)) {
+    if (since(t, t->relay.last_activity) < relay_limit(&t->relay, &reason))
         arm_timer(t);
-    } else if (reason == REASON_NONE) {
-        result = relay_hurry(&t->relay, &reason, &detail);
-        take_result(t, result, reason, detail);
-    } else {
-        end_overdue(t, reason);
-    }
+    else if (reason == REASON_NONE)
+        take_result(t, relay_hurry(&t->relay));
+    else
+        on_inactivity(t, reason);
 }
 
 /* Sets the timer if another limit holds now than when it was set. */
 static void arm_timer(struct tunnel *t)
 {
-    const int64_t quiet = (int64_t)(uv_now(&t->thread->loop) - t->relay.last_activity);
+    const int64_t quiet = since(t, t->relay.last_activity);
     enum reason reason;
-    const int64_t limit = inactivity_limit(t, &reason);
+    const int64_t limit = relay_limit(&t->relay, &reason);
 
     if (limit == t->armed)
         return;
@@ -233,32 +244,69 @@ static void arm_timer(struct tunnel *t)
         uv_timer_start(&t->timer, on_timer, quiet < limit ? (uint64_t)(limit - quiet) : 0, 0);
 }
 
-static void take_result(struct tunnel *t, enum relay_result result, enum reason reason,
-                        const char *detail)
+static void take_result(struct tunnel *t, struct relay_end end)
 {
-    switch (result) {
+    switch (end.result) {
     case RELAY_OPEN:
         arm_timer(t);
-        return;
+        break;
     case RELAY_FINISHED:
-        end_in_order(t, REASON_OK);
-        return;
+        close_gracefully(t, REASON_OK);
+        break;
     case RELAY_CUT:
-        start_linger(t, reason, detail);
-        return;
+        cut(t, end.reason, end.detail);
+        break;
     case RELAY_ABORTED:
-        end_with_resets(t, reason, detail);
-        return;
+        abort_tunnel(t, end.reason, end.detail);
+        break;
     }
 }
 
-static void relay(struct tunnel *t)
-{
-    const char *detail;
-    enum reason reason;
-    const enum relay_result result = relay_step(&t->relay, &reason, &detail);
+/* The greeting. */
 
-    take_result(t, result, reason, detail);
+static void start_upstream(struct tunnel *t)
+{
+    t->state = STATE_UPSTREAM;
+    t->has_upstream = true;
+    t->holds++;
+    upstream_start(&t->upstream, t->thread, t->section, UPSTREAM_FOR_TUNNEL, &upstream_events);
+}
+
+/* Chooses the section that the client has named. Returns false if there is none. */
+static bool choose_section(struct tunnel *t)
+{
+    t->section = snapshot_route(t->snapshot, t->greeting.target.host, t->greeting.target.port);
+    if (!t->section)
+        return false;
+    stats_move(t->stats, t->section->stats);
+    t->stats = t->section->stats;
+    return true;
+}
+
+/* Gives the front what the client has sent. The first call has no bytes. */
+static void greet(struct tunnel *t, const uint8_t *bytes, size_t n)
+{
+    enum reason reason = greeting_feed(&t->greeting, bytes, n);
+
+    if (reason == REASON_OK && !t->section && !choose_section(t))
+        reason = REASON_UNKNOWN_HOST;
+    if (reason == REASON_OK)
+        start_upstream(t);
+    else if (reason != REASON_NONE)
+        refuse(t, reason, "", false);
+}
+
+static void step_greeting(struct tunnel *t)
+{
+    const uint8_t *bytes = t->relay.client_bytes;
+
+    t->relay.client_bytes = NULL;
+    if (bytes)
+        greet(t, bytes, t->relay.client_count);
+    if (t->state != STATE_GREETING || !t->client.eof)
+        return;
+    note_end(t, REASON_OK, "the client closed before its greeting was complete");
+    close_all(t, false, false);
 }
 
 static void count_opened(const struct tunnel *t)
@@ -274,7 +322,7 @@ static void count_opened(const struct tunnel *t)
 /* The choke point: from here on bytes flow. Called in one place, for a trusted upstream only. */
 static void enter_relay(struct tunnel *t)
 {
-    const struct connlog c = upstream_connlog(&t->upstream, &t->client_addr);
+    const struct connlog c = describe(t);
 
     if (t->events->opening)
         t->events->opening(t, t->owner);
@@ -282,23 +330,40 @@ static void enter_relay(struct tunnel *t)
     t->opened = true;
     t->relay.last_activity = uv_now(&t->thread->loop);
     count_opened(t); /* first: who reads the line may count on it */
-    connlog_opened(&c, age(t));
+    connlog_opened(&c, since(t, t->started));
     arm_timer(t);
+    /* the only place that reports success to a client, and before any byte of the server */
+    (void)greeting_reply(&t->greeting, REASON_OK);
+    t->relay.client_bytes = t->greeting.early;
+    t->relay.client_count = t->greeting.early_count;
+    take_result(t, relay_step(&t->relay));
+    greeting_free(&t->greeting);
 }
 
 static void tunnel_step(struct tunnel *t)
 {
     /* a client that is gone need not wait for the upstream's deadlines */
-    if (t->state == STATE_UPSTREAM && endpoint_is_gone(&t->client))
-        end_with_resets(t, REASON_CLIENT_RESET, "");
-    if (t->state == STATE_UPSTREAM && t->upstream.state == UPSTREAM_FAILED)
-        end_refused(t);
-    if (t->state == STATE_UPSTREAM && t->upstream.state == UPSTREAM_READY)
-        enter_relay(t);
-    if (t->state == STATE_RELAY)
-        relay(t);
-    else if (t->state == STATE_LINGER)
+    if (is_opening(t) && endpoint_is_gone(&t->client))
+        abort_tunnel(t, REASON_CLIENT_RESET, "");
+    switch (t->state) {
+    case STATE_GREETING:
+        step_greeting(t);
+        break;
+    case STATE_UPSTREAM:
+        if (t->upstream.state == UPSTREAM_FAILED)
+            refuse(t, t->upstream.reason, t->upstream.detail, false);
+        else if (t->upstream.state == UPSTREAM_READY)
+            enter_relay(t);
+        break;
+    case STATE_RELAY:
+        take_result(t, relay_step(&t->relay));
+        break;
+    case STATE_LINGER:
         linger(t);
+        break;
+    case STATE_CLOSING:
+        break;
+    }
 }
 
 /* Events: each notes a fact and steps. */
@@ -331,19 +396,14 @@ static void on_client_closed(struct endpoint *ep)
     release(from_client(ep));
 }
 
-static struct tunnel *from_upstream(struct upstream *u)
-{
-    return container_of(u, struct tunnel, upstream);
-}
-
 static void on_upstream_step(struct upstream *u)
 {
-    tunnel_step(from_upstream(u));
+    tunnel_step(container_of(u, struct tunnel, upstream));
 }
 
 static void on_upstream_closed(struct upstream *u)
 {
-    release(from_upstream(u));
+    release(container_of(u, struct tunnel, upstream));
 }
 
 static const struct endpoint_events client_events = {on_client_read, on_client_changed,
@@ -354,7 +414,7 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
                             const struct frontend *frontend, const struct stream *client,
                             const struct tunnel_events *events, void *owner)
 {
-    struct tunnel *t = calloc(1, sizeof(*t));
+    struct tunnel *t = calloc(1, sizeof(*t) + frontend->front->size);
 
     if (!t) {
         sock_close_reset(client->fd);
@@ -367,7 +427,8 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
     t->snapshot = snapshot;
     t->frontend = frontend;
     t->section = frontend->section;
-    t->state = STATE_UPSTREAM;
+    t->stats = frontend->stats;
+    t->state = STATE_GREETING;
     t->reason = REASON_NONE;
     t->client_addr = client->peer;
     t->started = uv_now(&thread->loop);
@@ -375,25 +436,32 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
     (void)uv_timer_init(&thread->loop, &t->timer); /* cannot fail */
     t->timer.data = t;
     endpoint_open(&t->client, &thread->io, client, frontend->keepalive, &client_events);
-    upstream_start(&t->upstream, thread, t->section, UPSTREAM_FOR_TUNNEL, &upstream_events);
+    greeting_init(&t->greeting, frontend->front, t->front_state, &t->client);
     relay_init(&t->relay, &t->client, &t->upstream);
-    t->holds = 3;
+    t->holds = 2;
+    greet(t, NULL, 0);
     return t;
 }
 
+/* Continues a tunnel that is not open under another snapshot. */
 static void take_over(struct tunnel *t, struct snapshot *now)
 {
-    struct snapshot *before = t->snapshot;
     const struct frontend *frontend = snapshot_find_frontend(now, t->frontend->name);
-    const struct section *section = snapshot_find(now, t->section->config->name);
+    const struct section *section = t->section ? snapshot_find(now, t->section->config->name)
+                                               : NULL;
+    struct snapshot *before = t->snapshot;
+    struct stats *stats;
 
-    if (!frontend || !section) {
-        end_with_resets(t, REASON_PIN_REMOVED, "a reload has removed the section");
+    if (!frontend || (t->section && !section)) {
+        refuse(t, REASON_PIN_REMOVED, "a reload has removed the section", true);
         return;
     }
-    upstream_set_section(&t->upstream, section);
+    if (t->has_upstream)
+        upstream_set_section(&t->upstream, section);
     /* not the same if the section was away for one reload */
-    stats_move(t->section->stats, section->stats);
+    stats = section ? section->stats : frontend->stats;
+    stats_move(t->stats, stats);
+    t->stats = stats;
     t->frontend = frontend;
     t->section = section;
     t->snapshot = snapshot_hold(now);
@@ -405,19 +473,19 @@ void tunnel_apply(struct tunnel *t, struct snapshot *now)
     char detail[TRUST_DETAIL_SIZE];
     enum reason reason;
 
-    if (t->state == STATE_UPSTREAM)
+    if (is_opening(t))
         take_over(t, now);
     if (t->state != STATE_RELAY)
         return;
     reason = snapshot_recheck(now, t->section, tls_verdict(t->upstream.tls), t->checked, detail);
     t->checked = clock_now();
     if (reason != REASON_OK)
-        end_with_resets(t, reason, detail);
+        abort_tunnel(t, reason, detail);
 }
 
 void tunnel_kill(struct tunnel *t, enum reason reason)
 {
-    end_with_resets(t, reason, "");
+    abort_tunnel(t, reason, "");
 }
 
 bool tunnel_is_cut(const struct tunnel *t)

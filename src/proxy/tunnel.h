@@ -1,13 +1,15 @@
 /*
  * A tunnel: one client, one upstream, and the bytes between them.
  *
- *     UPSTREAM -> RELAY -> (LINGER ->) CLOSING -> freed
- *         \__________________/
+ *     GREETING -> UPSTREAM -> RELAY -> (LINGER ->) CLOSING -> freed
+ *         \___________\__________________/
  *
+ * GREETING  the front reads the client's greeting (front.h); a raw client has none, and is not read
  * UPSTREAM  the upstream is dialled and judged, by the latest configuration; the client is not read
  * RELAY     both are read, each while the other has nothing waiting to be written
- * LINGER    the stream broke off: the client gets what was authenticated, then a reset
- * CLOSING   the handles are going
+ * LINGER    the stream broke off: the client gets what was authenticated, then a reset; or it was
+ *           refused: it gets the front's answer and the end of the stream
+ * CLOSING   the handles are being closed
  *
  * tunnel_step() looks at the state, moves all that can move, and derives what to wait for. It is
  * entered from events only, never from itself. RELAY is entered in one place.
