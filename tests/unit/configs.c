@@ -62,3 +62,18 @@ void refuse_whole(const char *text, const char *part)
     assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
     free(said);
 }
+
+char *load(const char *path, struct config **config)
+{
+    struct diag_list diags = {0};
+    char *said = NULL;
+    size_t n;
+    FILE *to = open_memstream(&said, &n);
+
+    assert_non_null(to);
+    *config = config_load(path, FILE_CONFIGURED, &diags);
+    diag_print(&diags, to);
+    fclose(to);
+    diag_free(&diags);
+    return said;
+}

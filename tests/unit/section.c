@@ -1,4 +1,6 @@
-/* config/section: what a section derives from its name. */
+/* config/section: what a section derives from its name, and how it is found. */
+#include "config/section.h"
+
 #include <string.h>
 
 #include "configs.h"
@@ -36,14 +38,37 @@ static void certificates_carry_no_zone(void **state)
     refuse("[a.example]\npin = " A "\nhost = ::1%none\n", 3, "no network interface");
 }
 
-static void defaults_are_left_out_not_named(void **state)
+static void no_server_name_is_sent_for_an_address(void **state)
 {
+    struct config *c = take("[192.0.2.1]\npin = " A "\n[2001:db8::1]\npin = " A
+                            "\n[a.example]\npin = " A "\nsni = off\n[b.example]\npin = " A
+                            "\nsni = c.example\n");
+
     (void)state;
-    refuse("[a.example]\npin = " A "\nverify_name = host\n", 3, "leave this line out");
-    refuse("[a.example]\npin = " A "\nverify_name = off\n", 3, "verify = pin");
-    refuse("[defaults]\nsni = Host\n[a.example]\npin = " A "\n", 2, "leave this line out");
-    refuse("[a.example]\npin = " A "\nsni = none\n", 3, "sni = off");
-    config_free(take("[host]\npin = " A "\n"));
+    assert_null(c->sections[config_find(c, "192.0.2.1")]->sni);
+    assert_null(c->sections[config_find(c, "2001:db8::1")]->sni);
+    assert_null(c->sections[config_find(c, "a.example")]->sni);
+    assert_string_equal(c->sections[config_find(c, "b.example")]->sni, "c.example");
+    config_free(c);
+}
+
+static void sections_are_found_by_name_alone(void **state)
+{
+    struct config *c = take("[b.example]\npin = " A "\n[a]\nhost = c.example\npin = " A
+                            "\n[Z.example]\npin = " A "\n");
+    const struct config empty = {0};
+
+    (void)state;
+    assert_int_equal(c->count, 3);
+    assert_string_equal(c->sections[config_find(c, "b.example")]->name, "b.example");
+    assert_string_equal(c->sections[config_find(c, "B.EXAMPLE")]->name, "b.example");
+    assert_string_equal(c->sections[config_find(c, "z.example")]->name, "Z.example");
+    assert_string_equal(c->sections[config_find(c, "a")]->host, "c.example");
+    assert_int_equal(config_find(c, "c.example"), 3);
+    assert_int_equal(config_find(c, ""), 3);
+    assert_int_equal(config_find(&empty, "a"), 0);
+    config_free(c);
+    config_free(NULL);
 }
 
 int main(void)
@@ -51,7 +76,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_of_sections_have_one_spelling),
         cmocka_unit_test(certificates_carry_no_zone),
-        cmocka_unit_test(defaults_are_left_out_not_named),
+        cmocka_unit_test(no_server_name_is_sent_for_an_address),
+        cmocka_unit_test(sections_are_found_by_name_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
