@@ -25,18 +25,26 @@
 #define LOCK_WAIT_MS 5000
 #define LOCK_POLL_MS 20
 
+/* The file as it was read once. It never changes, and whoever holds it may read it. */
+struct image {
+    _Atomic unsigned refs;
+    struct learnedfile file;
+};
+
 struct learned {
     _Atomic unsigned refs;
     char *dir;
     char *path;
-    struct pending pending;
     uid_t user; /* besides root, who may change what is there; or LEARNEDDIR_OWNER */
+    struct pending pending;
 
-    pthread_mutex_t lock; /* for what follows; never held while waiting for the disk's sync */
-    struct learnedfile file;
+    pthread_mutex_t
+        reading;          /* held while the file is read: the latest reading is the one in force */
     struct stat identity; /* of what was read last, whether or not it could be; or all zero */
     bool failed;          /* it could not be read: that may be mended without a change to it */
-    char *complaint;      /* why it could not, until learned_refresh() has reported that */
+
+    pthread_mutex_t lock; /* of the pointer. Never held while anything is read or written */
+    struct image *image;  /* what is in force */
     _Atomic uint64_t generation;
 };
 
@@ -46,7 +54,7 @@ struct change {
     int lock; /* descriptor of the lock file */
     int dir;
     struct learnedfile file;
-    struct stat identity; /* of what was written */
+    struct stat identity; /* of what was read, or of what was written */
     char *why;
 };
 
@@ -92,47 +100,71 @@ static char *read_file(const char *path, struct learnedfile *f)
     return text;
 }
 
-/* Takes over what was read. Lock held. */
-static bool adopt(struct learned *l, struct learnedfile *f, const struct stat *identity)
+static struct image *hold_image(struct learned *l)
 {
-    const bool changed = !learnedfile_same_keys(&l->file, f);
+    struct image *image;
 
-    learnedfile_free(&l->file);
-    l->file = *f;
+    pthread_mutex_lock(&l->lock);
+    image = l->image;
+    atomic_fetch_add(&image->refs, 1);
+    pthread_mutex_unlock(&l->lock);
+    return image;
+}
+
+static void release_image(struct image *image)
+{
+    if (!image || atomic_fetch_sub(&image->refs, 1) != 1)
+        return;
+    learnedfile_free(&image->file);
+    free(image);
+}
+
+/*
+ * Puts a file in force, of which it takes ownership. With `reading` held. Returns true if the keys
+ * have changed.
+ */
+static bool publish(struct learned *l, struct learnedfile *f, const struct stat *identity)
+{
+    struct image *image = xcalloc(1, sizeof(*image)), *before = l->image;
+    const bool changed = !learnedfile_same_keys(&before->file, f);
+
+    atomic_init(&image->refs, 1);
+    image->file = *f;
     memset(f, 0, sizeof(*f));
     l->identity = *identity;
     l->failed = false;
-    free(l->complaint);
-    l->complaint = NULL;
+    pthread_mutex_lock(&l->lock);
+    l->image = image;
+    /* after the keys: who sees the new generation sees the new keys */
     if (changed)
         atomic_fetch_add(&l->generation, 1);
+    pthread_mutex_unlock(&l->lock);
+    release_image(before);
     return changed;
 }
 
-/* Reads the file if it is another one, or could not be read before. Lock held. */
-static bool refresh(struct learned *l)
+/* Reads the file if it is another one, or could not be read before. With `reading` held. */
+static bool refresh(struct learned *l, char **why)
 {
     /* before reading: a change in between is then found the next time */
     const struct stat now = identify(l->path);
     const bool known = is_same(&now, &l->identity);
     struct learnedfile f;
-    char *why;
 
+    *why = NULL;
     if (known && !l->failed)
         return false;
-    why = learneddir_check(l->dir, l->user);
-    if (!why)
-        why = read_file(l->path, &f);
-    if (!why)
-        return adopt(l, &f, &now);
+    *why = learneddir_check(l->dir, l->user);
+    if (!*why)
+        *why = read_file(l->path, &f);
+    if (!*why)
+        return publish(l, &f, &now);
     l->identity = now;
     l->failed = true;
     if (known) { /* reported already */
-        free(why);
-        return false;
+        free(*why);
+        *why = NULL;
     }
-    free(l->complaint);
-    l->complaint = why;
     return false;
 }
 
@@ -145,16 +177,17 @@ struct learned *learned_open(const char *dir, bool create, uid_t user, char **wh
         return NULL;
     l = xcalloc(1, sizeof(*l));
     atomic_init(&l->refs, 1);
+    pthread_mutex_init(&l->reading, NULL);
     pthread_mutex_init(&l->lock, NULL);
     pending_init(&l->pending);
     l->dir = xstrdup(dir);
     l->user = user;
     l->path = xasprintf("%s/learned", dir);
-    (void)refresh(l);
-    if (!l->complaint)
+    l->image = xcalloc(1, sizeof(*l->image));
+    atomic_init(&l->image->refs, 1);
+    (void)refresh(l, why);
+    if (!*why)
         return l;
-    *why = l->complaint;
-    l->complaint = NULL;
     learned_release(l);
     return NULL;
 }
@@ -169,10 +202,10 @@ void learned_release(struct learned *l)
 {
     if (!l || atomic_fetch_sub(&l->refs, 1) != 1)
         return;
-    learnedfile_free(&l->file);
+    release_image(l->image);
+    pthread_mutex_destroy(&l->reading);
     pthread_mutex_destroy(&l->lock);
     pending_destroy(&l->pending);
-    free(l->complaint);
     free(l->path);
     free(l->dir);
     free(l);
@@ -192,44 +225,39 @@ bool learned_refresh(struct learned *l, char **why)
 {
     bool changed;
 
-    pthread_mutex_lock(&l->lock);
-    changed = refresh(l);
-    *why = l->complaint;
-    l->complaint = NULL;
-    pthread_mutex_unlock(&l->lock);
+    pthread_mutex_lock(&l->reading);
+    changed = refresh(l, why);
+    pthread_mutex_unlock(&l->reading);
     return changed;
 }
 
 size_t learned_find(struct learned *l, const char *section, const char *hostport,
                     struct learned_key out[LEARNED_KEYS_MAX])
 {
+    struct image *image = hold_image(l);
     size_t n = 0, i;
 
-    pthread_mutex_lock(&l->lock);
-    (void)refresh(l);
-    for (i = 0; i < l->file.count && n < LEARNED_KEYS_MAX; i++) {
-        const struct learnedfile_line *line = &l->file.lines[i];
+    for (i = 0; i < image->file.count && n < LEARNED_KEYS_MAX; i++) {
+        const struct learned_key *k = image->file.lines[i].key;
 
-        if (line->key && hostname_compare(line->key->section, section) == 0
-            && strcasecmp(line->key->hostport, hostport) == 0)
-            out[n++] = *line->key;
+        if (k && hostname_compare(k->section, section) == 0
+            && strcasecmp(k->hostport, hostport) == 0)
+            out[n++] = *k;
     }
-    pthread_mutex_unlock(&l->lock);
+    release_image(image);
     return n;
 }
 
 struct learned_key *learned_list(struct learned *l, size_t *count)
 {
-    struct learned_key *keys;
+    struct image *image = hold_image(l);
+    struct learned_key *keys = xcalloc(image->file.count + 1, sizeof(*keys));
     size_t i;
 
-    pthread_mutex_lock(&l->lock);
-    (void)refresh(l);
-    keys = xcalloc(l->file.count + 1, sizeof(*keys));
-    for (*count = 0, i = 0; i < l->file.count; i++)
-        if (l->file.lines[i].key)
-            keys[(*count)++] = *l->file.lines[i].key;
-    pthread_mutex_unlock(&l->lock);
+    for (*count = 0, i = 0; i < image->file.count; i++)
+        if (image->file.lines[i].key)
+            keys[(*count)++] = *image->file.lines[i].key;
+    release_image(image);
     return keys;
 }
 
@@ -273,6 +301,7 @@ static bool begin(struct change *c, struct learned *l)
         return complain(c, "");
     if (!take_lock(c))
         return false;
+    c->identity = identify(l->path);
     c->why = read_file(l->path, &c->file);
     return !c->why;
 }
@@ -314,13 +343,23 @@ static bool write_file(struct change *c)
     return ok;
 }
 
-/* Ends a change with what has come of it, and writes it down if it is one. */
+/* Returns true if c->file is what the file says now: as it was read, or as it was written. */
+static bool is_written(struct change *c, enum learned_result result)
+{
+    return !c->why && result != LEARNED_FAILED && (result != LEARNED_DONE || write_file(c));
+}
+
+/*
+ * Ends a change with what has come of it, and writes it down if it is one. What the file says is in
+ * force before the lock is given up: a verdict that follows sees it, and no other change can come
+ * between.
+ */
 static enum learned_result end(struct change *c, enum learned_result result, char **why)
 {
-    if (result == LEARNED_DONE && !c->why && write_file(c)) {
-        pthread_mutex_lock(&c->l->lock);
-        (void)adopt(c->l, &c->file, &c->identity);
-        pthread_mutex_unlock(&c->l->lock);
+    if (is_written(c, result)) {
+        pthread_mutex_lock(&c->l->reading);
+        (void)publish(c->l, &c->file, &c->identity);
+        pthread_mutex_unlock(&c->l->reading);
     }
     if (result == LEARNED_FAILED && !c->why)
         c->why = xasprintf("%s: the section has too many keys: 'pinproxy learned forget' helps",

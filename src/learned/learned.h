@@ -7,9 +7,14 @@
  * [via=PIN]
  *
  * The file is the truth. Every change is made under a lock that all processes respect: the file is
- * read anew, changed, written whole to a temporary file, synced, and renamed; so a crash at any
+ * read again, changed, written whole to a temporary file, synced, and renamed; so a crash at any
  * moment leaves the old or the new file, and nobody's change is lost. What cannot be read is never
- * written over. Calls may come from any thread; those that change the file wait for the disk.
+ * written over.
+ *
+ * In memory there is an image of the file, which learned_find() reads: a verdict touches no disk and
+ * waits for none. A change that is made here is in the image when the call returns. What people and
+ * other processes change is in it after learned_refresh(), which learnedwatch.h calls. Calls may
+ * come from any thread; learned_refresh() and those that change the file wait for the disk.
  */
 #ifndef LEARNED_LEARNED_H
 #define LEARNED_LEARNED_H
@@ -39,23 +44,26 @@ void learned_release(struct learned *l); /* l may be NULL */
 const char *learned_dir(const struct learned *l);
 
 /*
- * Reads the file anew if it is not the one that was read last. True when its keys have changed. A
- * file that cannot be read leaves the keys as they were, and *why says so (once for each state of
- * the file; NULL otherwise).
+ * Reads the file if it is not the one that was read last. Returns true if its keys have changed. If
+ * the file cannot be read, the keys stay as they were, and *why says why, once for each state of the
+ * file; the caller frees it. It is NULL otherwise.
  */
 bool learned_refresh(struct learned *l, char **why);
 
-/* A number that is another whenever the keys have changed, by whomever. */
+/* Returns a number that is another whenever the keys have changed, whoever has changed them. */
 uint64_t learned_generation(const struct learned *l);
 
 /*
- * The keys of a section at a place, those refused among them, as the file has them now (refreshed;
- * a file that has become unreadable leaves the last good ones). Returns how many.
+ * Copies the keys of a section for a host to out, refused ones as well, as they were read last.
+ * Returns their number. Reads no file.
  */
 size_t learned_find(struct learned *l, const char *section, const char *hostport,
                     struct learned_key out[LEARNED_KEYS_MAX]);
 
-/* Every key, in the order of the file, in an array that the caller frees. */
+/*
+ * Returns every key, in the order of the file as it was read last, in an array that the caller
+ * frees.
+ */
 struct learned_key *learned_list(struct learned *l, size_t *count);
 
 /* First use: keeps a key, unless the section has one from tofu at that place. */

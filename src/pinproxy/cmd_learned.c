@@ -27,13 +27,13 @@ static const char usage[] =
     "Keys that were seen first (verify = tofu) or announced by their host (pins_url).\n"
     "\n"
     "  list       all of them, those that were refused too\n"
-    "  forget     those of a section: the next connection is a first one\n"
+    "  forget     those of a section: the next connection is a first use again\n"
     "  accept     the refused key PIN becomes the section's; the log and list have its PIN\n"
     "  -c FILE    configuration (default: " DEFAULT_CONFIG ")\n"
     "  --json     as JSON\n"
     "\n"
-    "A running daemon goes by the change from its next connection on. Exit status: 0 done, 1 nothing\n"
-    "to do or it failed, 2 usage, 3 list may not read them, 78 configuration.\n";
+    "A running daemon applies the change within about a second. Exit status: 0 done, 1 nothing to do or\n"
+    "it failed, 2 usage, 3 list may not read them, 78 configuration.\n";
 
 static const struct option words[] = {
     {"json", no_argument, NULL, 'j'},
@@ -103,7 +103,9 @@ static int forget(struct learned *learned, const char *section)
 
     switch (learned_forget(learned, section, &why)) {
     case LEARNED_DONE:
-        printf("%s: forgotten; the next connection keeps the key that it then sees\n", section);
+        printf(
+            "%s: forgotten; within about a second, a running daemon stores the next key that it sees\n",
+            section);
         return EXITCODE_OK;
     case LEARNED_FAILED:
         return failed(why);

@@ -18,7 +18,7 @@
 #include "base/notify.h"
 #include "base/sock.h"
 #include "base/util.h"
-#include "learned/learned.h"
+#include "learned/learnedwatch.h"
 #include "pinproxyd/expiry.h"
 #include "pinproxyd/limits.h"
 #include "pinproxyd/listener.h"
@@ -46,6 +46,7 @@ struct daemon {
     uint64_t learned_generation; /* of the learned pins that tunnels were last held to */
     int64_t warned_on;           /* the day, since the epoch */
     struct listener_set *listeners;
+    struct learnedwatch *watch;
     struct pool pool;
     uint64_t max_tunnels;
     bool full;     /* that many are open */
@@ -167,6 +168,7 @@ static void warn(struct daemon *d)
 /* Orders the workers to apply the snapshot in service. Returns the order's generation. */
 static uint64_t tell_snapshot(struct daemon *d)
 {
+    learnedwatch_set(d->watch, d->snapshot->learned);
     d->learned_generation = d->snapshot->learned ? learned_generation(d->snapshot->learned) : 0;
     return pool_apply(&d->pool, d->snapshot);
 }
@@ -281,24 +283,35 @@ static void start_drain(struct daemon *d)
         stop(d);
 }
 
+/* In the thread of the watch. */
+static void on_learned_changed(void *arg)
+{
+    struct daemon *d = arg;
+
+    (void)uv_async_send(&d->wake);
+}
+
+/* Has open tunnels checked against the learned pins if these have changed. */
+static void recheck_learned(struct daemon *d)
+{
+    const struct learned *l = d->snapshot->learned;
+
+    if (l && learned_generation(l) != d->learned_generation)
+        (void)tell_snapshot(d);
+}
+
 static void on_wake(uv_async_t *wake)
 {
     struct daemon *d = wake->data;
 
     finish_reload(d);
+    recheck_learned(d);
     if (d->state == DRAINING && pool_tunnels(&d->pool) == 0)
         stop(d);
     else if (d->state == RUNNING && d->shortage)
         on_resume(&d->resume);
     else if (d->state == RUNNING)
         update_full(d);
-}
-
-/* The file of learned pins is the truth: what people and other processes do to it counts. */
-static void watch_learned(struct daemon *d)
-{
-    if (reload_learned_changed(d->snapshot->learned, &d->learned_generation))
-        (void)tell_snapshot(d);
 }
 
 static void on_tick(uv_timer_t *tick)
@@ -308,7 +321,6 @@ static void on_tick(uv_timer_t *tick)
     log_tick();
     notify_retry();
     heap_trim_tick(&d->trim, pool_memory(&d->pool));
-    watch_learned(d);
     if (d->state == RUNNING && clock_now() / DAY_SECONDS != d->warned_on) {
         warn(d);
         (void)tell_snapshot(d); /* pins end with a day (UTC), and some close their tunnels */
@@ -337,7 +349,9 @@ static bool start_workers(struct daemon *d)
     const size_t count = (size_t)(wanted ? wanted : limits_cpus());
 
     errno = log_start();
-    if (errno == 0 && pool_start(&d->pool, count, &d->wake))
+    if (errno == 0)
+        d->watch = learnedwatch_start(on_learned_changed, d);
+    if (d->watch && pool_start(&d->pool, count, &d->wake))
         return true;
     fprintf(stderr, "pinproxyd: only %zu of %zu workers could be started: %s\n", d->pool.count,
             count, strerror(errno));
@@ -434,10 +448,11 @@ static void end(struct daemon *d, int status)
     pthread_sigmask(SIG_SETMASK, &all, NULL);
     listener_set_retire(d->listeners, NULL);
     clean = pool_stop(&d->pool);
+    clean = learnedwatch_stop(d->watch) && clean;
     if (d->state != STARTING)
         log_state(d, "stop");
     log_flush();
-    /* a write that hangs in the kernel cannot be called back: leave it all to the kernel */
+    /* a thread that hangs in the kernel cannot be called back: leave it all to the kernel */
     if (!clean)
         _exit(status);
     close_loop(d);

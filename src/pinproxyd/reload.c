@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "config/options.h"
-#include "learned/learned.h"
 
 /* More errors than this are a file of another kind: nobody reads them all. */
 #define ERRORS_MAX 1000
@@ -76,23 +75,4 @@ void reload_log_restart(const struct config_global *before, const struct config_
         log_add(&l, "detail", "takes effect after a restart");
         log_end(&l);
     }
-}
-
-bool reload_learned_changed(struct learned *learned, uint64_t *generation)
-{
-    const uint64_t before = *generation;
-    char *why = NULL;
-    struct log_line l;
-
-    if (!learned)
-        return false;
-    (void)learned_refresh(learned, &why);
-    if (why) {
-        log_begin(&l, LOG_LEVEL_ERROR, "learned_failed", NULL);
-        log_add(&l, "detail", why);
-        log_end(&l);
-        free(why);
-    }
-    *generation = learned_generation(learned);
-    return *generation != before;
 }

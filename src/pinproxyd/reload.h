@@ -28,10 +28,4 @@ bool reload_prepare(struct reload *next, const char *path, const struct snapshot
 /* Logs `restart_needed` for every changed option that a reload does not apply. */
 void reload_log_restart(const struct config_global *before, const struct config_global *after);
 
-/*
- * Checks whether the learned pins differ from those of *generation (learned_generation()), which it
- * updates. Logs `learned_failed` when the file cannot be read; the keys then stay as they were.
- */
-bool reload_learned_changed(struct learned *learned, uint64_t *generation);
-
 #endif

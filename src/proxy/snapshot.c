@@ -113,6 +113,10 @@ static struct learned *open_learned(const struct config *config, const struct sn
     } else if (old && old->learned && strcmp(learned_dir(old->learned), dir) == 0) {
         learned_release(learned);
         learned = learned_hold(old->learned);
+        /* what was edited before the reload is in force after it */
+        (void)learned_refresh(learned, &why);
+        if (why)
+            complain_of_state(config, why, diags);
     }
     return learned;
 }

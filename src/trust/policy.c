@@ -246,11 +246,5 @@ bool policy_trace_pin(const struct policy *p, const struct pin *pin, struct lear
 
 uint64_t policy_learned_generation(const struct policy *p)
 {
-    struct learned_key keys[LEARNED_KEYS_MAX];
-
-    if (!p->learned)
-        return 0;
-    /* looks at the file first */
-    (void)learned_find(p->learned, p->section->name, p->hostport, keys);
-    return learned_generation(p->learned);
+    return p->learned ? learned_generation(p->learned) : 0;
 }

@@ -11,20 +11,20 @@ from harness.assertions import assert_accepted, assert_not_sent, assert_refused
 from harness.certs import NAME, OTHER, day
 from harness.config import ini
 from harness.daemon import Daemon, run_pinproxyd
-from harness.learned import PLACE, State, parse, tofu
+from harness.learned import PLACE, State, parse, soon, tofu
 from harness.mount_namespace import in_mount_namespace
 
 
 # A file edited by hand.
 
-def test_a_line_removed_by_hand_has_an_effect_at_the_next_connection(state, pinproxyd, tls_server, tmp_path):
+def test_a_line_removed_by_hand_has_an_effect_within_a_moment(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server), "other.test": tofu(server)}))
     assert_accepted(daemon)
     assert_accepted(daemon, "other.test")
     server.use(certs.self_signed(tmp_path))
     state.write("".join(line for line in state.text().splitlines(True) if not line.startswith(NAME)))
-    assert assert_accepted(daemon)["pin"] == server.cert.pin
+    assert soon(assert_accepted, daemon)["pin"] == server.cert.pin
     assert_refused(daemon, "refused", "tofu_changed", "other.test")
 
 
@@ -34,17 +34,17 @@ def test_a_file_removed_by_hand_is_an_empty_one(state, pinproxyd, tls_server, tm
     assert_accepted(daemon)
     state.file.unlink()
     server.use(certs.self_signed(tmp_path))
-    assert assert_accepted(daemon)["pin"] == server.cert.pin
+    assert soon(assert_accepted, daemon)["pin"] == server.cert.pin
     assert [key.pin for key in state.keys()] == [server.cert.pin]
 
 
-def test_a_key_added_by_hand_has_an_effect_at_the_next_connection(state, pinproxyd, tls_server, tmp_path):
+def test_a_key_added_by_hand_has_an_effect_within_a_moment(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_accepted(daemon)
     server.use(certs.self_signed(tmp_path))
     state.write(f"{NAME} {PLACE} {server.cert.pin} 2026-01-01\n")
-    assert assert_accepted(daemon)["pin"] == server.cert.pin
+    assert soon(assert_accepted, daemon)["pin"] == server.cert.pin
     assert len(daemon.events(event="learned")) == 1
 
 
@@ -57,7 +57,7 @@ def test_a_file_edited_in_place_is_read_again(state, pinproxyd, tls_server):
     text = state.text().replace(server.cert.pin, OTHER)
     with open(state.file, "r+") as file:
         file.write(text)
-    assert_refused(daemon, "refused", "tofu_changed")
+    soon(assert_refused, daemon, "refused", "tofu_changed")
 
 
 @pytest.mark.parametrize("newline", ["\n", ""], ids=["", "no_newline_at_the_end"])

@@ -131,8 +131,9 @@ def test_a_file_that_others_can_write_is_not_read(file, state, pinproxyd, tls_se
     state.write("")
     daemon = pinproxyd(state.config({NAME: tofu(server), "other.test": tofu(server)}))
     assert_accepted(daemon)
-    state.write(state.text().replace(server.cert.pin, OTHER))
     state.file.chmod(0o666)
+    with open(state.file, "r+") as file:
+        file.write(state.text().replace(server.cert.pin, OTHER))
     event = daemon.wait_event(event="learned_failed")
     assert str(state.file) in event["detail"]
     assert_accepted(daemon)

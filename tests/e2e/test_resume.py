@@ -91,6 +91,7 @@ def test_no_session_of_a_forgotten_key_is_resumed(version, pinproxyd, tls_server
     assert resumed(daemon, 2) == ["no", "yes"]
     line = (state / "learned").read_text()
     (state / "learned").write_text(line.replace(server.cert.pin, other))
+    daemon.reload()  # after which an edit is in force
     received = sum(conn.received for conn in server.wait_done(2))
     assert_refused(daemon, "refused", "tofu_changed")
     assert sum(conn.received for conn in server.conns) == received

@@ -236,6 +236,7 @@ def test_a_refused_connection_leaves_no_session(version, pinproxyd, server_of, t
         assert try_connection(daemon.address(NAME), SECRET) == REFUSED
     daemon.wait_event(event="refused", reason="tofu_changed")
     (state / "learned").write_text(learned.replace(right.pin, other.pin))
+    daemon.reload()  # after which an edit is in force
     assert resumed(daemon, 2) == ["no", "yes"]
 
 

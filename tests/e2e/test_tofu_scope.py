@@ -96,6 +96,7 @@ def test_no_session_of_a_replaced_key_is_resumed(state, pinproxyd, tls_server):
     assert_accepted(daemon)
     wait_until(lambda: assert_accepted(daemon)["resumed"] == "yes", "a resumed session")
     state.write(f"{NAME} {PLACE} {OTHER} {day(0)} from=tofu\n")
+    daemon.reload()  # after which an edit is in force
     assert_refused(daemon, "refused", "tofu_changed")
     assert_not_sent(server)
 
@@ -106,6 +107,7 @@ def test_a_forgotten_key_is_learned_again_though_it_has_a_session(state, pinprox
     assert_accepted(daemon)
     wait_until(lambda: assert_accepted(daemon)["resumed"] == "yes", "a resumed session")
     state.write("")
+    daemon.reload()
     assert_accepted(daemon)
     assert [key.pin for key in state.keys()] == [server.cert.pin]
     assert len(daemon.events(event="learned")) == 2

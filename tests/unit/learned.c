@@ -23,6 +23,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "help.h"
+#include "nofiles.h"
 #include "pin/pinvalue.h"
 
 #define A "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="
@@ -931,8 +932,11 @@ static void two_stores_lose_each_others_changes(void **state)
     assert_int_equal(note_refused(x, "b", "h:1", C), LEARNED_DONE);
     assert_int_equal(keep(y, "c", "h:1", C), LEARNED_DONE);
     assert_int_equal(forget(x, "a"), LEARNED_DONE);
+    assert_int_equal(learned_find(y, "a", "h:1", found), 1);
+    assert_true(has_changed(y));
     assert_int_equal(learned_find(y, "a", "h:1", found), 0);
     assert_int_equal(learned_find(y, "b", "h:1", found), 2);
+    /* a change sees those of others before it */
     assert_int_equal(learned_find(x, "c", "h:1", found), 1);
     assert_int_equal(count_keys(x), 3);
     assert_int_equal(count_keys(y), 3);
@@ -1017,6 +1021,7 @@ static void two_processes_lose_each_others_keys(void **state)
         assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
         assert_int_equal(status, 0);
     }
+    assert_true(has_changed(l));
     check_many(l, 2);
     learned_release(l);
 }
@@ -1382,13 +1387,18 @@ static void an_edit_is_not_seen(void **state)
     put("# why\n\na  h:1 " A " 2026-01-02 from=tofu # x\n");
     assert_false(has_changed(l));
     assert_int_equal(learned_generation(l), generation);
-    /* a lookup sees it, too, and the number tells */
+    /* it is in force when it has been read, and the number says so */
     put("a h:1 " A " 2026-01-02 refused\n");
+    assert_int_equal(learned_find(l, "a", "h:1", found), 1);
+    assert_false(found[0].refused);
+    assert_int_equal(learned_generation(l), generation);
+    assert_true(has_changed(l));
     assert_int_equal(learned_find(l, "a", "h:1", found), 1);
     assert_true(found[0].refused);
     assert_true(learned_generation(l) != generation);
     generation = learned_generation(l);
     put("a h:1 " A " 2026-01-02 refused until=2027-01-01\n");
+    assert_true(has_changed(l));
     assert_int_equal(count_keys(l), 1);
     assert_true(learned_generation(l) != generation);
     assert_int_equal(unlink(path_of("learned")), 0);
@@ -1400,6 +1410,43 @@ static void an_edit_is_not_seen(void **state)
     assert_false(has_changed(l));
     assert_int_equal(learned_generation(l), generation);
     learned_release(l);
+}
+
+struct look_up {
+    struct learned *l;
+    uint64_t generation;
+};
+
+static void look_up(void *arg)
+{
+    const struct look_up *u = arg;
+    struct learned_key found[LEARNED_KEYS_MAX];
+
+    if (learned_find(u->l, "a", "h:1", found) != 1 || strcmp(pin_of(&found[0]), A) != 0
+        || learned_find(u->l, "b", "h:1", found) != 0 || count_keys(u->l) != 1
+        || learned_generation(u->l) != u->generation)
+        _exit(1);
+}
+
+static void a_look_up_reads_no_file_even_if_it_has_changed(void **state)
+{
+    struct look_up u;
+    char *why;
+
+    (void)state;
+    put("a h:1 " A " 2026-01-02\n");
+    u.l = store();
+    u.generation = learned_generation(u.l);
+    assert_no_file_calls(look_up, &u);
+    put("b h:1 " B " 2026-01-02\n");
+    assert_no_file_calls(look_up, &u);
+    put("damage\n");
+    assert_no_file_calls(look_up, &u);
+    assert_false(learned_refresh(u.l, &why));
+    assert_contains(why, "learned:1: ");
+    free(why);
+    assert_no_file_calls(look_up, &u);
+    learned_release(u.l);
 }
 
 static void a_damaged_file_is_written_over_or_forgets_keys(void **state)
@@ -1416,7 +1463,6 @@ static void a_damaged_file_is_written_over_or_forgets_keys(void **state)
     l = store();
     generation = learned_generation(l);
     put(damaged);
-    /* a lookup that finds it first keeps it for the one who tells */
     assert_int_equal(learned_find(l, "a", "h:1", found), 1);
     assert_string_equal(pin_of(&found[0]), B);
     assert_int_equal(count_keys(l), 1);
@@ -1449,9 +1495,7 @@ static void a_damaged_file_is_written_over_or_forgets_keys(void **state)
     put("a h:1 " A " 2026-01-02\n");
     assert_true(has_changed(l));
     assert_int_equal(keep(l, "b", "h:1", B), LEARNED_DONE);
-    /* damage that nobody was told of before it was mended is no news */
     put("oops\n");
-    (void)learned_find(l, "a", "h:1", found);
     put("a h:1 " A " 2026-01-02\n# mended\n");
     assert_true(has_changed(l));
     learned_release(l);
@@ -1491,6 +1535,7 @@ int main(void)
         TEST(others_may_read_the_file),
         TEST(opening_fails_while_the_file_is_being_changed),
         TEST(an_edit_is_not_seen),
+        TEST(a_look_up_reads_no_file_even_if_it_has_changed),
         TEST(a_damaged_file_is_written_over_or_forgets_keys),
     };
 

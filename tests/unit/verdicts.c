@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/units.h"
 #include "certs.h"
@@ -14,6 +15,7 @@
 #include "help.h"
 #include "learned/learned.h"
 #include "learning.h"
+#include "nofiles.h"
 #include "trust/anchors.h"
 #include "trust/peerchain.h"
 #include "trust/policy.h"
@@ -251,6 +253,31 @@ static void a_first_use_is_no_yes_until_the_key_is_kept(void **state)
     /* nor for another port */
     open_bench(&b, l, "verify = tofu\nport = 8443");
     assert_int_equal(judge(&b, &twin, NULL, NULL), REASON_FIRST_USE);
+    close_bench(&b);
+    learned_release(l);
+}
+
+static void judge_kept_key(void *arg)
+{
+    struct bench *b = arg;
+
+    if (judge(b, &leaf, &ca, NULL) != REASON_OK
+        || judge(b, &twin, NULL, NULL) != REASON_TOFU_CHANGED)
+        _exit(1);
+}
+
+static void a_verdict_reads_no_file(void **state)
+{
+    struct learned *l = new_store("unread");
+    struct bench b;
+
+    (void)state;
+    open_bench(&b, l, "verify = tofu");
+    assert_int_equal(judge(&b, &leaf, &ca, NULL), REASON_FIRST_USE);
+    keep(&b, l);
+    assert_no_file_calls(judge_kept_key, &b);
+    temp_text("unread/learned", "");
+    assert_no_file_calls(judge_kept_key, &b);
     close_bench(&b);
     learned_release(l);
 }
@@ -501,6 +528,7 @@ int main(void)
         cmocka_unit_test(issuer_pins_have_dates),
         cmocka_unit_test(report_mode_notes_what_it_lets_through),
         cmocka_unit_test(a_first_use_is_no_yes_until_the_key_is_kept),
+        cmocka_unit_test(a_verdict_reads_no_file),
         cmocka_unit_test(a_first_use_is_held_to_all_but_the_pin),
         cmocka_unit_test(announced_keys_count_only_where_they_are_asked_for),
         cmocka_unit_test(the_list_of_pins_tells_where_each_is_from),
