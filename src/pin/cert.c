@@ -91,7 +91,7 @@ static char *bio_text(BIO *bio)
 }
 
 /* RFC 4514's form, but with UTF-8 as it is rather than as hex. */
-static char *name_text(const X509_NAME *name)
+char *cert_format_name(const X509_NAME *name)
 {
     BIO *bio = BIO_new(BIO_s_mem());
     char *text;
@@ -167,11 +167,11 @@ static char *key_type(const X509 *cert)
                      EVP_PKEY_get_bits(key));
 }
 
-static int64_t seconds(const ASN1_TIME *t)
+int64_t cert_date(const ASN1_TIME *date)
 {
     struct tm tm;
 
-    return ASN1_TIME_to_tm(t, &tm) ? (int64_t)timegm(&tm) : 0;
+    return ASN1_TIME_to_tm(date, &tm) ? (int64_t)timegm(&tm) : 0;
 }
 
 static bool names_responder(const X509 *cert)
@@ -198,12 +198,12 @@ bool cert_describe(const X509 *cert, struct cert_info *info)
     memset(info, 0, sizeof(*info));
     if (!cert_compute_digests(cert, &info->digests))
         return false;
-    info->subject = name_text(X509_get_subject_name(cert));
-    info->issuer = name_text(X509_get_issuer_name(cert));
+    info->subject = cert_format_name(X509_get_subject_name(cert));
+    info->issuer = cert_format_name(X509_get_issuer_name(cert));
     info->names = alternative_names(cert);
     info->key_type = key_type(cert);
-    info->not_before = seconds(X509_get0_notBefore(cert));
-    info->not_after = seconds(X509_get0_notAfter(cert));
+    info->not_before = cert_date(X509_get0_notBefore(cert));
+    info->not_after = cert_date(X509_get0_notAfter(cert));
     info->is_ca = X509_check_ca((X509 *)cert) != 0;
     info->has_responder = names_responder(cert);
     return true;

@@ -7,7 +7,9 @@
 
 #define CERT_DIGEST_SIZE 32
 
-struct x509_st; /* OpenSSL's X509 */
+struct x509_st;        /* OpenSSL's X509 */
+struct X509_name_st;   /* OpenSSL's X509_NAME */
+struct asn1_string_st; /* OpenSSL's ASN1_TIME */
 
 /* The SHA-256 digests of a certificate, which pins are compared with (pin.h). */
 struct cert_digests {
@@ -30,6 +32,12 @@ struct cert_info {
 /* Fills in *info, to be freed with cert_info_free(). False when a digest cannot be had. */
 bool cert_describe(const struct x509_st *cert, struct cert_info *info);
 void cert_info_free(struct cert_info *info);
+
+/* Returns a name as struct cert_info has it. The caller frees it. */
+char *cert_format_name(const struct X509_name_st *name);
+
+/* Returns a date in seconds since the epoch, or 0 for one that cannot be read. */
+int64_t cert_date(const struct asn1_string_st *date);
 
 /*
  * Returns whether issuer has issued cert, by name and signature. A certificate that has signed

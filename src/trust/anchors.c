@@ -19,6 +19,7 @@
 #include "config/diag.h"
 #include "config/section.h"
 #include "pin/pem.h"
+#include "trust/crl.h"
 #include "trust/sigalg.h"
 #include "trust/sysanchors.h"
 
@@ -44,14 +45,20 @@ struct loading {
     EVP_MD_CTX *digest;
 };
 
+/* Where the contents of a file go to. */
+struct target {
+    X509_STORE *store;
+    const char *path; /* of the file */
+};
+
 /* A kind of file with PEM blocks. */
 struct file_kind {
     const char *option; /* that names it */
     size_t max_size;
     /* Takes a block, perhaps without effect. Returns NULL and adds to *taken, or what is wrong. */
-    const char *(*take)(X509_STORE *store, const struct pem_block *block, size_t *taken);
+    const char *(*take)(const struct target *to, const struct pem_block *block, size_t *taken);
     /* The same for a file that is not PEM. */
-    const char *(*take_der)(X509_STORE *store, const unsigned char *der, size_t len);
+    const char *(*take_der)(const struct target *to, const unsigned char *der, size_t len);
 };
 
 bool anchors_are_named(const struct config_section *section)
@@ -117,7 +124,8 @@ static bool is_label(const struct pem_block *block, const char *label)
     return strcmp(block->label, label) == 0;
 }
 
-static const char *take_anchor(X509_STORE *store, const struct pem_block *block, size_t *taken)
+static const char *take_anchor(const struct target *to, const struct pem_block *block,
+                               size_t *taken)
 {
     const unsigned char *p = block->der;
     X509 *cert = NULL;
@@ -133,18 +141,18 @@ static const char *take_anchor(X509_STORE *store, const struct pem_block *block,
         return "a private key among trust anchors, which anyone may read: remove it";
     else
         return "this PEM block is no certificate: remove it";
-    ok = cert && p == block->der + block->len && X509_STORE_add_cert(store, cert) == 1;
+    ok = cert && p == block->der + block->len && X509_STORE_add_cert(to->store, cert) == 1;
     X509_free(cert);
     *taken += ok;
     return ok ? NULL : "this certificate is damaged";
 }
 
-static const char *refuse_der(X509_STORE *store, const unsigned char *der, size_t len)
+static const char *refuse_der(const struct target *to, const unsigned char *der, size_t len)
 {
     const unsigned char *p = der;
     X509 *cert = d2i_X509(NULL, &p, (long)len);
 
-    (void)store;
+    (void)to;
     X509_free(cert);
     return cert ? "is in DER: convert it with 'openssl x509 -inform der -in FILE -out FILE.pem'"
                 : "holds no certificate: PEM is expected";
@@ -169,7 +177,7 @@ static bool is_partial(const X509_CRL *crl)
     return partial;
 }
 
-static const char *add_crl(X509_STORE *store, const unsigned char *der, size_t len)
+static const char *add_crl(const struct target *to, const unsigned char *der, size_t len)
 {
     const unsigned char *p = der;
     X509_CRL *crl = d2i_X509_CRL(NULL, &p, (long)len);
@@ -182,14 +190,14 @@ static const char *add_crl(X509_STORE *store, const unsigned char *der, size_t l
     else if (is_partial(crl))
         why = "a delta list, an indirect list or one for some reasons only, which would have no "
               "effect: name the CA's complete list";
-    else if (X509_STORE_add_crl(store, crl) != 1)
+    else if (!crl_add(to->store, crl, to->path))
         why = openssl_reason("cannot be loaded");
     X509_CRL_free(crl);
     return why;
 }
 
 /* CAs hand out their certificates along with their lists: those have no effect, and do no harm. */
-static const char *take_crl(X509_STORE *store, const struct pem_block *block, size_t *taken)
+static const char *take_crl(const struct target *to, const struct pem_block *block, size_t *taken)
 {
     const char *why;
 
@@ -197,7 +205,7 @@ static const char *take_crl(X509_STORE *store, const struct pem_block *block, si
         return NULL;
     if (!is_label(block, PEM_STRING_X509_CRL))
         return "this PEM block is no revocation list: remove it";
-    why = add_crl(store, block->der, block->len);
+    why = add_crl(to, block->der, block->len);
     *taken += !why;
     return why;
 }
@@ -209,8 +217,8 @@ static const struct file_kind ca_dirs = {"ca_dir", FILE_SIZE_MAX, take_anchor, r
 static const struct file_kind crl_files = {"crl_file", CRL_SIZE_MAX, take_crl, add_crl};
 
 /* Takes all blocks of a file. *line is where it is wrong, or 0. */
-static const char *take_file(X509_STORE *store, const struct file_kind *kind, const char *data,
-                             size_t len, unsigned *line)
+static const char *take_file(const struct target *to, const struct file_kind *kind,
+                             const char *data, size_t len, unsigned *line)
 {
     struct pem_reader reader;
     struct pem_block block;
@@ -219,23 +227,24 @@ static const char *take_file(X509_STORE *store, const struct file_kind *kind, co
 
     *line = 0;
     if (!pem_is_text(data, len))
-        return kind->take_der(store, (const unsigned char *)data, len);
+        return kind->take_der(to, (const unsigned char *)data, len);
     pem_start(&reader, data, len);
     while (!(why = pem_next(&reader, &block)) && block.der) {
-        why = kind->take(store, &block, &taken);
+        why = kind->take(to, &block, &taken);
         *line = block.line;
         pem_block_free(&block);
         if (why)
             return why;
     }
     *line = why ? reader.line : 0;
-    return why || taken ? why : kind->take_der(store, (const unsigned char *)data, len);
+    return why || taken ? why : kind->take_der(to, (const unsigned char *)data, len);
 }
 
 /* Contents go into the digest: a file may change while its name stays. */
 static void load_file(struct loading *l, const struct file_kind *kind, const char *path,
                       struct location where)
 {
+    const struct target to = {.store = l->store, .path = path};
     unsigned line = 0;
     size_t len;
     char *data;
@@ -243,7 +252,7 @@ static void load_file(struct loading *l, const struct file_kind *kind, const cha
 
     if (!why) {
         EVP_DigestUpdate(l->digest, data, len);
-        why = take_file(l->store, kind, data, len, &line);
+        why = take_file(&to, kind, data, len, &line);
         free(data);
         ERR_clear_error();
     }

@@ -266,3 +266,50 @@ const char *certs_cert_pin(const struct cert *c)
         snprintf(out + 12 + 2 * i, 3, "%02x", digest[i]);
     return out;
 }
+
+static void free_crl(void *p)
+{
+    X509_CRL_free(p);
+}
+
+static void add_crl_extension(X509_CRL *crl, const struct cert *ca, int nid, const char *value)
+{
+    X509_EXTENSION *e;
+    X509V3_CTX ctx;
+
+    X509V3_set_ctx_nodb(&ctx);
+    X509V3_set_ctx(&ctx, ca->x509, NULL, NULL, crl, 0);
+    e = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+    need(e && X509_CRL_add_ext(crl, e, -1) == 1, value);
+    X509_EXTENSION_free(e);
+}
+
+X509_CRL *certs_crl(const struct crl_order *order)
+{
+    X509_CRL *crl = keep(X509_CRL_new(), free_crl);
+    ASN1_TIME *from = ASN1_TIME_set(NULL, (time_t)order->this_update);
+    ASN1_TIME *to = ASN1_TIME_set(NULL, (time_t)order->next_update);
+
+    need(X509_CRL_set_version(crl, X509_CRL_VERSION_2) == 1
+             && X509_CRL_set_issuer_name(crl, X509_get_subject_name(order->ca->x509)) == 1
+             && X509_CRL_set1_lastUpdate(crl, from) == 1,
+         "a revocation list");
+    if (order->next_update)
+        need(X509_CRL_set1_nextUpdate(crl, to) == 1, "nextUpdate");
+    ASN1_TIME_free(from);
+    ASN1_TIME_free(to);
+    if (order->point)
+        add_crl_extension(crl, order->ca, NID_issuing_distribution_point, order->point);
+    if (order->key_id)
+        add_crl_extension(crl, order->ca, NID_authority_key_identifier, "keyid:always");
+    need(X509_CRL_sign(crl, order->ca->key, EVP_sha256()) > 0, "signature of a list");
+    return crl;
+}
+
+const char *certs_crl_pem(const X509_CRL *crl)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+
+    need(bio && PEM_write_bio_X509_CRL(bio, crl) == 1, "PEM of a list");
+    return text_of(bio);
+}

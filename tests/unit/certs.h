@@ -46,6 +46,17 @@ EVP_PKEY *certs_take_key(EVP_PKEY *key);
 struct cert certs_ca(const char *cn);
 struct cert certs_leaf(const char *san, const struct cert *issuer);
 
+/* A revocation list without entries. What a zeroed order leaves open: it has no nextUpdate. */
+struct crl_order {
+    const struct cert *ca;
+    int64_t this_update, next_update; /* seconds since the epoch */
+    const char *point;                /* "fullname:URI:http://a.example/1.crl": its scope */
+    bool key_id;                      /* names the key of the CA */
+};
+
+X509_CRL *certs_crl(const struct crl_order *order);
+const char *certs_crl_pem(const X509_CRL *crl);
+
 /* Encoded; in memory that lives until the program ends. */
 const char *certs_pem(const X509 *x509);
 const char *certs_public_pem(const EVP_PKEY *key);
