@@ -338,13 +338,16 @@ def test_a_flood_of_tls_messages_is_refused_and_other_tunnels_continue(what, pin
         return daemon.events(event="upstream_error", section=NAME)
 
     with open_tunnel(daemon.address("other.test")) as neighbour:
+        # The first flood makes OpenSSL and the heap allocate what they keep. OpenSSL 4.0 keeps a quarter more than 3.0.
+        assert try_connection(address) == REFUSED
+        wait_until(lambda: len(ends()) == 1, "the end of the first flood")
         before = daemon.anonymous_memory()
         with ThreadPoolExecutor(CROWD) as pool:
             visits = [pool.submit(try_connection, address) for _ in range(CROWD)]
             ping(neighbour)
             most = rest(daemon, lambda: len(ends()), quiet=0.3)
         assert [visit.result() for visit in visits] == [REFUSED] * CROWD
-        wait_until(lambda: len(ends()) == CROWD, "as many ends as there were floods")
+        wait_until(lambda: len(ends()) == 1 + CROWD, "as many ends as there were floods")
         assert {(end["reason"], end["detail"]) for end in ends()} == {
             ("tls", "a flood of TLS messages without data")}
         assert_grown_at_most(STALLED_MOST, before, most, CROWD)

@@ -27,6 +27,7 @@ from harness.certs import NAME
 from harness.chains import Hierarchy
 from harness.clients import connect
 from harness.daemon import Daemon
+from harness.openssl import openssl_version
 
 # the certificates' own library warns of SHA-1 and MD5
 pytestmark = pytest.mark.filterwarnings("ignore:.* signatures are deprecated")
@@ -264,17 +265,22 @@ def ask(field, row, column, section, words):
 WEAK_KEY = re.compile(r"the server's key has (1024|2047) bits")
 
 
+def cause_left_out(words):
+    """OpenSSL 3.6 adds a cause to one of its messages."""
+    return words.replace(" or the system clock is incorrect", "")
+
+
 def wrong_words(row, column, letter, event):
     """What an event of this letter fails to say, or None."""
     if letter in "PW":
         # the key of a server that matched by itself, or need not match, is looked at before any chain
         alone = column.startswith("tofu") or column in ("key", "cert", "mixed", "key_pki") and ROWS[row]["key"] == "W"
         weak = WEAK_KEY.fullmatch(event["detail"]) if letter == "W" and alone else None
-        return None if weak or event["detail"] in WORDS[row] else f"{letter}, but detail is not {WORDS[row]}"
+        return None if weak or cause_left_out(event["detail"]) in WORDS[row] else f"{letter}, but detail is not {WORDS[row]}"
     if letter == "M":
         # a renewal or an attack?
         pki = ["valid"] if ROWS[row]["pki"] in "oT" else WORDS[row]
-        return None if event["pki"] in pki else f"M, but pki is not {pki}"
+        return None if cause_left_out(event["pki"]) in pki else f"M, but pki is not {pki}"
     if letter == "o" and column == "mixed":
         # server pins are tried first, wherever they stand
         pin = "server" if ROWS[row]["key"] == "o" else "issuer"
@@ -311,8 +317,11 @@ def test_each_chain_has_its_verdict_under_each_policy(row, version, field):
 def test_strict_checks_would_refuse_ordinary_cas(tmp_path):
     """So the rows of their name show that they are not asked for."""
     world = Hierarchy(tmp_path)
-    for row, words in (("ca_of_openssl_req", "CA cert does not include key usage"),
-                       ("ca_of_easy_rsa", "Basic Constraints of CA cert not marked critical")):
+    refusals = {"ca_of_openssl_req": "CA cert does not include key usage"}
+    if openssl_version() < (4,):
+        # OpenSSL 4.0 does not ask for this any more, not even if it is strict.
+        refusals["ca_of_easy_rsa"] = "Basic Constraints of CA cert not marked critical"
+    for row, words in refusals.items():
         made = getattr(world, row)()
         arguments = ["-CAfile", made["root"].pem_file(), "-untrusted", made["inner"].pem_file(), made["cert"].pem_file()]
         subprocess.run(["openssl", "verify", *arguments], check=True, capture_output=True)

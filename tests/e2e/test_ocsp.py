@@ -8,7 +8,7 @@ from harness import certs
 from harness.assertions import assert_refused
 from harness.certs import NAME
 from harness.config import to
-from harness.revocation import deliver, responder, response
+from harness.revocation import deliver, responder, response, response_for_another
 
 
 def section(server, ca, verify="pki", **options):
@@ -27,7 +27,7 @@ BAD = {
     "expired": (lambda cert, ca: response(cert, ca, start=-9, end=-2), "has expired"),
     "old_without_a_next_update": (lambda cert, ca: response(cert, ca, start=-3, end=None), "over a day old"),
     "early": (lambda cert, ca: response(cert, ca, start=2, end=9), "not valid yet"),
-    "for_another_certificate": (lambda cert, ca: response(ca.issue(), ca), "for another certificate"),
+    "for_another_certificate": (response_for_another, "for another certificate"),
     "unknown": (lambda cert, ca: response(cert, ca, status=ocsp.OCSPCertStatus.UNKNOWN), "does not know"),
     "revoked": (lambda cert, ca: response(cert, ca, status=ocsp.OCSPCertStatus.REVOKED), "is revoked"),
     "another_ca": (lambda cert, ca: response(cert, ca, certs.CA(cert.directory, "Test Root")), "not signed by"),

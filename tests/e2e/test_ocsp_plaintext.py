@@ -11,7 +11,7 @@ from harness.assertions import SECRET, assert_refused, failures
 from harness.certs import DAY, NAME, now
 from harness.clients import connect
 from harness.config import to
-from harness.revocation import deliver, responder, response, sign_response
+from harness.revocation import deliver, responder, response, response_for_another, sign_response
 
 
 def section(server, ca, tmp_path, verify="pki", **options):
@@ -68,7 +68,7 @@ BAD = {
     "missing": (lambda cert, ca: None, "no response was stapled"),
     "expired": (lambda cert, ca: response(cert, ca, start=-9, end=-2), "has expired"),
     "early": (lambda cert, ca: response(cert, ca, start=2, end=9), "not valid yet"),
-    "for_another_certificate": (lambda cert, ca: response(ca.issue(), ca), "for another certificate"),
+    "for_another_certificate": (response_for_another, "for another certificate"),
     "unknown": (lambda cert, ca: response(cert, ca, status=CERT_STATUS["unknown"]), "does not know"),
     "revoked": (lambda cert, ca: response(cert, ca, status=CERT_STATUS["revoked"]), "is revoked"),
     "revoked_says_its_responder": (

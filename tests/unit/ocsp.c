@@ -111,6 +111,20 @@ static void another_issuer_is_refused(void **state)
     OPENSSL_free(der);
 }
 
+/* The same issuer, key and name: the serial number alone is another. */
+static void another_serial_number_is_refused(void **state)
+{
+    struct cert other = certs_make(
+        &(struct cert_order){.cn = "api.example.com", .issuer = &ca, .key = leaf.key});
+    unsigned char *der;
+    size_t n = make(V_OCSP_CERTSTATUS_GOOD, -HOUR, HOUR, &der);
+
+    (void)state;
+    assert_null(ocsp_check(der, n, leaf.x509, ca.x509, NOW));
+    assert_contains(ocsp_check(der, n, other.x509, ca.x509, NOW), "another certificate");
+    OPENSSL_free(der);
+}
+
 /* BER spells some things in two ways (a string in pieces): those say the same. */
 static bool reads_as(const unsigned char *bytes, size_t n, const unsigned char *der)
 {
@@ -168,6 +182,7 @@ int main(void)
         cmocka_unit_test(no_response_is_no_good_one),
         cmocka_unit_test(a_weak_signature_is_none),
         cmocka_unit_test(another_issuer_is_refused),
+        cmocka_unit_test(another_serial_number_is_refused),
         cmocka_unit_test(no_damaged_response_is_good),
     };
 

@@ -23,7 +23,7 @@ DAY = datetime.timedelta(days=1)
 
 
 def now():
-    return datetime.datetime.utcnow()
+    return datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
 
 
 def day(offset):
@@ -71,6 +71,10 @@ class Cert:
 
     def chain_file(self):
         return self._file("chain.pem", b"".join(c.public_bytes(Encoding.PEM) for c in [self.cert, *self.chain]))
+
+    def issuers_file(self):
+        """Returns the file of the chain without the certificate itself."""
+        return self._file("issuers.pem", b"".join(c.public_bytes(Encoding.PEM) for c in self.chain))
 
     def key_file(self):
         return self._file("key.pem", self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

@@ -1,5 +1,6 @@
 """Runs openssl(1)."""
 
+import re
 import subprocess
 
 from harness.waiting import DEADLINE
@@ -11,3 +12,8 @@ def openssl(*arguments, cwd=None, input=None, check=True):
     done = subprocess.run(["openssl", *map(str, arguments)], cwd=cwd, capture_output=True, timeout=DEADLINE, **source)
     assert not check or done.returncode == 0, done.stderr
     return done
+
+
+def openssl_version():
+    """Returns the version of openssl(1), for instance (3, 0, 17)."""
+    return tuple(int(part) for part in re.findall(rb"\d+", openssl("version").stdout)[:3])
