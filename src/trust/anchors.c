@@ -18,6 +18,7 @@
 #include "base/strbuf.h"
 #include "config/diag.h"
 #include "config/section.h"
+#include "pin/cert.h"
 #include "pin/pem.h"
 #include "trust/crl.h"
 #include "trust/sigalg.h"
@@ -240,6 +241,15 @@ static const char *take_file(const struct target *to, const struct file_kind *ki
     return why || taken ? why : kind->take_der(to, (const unsigned char *)data, len);
 }
 
+/* Adds to the digest, with the length, so that bytes which move to the next file change it. */
+static void add_to_digest(struct loading *l, const void *bytes, size_t n)
+{
+    const uint64_t size = n;
+
+    EVP_DigestUpdate(l->digest, &size, sizeof(size));
+    EVP_DigestUpdate(l->digest, bytes, n);
+}
+
 /* Contents go into the digest: a file may change while its name stays. */
 static void load_file(struct loading *l, const struct file_kind *kind, const char *path,
                       struct location where)
@@ -251,7 +261,7 @@ static void load_file(struct loading *l, const struct file_kind *kind, const cha
     const char *why = file_read(path, FILE_CONFIGURED, kind->max_size, &data, &len);
 
     if (!why) {
-        EVP_DigestUpdate(l->digest, data, len);
+        add_to_digest(l, data, len);
         why = take_file(&to, kind, data, len, &line);
         free(data);
         ERR_clear_error();
@@ -327,14 +337,22 @@ static void load_ca_dir(struct loading *l, const struct config_string *dir)
 
 /* The system's. */
 
-/* Whether a store has no certificate, or none that can be had. */
-static bool is_empty(X509_STORE *store)
+/*
+ * Adds the certificates of a store to the digest. Returns false if there are none, or none that can
+ * be had.
+ */
+static bool digest_certificates(struct loading *l)
 {
-    STACK_OF(X509) *certificates = X509_STORE_get1_all_certs(store);
-    const bool empty = sk_X509_num(certificates) <= 0;
+    STACK_OF(X509) *certificates = X509_STORE_get1_all_certs(l->store);
+    const int count = sk_X509_num(certificates);
+    struct cert_digests digests;
+    int i;
 
+    for (i = 0; i < count; i++)
+        if (cert_compute_digests(sk_X509_value(certificates, i), &digests))
+            add_to_digest(l, digests.cert, sizeof(digests.cert));
     sk_X509_pop_free(certificates, X509_free);
-    return empty;
+    return count > 0;
 }
 
 /* Whether one of the directories, separated by colons, has certificates under their hashes. */
@@ -369,7 +387,7 @@ static void load_system(struct loading *l)
     if (X509_STORE_set_default_paths(l->store) != 1)
         diag_add(l->diags, s->where, "[%s]: the system's trust anchors: %s", s->name,
                  openssl_reason("cannot be loaded"));
-    else if (is_empty(l->store) && !has_links(dirs ? dirs : X509_get_default_cert_dir()))
+    else if (!digest_certificates(l) && !has_links(dirs ? dirs : X509_get_default_cert_dir()))
         diag_add(l->diags, s->where,
                  "[%s]: the system has no trust anchors in %s: install them (ca-certificates), "
                  "or name your own with ca_file",

@@ -1,14 +1,18 @@
 /* trust/policyid: a session is resumed only under the policy that it was made under. */
 #include "trust/policyid.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "certs.h"
 #include "config/digest.h"
 #include "config/loader.h"
 #include "config/options.h"
 #include "configs.h"
 #include "help.h"
 #include "samples.h"
+#include "trust/anchors.h"
+#include "trust/policy.h"
 
 static const uint8_t no_anchors[32];
 
@@ -179,6 +183,66 @@ static void values_that_follow_each_other_are_kept_apart(void **state)
     }
 }
 
+/* The id of a policy in a mode of the PKI, with what the files hold now. */
+static struct id id_of_files(const char *options_text)
+{
+    struct anchors *anchors = anchors_new();
+    struct diag_list diags = {0};
+    struct policy *policy;
+    struct config *c;
+    char text[1024];
+    struct id id;
+
+    snprintf(text, sizeof(text), "[h.example]\nverify = pki\n%s\n", options_text);
+    c = take(text);
+    policy = policy_new(c->sections[0], anchors, NULL, &diags);
+    if (!policy)
+        fail_msg("%s", diags.items[0].text);
+    memcpy(id.bytes, policy->id, sizeof(id.bytes));
+    policy_free(policy);
+    config_free(c);
+    anchors_free(anchors);
+    return id;
+}
+
+static void files_are_a_part_of_the_id_by_what_they_hold(void **state)
+{
+    const struct cert one = certs_ca("One"), two = certs_ca("Two");
+    char options_text[512], both[8192];
+    struct id before;
+
+    (void)state;
+    snprintf(options_text, sizeof(options_text), "ca_file = %s\n  %s\n",
+             temp_text("1.pem", certs_pem(one.x509)), temp_text("2.pem", certs_pem(two.x509)));
+    before = id_of_files(options_text);
+    assert_true(is_same(id_of_files(options_text), before));
+    temp_text("2.pem", certs_pem(one.x509));
+    assert_false(is_same(id_of_files(options_text), before));
+    /* the same bytes, but the end of one file has moved to the next */
+    snprintf(both, sizeof(both), "%s%s", certs_pem(one.x509), certs_pem(two.x509));
+    temp_text("1.pem", both);
+    temp_text("2.pem", certs_pem(one.x509));
+    before = id_of_files(options_text);
+    temp_text("1.pem", certs_pem(one.x509));
+    snprintf(both, sizeof(both), "%s%s", certs_pem(two.x509), certs_pem(one.x509));
+    temp_text("2.pem", both);
+    assert_false(is_same(id_of_files(options_text), before));
+}
+
+static void the_system_s_anchors_are_a_part_of_the_id(void **state)
+{
+    const struct cert one = certs_ca("One"), two = certs_ca("Two");
+    struct id before;
+
+    (void)state;
+    assert_int_equal(setenv("SSL_CERT_FILE", temp_text("system.pem", certs_pem(one.x509)), 1), 0);
+    assert_int_equal(setenv("SSL_CERT_DIR", temp_dir(), 1), 0);
+    before = id_of_files("");
+    assert_true(is_same(id_of_files(""), before));
+    temp_text("system.pem", certs_pem(two.x509));
+    assert_false(is_same(id_of_files(""), before));
+}
+
 static void how_a_value_is_written_makes_no_difference(void **state)
 {
     const struct id id = id_of_text("[h.example]\npin = " A "\nport = 8443\nalpn = h2\n");
@@ -198,6 +262,8 @@ int main(void)
         cmocka_unit_test(an_option_that_is_added_cannot_be_left_out_by_mistake),
         cmocka_unit_test(the_name_and_the_anchors_are_a_part_of_the_id),
         cmocka_unit_test(values_that_follow_each_other_are_kept_apart),
+        cmocka_unit_test(files_are_a_part_of_the_id_by_what_they_hold),
+        cmocka_unit_test(the_system_s_anchors_are_a_part_of_the_id),
         cmocka_unit_test(how_a_value_is_written_makes_no_difference),
     };
 
