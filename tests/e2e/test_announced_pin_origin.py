@@ -1,4 +1,4 @@
-"""A pin that a host announced goes back to a pin of the configuration, and goes with it."""
+"""Each announced pin has an origin, a pin of the configuration, and is removed with it."""
 
 import json
 
@@ -20,12 +20,12 @@ def third(tmp_path):
     return certs.self_signed(tmp_path)
 
 
-def wait_kept(state, *pins):
+def wait_stored(state, *pins):
     wait_until(lambda: [key.pin for key in state.keys()] == list(pins), f"the keys {pins}")
 
 
 def silent(announcer):
-    """From now on the server announces nothing."""
+    """Makes the server announce nothing."""
     announcer.behave.answer = http_response()
 
 
@@ -33,7 +33,7 @@ def line(pin, via, until=2):
     return f"{NAME} {PLACE} {pin} 2026-01-01 from=pins_url until={day(until)} via={via}\n"
 
 
-def removed(daemon, since, pin, via):
+def assert_removed(daemon, since, pin, via):
     event = daemon.wait_event(since=since, event="learned_removed", section=NAME, pin=pin)
     assert event["level"] == "notice" and event["via"] == via and "configuration" in event["detail"]
 
@@ -55,7 +55,7 @@ def test_configured_keys_alone_are_not_stored(state, pinproxyd, announcer, backu
 
 
 def forms(announcer, ca):
-    """Pins that the server's connection is accepted on, and how they are noted."""
+    """Returns pins that match the server, each with the form in which the file records it as an origin."""
     return {"key": (announcer.cert.pin, announcer.cert.pin), "key_file": (f"key:{announcer.cert.pubkey_file()}", announcer.cert.pin),
             "cert": (f"cert:{announcer.cert.pem_file()}", announcer.cert.cert_pin),
             "issuer": (f"issuer:{ca.cert.pin}", f"issuer:{ca.cert.pin}"),
@@ -65,7 +65,7 @@ def forms(announcer, ca):
 @pytest.mark.parametrize("form", ["key", "key_file", "cert", "issuer", "issuer_cert"])
 @pytest.mark.valgrind
 def test_a_removed_pin_removes_the_pins_announced_over_it(form, state, pinproxyd, tls_server, ca, backup, third):
-    """The server's own key as well, which it announced and which was accepted before."""
+    """This includes the server's own key, which it announced and which was accepted before."""
     inner = certs.CA(ca.directory, "Inner", parent=ca)
     announcer = tls_server(Announcer(), cert=inner.issue())
     announcer.behave.announce(announcer.cert.pin, backup.pin)
@@ -80,13 +80,13 @@ def test_a_removed_pin_removes_the_pins_announced_over_it(form, state, pinproxyd
     assert_refused(daemon, "pin_mismatch")
     announcer.use(backup)
     assert_refused(daemon, "pin_mismatch")
-    removed(daemon, mark, backup.pin, via)
-    wait_kept(state)
+    assert_removed(daemon, mark, backup.pin, via)
+    wait_stored(state)
     assert_not_sent(announcer)
 
 
 def test_a_removed_pin_removes_the_pins_announced_over_announced_ones(state, pinproxyd, announcer, backup, third):
-    """The server uses the backup and announces a third: all go with the pin that was there first."""
+    """The server uses the backup and announces a third key. Both are removed with the configured pin."""
     first = announcer.cert
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
@@ -101,14 +101,14 @@ def test_a_removed_pin_removes_the_pins_announced_over_announced_ones(state, pin
     mark = daemon.mark()
     daemon.reload(state.config({NAME: with_pins_url(announcer, pin=OTHER)}))
     assert_refused(daemon, "pin_mismatch")
-    removed(daemon, mark, third.pin, first.pin)
+    assert_removed(daemon, mark, third.pin, first.pin)
     announcer.use(backup)
     assert_refused(daemon, "pin_mismatch")
-    wait_kept(state)
+    wait_stored(state)
 
 
 def test_a_configured_pin_in_use_keeps_the_pins_announced_over_it(state, pinproxyd, announcer, backup, third):
-    """What `check --live` says to do, then the old pin can go."""
+    """The administrator does what `check --live` says, and can then remove the old pin."""
     first = announcer.cert
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
@@ -128,8 +128,8 @@ def test_a_pin_removed_while_the_daemon_is_stopped_removes_its_announced_pins(st
     via = announcer.cert.pin
     announcer.use(backup)
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=OTHER)}))
-    removed(daemon, 0, backup.pin, via)
-    wait_kept(state)
+    assert_removed(daemon, 0, backup.pin, via)
+    wait_stored(state)
     assert_refused(daemon, "pin_mismatch")
     assert_not_sent(announcer)
 
@@ -151,7 +151,7 @@ def test_a_tunnel_is_closed_when_the_origin_of_its_pin_is_removed(state, pinprox
 
 
 def test_a_tunnel_stays_open_when_its_announced_pin_is_configured(state, pinproxyd, announcer, backup):
-    """The pin that vouches is removed, and the one in use is added, in one reload."""
+    """One reload removes the origin and adds the pin in use."""
     options = {"on_pin_removed": "close"}
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, **options)}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
@@ -173,7 +173,7 @@ def test_an_announced_pin_expires_with_its_origin(state, pinproxyd, announcer):
 
 
 def test_a_revoked_key_removes_the_pins_announced_over_it(state, pinproxyd, announcer, backup):
-    """The pin itself is still in the configuration."""
+    """The revoked pin is still in the configuration."""
     first = announcer.cert
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer)}))
     daemon.wait_event(pin=backup.pin, **FROM_URL)
@@ -181,13 +181,13 @@ def test_a_revoked_key_removes_the_pins_announced_over_it(state, pinproxyd, anno
     assert_accepted(daemon)
     daemon.reload(state.config({NAME: with_pins_url(announcer, pin=first.pin, revoked=first.pin)}))
     assert_refused(daemon, "pin_mismatch")
-    wait_kept(state)
+    wait_stored(state)
 
 
 def test_an_announcement_does_not_extend_a_configured_pin(state, pinproxyd, announcer, backup):
     state.write(line(backup.pin, announcer.cert.pin))
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=[announcer.cert.pin, f"{backup.pin} until={day(0)}"])}))
-    wait_kept(state)
+    wait_stored(state)
     announcer.use(backup)
     assert_refused(daemon, "refused", "expired_pins")
     daemon.stop()
@@ -200,7 +200,7 @@ def test_a_learned_pin_that_was_configured_is_removed_with_the_configured_one(st
     daemon.wait_event(pin=backup.pin, **FROM_URL)
     silent(announcer)
     daemon.reload(state.config({NAME: with_pins_url(announcer, pin=[first.pin, backup.pin])}))
-    wait_kept(state)
+    wait_stored(state)
     daemon.reload(state.config({NAME: with_pins_url(announcer, pin=first.pin)}))
     announcer.use(backup)
     assert_refused(daemon, "pin_mismatch")
@@ -208,7 +208,7 @@ def test_a_learned_pin_that_was_configured_is_removed_with_the_configured_one(st
 
 
 def test_pins_without_a_recorded_origin_are_removed_and_logged(state, pinproxyd, announcer, backup):
-    """It loads; nothing tells whether the pin behind it is still there, so it is not accepted, and that is said."""
+    """The file is valid, but nothing shows whether the origin is still configured. So the pins are not accepted."""
     silent(announcer)
     state.write(f"# old\n{NAME} {PLACE} {announcer.cert.pin} 2026-01-01 from=pins_url until={day(9)}\n"
                 f"{NAME} {PLACE} {backup.pin} 2026-01-01 from=pins_url until={day(9)}\n")
@@ -248,8 +248,8 @@ def test_check_warns_before_the_origin_of_the_pin_in_use_is_removed(state, pinpr
     announcer.use(backup)
     run = run_pinproxy("check", "-c", daemon.file, "--live")
     assert run.returncode == WARNING, run.out + run.err
-    told, = [text for text in run.out.splitlines() if "vouches" in text]
-    assert "pin spring" in told and f"pin = {backup.pin}" in told and f"[{NAME}]" in told
+    message, = [text for text in run.out.splitlines() if "vouches" in text]
+    assert "pin spring" in message and f"pin = {backup.pin}" in message and f"[{NAME}]" in message
     messages = json.loads(run_pinproxy("check", "-c", daemon.file, "--live", "--json").out)["sections"][0]["messages"]
     assert any("vouches" in text for text in messages)
 

@@ -1,4 +1,4 @@
-"""However slow, deaf or talkative a side is, a tunnel holds no more than it may."""
+"""A tunnel holds little memory, even if a side reads slowly or not at all, or sends many TLS messages."""
 
 import contextlib
 import ctypes
@@ -22,12 +22,12 @@ from harness.waiting import DEADLINE, wait_steady, wait_until
 
 KIB, MIB = 1 << 10, 1 << 20
 
-STALLED_MOST = 512 * KIB  # what a stalled tunnel may hold, besides what it had when it was idle
-IDLE_MOST = 64 * KIB      # what may be left of that when it is idle again
+STALLED_MAX = 512 * KIB  # what a stalled tunnel may hold in addition to an idle one
+IDLE_MAX = 64 * KIB      # what may remain of that when it is idle again
 
 
-def rest(daemon, *counts, quiet=0.7):
-    """Waits until neither the counts nor the daemon's memory move any more; the most memory that was seen."""
+def wait_idle(daemon, *counts, quiet=0.7):
+    """Waits until the counts and the daemon's memory do not change. Returns the largest memory that it saw."""
     most = 0
 
     def look():
@@ -46,7 +46,7 @@ def assert_grown_at_most(limit, before, now, tunnels=1):
 
 
 @contextlib.contextmanager
-def asleep(daemon):
+def stopped(daemon):
     daemon.signal(signal.SIGSTOP)
     try:
         yield
@@ -54,23 +54,23 @@ def asleep(daemon):
         daemon.signal(signal.SIGCONT)
 
 
-def narrow(sock):
-    """Has the kernels take little of what a socket does not read."""
+def shrink_buffers(sock):
+    """Makes the kernel buffer little of the data that the socket does not read."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1000)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * KIB)
 
 
-def connect_narrow(address):
+def connect_with_small_buffers(address):
     host, port = address.rsplit(":", 1)
     sock = socket.socket()
     sock.settimeout(DEADLINE)
-    narrow(sock)
+    shrink_buffers(sock)
     sock.connect((host, int(port)))
     return sock
 
 
-def hang_up(sock):
-    """A thread that sends or reads is woken by a shutdown, not by close()."""
+def shut_down(sock):
+    """Closes a socket. A thread that sends or reads is woken by a shutdown and not by close()."""
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
     sock.close()
@@ -79,29 +79,29 @@ def hang_up(sock):
 # A side that does not read.
 
 TUNNELS = 24
-WARM = MIB // 2
+WARM_UP = MIB // 2
 PIECE = 64 * KIB
-NO_END = 128 * MIB
+SENT_MAX = 128 * MIB
 END = b"--- and that was the last of it."
 
 
 class Sender(threading.Thread):
-    """Sends WARM bytes, nobody else's; once it is to `pour`, more of them until it is `enough`; then END."""
+    """Sends WARM random bytes; when `pour` is set, more of them until `enough` is set; then END."""
 
-    def __init__(self, who, send, pour, enough):
+    def __init__(self, who, send, start_sending, enough):
         super().__init__(daemon=True)
-        self.dice, self.send, self.pour, self.enough = random.Random(who), send, pour, enough
+        self.rng, self.send, self.start_sending, self.enough = random.Random(who), send, start_sending, enough
         self.count, self.digest, self.failure = 0, hashlib.sha256(), None
         self.start()
 
     def run(self):
         try:
-            while self.count < WARM:
-                self._send(self.dice.randbytes(PIECE))
-            self.pour.wait(DEADLINE)
+            while self.count < WARM_UP:
+                self._send(self.rng.randbytes(PIECE))
+            self.start_sending.wait(DEADLINE)
             while not self.enough.is_set():
-                assert self.count < NO_END, "no end to what is taken"
-                self._send(self.dice.randbytes(PIECE))
+                assert self.count < SENT_MAX, "no end to what is taken"
+                self._send(self.rng.randbytes(PIECE))
             self._send(END)
         except Exception as failure:
             self.failure = failure
@@ -132,7 +132,7 @@ class Receiver:
             self.tail = (self.tail + data)[-len(END):]
 
     def read_warm(self):
-        self._read(lambda: self.count >= WARM)
+        self._read(lambda: self.count >= WARM_UP)
 
     def read_on(self):
         self._read(lambda: self.tail == END)
@@ -142,10 +142,10 @@ class Receiver:
 
 
 class Side:
-    """One end of a tunnel: it has a sender, if it sends, and a receiver, if it is sent anything."""
+    """One end of a tunnel, with a sender if it sends and a receiver if it receives."""
 
-    def __init__(self, who, send, recv, sends, receives, pour, enough):
-        self.sender = Sender(who, send, pour, enough) if sends else None
+    def __init__(self, who, send, recv, sends, receives, start_sending, enough):
+        self.sender = Sender(who, send, start_sending, enough) if sends else None
         self.receiver = Receiver(recv) if receives else None
         self.is_warm = self.is_done = False
 
@@ -168,70 +168,70 @@ class Side:
 @pytest.mark.parametrize("down, up", [(True, False), (False, True), (True, True)],
                          ids=["client_does_not_read", "server_does_not_read", "nobody_reads"])
 def test_a_side_that_does_not_read_makes_a_tunnel_hold_little_memory(down, up, pinproxyd, tls_server):
-    """The daemon sleeps while its sockets fill up, and wakes to turns as large as there are."""
-    pour, enough = threading.Event(), threading.Event()
+    """The daemon is stopped while its sockets fill up, so that it then reads as much as possible in a turn."""
+    start_sending, enough = threading.Event(), threading.Event()
     sides = {}
 
     def serve(conn):
         who = conn.recv_exactly(4)
         conn.send(who)
         conn.recv_exactly(1)
-        side = sides[int(who)] = Side(f"server {who}", conn.send, conn.recv, down, up, pour, enough)
+        side = sides[int(who)] = Side(f"server {who}", conn.send, conn.recv, down, up, start_sending, enough)
         side.warm_up()
         conn.released.wait()
         side.read_on()
         servers.echo(conn)
 
     server = tls_server(serve)
-    narrow(server.listener)
+    shrink_buffers(server.listener)
     daemon = pinproxyd({"global": {"workers": 1}, NAME: to(server)})
-    clients = [connect_narrow(daemon.address(NAME)) for _ in range(TUNNELS)]
+    clients = [connect_with_small_buffers(daemon.address(NAME)) for _ in range(TUNNELS)]
     try:
         for who, client in enumerate(clients):
             ping(client, b"%04d" % who)
-        before = rest(daemon, quiet=0.2)
+        before = wait_idle(daemon, quiet=0.2)
 
-        # Some bytes for the kernel to see that more room is worth while.
+        # Some bytes make the kernel enlarge its buffers.
         for client in clients:
             client.sendall(b"!")
-        here = [Side(f"client {who}", client.sendall, client.recv, up, down, pour, enough)
+        client_sides = [Side(f"client {who}", client.sendall, client.recv, up, down, start_sending, enough)
                 for who, client in enumerate(clients)]
-        run_parallel([side.warm_up for side in here])
+        run_parallel([side.warm_up for side in client_sides])
         wait_until(lambda: sum(side.is_warm for side in list(sides.values())) == TUNNELS, "the servers' share")
-        there = [sides[who] for who in range(TUNNELS)]
-        senders = [side.sender for side in here + there if side.sender]
+        server_sides = [sides[who] for who in range(TUNNELS)]
+        senders = [side.sender for side in client_sides + server_sides if side.sender]
 
-        with asleep(daemon):
-            pour.set()
-            rest(daemon, *[side.sent for side in here + there], quiet=0.3)
-        stalled = rest(daemon, *[side.sent for side in here + there])
-        assert_grown_at_most(STALLED_MOST, before, stalled, TUNNELS)
+        with stopped(daemon):
+            start_sending.set()
+            wait_idle(daemon, *[side.sent for side in client_sides + server_sides], quiet=0.3)
+        stalled = wait_idle(daemon, *[side.sent for side in client_sides + server_sides])
+        assert_grown_at_most(STALLED_MAX, before, stalled, TUNNELS)
         assert all(sender.is_alive() for sender in senders), [sender.failure for sender in senders]
 
-        # Stalled, not broken.
+        # The tunnels are stalled and not broken.
         enough.set()
         server.released.set()
-        run_parallel([side.read_on for side in here])
-        wait_until(lambda: all(side.is_done for side in there), "the servers to have read all")
-        for sending, receiving in [*zip(here, there), *zip(there, here)]:
+        run_parallel([side.read_on for side in client_sides])
+        wait_until(lambda: all(side.is_done for side in server_sides), "the servers to have read all")
+        for sending, receiving in [*zip(client_sides, server_sides), *zip(server_sides, client_sides)]:
             if sending.sender:
                 assert receiving.receiver.whole() == sending.sender.whole()
         for client in clients:
             ping(client)
         if not instrumented():
-            wait_until(lambda: daemon.anonymous_memory() - before <= IDLE_MOST * TUNNELS, "what was held, given back")
+            wait_until(lambda: daemon.anonymous_memory() - before <= IDLE_MAX * TUNNELS, "what was held, given back")
     finally:
-        pour.set()
+        start_sending.set()
         enough.set()
         for client in clients:
-            hang_up(client)
+            shut_down(client)
 
 
-# A server that talks about TLS rather than about anything else.
+# A server that sends TLS messages instead of data.
 
-CROWD = 8  # of repetitions the log tells no more than ten
+CLIENTS = 8  # the log has at most ten lines of a repeated event
 MESSAGES = 2000
-BLOCK = random.Random(0).randbytes(4200)  # what earns a message, and a little more
+BLOCK = random.Random(0).randbytes(4200)  # a little more data than permits one message
 
 TLS_1_2, TLS_1_3 = 0x303, 0x304
 SSL_CTRL_SET_MAX_PROTO_VERSION = 124
@@ -241,7 +241,7 @@ VERSIONS = {"key_update_requested": TLS_1_3, "key_update": TLS_1_3, "ticket": TL
 
 
 def libssl():
-    """OpenSSL itself, which lets a server say what Python's ssl module keeps for itself."""
+    """Returns OpenSSL, which can send messages that Python's ssl module cannot."""
     pointer, number, text = ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p
     signatures = {
         "TLS_server_method": (pointer,),
@@ -267,8 +267,8 @@ def libssl():
     return library
 
 
-class Talker:
-    """A server's side of TLS that reads nothing, once it is shaken. Its socket must block."""
+class MessageSender:
+    """The server's side of TLS, which reads nothing after the handshake. Its socket must block."""
 
     def __init__(self, sock, chain_file, key_file, version):
         self.lib = libssl()
@@ -287,13 +287,13 @@ class Talker:
     def send(self, data):
         self._must(self.lib.SSL_write(self.ssl, data, len(data)))
 
-    def say(self, what):
-        if what == "ticket":
+    def send_message(self, message):
+        if message == "ticket":
             self._must(self.lib.SSL_new_session_ticket(self.ssl))
-        elif what == "hello_request":
+        elif message == "hello_request":
             self._must(self.lib.SSL_renegotiate(self.ssl))
         else:
-            self._must(self.lib.SSL_key_update(self.ssl, what == "key_update_requested"))
+            self._must(self.lib.SSL_key_update(self.ssl, message == "key_update_requested"))
         self._must(self.lib.SSL_do_handshake(self.ssl))
 
     def free(self):
@@ -302,19 +302,19 @@ class Talker:
 
 
 @pytest.fixture
-def talking_server(raw_server, tmp_path):
-    """Starts a server that does behave(conn, talker) with each connection."""
+def message_server(raw_server, tmp_path):
+    """Starts a server that calls behave(conn, sender) for each connection."""
     def start(behave, version):
         cert = certs.self_signed(tmp_path)
         files = cert.chain_file(), cert.key_file()
 
         def serve(conn):
             conn.sock.settimeout(None)
-            talker = Talker(conn.sock, *files, version)
+            message_sender = MessageSender(conn.sock, *files, version)
             try:
-                behave(conn, talker)
+                behave(conn, message_sender)
             finally:
-                talker.free()
+                message_sender.free()
 
         server = raw_server(serve)
         server.cert = cert
@@ -322,15 +322,15 @@ def talking_server(raw_server, tmp_path):
     return start
 
 
-@pytest.mark.parametrize("what", VERSIONS)
-def test_a_flood_of_tls_messages_is_refused_and_other_tunnels_continue(what, pinproxyd, talking_server, tls_server):
-    """And the tunnels of the same thread go on, as if nothing had been."""
-    def flood(conn, talker):
+@pytest.mark.parametrize("message", VERSIONS)
+def test_a_flood_of_tls_messages_is_refused_and_other_tunnels_continue(message, pinproxyd, message_server, tls_server):
+    """The tunnels of the same thread continue undisturbed."""
+    def flood(conn, message_sender):
         for _ in range(MESSAGES):
-            talker.say(what)
+            message_sender.send_message(message)
         servers.never_answer(conn)
 
-    server = talking_server(flood, VERSIONS[what])
+    server = message_server(flood, VERSIONS[message])
     daemon = pinproxyd({"global": {"workers": 1}, NAME: to(server, resume="yes"), "other.test": to(tls_server())})
     address = daemon.address(NAME)
 
@@ -342,23 +342,23 @@ def test_a_flood_of_tls_messages_is_refused_and_other_tunnels_continue(what, pin
         assert try_connection(address) == REFUSED
         wait_until(lambda: len(ends()) == 1, "the end of the first flood")
         before = daemon.anonymous_memory()
-        with ThreadPoolExecutor(CROWD) as pool:
-            visits = [pool.submit(try_connection, address) for _ in range(CROWD)]
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            floods = [pool.submit(try_connection, address) for _ in range(CLIENTS)]
             ping(neighbour)
-            most = rest(daemon, lambda: len(ends()), quiet=0.3)
-        assert [visit.result() for visit in visits] == [REFUSED] * CROWD
-        wait_until(lambda: len(ends()) == 1 + CROWD, "as many ends as there were floods")
+            most = wait_idle(daemon, lambda: len(ends()), quiet=0.3)
+        assert [visit.result() for visit in floods] == [REFUSED] * CLIENTS
+        wait_until(lambda: len(ends()) == 1 + CLIENTS, "as many ends as there were floods")
         assert {(end["reason"], end["detail"]) for end in ends()} == {
             ("tls", "a flood of TLS messages without data")}
-        assert_grown_at_most(STALLED_MOST, before, most, CROWD)
+        assert_grown_at_most(STALLED_MAX, before, most, CLIENTS)
         ping(neighbour)
         open_tunnel(daemon.address("other.test")).close()
         if not instrumented():
-            wait_until(lambda: daemon.anonymous_memory() - before <= IDLE_MOST * CROWD, "what was held, given back")
+            wait_until(lambda: daemon.anonymous_memory() - before <= IDLE_MAX * CLIENTS, "what was held, given back")
 
 
-class Listener(threading.Thread):
-    """Reads on and on, and holds what comes to BLOCK after BLOCK."""
+class BlockReader(threading.Thread):
+    """Reads for ever, and checks that the data is BLOCK after BLOCK."""
 
     def __init__(self, sock):
         super().__init__(daemon=True)
@@ -374,41 +374,41 @@ class Listener(threading.Thread):
                 self.count += len(data)
 
 
-@pytest.mark.parametrize("what, rounds", [("key_update_requested", 24_000), ("ticket", 4000)])
-def test_tls_messages_between_data_do_not_pile_up(what, rounds, pinproxyd, talking_server, tls_server):
-    """As many as data earns, from a server that reads no answer; its client reads all and sends what it can.
+@pytest.mark.parametrize("message, rounds", [("key_update_requested", 24_000), ("ticket", 4000)])
+def test_tls_messages_between_data_do_not_pile_up(message, rounds, pinproxyd, message_server, tls_server):
+    """The server sends as many messages as its data permits, and reads no answer. The client reads all and sends what it can.
 
-    Whether the server is cut off for it, held back or put up with is not asked here.
+    Whether the daemon refuses, delays or accepts this is not tested here.
     """
-    pour, never, over = threading.Event(), threading.Event(), threading.Event()
+    start_sending, never, done = threading.Event(), threading.Event(), threading.Event()
     head = 1000
 
-    def talk_on(conn, talker):
-        talker.send(BLOCK * head)
+    def send_all(conn, message_sender):
+        message_sender.send(BLOCK * head)
         conn.released.wait()
         for _ in range(rounds):
-            talker.send(BLOCK)
-            talker.say(what)
-        over.wait(DEADLINE)
+            message_sender.send(BLOCK)
+            message_sender.send_message(message)
+        done.wait(DEADLINE)
 
-    server = talking_server(talk_on, VERSIONS[what])
-    narrow(server.listener)
+    server = message_server(send_all, VERSIONS[message])
+    shrink_buffers(server.listener)
     daemon = pinproxyd({"global": {"workers": 1}, NAME: to(server, resume="yes"), "other.test": to(tls_server())})
     client = connect(daemon.address(NAME))
     try:
-        listener = Listener(client)
-        sender = Sender("client", client.sendall, pour, never)
-        pour.set()
-        before = rest(daemon, lambda: listener.count, lambda: sender.count)
+        listener = BlockReader(client)
+        sender = Sender("client", client.sendall, start_sending, never)
+        start_sending.set()
+        before = wait_idle(daemon, lambda: listener.count, lambda: sender.count)
         assert listener.count == head * len(BLOCK)
         server.released.set()
-        most = rest(daemon, lambda: listener.count)
-        # Half: the other half is taken by what the server does not read of the client's.
-        assert_grown_at_most(STALLED_MOST // 2, before, most)
+        most = wait_idle(daemon, lambda: listener.count)
+        # Half, because the client's data that the server does not read takes the other half.
+        assert_grown_at_most(STALLED_MAX // 2, before, most)
         assert listener.count > head * len(BLOCK)
         assert listener.is_right
         open_tunnel(daemon.address("other.test")).close()
     finally:
-        over.set()
+        done.set()
         server.stop()
-        hang_up(client)
+        shut_down(client)

@@ -1,4 +1,4 @@
-"""A CA that is pinned as if it were the server: a file that is a chain, and what the tool and the log say."""
+"""A CA that is pinned as if it were the server: files with a chain, and the messages of the tool and the log."""
 
 import re
 
@@ -15,7 +15,7 @@ OK, WARNING, CRITICAL = 0, 1, 2
 
 
 def lines(*parts):
-    """Where each part begins in a file of all of them."""
+    """Returns the line on which each part begins in a file of all parts."""
     return [1 + sum(len(before.pem.splitlines()) for before in parts[:i]) for i in range(len(parts))]
 
 
@@ -35,13 +35,13 @@ def test_file_with_a_chain_is_an_error_that_names_the_servers_line(option, order
     line = lines(*parts)[parts.index(leaf)]
     assert f"{file}:4: " in run.err and f" {path}:{line}: the file is a chain" in run.err, run.err
     assert ("a CA that is revoked" in run.err) == option.startswith("revoked")
-    # the block at that line is what was meant
+    # the block at that line was meant
     path.write_bytes(leaf.pem)
     assert run_pinproxyd("-t", "-c", file).returncode == 0
 
 
 def test_file_with_a_chain_of_cas_is_an_error(ca, inner, tmp_path):
-    """To pin both is to pin the upper one."""
+    """A pin of both would be a pin of the upper one."""
     path, file = tmp_path / "cas.pem", tmp_path / "a.conf"
     path.write_bytes(ca.cert.pem + inner.cert.pem)
     file.write_text(f"[{NAME}]\nlisten = 127.0.0.1:0\npin = issuer-cert:{path}\n")
@@ -60,7 +60,7 @@ def test_connect_refuses_a_chain_as_a_pin(tls_server, inner, tmp_path):
 
 
 def test_a_file_of_unrelated_certificates_is_a_list_of_pins(pinproxyd, tls_server, ca, tmp_path):
-    """A CA's own among them, and two of one name and key that have both signed themselves."""
+    """Among them are a CA's own, and two self-signed ones with one name and key."""
     key = certs.ec_key()
     today, tomorrow = (certs.self_signed(tmp_path, key=key, ca=True) for _ in range(2))
     path = tmp_path / "list.pem"
@@ -76,7 +76,7 @@ def test_a_self_signed_certificate_with_the_ca_flag_is_accepted(form, pinproxyd,
     assert_accepted(daemon)
 
 
-# What is said.
+# Messages.
 
 @pytest.mark.parametrize("kind", ["key", "certificate"])
 def test_mismatch_says_that_the_pin_is_of_a_ca(kind, pinproxyd, tls_server, inner):
@@ -85,13 +85,13 @@ def test_mismatch_says_that_the_pin_is_of_a_ca(kind, pinproxyd, tls_server, inne
     daemon = pinproxyd({NAME: to(server, pin=pin)})
     detail = assert_refused(daemon, "pin_mismatch", server=server)["detail"]
     assert f"this is the {kind} of the CA CN=Inner Authority" in detail
-    # and what it says to write works
+    # and the pin that it suggests works
     said = re.search(r"(issuer\S+) pins it", detail)[1]
     assert_accepted(pinproxyd({NAME: to(tls_server(cert=server.cert), pin=said)}))
 
 
 def test_a_mismatch_does_not_call_an_unrelated_certificate_an_issuer(pinproxyd, tls_server, inner, tmp_path):
-    """A pinned self-signed certificate is public: who sends it along does not make it a CA."""
+    """A pinned self-signed certificate is public. A server that sends it does not make it a CA."""
     pinned = certs.self_signed(tmp_path, ca=True)
     cert = inner.issue()
     cert.chain.append(pinned.cert)
@@ -123,7 +123,7 @@ def test_check_live_counts_no_announced_ca_as_a_backup(check, state, pinproxyd, 
 
 
 def test_check_live_is_ok_for_a_server_that_is_its_own_ca(check, tls_server, tmp_path):
-    """And that sends its certificate twice."""
+    """The server sends its certificate twice."""
     cert = certs.self_signed(tmp_path, ca=True)
     cert.chain = [cert.cert]
     run = check({NAME: to(tls_server(cert=cert), pin=[cert.pin, OTHER])}, "--live")
@@ -137,7 +137,7 @@ def test_check_live_says_that_the_pin_is_of_a_ca(check, tls_server, inner):
 
 
 def test_check_counts_no_ca_in_a_file_of_its_own_as_a_backup(check, tls_server, inner):
-    """Without asking the server."""
+    """The check does not connect to the server."""
     server = tls_server(cert=inner.issue())
     run = check({NAME: to(server, pin=[f"cert:{server.cert.pem_file()}", f"key:{inner.cert.pem_file()}"])})
     assert run.returncode == WARNING, run.out
@@ -146,7 +146,7 @@ def test_check_counts_no_ca_in_a_file_of_its_own_as_a_backup(check, tls_server, 
 
 @pytest.mark.parametrize("form", ["cert", "key"])
 def test_check_counts_no_ca_as_a_backup_of_a_pin_without_a_file(form, check, tls_server, inner):
-    """That it is a CA's and not the server's is said by the certificate alone."""
+    """Only the certificate shows that the key is a CA's."""
     server = tls_server(cert=inner.issue())
     run = check({NAME: to(server, pin=[server.cert.pin, f"{form}:{inner.cert.pem_file()}"])})
     assert run.returncode == WARNING, run.out

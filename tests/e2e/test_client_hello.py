@@ -1,4 +1,4 @@
-"""A client that starts TLS itself is refused before anything of it is sent; any other first byte passes."""
+"""A client that starts TLS itself is refused before any of its data is sent. Any other data is forwarded."""
 
 import random
 import socket
@@ -14,7 +14,7 @@ from harness.config import to
 
 
 def tls_hello():
-    """What Python's own TLS client says first."""
+    """Returns the ClientHello of Python's TLS client."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(incoming, outgoing, server_hostname=NAME)
     try:
@@ -35,7 +35,7 @@ HELLOS = {"tls": tls_hello(), "ssl2_of_tls": ssl2_hello(), "ssl2_of_tls12": ssl2
           "ssl2": ssl2_hello(b"\0\x02")}
 
 
-def say(address, pieces, pause):
+def send_pieces(address, pieces, pause):
     with connect(address) as client:
         try:
             if client.family != socket.AF_UNIX:
@@ -48,7 +48,7 @@ def say(address, pieces, pause):
         return read_to_any_end(client)[0]
 
 
-def assert_refused(daemon, server, count):
+def assert_nothing_forwarded(daemon, server, count):
     conns = server.wait_done(count)
     assert [bytes(conn.plaintext) for conn in conns] == [b""] * count
     assert "close_notify" not in [conn.end for conn in conns]
@@ -60,8 +60,8 @@ def test_a_client_hello_byte_by_byte_is_refused(kind, listen, pinproxyd, tls_ser
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, listen=listen)})
     hello = HELLOS[kind]
-    assert say(daemon.address(NAME), [hello[i:i + 1] for i in range(16)] + [hello[16:]], pause=0.02) == b""
-    assert_refused(daemon, server, 1)
+    assert send_pieces(daemon.address(NAME), [hello[i:i + 1] for i in range(16)] + [hello[16:]], pause=0.02) == b""
+    assert_nothing_forwarded(daemon, server, 1)
     refused = daemon.wait_event(event="refused")
     assert refused["reason"] == "tls_from_client"
 
@@ -72,55 +72,55 @@ def test_a_client_hello_split_anywhere_is_refused(kind, pinproxyd, tls_server):
     daemon = pinproxyd({NAME: to(server)})
     hello, places = HELLOS[kind], range(0, 14)
     for place in places:
-        assert say(daemon.address(NAME), [hello[:place], hello[place:]], pause=0.05) == b""
-    assert_refused(daemon, server, len(places))
+        assert send_pieces(daemon.address(NAME), [hello[:place], hello[place:]], pause=0.05) == b""
+    assert_nothing_forwarded(daemon, server, len(places))
 
 
 def test_a_client_hello_that_was_sent_before_the_server_was_trusted_is_refused(pinproxyd, tls_server, relay):
     server = tls_server()
     slow = relay(server, first=200, pause=0.0005)
     daemon = pinproxyd({NAME: to(slow)})
-    assert say(daemon.address(NAME), [HELLOS["tls"]], pause=0) == b""
-    assert_refused(daemon, server, 1)
+    assert send_pieces(daemon.address(NAME), [HELLOS["tls"]], pause=0) == b""
+    assert_nothing_forwarded(daemon, server, 1)
 
 
 OTHERS = [b"\x16", b"\x16\x03", b"\x16\x03\x01", b"\x16\x03\x01\x02\x00", b"\x16\x03\x01\x02\x00\x02", b"\x16hello",
           b"\x80", b"\x80\x2e\x01", b"\x80\x2e\x01\x03\x01\x00\x0f\x00\x00\x00", b"\xff\xfb\x18", b"\x80\x2e\x01\x09"]
 
 
-@pytest.mark.parametrize("words", OTHERS)
-def test_data_that_only_begins_like_a_client_hello_arrives(words, pinproxyd, tls_server):
-    """Also if the client waits for an answer before it goes on."""
+@pytest.mark.parametrize("prefix", OTHERS)
+def test_data_that_only_begins_like_a_client_hello_arrives(prefix, pinproxyd, tls_server):
+    """It arrives even if the client waits for an answer before it sends more."""
     daemon = pinproxyd({NAME: to(tls_server())})
     with connect(daemon.address(NAME)) as client:
-        client.sendall(words)
-        assert read_exactly(client, len(words)) == words
-        client.sendall(HELLOS["tls"])  # behind other bytes it is anybody's data
+        client.sendall(prefix)
+        assert read_exactly(client, len(prefix)) == prefix
+        client.sendall(HELLOS["tls"])  # after other bytes a ClientHello is ordinary data
         assert read_exactly(client, len(HELLOS["tls"])) == HELLOS["tls"]
 
 
-@pytest.mark.parametrize("words", OTHERS)
-def test_data_that_only_begins_like_a_client_hello_arrives_with_the_end(words, pinproxyd, tls_server):
+@pytest.mark.parametrize("prefix", OTHERS)
+def test_data_that_only_begins_like_a_client_hello_arrives_with_the_end(prefix, pinproxyd, tls_server):
     server = tls_server(servers.count_bytes)
     daemon = pinproxyd({NAME: to(server)})
     with connect(daemon.address(NAME)) as client:
-        client.sendall(words)
+        client.sendall(prefix)
         client.shutdown(socket.SHUT_WR)
-        assert int(client.recv(100)) == len(words)
+        assert int(client.recv(100)) == len(prefix)
     conn = server.wait_done()[0]
-    assert (bytes(conn.plaintext), conn.end) == (words, "close_notify")
+    assert (bytes(conn.plaintext), conn.end) == (prefix, "close_notify")
 
 
 def test_data_that_only_begins_like_a_client_hello_arrives_in_any_pieces(pinproxyd, tls_server):
-    dice = random.Random(1)
+    rng = random.Random(1)
     daemon = pinproxyd({NAME: to(tls_server())})
-    for words in OTHERS:
-        data = words[:dice.randint(1, len(words))] + b"\n" + bytes(dice.randrange(256) for _ in range(400_000))
+    for prefix in OTHERS:
+        data = prefix[:rng.randint(1, len(prefix))] + b"\n" + bytes(rng.randrange(256) for _ in range(400_000))
         with connect(daemon.address(NAME)) as client:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             at = 0
             while at < 20:
-                more = dice.randint(1, 6)
+                more = rng.randint(1, 6)
                 client.sendall(data[at:at + more])
                 at += more
                 time.sleep(0.01)
@@ -129,7 +129,7 @@ def test_data_that_only_begins_like_a_client_hello_arrives_in_any_pieces(pinprox
 
 
 def test_data_that_only_begins_like_a_client_hello_arrives_before_an_idle_end(pinproxyd, tls_server):
-    """Also where idle_timeout is shorter than such bytes are held."""
+    """It arrives even if idle_timeout is shorter than the time for which the daemon holds such bytes."""
     server = tls_server(servers.count_bytes)
     daemon = pinproxyd({NAME: to(server, idle_timeout="500ms")})
     with connect(daemon.address(NAME)) as client:

@@ -1,4 +1,4 @@
-"""Programs that are started with some of the descriptors 0 to 2 closed: what is opened later is not taken for them."""
+"""The programs work when some of the descriptors 0 to 2 are closed: no file opened later takes their place."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ CLOSED = [(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)]
 
 
 def start(program, closed, *arguments, **options):
-    """`closed` are closed as a shell does it: 0<&- 1<&- 2<&-."""
+    """Starts a program with descriptors closed, as a shell does with 0<&- 1<&- 2<&-."""
     script = 'exec "$@" ' + " ".join(f"{fd}<&-" for fd in closed)
     return subprocess.Popen(["sh", "-c", script, "sh", *WRAPPER, program, *map(str, arguments)],
                             stdin=subprocess.DEVNULL, env=environment(), **options)
@@ -40,7 +40,7 @@ def test_the_daemon_serves_and_stops_with_standard_descriptors_closed(closed, tl
         wait_until(served, "the daemon")
         if not WRAPPER:
             assert {os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in closed} == {"/dev/null"}
-        for _ in range(200):  # lines enough to fill a pipe
+        for _ in range(200):  # enough lines to fill a pipe
             assert served()
         process.send_signal(signal.SIGHUP)
         assert served()

@@ -1,4 +1,4 @@
-"""-V, -h, --help-config, and calls that make no sense."""
+"""-V, -h, --help-config, and wrong calls."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every error of a configuration: exit status 78, FILE:LINE and a word that helps; at start and under -t alike.
+"""Each error in a configuration gives exit status 78, FILE:LINE and a helpful word, at start and with -t.
 
 The marks and placeholders in the texts are those of harness/config_errors.py.
 """
@@ -14,7 +14,7 @@ from harness.config_errors import (
 from harness.daemon import run_pinproxyd
 
 ERRORS = {
-    # the file's shape
+    # the syntax of the file
     "key_outside_any_section": (">>pin = {good}\n" + PINNED, ""),
     "no_equals_sign": (PINNED + ">>listen 127.0.0.1:0\n", ""),
     "unclosed_section": (PINNED + ">>[other.test\nlisten = 127.0.0.1:0\npin = {good}\n", ""),
@@ -243,7 +243,7 @@ def test_each_error_is_reported_with_its_line(name, expand, tmp_path):
 
 @pytest.mark.parametrize("name", LATER)
 def test_an_option_of_a_later_version_is_refused(name, expand, tmp_path):
-    """What later versions will know is refused by name, never read and ignored."""
+    """An option of a later version is refused by name, and never ignored."""
     path = tmp_path / "pinproxyd.conf"
     marks = write_marked(path, expand(PINNED + ">>" + LATER[name] + "\n"))
     assert_config_error(path, marks, "not supported yet", run_pinproxyd("-t", "-c", path))
@@ -285,7 +285,7 @@ def as_nobody():
 
 
 def test_unreadable_files_are_errors(expand, tmp_path):
-    """The configuration itself, an included one, and a pinned certificate."""
+    """The configuration, an included file and a pinned certificate cannot be read."""
     for directory in [tmp_path, *tmp_path.parents]:
         if directory.owner() == tmp_path.owner() and os.stat(directory).st_mode & 0o077 == 0:
             os.chmod(directory, 0o711)
@@ -379,7 +379,7 @@ def test_several_includes_are_all_read(pinproxyd, tls_server, tmp_path):
         assert_accepted(daemon, f"{name}.test")
 
 
-# what is no error
+# valid configurations
 
 FINE = {
     "byte_order_mark": "\ufeff" + PINNED,
@@ -405,7 +405,7 @@ def test_each_valid_configuration_is_accepted(name, expand, tmp_path):
 
 
 def test_a_name_over_253_characters_is_an_error(expand, tmp_path):
-    """A line has no room for one, so it is the line that is refused: never a name cut short."""
+    """A line cannot hold such a name, so the line is refused. The name is never shortened."""
     path = tmp_path / "pinproxyd.conf"
     name = ".".join(["a" * 50] * 6)
     marks = write_marked(path, expand(PINNED + f">>host = {name}\n"))
@@ -421,7 +421,7 @@ def test_a_valid_configuration_has_no_messages(expand, tmp_path):
 
 
 def test_a_check_of_the_configuration_binds_no_port(tls_server, expand, tmp_path):
-    """-t beside a running daemon: its ports are taken, and that is no error."""
+    """A check beside a running daemon finds its ports in use, and that is no error."""
     server = tls_server()
     path = tmp_path / "pinproxyd.conf"
     path.write_text(expand(f"[server.test]\nlisten = {server.address}\npin = {{good}}\n"))
@@ -429,7 +429,7 @@ def test_a_check_of_the_configuration_binds_no_port(tls_server, expand, tmp_path
 
 
 def test_expired_pins_are_valid(expand, tmp_path):
-    """Or a daemon could not be restarted on the day after."""
+    """Otherwise a daemon could not be restarted on the next day."""
     path = tmp_path / "pinproxyd.conf"
     path.write_text(expand(HEAD + "pin = {good} until=" + day(-3) + "\n"))
     assert_valid(path)

@@ -1,4 +1,4 @@
-"""What an administrator did not mean and would not notice: an error, never a protection that is gone."""
+"""Mistakes that an administrator would not notice are errors. They never remove a protection silently."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from harness.daemon import run_pinproxyd
 LISTS = ("pin", "revoked", "ca_file", "ca_dir", "crl_file", "also_check", "address", "alpn")
 
 
-def refused(path, text, word=""):
+def assert_mistake(path, text, word=""):
     marks = write_marked(path, text)
     run = run_pinproxyd("-t", "-c", path)
     assert_config_error(path, marks, word, run)
@@ -24,17 +24,17 @@ def refused(path, text, word=""):
 @pytest.mark.parametrize("option", LISTS + ("listen",))
 def test_an_empty_list_of_a_section_is_an_error(option, expand, tmp_path):
     pin = "" if option == "pin" else "pin = {good}\n"
-    refused(tmp_path / "pinproxyd.conf", expand(f"[server.test]\n{pin}>>{option} =\n"), option)
-    refused(tmp_path / "pinproxyd.conf", expand(f"[server.test]\n>>{option} = ; none\n{pin}"), option)
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(f"[server.test]\n{pin}>>{option} =\n"), option)
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(f"[server.test]\n>>{option} = ; none\n{pin}"), option)
 
 
 @pytest.mark.parametrize("option", LISTS)
 def test_an_empty_list_of_defaults_is_an_error(option, expand, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", expand(f"[defaults]\n>>{option} =\n" + PINNED), option)
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(f"[defaults]\n>>{option} =\n" + PINNED), option)
 
 
 def test_an_empty_include_is_an_error(expand, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", expand("[global]\n>>include =\n" + PINNED), "include")
+    assert_mistake(tmp_path / "pinproxyd.conf", expand("[global]\n>>include =\n" + PINNED), "include")
 
 
 def test_a_list_with_its_values_on_the_next_lines_is_valid(expand, tmp_path):
@@ -48,18 +48,18 @@ def test_a_list_with_its_values_on_the_next_lines_is_valid(expand, tmp_path):
                                   "{good} ; cert:{cert}", "; {good}"])
 def test_a_pin_in_a_comment_is_an_error(option, line, expand, tmp_path):
     pin = "" if option == "pin" else "pin = {cert_pin}\n"
-    refused(tmp_path / "pinproxyd.conf", expand(f"[server.test]\n{pin}>>{option} = {line}\n"), "comment")
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(f"[server.test]\n{pin}>>{option} = {line}\n"), "comment")
 
 
 @pytest.mark.parametrize("line", ["pin = {other} ; until=2027-06-30", "pin = {other} ;name=next", "also_check = name ; dates",
                                   "listen = unix:x ; mode=0600", "pin = \"{other}\"", "ca_file = '{cert}'"])
 def test_a_part_of_a_value_in_a_comment_or_in_quotes_is_an_error(line, expand, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{line}\n"))
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{line}\n"))
 
 
 def test_a_report_mode_with_its_end_in_a_comment_is_an_error(expand, tmp_path):
     text = PINNED + "verify = pin+pki\n>>enforce = report ; until=2027-06-30\n"
-    refused(tmp_path / "pinproxyd.conf", expand(text), "comment")
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(text), "comment")
 
 
 def test_revoked_of_a_section_adds_to_that_of_defaults(pinproxyd, tls_server, tmp_path):
@@ -78,15 +78,15 @@ def test_a_key_revoked_by_defaults_and_by_a_section_is_valid(expand, tmp_path):
 
 @pytest.mark.parametrize("indent", [" ", "\t", "    "])
 def test_an_indented_option_is_an_error(indent, expand, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", expand(HEAD + f">>{indent}pin = {{good}}\n"), "beginning of its line")
-    refused(tmp_path / "pinproxyd.conf", expand(f"[server.test]\n>>{indent}pin = {{good}}\n"), "beginning of its line")
-    refused(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{indent}port=443\n"), "beginning of its line")
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(HEAD + f">>{indent}pin = {{good}}\n"), "beginning of its line")
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(f"[server.test]\n>>{indent}pin = {{good}}\n"), "beginning of its line")
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{indent}port=443\n"), "beginning of its line")
 
 
 @pytest.mark.parametrize("indent", [" ", "\t"])
 def test_an_indented_section_is_an_error(indent, expand, tmp_path):
     text = PINNED + f">>{indent}[other.test]\nlisten = 127.0.0.1:0\npin = {{other}}\n"
-    run = refused(tmp_path / "pinproxyd.conf", expand(text), "section")
+    run = assert_mistake(tmp_path / "pinproxyd.conf", expand(text), "section")
     assert run.err.count("\n") == 1, run.err
 
 
@@ -126,9 +126,9 @@ def test_a_hash_after_a_value_is_an_error(expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
     (tmp_path / "conf.d").mkdir()
     (tmp_path / "conf.d" / "a.conf").write_text(expand("[a.test]\npin = {good}\n"))
-    refused(path, expand("[global]\n>>include = conf.d/*.conf   # one file a host\n" + PINNED), "'#'")
-    refused(path, expand(HEAD + ">>pin = {good} # today\n"), "'#'")
-    refused(path, expand(PINNED + ">>port = 443\t# https\n"), "'#'")
+    assert_mistake(path, expand("[global]\n>>include = conf.d/*.conf   # one file a host\n" + PINNED), "'#'")
+    assert_mistake(path, expand(HEAD + ">>pin = {good} # today\n"), "'#'")
+    assert_mistake(path, expand(PINNED + ">>port = 443\t# https\n"), "'#'")
 
 
 # names
@@ -136,7 +136,7 @@ def test_a_hash_after_a_value_is_an_error(expand, tmp_path):
 @pytest.mark.parametrize("name", ["server.test.", "SERVER.test", "Server.Test."])
 def test_a_name_in_two_spellings_is_one_section(name, expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
-    run = refused(path, expand(PINNED + f">>[{name}]\npin = {{other}}\n"), "twice")
+    run = assert_mistake(path, expand(PINNED + f">>[{name}]\npin = {{other}}\n"), "twice")
     assert f"{path}:1" in run.err
 
 
@@ -150,17 +150,17 @@ def test_a_trailing_dot_does_not_appear_in_the_log(pinproxyd, tls_server):
 @pytest.mark.parametrize("head", ["[global]", "[defaults]"])
 def test_the_error_of_a_repeated_section_names_the_first(head, expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
-    run = refused(path, expand(f"\n{head}\n" + PINNED + f">>{head}\n"), "twice")
+    run = assert_mistake(path, expand(f"\n{head}\n" + PINNED + f">>{head}\n"), "twice")
     assert f"{path}:2" in run.err
 
 
 @pytest.mark.parametrize("option", ["sni", "verify_name"])
 def test_the_word_host_is_an_error_as_a_name(option, expand, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{option} = host\n"), "leave this line out")
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{option} = host\n"), "leave this line out")
 
 
 def test_verify_name_with_a_zone_is_an_error(expand, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", expand(PINNED + ">>verify_name = ::1%lo\n"), "zone")
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(PINNED + ">>verify_name = ::1%lo\n"), "zone")
 
 
 # durations
@@ -168,14 +168,14 @@ def test_verify_name_with_a_zone_is_an_error(expand, tmp_path):
 @pytest.mark.parametrize("line", ["connect_timeout = 0", "connect_timeout = off", "handshake_timeout = 0",
                                   "handshake_timeout = off", "dns_ttl = off"])
 def test_a_timeout_that_cannot_be_off_is_an_error(line, expand, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{line}\n"), line.split()[0])
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{line}\n"), line.split()[0])
 
 
 def test_drain_timeout_off_is_an_error(expand, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", expand("[global]\n>>drain_timeout = off\n" + PINNED), "drain_timeout")
+    assert_mistake(tmp_path / "pinproxyd.conf", expand("[global]\n>>drain_timeout = off\n" + PINNED), "drain_timeout")
 
 
-# words of other programs
+# syntax of other programs
 
 OTHERS = {
     "accept = 8443": "listen",
@@ -204,13 +204,13 @@ OTHERS = {
 @pytest.mark.parametrize("line", OTHERS)
 def test_options_of_other_programs_are_errors_that_name_ours(line, expand, tmp_path):
     text = "[server.test]\npin = {good}\n" + (f">>{line}\n")
-    refused(tmp_path / "pinproxyd.conf", expand(text), OTHERS[line])
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(text), OTHERS[line])
 
 
 @pytest.mark.parametrize("name, word", [("https://server.test/", "URL"), ("server.test:443", "port = N"),
                                         ("server.test/path", "path")])
 def test_a_section_name_that_is_no_host_name_is_an_error(name, word, expand, tmp_path):
-    refused(tmp_path / "pinproxyd.conf", expand(f">>[{name}]\npin = {{good}}\n"), word)
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(f">>[{name}]\npin = {{good}}\n"), word)
 
 
 PINS = {
@@ -227,11 +227,11 @@ def test_pins_as_other_programs_write_them_are_errors_that_show_ours(value, expa
     path = tmp_path / "pinproxyd.conf"
     colons = ":".join(HEX[i:i + 2] for i in range(0, 64, 2)).upper()
     text = expand(value.replace("{digest}", DIGEST).replace("{colons}", colons))
-    refused(path, HEAD + f">>pin = {text}\n", PINS[value])
+    assert_mistake(path, HEAD + f">>pin = {text}\n", PINS[value])
 
 
 def test_the_directory_of_the_configuration_is_not_read_as_a_pattern(expand, tmp_path):
-    """Or the files that it includes would not be found, and none of their hosts served."""
+    """Otherwise its included files would not be found, and their hosts not served."""
     directory = tmp_path / "d[a]*?"
     (directory / "conf.d").mkdir(parents=True)
     (directory / "conf.d" / "a.conf").write_text(expand("[a.test]\npin = {good}\n"))

@@ -1,4 +1,4 @@
-"""Revocation lists: every certificate of the chain is asked about, and no list is taken on faith."""
+"""Revocation lists: every certificate of the chain is checked, and every list is verified."""
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -32,7 +32,7 @@ def test_several_lists_in_one_file_are_all_read(pinproxyd, tls_server, ca, inner
 
 
 def bad(name, ca, inner, leaf, where):
-    """Lists with one fault."""
+    """Returns lists with one fault."""
     good, above = crl(where, inner), crl(where, ca)
     return {"leaf": [crl(where, inner, leaf), above], "inner": [good, crl(where, ca, inner.cert)],
             "expired": [crl(where, inner, start=-9, end=-2), above],
@@ -68,14 +68,14 @@ def test_a_reload_reads_the_lists_again(pinproxyd, tls_server, ca, tmp_path):
     path.write_bytes(b"-----BEGIN X509 CRL-----\nbroken\n")
     event = daemon.reload(ok=False)
     assert f"{daemon.file}" in event["detail"] and f"{path}" in event["detail"]
-    assert_accepted(daemon)  # by the list that was read before
+    assert_accepted(daemon)  # with the list that was read before
     path.write_bytes(crl(tmp_path, ca, server.cert).read_bytes())
     daemon.reload()
     assert "certificate revoked" in assert_refused(daemon, "refused", "pki")["detail"]
 
 
 def test_a_list_with_a_weak_signature_is_an_error(tls_server, ca, tmp_path):
-    """Whoever can forge a list can leave a certificate out of it."""
+    """Someone who can forge a list can omit a certificate."""
     path = tmp_path / "pinproxyd.conf"
     weak = crl(tmp_path, ca, digest=hashes.SHA1)
     path.write_text(ini(section(tls_server(cert=ca.issue()), ca, weak)))

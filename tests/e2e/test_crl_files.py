@@ -1,4 +1,4 @@
-"""Revocation lists: which files are taken, which sections they count in, and OpenSSL's own word on those made here."""
+"""Revocation lists: which files are valid, in which sections they have an effect, and OpenSSL's verdict on ours."""
 
 
 import pytest
@@ -19,13 +19,13 @@ MODES = ["pki", "pin+pki", "tofu+pki"]
 
 
 def section(server, ca, lists, tmp_path, verify="pki", **options):
-    """Of any mode that asks for lists; what it learns stays in the test's directory."""
+    """Returns a section of a mode that uses lists. The state is in the test's directory."""
     pin = server.cert.pin if verify == "pin+pki" else None
     return {"global": {"state_dir": tmp_path / "state"},
             NAME: to(server, verify=verify, pin=pin, ca_file=ca.cert.pem_file(), crl_file=lists, **options)}
 
 
-# What the tests make is what OpenSSL takes it for: else a refusal would prove nothing.
+# OpenSSL understands the lists and responses that the tests make. Otherwise a refusal would prove nothing.
 
 @pytest.mark.parametrize("revoked, status, words", [
     (None, 0, "OK"), ("leaf", 2, "certificate revoked"), ("inner", 2, "certificate revoked")])
@@ -75,7 +75,7 @@ def test_each_mode_checks_the_whole_chain_for_revocation(which, verify, pinproxy
 @pytest.mark.parametrize("verify", ["pin", "tofu"])
 @pytest.mark.parametrize("key, value", [("crl_file", "{crl}"), ("ocsp", "staple")])
 def test_revocation_options_in_a_mode_without_pki_are_an_error(key, value, verify, ca, tmp_path):
-    """In a section that would not look at it, the line is named."""
+    """The error names the line of the option that would have no effect."""
     pin = f"pin = {ca.cert.pin}\n" if verify == "pin" else ""
     file = tmp_path / "a.conf"
     text = f"[a.test]\nlisten = 127.0.0.1:0\nverify = {verify}\n{pin}{key} = {value.format(crl=crl(tmp_path, ca))}\n"
@@ -87,7 +87,7 @@ def test_revocation_options_in_a_mode_without_pki_are_an_error(key, value, verif
 
 @pytest.mark.parametrize("kind", ["server", "issuer"])
 def test_inherited_lists_have_no_effect_in_a_mode_without_pki(kind, pinproxyd, tls_server, ca, tmp_path):
-    """From [defaults]: a section of another mode has not asked for them."""
+    """They are inherited from [defaults], and the section did not ask for them."""
     server = tls_server(cert=ca.issue())
     pin = server.cert.pin if kind == "server" else f"issuer-cert:{ca.cert.pem_file()}"
     daemon = pinproxyd({"defaults": {"crl_file": crl(tmp_path, ca, server.cert), "ocsp": "staple"},
@@ -157,7 +157,7 @@ def test_broken_file_is_an_error_at_start_and_a_failed_reload(name, pinproxyd, t
 
 
 def test_a_list_between_other_blocks_of_a_file_is_read(pinproxyd, tls_server, ca, tmp_path):
-    """Comments, certificates and a list: as authorities hand them out."""
+    """CAs publish comments, certificates and lists in one file."""
     server = tls_server(cert=ca.issue())
     path = tmp_path / "bundle.pem"
     path.write_bytes(b"# lists of today\n" + ca.cert.pem + b"\n" + crl(tmp_path, ca, server.cert).read_bytes() + b"\n")
@@ -165,7 +165,7 @@ def test_a_list_between_other_blocks_of_a_file_is_read(pinproxyd, tls_server, ca
 
 
 def test_the_newer_of_two_lists_decides(pinproxyd, tls_server, ca, tmp_path):
-    """An old list that is still valid does not hide what a newer one revokes, in either order."""
+    """An old list that is still valid does not hide a revocation in a newer one, in either order."""
     server = tls_server(cert=ca.issue())
     old, new = crl(tmp_path, ca, start=-3), crl(tmp_path, ca, server.cert, start=-1)
     trust = {"verify": "pki", "pin": None, "ca_file": ca.cert.pem_file(), "verify_name": NAME}
@@ -176,7 +176,7 @@ def test_the_newer_of_two_lists_decides(pinproxyd, tls_server, ca, tmp_path):
 
 
 def test_a_forged_list_is_refused(pinproxyd, tls_server, ca, tmp_path):
-    """Of the right name and key identifier, with another's signature."""
+    """It has the right name and key identifier, and the signature of another key."""
     server = tls_server(cert=ca.issue())
     forger = certs.CA(tmp_path)
     builder = (x509.CertificateRevocationListBuilder().issuer_name(ca.cert.cert.subject)
@@ -195,7 +195,7 @@ def test_a_forged_list_is_refused(pinproxyd, tls_server, ca, tmp_path):
     x509.IssuingDistributionPoint(None, None, False, False, None, False, True),
 ], ids=["delta", "indirect", "some_reasons", "attribute_certificates"])
 def test_a_kind_of_list_that_would_have_no_effect_is_an_error(extension, tls_server, ca, tmp_path):
-    """Beside a complete one, which would be taken for all that is revoked."""
+    """A complete list beside it would be taken for all revocations."""
     server = tls_server(cert=ca.issue())
     builder = (x509.CertificateRevocationListBuilder().issuer_name(ca.cert.cert.subject)
                .last_update(certs.now() - certs.DAY).next_update(certs.now() + certs.DAY)
@@ -215,7 +215,7 @@ def test_a_kind_of_list_that_would_have_no_effect_is_an_error(extension, tls_ser
 # Reloads.
 
 def test_a_new_list_refuses_new_connections_and_keeps_open_tunnels(pinproxyd, tls_server, ca, tmp_path):
-    """`revoked` closes what is open; a list is asked about new connections."""
+    """Only `revoked` closes open tunnels; a list is checked for new connections."""
     server = tls_server(cert=ca.issue())
     path = crl(tmp_path, ca)
     daemon = pinproxyd(section(server, ca, path, tmp_path))

@@ -1,4 +1,4 @@
-"""Descriptors: what dials may take, and what is left for others."""
+"""Connection attempts do not use up the descriptors that tunnels need."""
 
 
 import pytest
@@ -13,27 +13,27 @@ from harness.waiting import wait_steady, wait_until
 NOFILE = 512
 
 
-def lose(daemon, section):
-    """A client of a section that nobody answers for; closed by the caller."""
+def connect_unanswered(daemon, section):
+    """Returns a client of a section whose upstream never answers. The caller closes it."""
     return connect(daemon.address(section))
 
 
 @pytest.fixture
-def dead(stack):
+def unanswered(stack):
     """Sixteen addresses that never answer."""
     return [stack.add(servers.FullBacklog()).address] * 16
 
 
-def test_addresses_that_never_answer_do_not_use_up_the_descriptors(pinproxyd, tls_server, dead):
+def test_addresses_that_never_answer_do_not_use_up_the_descriptors(pinproxyd, tls_server, unanswered):
     server = tls_server()
     daemon = pinproxyd({"global": {"workers": 2, "drain_timeout": "100ms"}, NAME: to(server),
-                        "dead.test": to(server, address=dead, connect_timeout="30s")}, nofile=NOFILE)
+                        "dead.test": to(server, address=unanswered, connect_timeout="30s")}, nofile=NOFILE)
     before = daemon.fds()
-    clients = [lose(daemon, "dead.test") for _ in range(60)]
-    # each has its first attempt, and more are made as long as there is room for them
+    clients = [connect_unanswered(daemon, "dead.test") for _ in range(60)]
+    # each client makes its first attempt, and more while descriptors are left
     wait_until(lambda: daemon.fds() >= before + 120, "the dials")
-    most = wait_steady(lambda: daemon.fds() // 32)
-    assert most * 32 < NOFILE // 2
+    peak = wait_steady(lambda: daemon.fds() // 32)
+    assert peak * 32 < NOFILE // 2
     for _ in range(30):
         assert_accepted(daemon)
     assert not daemon.events(event="limit")
@@ -41,14 +41,14 @@ def test_addresses_that_never_answer_do_not_use_up_the_descriptors(pinproxyd, tl
         client.close()
 
 
-def test_the_default_max_connections_leaves_descriptors_for_every_client(pinproxyd, tls_server, dead):
-    """Even if all of them wait for dead addresses."""
+def test_the_default_max_connections_leaves_descriptors_for_every_client(pinproxyd, tls_server, unanswered):
+    """This holds even if all of them wait for addresses that never answer."""
     server = tls_server()
     daemon = pinproxyd({"global": {"workers": 2, "drain_timeout": "100ms"}, NAME: to(server),
-                        "dead.test": to(server, address=dead, connect_timeout="60s")}, nofile=NOFILE)
+                        "dead.test": to(server, address=unanswered, connect_timeout="60s")}, nofile=NOFILE)
     clients = []
     for _ in range(NOFILE):
-        clients.append(lose(daemon, "dead.test"))
+        clients.append(connect_unanswered(daemon, "dead.test"))
         if len(clients) % 20 == 0 and daemon.events(event="limit"):
             break
     daemon.wait_event(event="limit", what="max_connections")
@@ -59,7 +59,7 @@ def test_the_default_max_connections_leaves_descriptors_for_every_client(pinprox
         client.close()
 
 
-def test_an_address_after_sixteen_that_never_answer_is_reached(pinproxyd, tls_server, dead):
+def test_an_address_after_sixteen_that_never_answer_is_reached(pinproxyd, tls_server, unanswered):
     server = tls_server()
-    daemon = pinproxyd({NAME: to(server, address=[*dead, server.address])})
+    daemon = pinproxyd({NAME: to(server, address=[*unanswered, server.address])})
     assert_accepted(daemon)

@@ -9,7 +9,7 @@ from harness.config import to
 from harness.learned import DAY, FROM_URL, Announcer
 
 
-def expiring(daemon, since=0, **wanted):
+def expiring_events(daemon, since=0, **wanted):
     return daemon.events(since, event="pin_expiring", **wanted)
 
 
@@ -55,7 +55,7 @@ def test_a_pin_that_ends_far_away_is_not_logged(until, pinproxyd, tls_server):
     assert_accepted(daemon)
     reload_once(daemon)
     daemon.stop()
-    assert expiring(daemon) == []
+    assert expiring_events(daemon) == []
 
 
 def test_each_pin_of_each_section_is_logged(pinproxyd, tls_server, ca, tmp_path):
@@ -66,16 +66,16 @@ def test_each_pin_of_each_section_is_logged(pinproxyd, tls_server, ca, tmp_path)
         "two.test": to(server, pin=f"issuer:{ca.cert.pin} until={day(5)} name=d")})
     daemon.wait_event(event="pin_expiring", section="two.test")
     daemon.stop()
-    assert sorted((event["section"], event["pin"], event["until"]) for event in expiring(daemon)) == [
+    assert sorted((event["section"], event["pin"], event["until"]) for event in expiring_events(daemon)) == [
         ("one.test", "a", day(3)), ("one.test", "b", day(4)), ("two.test", "d", day(5))]
 
 
 def test_a_pin_that_ends_soon_is_logged_at_a_reload(pinproxyd, tls_server):
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
-    assert expiring(daemon) == []
+    assert expiring_events(daemon) == []
     daemon.write({NAME: to(server, pin=f"{server.cert.pin} until={day(5)}")})
-    assert expiring(daemon, reload_once(daemon), pin=server.cert.pin)
+    assert expiring_events(daemon, reload_once(daemon), pin=server.cert.pin)
 
 
 # The server's certificate, as it was last seen.
@@ -84,7 +84,7 @@ def test_a_pin_that_ends_soon_is_logged_at_a_reload(pinproxyd, tls_server):
 def test_a_certificate_that_ends_soon_is_logged(end, pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, subject=certs.subject_of("Soon Over"), end=end))
     daemon = pinproxyd({NAME: to(server)})
-    assert expiring(daemon) == []
+    assert expiring_events(daemon) == []
     assert_accepted(daemon)
     mark = reload_once(daemon)
     event = daemon.wait_event(since=mark, event="pin_expiring", section=NAME)
@@ -111,19 +111,19 @@ def test_a_certificate_that_ends_far_away_is_not_logged(options, pinproxyd, tls_
     assert_accepted(daemon)
     reload_once(daemon)
     daemon.stop()
-    assert expiring(daemon) == []
+    assert expiring_events(daemon) == []
 
 
 def test_a_renewed_certificate_is_not_logged(pinproxyd, tls_server, tmp_path):
     server = tls_server(cert=certs.self_signed(tmp_path, end=5))
     daemon = pinproxyd({NAME: to(server)})
     assert_accepted(daemon)
-    assert expiring(daemon, reload_once(daemon), what="certificate")
+    assert expiring_events(daemon, reload_once(daemon), what="certificate")
     server.use(certs.self_signed(tmp_path, key=server.cert.key))
     assert_accepted(daemon)
     mark = reload_once(daemon)
     daemon.stop()
-    assert expiring(daemon, mark) == []
+    assert expiring_events(daemon, mark) == []
 
 
 def test_a_refused_certificate_is_not_logged(pinproxyd, tls_server, tmp_path):
@@ -132,7 +132,7 @@ def test_a_refused_certificate_is_not_logged(pinproxyd, tls_server, tmp_path):
     assert_refused(daemon, "pin_mismatch")
     reload_once(daemon)
     daemon.stop()
-    assert expiring(daemon) == []
+    assert expiring_events(daemon) == []
 
 
 def test_a_pin_and_a_certificate_are_both_logged(pinproxyd, tls_server, tmp_path):
@@ -140,7 +140,7 @@ def test_a_pin_and_a_certificate_are_both_logged(pinproxyd, tls_server, tmp_path
     daemon = pinproxyd({NAME: to(server, pin=f"{server.cert.pin} until={day(9)}")})
     assert_accepted(daemon)
     mark = reload_once(daemon)
-    assert {event["what"] for event in expiring(daemon, mark)} == {"pin", "certificate"}
+    assert {event["what"] for event in expiring_events(daemon, mark)} == {"pin", "certificate"}
 
 
 def test_an_announced_pin_that_ends_soon_is_logged(state, pinproxyd, tls_server, tmp_path):

@@ -1,4 +1,4 @@
-"""What the handshake offers and shows."""
+"""The handshake: versions, SNI, ALPN, ciphers, groups, and servers that misbehave."""
 
 import ssl
 import time
@@ -90,7 +90,7 @@ def test_ciphersuites_selects_the_cipher_of_tls_1_3(pinproxyd, tls_server):
 
 
 def test_ciphers_of_the_defaults_may_be_for_another_version(pinproxyd, tls_server):
-    """A section that does without TLS 1.2 has no use for them; in the section itself they are an error."""
+    """They have no effect in a section without TLS 1.2. In the section itself they would be an error."""
     server = tls_server()
     daemon = pinproxyd({"defaults": {"ciphers": "ECDHE+AESGCM"}, NAME: to(server, tls_min="1.3")})
     assert "1.3" in assert_accepted(daemon)["tls"]
@@ -107,7 +107,7 @@ def test_a_server_without_a_common_group_is_refused(pinproxyd, tls_server, tmp_p
 
 @pytest.fixture
 def dhe_server(tls_server, tmp_path):
-    """Speaks TLS 1.2 with finite-field Diffie-Hellman only."""
+    """A server with TLS 1.2 and finite-field Diffie-Hellman only."""
     parameters = tmp_path / "dh.pem"
     openssl("genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", "group:ffdhe2048", "-out", parameters)
     server = tls_server(cert=certs.self_signed(tmp_path, key=certs.rsa_key()), maximum=V12, ciphers="DHE+AESGCM")
@@ -116,7 +116,7 @@ def dhe_server(tls_server, tmp_path):
 
 
 def test_finite_field_diffie_hellman_is_not_offered(pinproxyd, dhe_server):
-    """The server would choose the group, and with it how long we compute before it has proved its key."""
+    """The server would choose the group, and so how long the daemon computes before the server has proved its key."""
     daemon = pinproxyd({NAME: to(dhe_server)})
     with pytest.raises(ConnectionResetError):
         exchange(daemon.address(NAME), b"hello")
@@ -144,7 +144,7 @@ def test_a_finite_field_group_causes_a_warning(pinproxyd, tls_server):
 @pytest.mark.parametrize("record", [b"\x16\x03\x03\x00\x04\0\0\0\0", b"\x16\x03\x03\x40\x00" + bytes(16384)],
                          ids=["one", "many"])
 def test_a_flood_of_hello_requests_ends_the_handshake(record, pinproxyd, raw_server):
-    """HelloRequests, which OpenSSL passes over: without an end, for as long as a handshake may take."""
+    """OpenSSL ignores HelloRequests, so the server could send them as long as a handshake may take."""
     def flood(conn):
         conn.recv()
         while True:
@@ -159,7 +159,7 @@ def test_a_flood_of_hello_requests_ends_the_handshake(record, pinproxyd, raw_ser
 
 @pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
 def test_a_list_of_very_many_certificates_is_refused(version, pinproxyd, tls_server, tmp_path):
-    """OpenSSL would decode the key of each before it asks whether any is the right one."""
+    """OpenSSL would decode the key of each before the daemon can check any of them."""
     cert = certs.self_signed(tmp_path)
     cert.chain = [cert.cert] * 100
     server = tls_server(cert=cert, minimum=version, maximum=version)
@@ -173,7 +173,7 @@ def test_a_list_of_very_many_certificates_is_refused(version, pinproxyd, tls_ser
 @pytest.mark.parametrize("behave, said", [(servers.close_at_hello, "closed"), (servers.reset_at_hello, "reset")],
                          ids=["close", "reset"])
 def test_starttls_is_suggested_for_a_server_that_closes_at_the_hello(behave, said, pinproxyd, raw_server):
-    """So do PostgreSQL before 17 and LDAP; of a server that has said something it is not to be told."""
+    """PostgreSQL before 17 and LDAP need it. It is not suggested for a server that has sent something."""
     pin = "sha256//AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
     daemon = pinproxyd({"a.test": to(raw_server(behave), pin=pin),
                         "b.test": to(raw_server(begin_and(behave)), pin=pin)})
@@ -187,7 +187,7 @@ def test_starttls_is_suggested_for_a_server_that_closes_at_the_hello(behave, sai
 
 def begin_and(behave):
     def begin(conn):
-        conn.sock.sendall(b"\x16\x03\x03\x00\x40\x02")  # the first of a ServerHello
+        conn.sock.sendall(b"\x16\x03\x03\x00\x40\x02")  # the first bytes of a ServerHello
         time.sleep(0.2)
         behave(conn)
     return begin
@@ -213,7 +213,7 @@ def test_a_server_that_requests_a_client_certificate_gets_none(pinproxyd, tls_se
 
 @pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
 def test_a_server_that_requires_a_client_certificate_resets_the_client(version, pinproxyd, tls_server):
-    """With TLS 1.3 the refusal comes after our side has finished: the client must not see a clean end."""
+    """With TLS 1.3 the refusal comes after our side has finished. The client must still not see a clean end."""
     server = tls_server(minimum=version, maximum=version)
     server.context.verify_mode = ssl.CERT_REQUIRED
     server.context.load_verify_locations(server.cert.pem_file())
@@ -225,7 +225,7 @@ def test_a_server_that_requires_a_client_certificate_resets_the_client(version, 
 
 
 def test_a_handshake_in_single_bytes_succeeds(pinproxyd, tls_server, relay):
-    """Records come in single bytes for a while; nothing is lost for it."""
+    """The records come in single bytes for a while, and nothing is lost."""
     server = relay(tls_server(), first=0, pause=0.0003)
     assert_accepted(pinproxyd({NAME: to(server)}))
 
@@ -242,7 +242,7 @@ def test_garbage_after_the_handshake_resets_the_client(pinproxyd, tls_server):
 
 
 def test_data_in_the_last_flight_of_the_handshake_arrives(pinproxyd, tls_server):
-    """A TLS 1.3 server may speak before it has heard us; what it said is not left lying."""
+    """A TLS 1.3 server may send data before it has our Finished. That data arrives."""
     daemon = pinproxyd({NAME: to(tls_server(lambda conn: (conn.send(b"220 hello"), servers.echo(conn))))})
     with connect(daemon.address(NAME)) as client:
         assert read_exactly(client, 9) == b"220 hello"

@@ -1,4 +1,4 @@
-"""A server that shows the pinned certificate, which is public, and does not have its key."""
+"""A server that presents the pinned certificate, which is public, without having its key."""
 
 import os
 import struct
@@ -45,9 +45,9 @@ def flight(chain):
 
 @pytest.mark.slow
 def test_a_server_without_the_key_leaves_no_memory_behind(pinproxyd, raw_server, tmp_path):
-    """Each time with another certificate of 60 KB beside the pinned one: nothing of it is kept."""
+    """It presents another certificate of 60 KB beside the pinned one each time. The daemon keeps none of them."""
     pinned = certs.self_signed(tmp_path)
-    # a subject of many parts takes twenty times its size when it is parsed
+    # a parsed subject of many parts takes twenty times its size
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a")] * 2300)
     junk = certs.self_signed(tmp_path, subject=subject).der
     assert 50_000 < len(junk) < 64_000
@@ -57,7 +57,7 @@ def test_a_server_without_the_key_leaves_no_memory_behind(pinproxyd, raw_server,
         nonlocal count
         conn.recv()
         count += 1
-        # the end of the signature: another certificate, that can be read as well
+        # a changed end of the signature makes another certificate that can be parsed
         conn.sock.sendall(flight([pinned.der, junk[:-4] + struct.pack(">I", count)]))
         while conn.recv():
             pass

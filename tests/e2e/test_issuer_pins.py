@@ -1,4 +1,4 @@
-"""Issuer pins: how they are written, and what logs and errors say of them. Their chains: test_matrix.py."""
+"""Issuer pins: their forms, and their messages in logs and errors. test_matrix.py tests their chains."""
 
 import re
 
@@ -17,7 +17,7 @@ def bundle(*cas):
     return path
 
 
-# form: (pin, what tunnel_open calls it)
+# form: (pin, its name in tunnel_open)
 FORMS = {
     "key_digest": lambda c: (f"issuer:{c.pin}", f"issuer:{c.pin}"),
     "certificate_digest": lambda c: (f"issuer-cert:sha256:{c.hex}", f"issuer-cert:sha256:{c.hex}"),
@@ -55,14 +55,14 @@ def test_a_file_is_found_beside_the_configuration(pinproxyd, tls_server, inner, 
 
 
 def test_a_pinned_root_is_accepted_though_the_server_does_not_send_it(pinproxyd, tls_server, ca):
-    """The root itself is pinned, and no server sends its root."""
+    """No server sends its root."""
     daemon = pinproxyd({NAME: to(tls_server(cert=ca.issue()), pin=f"issuer-cert:{ca.cert.pem_file()}")})
     assert_accepted(daemon)
 
 
 @pytest.mark.parametrize("form", ["issuer:{pin}", "issuer-cert:sha256:{hex}"])
 def test_a_digest_of_a_ca_that_is_not_sent_is_a_mismatch_that_says_what_to_write(form, pinproxyd, tls_server, ca):
-    """The mismatch says that a digest cannot do, and what would."""
+    """The mismatch says that a digest is not enough, and what to write."""
     server = tls_server(cert=ca.issue())
     daemon = pinproxyd({NAME: to(server, pin=form.format(pin=ca.cert.pin, hex=ca.cert.hex))})
     event = assert_refused(daemon, "pin_mismatch", server=server)
@@ -112,7 +112,7 @@ def test_server_pins_are_tried_first(order, pinproxyd, tls_server, inner):
 
 
 def test_a_digest_may_be_a_server_pin_and_an_issuer_pin(pinproxyd, tls_server, inner):
-    """The key of a CA as the server's own, too: strange, and no mistake."""
+    """The key of a CA may also be the server's own."""
     pins = [inner.cert.pin, f"issuer:{inner.cert.pin}", f"cert:sha256:{inner.cert.hex}",
             f"issuer-cert:sha256:{inner.cert.hex}"]
     assert_accepted(pinproxyd({NAME: to(tls_server(cert=inner.issue()), pin=pins)}))
@@ -138,7 +138,7 @@ def test_a_chain_of_a_pinned_issuer_that_does_not_verify_is_refused(pinproxyd, t
     assert "expired" in assert_refused(daemon, "refused", "pki", server=server)["detail"]
 
 
-# ">>" marks the line that the error must name; the second is a word that it must have.
+# ">>" marks the line that the error must name; the second string is a word that it must contain.
 HEAD = f"[{NAME}]\nlisten = 127.0.0.1:0\n"
 DIGEST, HEX = OTHER[8:], "60b87575447dcba2a36b7d11ac09fb24a9db406fee12d2cc90180517616e8a18"
 ERRORS = {
@@ -199,7 +199,7 @@ def test_a_revoked_ca_in_the_chain_is_refused(pinproxyd, tls_server, ca, inner):
 
 
 def test_the_ip_address_is_checked_in_the_chain_of_a_pinned_issuer(pinproxyd, tls_server, inner):
-    """A wildcard is no address."""
+    """A wildcard does not match an address."""
     server = tls_server(cert=inner.issue(["127.0.0.1"]))
     section = to(server, pin=f"issuer:{inner.cert.pin}", host="127.0.0.1", port=server.port, address=None)
     daemon = pinproxyd({"literal": section})

@@ -1,4 +1,4 @@
-"""A peer that vanishes is found whatever is on its way to it; one that is there and does not read is not gone."""
+"""A peer that vanishes is found. A peer that exists and does not read keeps its tunnel."""
 
 import socket
 import time
@@ -12,7 +12,7 @@ from harness.config import to
 from harness.network_namespace import Network
 from harness.waiting import wait_steady
 
-KEEPALIVE = "1s"  # a probe after one second and four more, one apart, and one for the last: six
+KEEPALIVE = "1s"  # a probe after one second, four more at intervals of one second, and one second for the last
 LIMIT = 6
 
 pytestmark = pytest.mark.slow
@@ -33,17 +33,17 @@ def far_server(network, tls_server, behave):
         return tls_server(behave, host=network.far)
 
 
-@pytest.mark.parametrize("outstanding", ["nothing", "data", "window probes"])
-def test_a_server_that_vanishes_is_found(outstanding, end, network, pinproxyd, tls_server):
-    server = far_server(network, tls_server, servers.stall if outstanding == "window probes" else servers.echo)
+@pytest.mark.parametrize("in_flight", ["nothing", "data", "window probes"])
+def test_a_server_that_vanishes_is_found(in_flight, end, network, pinproxyd, tls_server):
+    server = far_server(network, tls_server, servers.stall if in_flight == "window probes" else servers.echo)
     daemon = pinproxyd({NAME: to(server, keepalive=KEEPALIVE, half_close_timeout="off")})
     with connect(daemon.address(NAME)) as client:
         daemon.wait_event(event="tunnel_open")
-        if outstanding == "window probes":
+        if in_flight == "window probes":
             fill_socket(client)
             client.settimeout(60)
         network.take_down(end)
-        if outstanding == "data":
+        if in_flight == "data":
             client.sendall(b"anybody there?")
         assert read_to_reset(client) == b""
     closed = daemon.wait_event(event="tunnel_close")
@@ -51,7 +51,7 @@ def test_a_server_that_vanishes_is_found(outstanding, end, network, pinproxyd, t
 
 
 def test_a_server_that_vanishes_after_its_close_notify_is_found(network, pinproxyd, tls_server):
-    """What the client sends then is not counted as delivered, and does not end well."""
+    """Data that the client sends afterwards is not counted as delivered, and the tunnel is reset."""
     server = far_server(network, tls_server, servers.send_then_read(b"bye"))
     daemon = pinproxyd({NAME: to(server, keepalive=KEEPALIVE, half_close_timeout="off")})
     with connect(daemon.address(NAME)) as client:
@@ -67,15 +67,15 @@ def test_a_server_that_vanishes_after_its_close_notify_is_found(network, pinprox
                 time.sleep(0.2)
 
 
-@pytest.mark.parametrize("outstanding", ["nothing", "data", "window probes"])
-def test_a_client_that_vanishes_is_found(outstanding, end, network, pinproxyd, tls_server):
+@pytest.mark.parametrize("in_flight", ["nothing", "data", "window probes"])
+def test_a_client_that_vanishes_is_found(in_flight, end, network, pinproxyd, tls_server):
     def answer(conn):
         conn.recv_exactly(1)
-        if outstanding == "window probes":
+        if in_flight == "window probes":
             servers.send_forever(conn)
         conn.send(b"!")
         conn.released.wait(2)
-        if outstanding == "data":
+        if in_flight == "data":
             conn.send(b"still there?")
         conn.recv_all()
     server = tls_server(answer)
@@ -85,7 +85,7 @@ def test_a_client_that_vanishes_is_found(outstanding, end, network, pinproxyd, t
         client = connect(daemon.address(NAME), receive_buffer=16384)
     with client:
         client.sendall(b"?")
-        if outstanding == "window probes":
+        if in_flight == "window probes":
             wait_steady(lambda: server.conns and server.conns[0].sent)
         else:
             assert read_exactly(client, 1) == b"!"
@@ -97,20 +97,20 @@ def test_a_client_that_vanishes_is_found(outstanding, end, network, pinproxyd, t
 
 
 def test_a_peer_that_does_not_read_keeps_its_tunnel(pinproxyd, tls_server):
-    """Neither a server nor a client, for several times as long as it takes to find one that is gone."""
-    swallower, pourer = tls_server(servers.stall), tls_server(servers.send_forever)
-    daemon = pinproxyd({"server.test": to(swallower, keepalive=KEEPALIVE),
-                        "client.test": to(pourer, keepalive=KEEPALIVE)})
+    """Neither a server nor a client is reset, for several times the time that it takes to find a vanished peer."""
+    stalled_server, sending_server = tls_server(servers.stall), tls_server(servers.send_forever)
+    daemon = pinproxyd({"server.test": to(stalled_server, keepalive=KEEPALIVE),
+                        "client.test": to(sending_server, keepalive=KEEPALIVE)})
     with connect(daemon.address("server.test")) as writer, \
             connect(daemon.address("client.test"), receive_buffer=16384) as reader:
         sent = fill_socket(writer)
         writer.settimeout(60)
-        wait_steady(lambda: pourer.conns and pourer.conns[0].sent)
+        wait_steady(lambda: sending_server.conns and sending_server.conns[0].sent)
         end = time.monotonic() + 3 * LIMIT
         while time.monotonic() < end:
             assert not daemon.events(event="tunnel_close")
             time.sleep(0.5)
-        swallower.released.set()
+        stalled_server.released.set()
         writer.shutdown(socket.SHUT_WR)
         assert int(writer.recv(100)) == sent
         read_exactly(reader, 1 << 20)

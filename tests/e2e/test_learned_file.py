@@ -49,7 +49,7 @@ def test_a_key_added_by_hand_has_an_effect_within_a_moment(state, pinproxyd, tls
 
 
 def test_a_file_edited_in_place_is_read_again(state, pinproxyd, tls_server):
-    """Not renamed, not even of another length."""
+    """The file is not renamed and keeps its length."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_accepted(daemon)
@@ -142,7 +142,7 @@ def test_a_reload_with_a_damaged_file_changes_nothing(state, pinproxyd, tls_serv
 
 @pytest.mark.threads
 def test_a_file_damaged_at_run_time_keeps_known_keys_and_is_not_overwritten(state, pinproxyd, tls_server, tmp_path):
-    """Known keys still work, new ones wait, and nobody writes over what may be mended."""
+    """Known keys still work, new ones are refused, and the file is not overwritten, so that it can be repaired."""
     server = tls_server()
     first = server.cert
     daemon = pinproxyd(state.config({NAME: tofu(server), "other.test": tofu(server)}))
@@ -166,7 +166,7 @@ def test_a_file_damaged_at_run_time_keeps_known_keys_and_is_not_overwritten(stat
 # A file that cannot be written.
 
 def test_a_removed_state_dir_refuses_a_first_use(state, pinproxyd, tls_server):
-    """No place to keep the key, no byte; where the key is known, all is well."""
+    """A key that cannot be stored gets no byte."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     shutil.rmtree(state.directory)
@@ -177,7 +177,7 @@ def test_a_removed_state_dir_refuses_a_first_use(state, pinproxyd, tls_server):
 
 
 def test_a_full_disk_refuses_a_first_use_and_keeps_the_file(state, stack, tls_server, tmp_path):
-    """A file system of one page: the first key fits, the second does not, and the file stays whole."""
+    """On a file system of one page the first key fits and the second does not. The file stays whole."""
     server = tls_server()
     state.directory.mkdir()
     daemon = Daemon(tmp_path, state.config({NAME: tofu(server), "other.test": tofu(server)}))

@@ -1,4 +1,4 @@
-"""What others can write is not believed: the directory of learned pins, and the files in it."""
+"""The directory of learned pins, and the files in it, are refused if other users can write them."""
 
 import os
 
@@ -15,31 +15,31 @@ NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
 
 
-def make(state, name):
+def create(state, name):
     (state.directory / name).touch(mode=0o600)
 
 
 def file_mode(name, mode):
-    def spoil(state):
-        make(state, name)
+    def make_unsafe(state):
+        create(state, name)
         (state.directory / name).chmod(mode)
-    return spoil
+    return make_unsafe
 
 
 def file_owner(name):
-    def spoil(state):
-        make(state, name)
+    def make_unsafe(state):
+        create(state, name)
         os.chown(state.directory / name, NOBODY, -1)
-    return spoil
+    return make_unsafe
 
 
 def open_parent(state):
-    """Others could put another directory in the place of this one."""
+    """Other users could replace the directory."""
     state.directory.parent.chmod(0o777)
 
 
 def link_that_others_can_move(state):
-    """The directory itself is as it should be."""
+    """The directory itself is safe."""
     home = state.directory.parent / "home"
     state.directory.rename(home)
     shared = state.directory.parent / "shared"
@@ -49,8 +49,8 @@ def link_that_others_can_move(state):
     state.directory.symlink_to(shared / "link")
 
 
-# case: (what is named, how it is spoilt)
-SPOILT = {
+# case: (the name in the error, a function that makes the state unsafe)
+UNSAFE = {
     "directory_for_all": ("", lambda state: state.directory.chmod(0o777)),
     "directory_for_the_group": ("", lambda state: state.directory.chmod(0o770)),
     "directory_with_the_sticky_bit": ("", lambda state: state.directory.chmod(0o1777)),
@@ -61,17 +61,17 @@ SPOILT = {
     "parent_for_all": ("", open_parent),
     "link_that_others_can_move": ("", link_that_others_can_move),
 }
-ANOTHERS = {
+OF_ANOTHER_USER = {
     "directory_of_another": ("", lambda state: os.chown(state.directory, NOBODY, -1)),
     "file_of_another": ("learned", file_owner("learned")),
     "lock_of_another": ("learned.lock", file_owner("learned.lock")),
 }
-CASES = [*SPOILT, *(pytest.param(case, marks=needs_root) for case in ANOTHERS)]
+CASES = [*UNSAFE, *(pytest.param(case, marks=needs_root) for case in OF_ANOTHER_USER)]
 
 
 @pytest.fixture
 def file(tmp_path, state):
-    """A configuration with a directory that is as it should be."""
+    """A configuration with a safe directory."""
     (tmp_path / "var").mkdir(mode=0o755)
     state.directory = tmp_path / "var" / "state"
     state.file = state.directory / "learned"
@@ -81,15 +81,15 @@ def file(tmp_path, state):
     return path
 
 
-def spoil(case, state):
-    name, how = {**SPOILT, **ANOTHERS}[case]
+def make_unsafe(case, state):
+    name, how = {**UNSAFE, **OF_ANOTHER_USER}[case]
     how(state)
     return str(state.directory / name)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_start_refuses_a_state_that_others_can_write(case, file, state):
-    named = spoil(case, state)
+    named = make_unsafe(case, state)
     run = run_pinproxyd("-c", file)
     assert run.returncode == 78, run.err
     assert named in run.err and "chmod go-w" in run.err
@@ -102,16 +102,16 @@ def test_a_reload_refuses_a_state_that_others_can_write(case, file, state, pinpr
     state.write("")
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_accepted(daemon)
-    named = spoil(case, state)
+    named = make_unsafe(case, state)
     failed = daemon.reload(state.config({NAME: tofu(server, revoked=server.cert.pin)}), ok=False)
     assert named in failed["detail"] and "chmod go-w" in failed["detail"]
     assert_accepted(daemon)
 
 
 @pytest.mark.parametrize("action", [["list"], ["forget", NAME], ["accept", NAME, OTHER]], ids=lambda words: words[0])
-@pytest.mark.parametrize("case", [*SPOILT, pytest.param("file_of_another", marks=needs_root)])
+@pytest.mark.parametrize("case", [*UNSAFE, pytest.param("file_of_another", marks=needs_root)])
 def test_the_tool_refuses_a_state_that_others_can_write(case, action, file, state):
-    named, before = spoil(case, state), state.text()
+    named, before = make_unsafe(case, state), state.text()
     run = run_pinproxy("learned", *action, "-c", file)
     assert run.returncode == 78, run.err
     assert named in run.err and not run.out
@@ -119,14 +119,14 @@ def test_the_tool_refuses_a_state_that_others_can_write(case, action, file, stat
 
 
 def test_check_refuses_a_state_that_others_can_write(file, state):
-    named = spoil("file_for_all", state)
+    named = make_unsafe("file_for_all", state)
     run = run_pinproxy("check", "-c", file)
     assert run.returncode == 2
     assert named in run.out + run.err
 
 
 def test_a_file_that_others_can_write_is_not_read(file, state, pinproxyd, tls_server):
-    """While the daemon runs: the keys that it has read stay, and it writes nothing."""
+    """The running daemon keeps the keys that it has read, and writes nothing."""
     server = tls_server()
     state.write("")
     daemon = pinproxyd(state.config({NAME: tofu(server), "other.test": tofu(server)}))
@@ -140,7 +140,7 @@ def test_a_file_that_others_can_write_is_not_read(file, state, pinproxyd, tls_se
 
 
 def test_the_file_is_read_again_when_its_directory_is_safe_again(file, state, pinproxyd, tls_server):
-    """What an administrator took away meanwhile is not accepted after the reload."""
+    """A key that an administrator removed in the meantime is not accepted after the reload."""
     server = tls_server()
     state.write("")
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
@@ -170,7 +170,7 @@ def test_a_fifo_in_place_of_the_lock_does_not_hang(file, state):
 
 
 def test_files_that_everyone_can_read_are_accepted(file, state, pinproxyd, tls_server):
-    """And links of our own, and a directory like /tmp on the way."""
+    """Links of the same user, and a parent directory like /tmp, are accepted as well."""
     server = tls_server()
     state.write("")
     state.file.chmod(0o644)

@@ -1,4 +1,4 @@
-"""pinproxy learned, and the tool's other commands in a section that learns."""
+"""pinproxy learned, and the other commands of the tool in a section that learns."""
 
 import json
 import os
@@ -19,15 +19,15 @@ OK, WARNING, CRITICAL = 0, 1, 2
 
 @pytest.fixture
 def file(tmp_path, state):
-    """A configuration with that directory, without a daemon."""
+    """A configuration with the directory `state`, without a daemon."""
     path = tmp_path / "tool.conf"
     path.write_text(ini(state.config({NAME: {"listen": "127.0.0.1:0", "verify": "tofu"}})))
     return path
 
 
 @pytest.fixture
-def swapped(state, pinproxyd, tls_server, tmp_path):
-    """A daemon that keeps one key, and its server with another."""
+def changed_key(state, pinproxyd, tls_server, tmp_path):
+    """A daemon that has learned one key, and its server with another one."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     first = server.cert
@@ -68,10 +68,10 @@ def test_list_shows_every_field(file, state):
     run = learned(file, "list")
     assert run.returncode == DONE, run.err
     first, second, third = run.out.splitlines()[-3:]
-    for line, words in ((first, [NAME, PLACE, OTHER, "2026-03-04", "tofu"]),
+    for line, data in ((first, [NAME, PLACE, OTHER, "2026-03-04", "tofu"]),
                         (second, ["other.test", "[::1]:636", OTHER, "2026-05-06", "pins_url", "2031-07-08"]),
                         (third, [NAME, SECOND, "2026-09-10", "refused"])):
-        assert all(word in line for word in words), line
+        assert all(word in line for word in data), line
     assert "refused" not in first + second
     assert state.text() == FULL
 
@@ -95,7 +95,7 @@ def test_list_shows_what_the_daemon_learned(state, pinproxyd, tls_server):
     assert all(word in run.out for word in (NAME, PLACE, server.cert.pin, day(0), "tofu"))
 
 
-@pytest.mark.parametrize("action", [["list"], ["forget", NAME], ["accept", NAME, OTHER]], ids=lambda words: words[0])
+@pytest.mark.parametrize("action", [["list"], ["forget", NAME], ["accept", NAME, OTHER]], ids=lambda action: action[0])
 def test_a_damaged_file_is_reported_with_its_line_and_not_changed(action, file, state):
     state.write(FULL + "damage\n")
     run = learned(file, *action)
@@ -126,7 +126,7 @@ def test_forget_and_accept_change_nothing_without_a_file(action, file, state):
 
 @pytest.mark.parametrize("action", ["forget", "accept"])
 def test_a_missing_directory_is_reported_with_its_option(action, file, state):
-    """"No such file or directory" does not say of what."""
+    """"No such file or directory" would not say which."""
     run = learned(file, action, *([NAME, OTHER] if action == "accept" else [NAME]))
     assert run.returncode == NOTHING
     assert str(state.directory) in run.err and "state_dir" in run.err and f"[{NAME}]" in run.err
@@ -147,8 +147,8 @@ def test_forget_works_for_a_section_that_left_the_configuration(file, state):
     assert [key.section for key in state.keys()] == [NAME, NAME]
 
 
-def test_forget_makes_a_first_use_possible_again_within_a_moment(swapped, state):
-    daemon, server, _ = swapped
+def test_forget_makes_a_first_use_possible_again_within_a_moment(changed_key, state):
+    daemon, server, _ = changed_key
     run = learned(daemon.file, "forget", NAME)
     assert run.returncode == DONE, run.err
     assert soon(assert_accepted, daemon)["pin"] == server.cert.pin
@@ -177,8 +177,8 @@ def test_forget_closes_open_tunnels_where_on_pin_removed_is_close(state, pinprox
 # accept
 
 @pytest.mark.valgrind
-def test_accept_replaces_the_learned_key_by_the_refused_one(swapped, state):
-    daemon, server, first = swapped
+def test_accept_replaces_the_learned_key_by_the_refused_one(changed_key, state):
+    daemon, server, first = changed_key
     run = learned(daemon.file, "accept", NAME, server.cert.pin)
     assert run.returncode == DONE, run.err
     assert NAME in run.out and server.cert.pin in run.out
@@ -188,8 +188,8 @@ def test_accept_replaces_the_learned_key_by_the_refused_one(swapped, state):
     assert_refused(daemon, "refused", "tofu_changed")
 
 
-def test_accept_works_while_the_daemon_is_stopped(swapped, state, pinproxyd):
-    daemon, server, _ = swapped
+def test_accept_works_while_the_daemon_is_stopped(changed_key, state, pinproxyd):
+    daemon, server, _ = changed_key
     daemon.stop()
     assert learned(daemon.file, "accept", NAME, server.cert.pin).returncode == DONE
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
@@ -213,9 +213,9 @@ def test_accept_without_a_refused_key_changes_nothing(section, file, state):
     assert state.text() == FULL
 
 
-def test_accept_takes_the_named_key_or_none(swapped, state, tmp_path):
-    """Another server has shown its key since the log was read."""
-    daemon, server, first = swapped
+def test_accept_takes_the_named_key_or_none(changed_key, state, tmp_path):
+    """Another server has presented its key since the administrator read the log."""
+    daemon, server, first = changed_key
     named = server.cert
     server.use(certs.self_signed(tmp_path))
     assert_refused(daemon, "refused", "tofu_changed")
@@ -230,8 +230,8 @@ def test_accept_takes_the_named_key_or_none(swapped, state, tmp_path):
     assert state.text() == before
 
 
-def test_accept_without_a_pin_says_what_to_do(swapped, state):
-    daemon, _, _ = swapped
+def test_accept_without_a_pin_says_what_to_do(changed_key, state):
+    daemon, _, _ = changed_key
     before = state.text()
     run = learned(daemon.file, "accept", NAME)
     assert run.returncode == USAGE
@@ -254,7 +254,7 @@ def test_accept_closes_tunnels_to_the_key_it_replaces(state, pinproxyd, tls_serv
 
 @pytest.mark.parametrize("action", ["forget", "accept"])
 def test_the_file_keeps_its_owner(action, file, state):
-    """Whoever runs the tool: what root makes in the directory of the daemon's user belongs to that user."""
+    """Files that root creates in the directory of the daemon's user belong to that user."""
     owner = 65534 if os.geteuid() == 0 else os.geteuid()
     state.write(FULL)
     for path in (state.directory, state.file):
@@ -263,7 +263,7 @@ def test_the_file_keeps_its_owner(action, file, state):
     assert {path.stat().st_uid for path in state.directory.iterdir()} == {owner}
 
 
-# How it is called.
+# Calls.
 
 @pytest.mark.parametrize("arguments", [
     [], ["lists"], ["list", NAME], ["forget"], ["accept"], ["forget", "a.test", "b.test"],
@@ -284,7 +284,7 @@ def test_help_names_every_action():
     assert all(word in run.out for word in ("list", "forget", "accept", "--json", "-c"))
 
 
-@pytest.mark.parametrize("action", [["list"], ["forget", NAME], ["accept", NAME, OTHER]], ids=lambda words: words[0])
+@pytest.mark.parametrize("action", [["list"], ["forget", NAME], ["accept", NAME, OTHER]], ids=lambda action: action[0])
 def test_a_configuration_error_is_reported(action, tmp_path):
     run = learned(tmp_path / "none.conf", *action)
     assert run.returncode == CONFIG and "none.conf" in run.err
@@ -296,8 +296,8 @@ def test_a_configuration_error_is_reported(action, tmp_path):
 
 # connect
 
-def attempt(file, words=b"hello"):
-    return run_pinproxy("connect", "-c", file, NAME, input=words)
+def run_connect(file, data=b"hello"):
+    return run_pinproxy("connect", "-c", file, NAME, input=data)
 
 
 def configure(file, state, server, **options):
@@ -308,15 +308,15 @@ def configure(file, state, server, **options):
 def test_connect_learns_the_key_as_the_daemon_does(file, state, tls_server, tmp_path):
     server = tls_server()
     configure(file, state, server)
-    run = attempt(file)
+    run = run_connect(file)
     assert run.returncode == DONE, run.err
     assert run.stdout == b"hello"
     assert state.text() == f"{NAME} {PLACE} {server.cert.pin} {day(0)} from=tofu\n"
-    assert attempt(file).returncode == DONE
+    assert run_connect(file).returncode == DONE
     assert len(state.keys()) == 1
     first = server.cert
     server.use(certs.self_signed(tmp_path))
-    run = attempt(file, b"secret")
+    run = run_connect(file, b"secret")
     assert run.returncode == TRUST
     assert first.pin in run.err and server.cert.pin in run.err
     assert f"pinproxy learned accept {NAME} {server.cert.pin} -c {file}" in run.err
@@ -327,7 +327,7 @@ def test_connect_learns_the_key_as_the_daemon_does(file, state, tls_server, tmp_
 def test_connect_and_the_daemon_share_their_keys(state, pinproxyd, tls_server, tmp_path):
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
-    assert attempt(daemon.file).returncode == DONE
+    assert run_connect(daemon.file).returncode == DONE
     server.use(certs.self_signed(tmp_path))
     assert_refused(daemon, "refused", "tofu_changed")
     assert_not_sent(server)
@@ -337,7 +337,7 @@ def test_connect_sends_nothing_when_the_key_cannot_be_stored(file, state, tls_se
     server = tls_server()
     configure(file, state, server)
     state.directory.write_text("a file in its place")
-    run = attempt(file, b"secret")
+    run = run_connect(file, b"secret")
     assert run.returncode != DONE and run.stdout == b""
     assert str(state.directory) in run.err
     assert_nothing_sent(server, b"secret")
@@ -362,7 +362,7 @@ def test_check_of_a_section_without_a_key_learns_nothing(file, state, tls_server
 def test_check_names_the_learned_key_that_matches(file, state, tls_server):
     server = tls_server()
     configure(file, state, server)
-    assert attempt(file).returncode == DONE
+    assert run_connect(file).returncode == DONE
     before = state.text()
     run = check(file)
     assert run.returncode == OK, run.out + run.err
@@ -375,7 +375,7 @@ def test_check_of_a_changed_key_is_critical_and_notes_nothing(file, state, tls_s
     server = tls_server()
     first = server.cert
     configure(file, state, server)
-    assert attempt(file).returncode == DONE
+    assert run_connect(file).returncode == DONE
     before = state.text()
     server.use(certs.self_signed(tmp_path))
     run = check(file)
@@ -392,7 +392,7 @@ def test_connect_accepts_an_announced_pin(state, pinproxyd, tls_server, tmp_path
     daemon.wait_event(event="learned", pin=backup.pin)
     daemon.stop()
     server.use(backup)
-    run = attempt(daemon.file)
+    run = run_connect(daemon.file)
     assert run.returncode == DONE, run.err
     assert run.stdout == b"hello"
 

@@ -1,4 +1,4 @@
-"""A user who may not read what sections have learned: the others are checked all the same."""
+"""A user who may not read the learned keys can still check the other sections."""
 
 import json
 import os
@@ -22,7 +22,7 @@ PLAIN = "plain.test"
 
 
 class OtherUser:
-    """Another user with the tool, and a directory that this user may read but for the state in it."""
+    """Another user, with the tool in a directory that this user can read except for the state in it."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -61,7 +61,7 @@ def pins(tmp_path):
 
 
 def report_of(run, section):
-    """What `check` says of a section: its first line and what is behind it."""
+    """Returns the first line that `check` prints for a section, and the lines after it."""
     lines = run.out.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith(f"{section}:"))
     end = next((i for i in range(start + 1, len(lines)) if not lines[i].startswith(" ")), len(lines))

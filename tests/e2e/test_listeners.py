@@ -1,4 +1,4 @@
-"""Where clients come in."""
+"""Listeners: addresses, Unix sockets, and reloads of them."""
 
 import grp
 import os
@@ -143,7 +143,7 @@ def test_a_link_in_the_place_of_a_socket_is_not_followed(place, pinproxyd, tls_s
 
 @pytest.mark.parametrize("access", ["mode=0666", "mode=0666,user=nobody,group=daemon"])
 def test_a_reload_does_not_follow_a_link_put_in_the_place_of_a_socket(access, pinproxyd, tls_server, tmp_path):
-    """A file of root's must not become everyone's."""
+    """A file of root must not become writable for everyone."""
     if "user" in access and os.geteuid() != 0:
         pytest.skip("only root gives files away")
     precious, path = tmp_path / "precious", tmp_path / "sock"
@@ -185,7 +185,7 @@ def test_a_reload_that_fails_leaves_the_mode_of_a_socket(pinproxyd, tls_server, 
 
 @pytest.mark.parametrize("owner", ["user", "group"])
 def test_a_daemon_that_cannot_change_the_owner_of_its_socket_says_what_to_write(owner, tmp_path):
-    """As under the unit, which leaves the daemon no capability."""
+    """The unit leaves the daemon no capability."""
     config = tmp_path / "pinproxyd.conf"
     config.write_text(f"[{NAME}]\nlisten = unix:sock,{owner}=daemon\nverify = pki\n")
     helpless = ["setpriv", "--bounding-set=-chown", "--inh-caps=-chown"] if os.geteuid() == 0 else []
@@ -196,7 +196,7 @@ def test_a_daemon_that_cannot_change_the_owner_of_its_socket_says_what_to_write(
 
 
 def test_a_socket_file_that_was_removed_is_made_again_by_a_reload(pinproxyd, tls_server, tmp_path):
-    """As by a cleaner of temporary files."""
+    """A cleaner of temporary files may remove it."""
     path = tmp_path / "sock"
     sections = {NAME: to(tls_server(), listen=f"unix:{path},mode=0600")}
     daemon = pinproxyd(sections)
@@ -265,7 +265,7 @@ def test_remote_clients_permits_all_addresses(pinproxyd, tls_server):
 
 
 def test_a_restart_gets_the_same_port(pinproxyd, tls_server):
-    """Connections of the last run in TIME_WAIT do not keep the next one from its port."""
+    """Connections in TIME_WAIT do not prevent the next start."""
     server, port = tls_server(), closed_port()
     for _ in range(3):
         daemon = pinproxyd({NAME: to(server, listen=f"127.0.0.1:{port}")})
@@ -275,7 +275,7 @@ def test_a_restart_gets_the_same_port(pinproxyd, tls_server):
 
 
 def can_be_shared(address):
-    """Whether another process of this user can listen there as well, by SO_REUSEPORT."""
+    """Returns whether another process of this user can listen there as well, with SO_REUSEPORT."""
     script = """if True:
         import socket, sys
         host, port = sys.argv[1].rsplit(":", 1)

@@ -1,4 +1,4 @@
-"""What the log says, and what never gets into it."""
+"""The form of log lines, and data that never appears in them."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def lines_of(daemon):
 
 
 def assert_clean(lines):
-    """Valid UTF-8, no control byte, nothing that turns the reader's text around."""
+    """Asserts valid UTF-8, without control bytes and without characters that reverse the text."""
     for line in lines:
         text = line.decode("utf-8")
         assert not re.search("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]", text), line
@@ -62,7 +62,7 @@ def test_every_line_is_json(pinproxyd, tls_server, tmp_path):
 
 def evil_certificates(directory):
     return {
-        # an organization, for cryptography allows a common name 64 characters
+        # an organization, because the cryptography library limits a common name to 64 characters
         "utf8": certs.self_signed(directory, subject=x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, EVIL)])),
         "bytes": certs.with_subject_bytes(
             directory, b"ev\xffil\xc3(\nevent=tunnel_open \x1b]0;title\x07 \x9b31m \xed\xa0\x80 end"),
@@ -114,7 +114,7 @@ def test_the_data_of_a_tunnel_is_never_logged(pinproxyd, tls_server, tmp_path):
     ("info", {"start", "listen", "tunnel_open", "tunnel_close"}, set()),
 ])
 def test_log_level_hides_the_lower_levels(level, shown, hidden, pinproxyd, tls_server, tmp_path):
-    """The quiet levels hide even `start`, so the ports are fixed and the daemon is polled."""
+    """The quiet levels hide `start`, so the ports are fixed and the test polls the daemon."""
     server = tls_server()
     ports = {section: servers.closed_port() for section in (NAME, "bad.test", "closed.test")}
     daemon = pinproxyd({

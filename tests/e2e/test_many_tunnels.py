@@ -1,4 +1,4 @@
-"""Many tunnels, and too many."""
+"""Many tunnels, and more than the limits permit."""
 
 import resource
 import time
@@ -97,44 +97,44 @@ def test_limit_is_logged_once_a_second_at_most(pinproxyd, tls_server):
 
 
 def test_the_daemon_recovers_from_a_shortage_of_descriptors(pinproxyd, tls_server):
-    """The limit falls while the daemon runs: it sheds the new, keeps the old, and recovers."""
+    """The limit falls while the daemon runs. It refuses new clients and keeps open tunnels."""
     daemon = pinproxyd({NAME: to(tls_server())})
-    kept = [open_tunnel(daemon.address(NAME)) for _ in range(3)]
+    tunnels = [open_tunnel(daemon.address(NAME)) for _ in range(3)]
     hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)[1]
     resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (daemon.fds() + 1, hard))
-    crowd = crowd_in(daemon, 40)
+    more_clients = connect_many(daemon, 40)
     daemon.wait_event(event="limit", what="files")
-    for tunnel in kept:
+    for tunnel in tunnels:
         ping(tunnel, b"still here")
-    for client in crowd:
+    for client in more_clients:
         client.close()
     resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (hard, hard))
-    wait_until(lambda: serves(daemon), "service after the shortage")
-    for tunnel in kept:
+    wait_until(lambda: is_served(daemon), "service after the shortage")
+    for tunnel in tunnels:
         ping(tunnel, b"still here")
         tunnel.close()
 
 
 def test_the_daemon_recovers_when_no_descriptor_is_left(pinproxyd, tls_server):
-    """No room at all: the clients that wait are served once others have left."""
+    """Waiting clients are served when others have left."""
     daemon = pinproxyd({NAME: to(tls_server())})
-    kept = [open_tunnel(daemon.address(NAME)) for _ in range(4)]
+    tunnels = [open_tunnel(daemon.address(NAME)) for _ in range(4)]
     hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)[1]
     resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (daemon.fds(), hard))
-    outside = crowd_in(daemon, 5)
+    outside = connect_many(daemon, 5)
     daemon.wait_event(event="limit", what="files")
-    ping(kept[0])
-    for tunnel in kept[1:]:
+    ping(tunnels[0])
+    for tunnel in tunnels[1:]:
         tunnel.close()
     for client in outside:
         client.close()
-    wait_until(lambda: serves(daemon), "service after others have left")
-    ping(kept[0])
-    kept[0].close()
+    wait_until(lambda: is_served(daemon), "service after others have left")
+    ping(tunnels[0])
+    tunnels[0].close()
 
 
 def test_a_low_descriptor_limit_makes_clients_wait_and_loses_none(pinproxyd, tls_server):
-    """max_connections = 0 comes from RLIMIT_NOFILE: more clients than that wait, none is lost."""
+    """With max_connections = 0 the limit comes from RLIMIT_NOFILE."""
     daemon = pinproxyd({"global": {"workers": 1}, NAME: to(tls_server())}, nofile=96)
     def ping_twice(i):
         with connect(daemon.address(NAME)) as client:
@@ -147,18 +147,18 @@ def test_a_low_descriptor_limit_makes_clients_wait_and_loses_none(pinproxyd, tls
     assert answers == list(range(120))
 
 
-def crowd_in(daemon, count):
-    """Connections of which some may be turned away at once."""
-    crowd = []
+def connect_many(daemon, count):
+    """Returns connections. Some more may be refused at once."""
+    more_clients = []
     for _ in range(count):
         try:
-            crowd.append(connect(daemon.address(NAME)))
+            more_clients.append(connect(daemon.address(NAME)))
         except ConnectionResetError:
             pass
-    return crowd
+    return more_clients
 
 
-def serves(daemon):
+def is_served(daemon):
     try:
         with connect(daemon.address(NAME), timeout=2) as client:
             ping(client)
@@ -177,7 +177,7 @@ def test_refused_clients_do_not_count_against_the_limit(pinproxyd, tls_server, t
 
 
 def test_memory_of_closed_tunnels_is_given_back(pinproxyd, tls_server):
-    """Tunnels one after another do not add up."""
+    """Many tunnels one after another take no more memory than a few."""
     daemon = pinproxyd({"global": {"workers": 1}, NAME: to(tls_server())})
 
     def visits(count):

@@ -1,15 +1,15 @@
 """The trust matrix: every chain of harness/chains.py under every policy, over TLS 1.2 and 1.3.
 
-What must come of each cell was written down from the rules, with the reason, before it was tried:
+The expected verdict of each cell was derived from the rules, with the reason, before it was tried:
 
     o  accepted
     M  pin_mismatch: no live pin matches, or no pinned issuer was found
-    P  refused, pki: a pin (or the anchor of one) is there, and the chain does not verify
+    P  refused, pki: a pin (or the anchor of one) matches, and the chain does not verify
     W  refused, weak
     T  upstream_error, tls: the server has not proved that it holds the key
 
-Behind the cells stands what P and W have to say, and where in the chain (0 is the server's own
-certificate): a chain that is refused for another reason than the one it was made for proves nothing.
+After the cells come the expected messages of P and W, with the depth in the chain (0 is the server's
+own certificate). A chain that is refused for another reason than its own proves nothing.
 """
 
 import base64
@@ -29,7 +29,7 @@ from harness.clients import connect
 from harness.daemon import Daemon
 from harness.openssl import openssl_version
 
-# the certificates' own library warns of SHA-1 and MD5
+# the cryptography library warns of SHA-1 and MD5
 pytestmark = pytest.mark.filterwarnings("ignore:.* signatures are deprecated")
 
 VERSIONS = {"12": ssl.TLSVersion.TLSv1_2, "13": ssl.TLSVersion.TLSv1_3}
@@ -153,7 +153,7 @@ stolen_without_its_key               T T T M T T T  T T T  T  T T  -           a
 
 
 def read_matrix():
-    """({row: {column: letter}}, {row: what P and W may say})."""
+    """Returns ({row: {column: letter}}, {row: the messages that P and W may have})."""
     rows, says = {}, {}
     for line in MATRIX.strip().splitlines():
         if line.strip():
@@ -168,7 +168,7 @@ ROWS, WORDS = read_matrix()
 
 
 class Pins:
-    """What is written down beforehand, for one row."""
+    """The certificates that the configuration of a row pins."""
 
     def __init__(self, world, row):
         self.leaf = row.get("leaf", world.leaf)
@@ -176,12 +176,12 @@ class Pins:
         self.root = row.get("root", world.root)
 
 
-class Field:
-    """Every server, and one daemon with a section for every cell."""
+class Matrix:
+    """All servers, and one daemon with a section for each cell."""
 
     def __init__(self, directory):
         world = Hierarchy(directory)
-        self.asked = []
+        self.sections_used = []
         self.servers, self.pins, sections = {}, {}, {"global": {"state_dir": directory / "state"}}
         for row in ROWS:
             made = getattr(world, row)()
@@ -205,10 +205,10 @@ class Field:
         self.addresses = {e["section"]: e["address"] for e in self.daemon.events(event="listen")}
 
     def learned(self):
-        """{section: the key kept for it}."""
+        """Returns {section: the key learned for it}."""
         lines = self.state.read_text().splitlines() if self.state.exists() else []
-        words = [line.split() for line in lines if not line.startswith("#")]
-        return {word[0]: word[2] for word in words if word}
+        rows = [line.split() for line in lines if not line.startswith("#")]
+        return {row[0]: row[2] for row in rows if row}
 
     def stop(self):
         try:
@@ -217,72 +217,72 @@ class Field:
             self.daemon.kill()
             for server in self.servers.values():
                 server.stop()
-        # Nothing can come any more: each client has had one outcome, and not another one after it.
-        told = Counter(event["section"] for event in self.daemon.events(event=is_outcome))
-        assert told == Counter(self.asked)
+        # Nothing can come later. Each client had exactly one outcome.
+        outcomes = Counter(event["section"] for event in self.daemon.events(event=is_outcome))
+        assert outcomes == Counter(self.sections_used)
 
 
 @pytest.fixture(scope="module")
-def field(tmp_path_factory):
-    field = Field(tmp_path_factory.mktemp("matrix"))
-    yield field
-    field.stop()
+def matrix(tmp_path_factory):
+    matrix = Matrix(tmp_path_factory.mktemp("matrix"))
+    yield matrix
+    matrix.stop()
 
 
 def is_outcome(event):
     return event in FAILURES or event == "tunnel_open"
 
 
-def call(address, words):
-    """What a client heard that wants its words back and ends then, and whether it was cut off by a reset."""
-    heard = b""
+def run_client(address, payload):
+    """Returns (the data that a client got back, whether it was reset). The client ends when it has all its data."""
+    received = b""
     try:
         with connect(address) as sock:
-            sock.sendall(words)
+            sock.sendall(payload)
             while data := sock.recv(65536):
-                heard += data
-                if heard == words:
+                received += data
+                if received == payload:
                     sock.shutdown(socket.SHUT_WR)
     except (ConnectionResetError, BrokenPipeError):
-        return heard, True
-    return heard, False
+        return received, True
+    return received, False
 
 
-def ask(field, row, column, section, words):
-    """What came of one client, as a letter, held to all that belongs to it; or what is wrong with it."""
-    mark = field.daemon.mark()
-    field.asked.append(section)
-    heard, was_reset = call(field.addresses[section], words)
-    event = field.daemon.wait_event(since=mark, section=section, event=is_outcome)
+def run_cell(matrix, row, column, section, payload):
+    """Returns the outcome of one client as a letter, or a description of the fault in it."""
+    mark = matrix.daemon.mark()
+    matrix.sections_used.append(section)
+    received, was_reset = run_client(matrix.addresses[section], payload)
+    event = matrix.daemon.wait_event(since=mark, section=section, event=is_outcome)
     letter = OUTCOMES.get((event["event"], event.get("reason")))
-    ended = (heard, was_reset)
-    if ended != ((words, False) if letter == "o" else (b"", True)):
-        return f"{letter}, but the client heard {heard!r}, reset: {was_reset}"
-    wrong = letter and wrong_words(row, column, letter, event)
+    ended = (received, was_reset)
+    if ended != ((payload, False) if letter == "o" else (b"", True)):
+        return f"{letter}, but the client heard {received!r}, reset: {was_reset}"
+    wrong = letter and missing_in_event(row, column, letter, event)
     return letter if letter and not wrong else f"{wrong or 'unknown'}: {event}"
 
 
 WEAK_KEY = re.compile(r"the server's key has (1024|2047) bits")
 
 
-def cause_left_out(words):
-    """OpenSSL 3.6 adds a cause to one of its messages."""
-    return words.replace(" or the system clock is incorrect", "")
+def cause_left_out(message):
+    """Returns a message without the cause that OpenSSL 3.6 adds to it."""
+    return message.replace(" or the system clock is incorrect", "")
 
 
-def wrong_words(row, column, letter, event):
-    """What an event of this letter fails to say, or None."""
+def missing_in_event(row, column, letter, event):
+    """Returns what an event of this letter lacks, or None."""
     if letter in "PW":
-        # the key of a server that matched by itself, or need not match, is looked at before any chain
+        # the key of a server that matches by itself, or need not match, is checked before any chain
         alone = column.startswith("tofu") or column in ("key", "cert", "mixed", "key_pki") and ROWS[row]["key"] == "W"
         weak = WEAK_KEY.fullmatch(event["detail"]) if letter == "W" and alone else None
         return None if weak or cause_left_out(event["detail"]) in WORDS[row] else f"{letter}, but detail is not {WORDS[row]}"
     if letter == "M":
-        # a renewal or an attack?
+        # the event must show whether it is a renewal or an attack
         pki = ["valid"] if ROWS[row]["pki"] in "oT" else WORDS[row]
         return None if cause_left_out(event["pki"]) in pki else f"M, but pki is not {pki}"
     if letter == "o" and column == "mixed":
-        # server pins are tried first, wherever they stand
+        # server pins are tried first, in any order
         pin = "server" if ROWS[row]["key"] == "o" else "issuer"
         return None if event["pin"] == pin else f"o, but pin is not {pin!r}"
     return None
@@ -290,44 +290,44 @@ def wrong_words(row, column, letter, event):
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("row", ROWS)
-def test_each_chain_has_its_verdict_under_each_policy(row, version, field):
-    server = field.servers[row, version]
-    before, mark = len(server.conns), field.daemon.mark()
+def test_each_chain_has_its_verdict_under_each_policy(row, version, matrix):
+    server = matrix.servers[row, version]
+    before, mark = len(server.conns), matrix.daemon.mark()
     found, may_arrive = {}, []
     for column in COLUMNS:
         section = f"{row}-{version}-{column}"
-        words = f"secret of {section}.".encode()
-        found[column] = ask(field, row, column, section, words)
-        may_arrive.append(words if found[column] == "o" else b"")
+        payload = f"secret of {section}.".encode()
+        found[column] = run_cell(matrix, row, column, section, payload)
+        may_arrive.append(payload if found[column] == "o" else b"")
     wrong = [f"{column}: {found[column]}, where {ROWS[row][column]} belongs"
              for column in COLUMNS if found[column] != ROWS[row][column]]
     assert not wrong, "\n".join(wrong)
-    # The server's side: a connection for each client, in the clients' order.
+    # The server has a connection for each client, in the order of the clients.
     conns = server.wait_done(before + len(COLUMNS))[before:]
-    told = field.daemon.events(mark, event=is_outcome, section=lambda name: name.startswith(f"{row}-{version}-"))
-    assert len(told) == len(COLUMNS)
+    outcomes = matrix.daemon.events(mark, event=is_outcome, section=lambda name: name.startswith(f"{row}-{version}-"))
+    assert len(outcomes) == len(COLUMNS)
     assert [bytes(conn.plaintext) for conn in conns] == may_arrive
     assert not any(b"secret of" in conn.wire for conn in conns)
-    learned = field.learned()
+    learned = matrix.learned()
     for column in COLUMNS:
         kept = column.startswith("tofu") and found[column] == "o"
         assert learned.get(f"{row}-{version}-{column}") == (server.cert.pin if kept else None)
 
 
 def test_strict_checks_would_refuse_ordinary_cas(tmp_path):
-    """So the rows of their name show that they are not asked for."""
+    """So the rows of their names show that the daemon does not use strict checks."""
     world = Hierarchy(tmp_path)
     refusals = {"ca_of_openssl_req": "CA cert does not include key usage"}
     if openssl_version() < (4,):
         # OpenSSL 4.0 does not ask for this any more, not even if it is strict.
         refusals["ca_of_easy_rsa"] = "Basic Constraints of CA cert not marked critical"
-    for row, words in refusals.items():
+    for row, message in refusals.items():
         made = getattr(world, row)()
         arguments = ["-CAfile", made["root"].pem_file(), "-untrusted", made["inner"].pem_file(), made["cert"].pem_file()]
         subprocess.run(["openssl", "verify", *arguments], check=True, capture_output=True)
         strict = subprocess.run(["openssl", "verify", "-x509_strict", *arguments], check=False, capture_output=True,
                                 text=True)
-        assert strict.returncode != 0 and words in strict.stdout + strict.stderr
+        assert strict.returncode != 0 and message in strict.stdout + strict.stderr
 
 
 # OpenSSL's DANE engine as an oracle: the policies that TLSA records can express (RFC 7671).
@@ -345,7 +345,7 @@ DANE = {
     "file_pki": lambda p: [f"0 0 1 {p.root.hex}"],
 }
 
-# Where we decide otherwise than the oracle, and why.
+# Where the daemon decides otherwise than the oracle, and why.
 DIFFERENCES = {}
 
 
@@ -376,29 +376,29 @@ def spki_digest(cert):
 
 
 def oracle_accepts(server, version, records, root):
-    asked = [word for record in records for word in ("-dane_tlsa_rrdata", record)]
+    sections_used = [word for record in records for word in ("-dane_tlsa_rrdata", record)]
     run = subprocess.run(
         ["openssl", "s_client", "-connect", server.address, f"-tls1_{version[1]}", "-servername", NAME,
-         "-dane_tlsa_domain", NAME, *asked, "-dane_ee_no_namechecks",
+         "-dane_tlsa_domain", NAME, *sections_used, "-dane_ee_no_namechecks",
          "-verify_return_error", "-verify_depth", "8", "-cipher", "DEFAULT@SECLEVEL=2",
          "-CAfile", root.pem_file(), "-no-CApath", "-no-CAstore"],
         stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
     text = run.stdout.decode(errors="replace")
     accepts = run.returncode == 0 and "Verification: OK" in text
-    # by a record, that is: without a usable one it would be PKI alone
+    # it must accept because of a record; without a usable one it would check the PKI only
     assert not accepts or re.search(r"^DANE TLSA [0-3] [01] [01] .*(matched|signed)", text, re.MULTILINE), text
     return accepts
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_oracle_differs_only_where_a_reason_is_given(version, field):
-    """Each difference is explained, and each explanation is of a difference."""
+def test_the_oracle_differs_only_where_a_reason_is_given(version, matrix):
+    """Each difference has an explanation, and each explanation has a difference."""
     different = set()
     for row, cells in ROWS.items():
         for column, records in DANE.items():
-            theirs = oracle_accepts(field.servers[row, version], version, records(field.pins[row]),
-                                    field.pins[row].root)
+            theirs = oracle_accepts(matrix.servers[row, version], version, records(matrix.pins[row]),
+                                    matrix.pins[row].root)
             if theirs != (cells[column] == "o"):
                 different.add((row, column))
     explained = set(DIFFERENCES)

@@ -1,4 +1,4 @@
-"""A CA's name constraints (RFC 5280 section 4.2.1.10) hold for the name that was asked for, not for a wildcard."""
+"""The name constraints of a CA (RFC 5280 section 4.2.1.10) apply to the requested name, not to a wildcard."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The files that a configuration names: regular files of a bounded size, of which every byte is accounted for."""
+"""The files that a configuration names must be regular, of limited size, and without blocks that would be skipped."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ OPTIONS = ["include", "pin", "revoked", "issuer", "ca_file", "crl_file", "ca_dir
 
 
 def naming(option, path, server, ca):
-    """A configuration in which `option` names the file at `path`."""
+    """Returns a configuration in which `option` names the file at `path`."""
     pki = {"verify": "pki", "pin": None, "ca_file": ca.cert.pem_file()}
     return {
         "include": lambda: {"global": {"include": path}, NAME: to(server)},
@@ -35,7 +35,7 @@ def naming(option, path, server, ca):
 
 
 def good(option, path, ca, tmp_path):
-    """Writes there what belongs there."""
+    """Writes a file that is valid for the option."""
     if option == "include":
         path.write_text("[other.test]\nlisten = 127.0.0.1:0\npin = " + certs.OTHER + "\n")
     elif option == "crl_file":
@@ -72,7 +72,7 @@ KINDS = {kind.__name__: kind for kind in (fifo, link_to_fifo, unix_socket, devic
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("option", OPTIONS)
 def test_a_named_file_that_is_not_regular_is_an_error(option, kind, pinproxyd, tls_server, ca, tmp_path, monkeypatch):
-    """At once, at the start and at a reload, after which the daemon goes on, and stops."""
+    """The error comes at once, at the start and at a reload. After the reload the daemon continues to serve."""
     monkeypatch.chdir(tmp_path)
     server = tls_server(cert=ca.issue())
     where = tmp_path / "named"
@@ -165,7 +165,7 @@ def test_the_daemon_reads_its_configuration_from_a_pipe_once(tls_server, tmp_pat
             process.kill()
 
 
-# PEM: what looks like a block is found, or is an error that names the line in the file.
+# PEM: text that looks like a block is read, or is an error that names the line.
 
 def lines_of(pem, change):
     return b"".join(change(line) for line in pem.splitlines(keepends=True))
@@ -228,7 +228,7 @@ def test_a_pem_block_that_would_be_skipped_is_an_error(option, how, tls_server, 
 
 @pytest.mark.parametrize("how", SHOWN)
 def test_a_newer_list_is_found_in_each_layout_of_a_file(how, pinproxyd, tls_server, ca, tmp_path):
-    """The older one is good, and does not revoke the server."""
+    """The older list is valid, and does not revoke the server."""
     server, path = tls_server(cert=ca.issue()), tmp_path / "lists.pem"
     old, new = crl(tmp_path, ca, start=-3).read_bytes(), crl(tmp_path, ca, server.cert).read_bytes()
     path.write_bytes(old + SHOWN[how](new))
@@ -278,7 +278,7 @@ def test_a_pem_block_of_another_kind_is_an_error(option, content, word, tls_serv
 
 
 def test_a_trusted_certificate_of_openssl_is_an_anchor_if_it_is_one_for_servers(pinproxyd, tls_server, ca, tmp_path):
-    """Unless it is said not to be one for servers."""
+    """It is not an anchor if it is trusted for other purposes only."""
     server = tls_server(cert=ca.issue())
     for use, heard in (("serverAuth", b"hello"), ("emailProtection", None)):
         path = tmp_path / f"{use}.pem"
@@ -299,7 +299,7 @@ def test_a_certificate_twice_in_a_ca_file_is_valid(pinproxyd, tls_server, ca, tm
     assert_accepted(daemon)
 
 
-# Trust anchors that are not there.
+# Missing trust anchors.
 
 def test_ca_file_in_der_is_an_error_that_says_how_to_convert_it(tls_server, ca, tmp_path):
     file = tmp_path / "a.conf"
@@ -349,10 +349,10 @@ def test_a_missing_system_store_is_an_error(tls_server, ca, tmp_path):
     run = run_pinproxyd("-t", "-c", file, env=env)
     assert run.returncode == 78
     assert f"{file}:1: " in run.err and "ca_file" in run.err
-    # a section that goes by its pins alone needs none
+    # a section with pins only needs none
     file.write_text(ini({NAME: to(server)}))
     assert run_pinproxyd("-t", "-c", file, env=env).returncode == 0
-    # the directory alone is enough
+    # a directory is enough
     hashed_directory(empty / "hashed", ca.cert)
     file.write_text(ini({NAME: to(server, verify="pki")}))
     env["SSL_CERT_DIR"] += "/hashed"
@@ -360,7 +360,7 @@ def test_a_missing_system_store_is_an_error(tls_server, ca, tmp_path):
 
 
 def test_a_file_of_a_thousand_renewals_loads_in_time(tmp_path):
-    """Certificates of one name and key, each signed by itself: none of them issued another."""
+    """The certificates have one name and key and are self-signed, so none of them issued another."""
     key = certs.ec_key()
     path = tmp_path / "renewals.pem"
     path.write_bytes(b"".join(certs.self_signed(tmp_path, key=key).pem for _ in range(1000)))

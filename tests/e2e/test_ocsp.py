@@ -1,4 +1,4 @@
-"""Stapled OCSP responses: refused unless a good one comes, each fault with its own words."""
+"""Stapled OCSP responses: a server without a good one is refused, and the log names the fault."""
 
 import pytest
 from cryptography.x509 import ocsp
@@ -58,12 +58,12 @@ def test_a_bad_response_is_refused(name, version, pinproxyd, stapling_server, ca
 
 def test_each_fault_has_its_own_message():
     words = [words for _, words in BAD.values()]
-    assert len(set(words)) == len(words) - 3  # a signature is wrong in four ways
+    assert len(set(words)) == len(words) - 3  # four faults of a signature share one message
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
 def test_the_response_of_an_intermediate_issuer_is_accepted(version, pinproxyd, stapling_server, ca, tmp_path):
-    """The response is the issuer's word, not the root's."""
+    """The issuer makes the response, not the root."""
     inner = certs.CA(tmp_path, "Inner", parent=ca)
     cert = inner.issue()
     server = stapling_server(cert, response(cert, inner), version)

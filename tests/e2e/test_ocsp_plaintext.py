@@ -1,4 +1,4 @@
-"""Stapled responses before a server that shows all it hears: what is refused has sent it nothing."""
+"""Stapled OCSP responses of many shapes, and reloads that add `ocsp`."""
 
 
 import pytest
@@ -21,7 +21,7 @@ def section(server, ca, tmp_path, verify="pki", **options):
 
 
 def build(cert, ca, signer=None, *, known_by=hashes.SHA1, digest=hashes.SHA256, name=ocsp.OCSPResponderEncoding.HASH):
-    """A good response in a shape of one's choice."""
+    """Returns a good response in a chosen shape."""
     builder = (ocsp.OCSPResponseBuilder()
                .add_response(cert=cert.cert, issuer=ca.cert.cert, algorithm=known_by(),
                              cert_status=ocsp.OCSPCertStatus.GOOD, this_update=now() - DAY, next_update=now() + DAY,
@@ -33,14 +33,14 @@ def build(cert, ca, signer=None, *, known_by=hashes.SHA1, digest=hashes.SHA256, 
 
 
 def one_bit_off(cert, ca):
-    """Without certificates the signature stands last."""
+    """Returns a response with a broken signature. Without certificates the signature is at the end."""
     good = bytearray(response(cert, ca))
     good[-1] ^= 1
     return bytes(good)
 
 
 def status_changed(cert, ca):
-    """A revocation, whose status somebody has turned into "good"."""
+    """Returns a response whose status was changed to "good" after it was signed."""
     bad = response(cert, ca, status=ocsp.OCSPCertStatus.UNKNOWN)
     assert bad.count(b"\x82\x00\x18\x0f") == 1  # [2] unknown, then thisUpdate
     return bad.replace(b"\x82\x00\x18\x0f", b"\x80\x00\x18\x0f")
@@ -56,7 +56,7 @@ def in_wrapping(status, body=b""):
 
 
 def with_body(kind, content):
-    """A successful response of some kind."""
+    """Returns a successful response of a kind."""
     body = certs.der(0x06, bytes.fromhex(kind)) + certs.der(0x04, content)
     return in_wrapping(0, certs.der(0xa0, certs.der(0x30, body)))
 
@@ -108,7 +108,7 @@ def test_nothing_is_sent_to_a_server_with_a_bad_response(name, version, pinproxy
 @pytest.mark.parametrize("version", ["2", "3"])
 @pytest.mark.parametrize("name", GOOD)
 def test_a_good_response_of_any_shape_is_accepted(name, version, pinproxyd, stapling_server, ca, tmp_path):
-    """Also the proof that the server above would have told."""
+    """This also proves that the server of the test above would have printed the data."""
     cert = ca.issue()
     server = stapling_server(cert, GOOD[name](cert, ca), version)
     deliver(pinproxyd(section(server, ca, tmp_path)), server)
@@ -117,7 +117,7 @@ def test_a_good_response_of_any_shape_is_accepted(name, version, pinproxyd, stap
 @pytest.mark.parametrize("verify", ["pki", "pin+pki", "tofu+pki"])
 @pytest.mark.parametrize("version", ["2", "3"])
 def test_each_mode_with_pki_requires_a_response(version, verify, pinproxyd, stapling_server, ca, tmp_path):
-    """And a key is not kept on the word of a server without a response."""
+    """No key is learned from a server without a good response."""
     cert = ca.issue()
     server = stapling_server(cert, response(cert, ca, status=CERT_STATUS["revoked"]), version)
     daemon = pinproxyd(section(server, ca, tmp_path, verify))
@@ -132,7 +132,7 @@ def test_each_mode_with_pki_requires_a_response(version, verify, pinproxyd, stap
 
 @pytest.mark.parametrize("version", ["2", "3"])
 def test_a_later_revocation_refuses_a_new_connection(version, pinproxyd, stapling_server, ca, tmp_path):
-    """A new connection is judged by the response that it brings, not by an earlier one's."""
+    """A new connection is judged by its own response, not by an earlier one."""
     cert = ca.issue()
     server = stapling_server(cert, response(cert, ca), version)
     daemon = pinproxyd(section(server, ca, tmp_path))
@@ -143,7 +143,7 @@ def test_a_later_revocation_refuses_a_new_connection(version, pinproxyd, staplin
 
 @pytest.mark.parametrize("version", ["2", "3"])
 def test_a_refused_connection_leaves_no_session(version, pinproxyd, stapling_server, ca, tmp_path):
-    """With TLS 1.2 the ticket has come when the response is looked at."""
+    """With TLS 1.2 the ticket arrives before the response is checked."""
     cert = ca.issue()
     server = stapling_server(cert, response(cert, ca, status=CERT_STATUS["unknown"]), version)
     daemon = pinproxyd(section(server, ca, tmp_path, resume="yes"))
@@ -157,7 +157,7 @@ def test_a_refused_connection_leaves_no_session(version, pinproxyd, stapling_ser
 
 @pytest.mark.parametrize("version", ["2", "3"])
 def test_ocsp_added_by_a_reload_refuses_a_server_without_a_response(version, pinproxyd, stapling_server, ca, tmp_path):
-    """A session of before, which brought no response, is not resumed."""
+    """An earlier session without a response is not resumed."""
     cert = ca.issue()
     server = stapling_server(cert, None, version)
     config = section(server, ca, tmp_path, resume="yes")
@@ -170,7 +170,7 @@ def test_ocsp_added_by_a_reload_refuses_a_server_without_a_response(version, pin
 
 @pytest.mark.parametrize("version", ["2", "3"])
 def test_ocsp_added_by_a_reload_makes_a_full_handshake(version, pinproxyd, stapling_server, ca, tmp_path):
-    """The session of before would have no response to show, and the server has a good one."""
+    """The earlier session has no response, and the server has a good one."""
     cert = ca.issue()
     server = stapling_server(cert, response(cert, ca), version)
     config = section(server, ca, tmp_path, resume="yes")

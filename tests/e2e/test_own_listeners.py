@@ -8,7 +8,7 @@ from harness.clients import REFUSED, try_connection
 from harness.config import to
 from harness.servers import closed_port
 
-OPEN = {"global": {"remote_clients": "yes"}}
+REMOTE = {"global": {"remote_clients": "yes"}}
 
 
 def assert_loop_refused(daemon, listener, section=NAME, owner=NAME):
@@ -32,7 +32,7 @@ def test_a_connection_to_the_own_listener_of_a_section_is_refused(listen, addres
     port = closed_port()
     family = "ipv6" if listen.startswith("[") else "ipv4" if address == "localhost" else "any"
     section = to(tls_server(), listen=f"{listen}:{port}", address=f"{address}:{port}", family=family)
-    daemon = pinproxyd({**OPEN, NAME: section})
+    daemon = pinproxyd({**REMOTE, NAME: section})
     for _ in range(3):
         assert_loop_refused(daemon, f"{listen}:{port}")
 
@@ -62,7 +62,7 @@ def test_an_own_listener_is_refused_when_the_kernel_chose_its_port(pinproxyd, tl
     ("[::1]", "[::]", "::1"),
 ])
 def test_an_own_listener_is_refused_when_the_source_address_leads_to_it(listen, address, bind, pinproxyd, tls_server):
-    """connect(2) takes 0.0.0.0 for the address that the socket is bound to, if it is bound to one."""
+    """For connect(2), 0.0.0.0 is the address that the socket is bound to, if it is bound to one."""
     port = closed_port()
     section = to(tls_server(), listen=f"{listen}:{port}", address=f"{address}:{port}", bind=bind)
     assert_loop_refused(pinproxyd({NAME: section}), f"{listen}:{port}")

@@ -132,7 +132,7 @@ def test_under_tofu_a_restart_asks_with_the_learned_key(state, pinproxyd, announ
     daemon = pinproxyd(config)
     assert_accepted(daemon)
     daemon.stop()
-    # what the first use may have made it ask for already
+    # removes pins that the first use may already have made it ask for
     state.write("".join(line for line in state.text().splitlines(True) if "from=pins_url" not in line))
     daemon = pinproxyd(config)
     wait_announced(daemon, backup.pin)

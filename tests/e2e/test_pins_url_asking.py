@@ -13,8 +13,7 @@ from harness.waiting import wait_until
 
 
 def test_the_main_loop_asks_no_host(pinproxyd, tls_server, state):
-    """A host that takes its time must not hold up accepting: the workers are busy, so nobody asks; and who comes is
-    accepted."""
+    """A slow host must not delay new clients. While the workers are busy, nobody asks, and new clients are accepted."""
     server = tls_server()
     daemon = pinproxyd(state.config({"other.test": to(server)}))
     with frozen(daemon, workers(daemon)):
@@ -30,7 +29,7 @@ def test_the_main_loop_asks_no_host(pinproxyd, tls_server, state):
 
 
 def test_a_host_is_asked_again_when_a_reload_comes_during_the_request(pinproxyd, tls_server, relay, state, tmp_path):
-    """What was begun under the old configuration is not finished under it."""
+    """A request that began under the old configuration does not finish under it."""
     announcer = Announcer()
     server = tls_server(announcer)
     spare = certs.self_signed(tmp_path)

@@ -78,7 +78,7 @@ def test_a_server_that_never_answers_is_given_up(state, pinproxyd, tls_server):
 
 
 def test_report_mode_learns_nothing_from_a_mismatch(state, pinproxyd, tls_server, ca):
-    """A mismatch that is only reported is no pinned connection."""
+    """A connection with a reported mismatch is not pinned."""
     server = tls_server(Announcer(), cert=ca.issue())
     server.behave.announce(server.cert.pin, OTHER)
     daemon = pinproxyd(state.config({NAME: with_pins_url(

@@ -15,7 +15,7 @@ from harness.waiting import wait_until
 # Where and how long.
 
 def test_a_restart_keeps_announced_pins(state, pinproxyd, announcer, backup):
-    """The server changes to the backup while the daemon is down: the administrator's pin matches no more."""
+    """The server changes to the backup while the daemon is stopped, so the configured pin no longer matches."""
     config = state.config({NAME: with_pins_url(announcer)})
     daemon = pinproxyd(config)
     wait_announced(daemon, backup.pin)
@@ -107,7 +107,7 @@ def test_a_key_revoked_before_its_announcement_is_refused(state, pinproxyd, anno
 
 
 def test_a_first_use_makes_the_daemon_ask_at_once(state, pinproxyd, announcer, backup):
-    """Nothing is asked over a key that nobody has kept; once a client has, the host is asked at once."""
+    """The daemon does not ask before a client has learned the key, and asks as soon as one has."""
     daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=None, verify="tofu")}))
     announcer.wait_done()
     assert not daemon.events(event="learned")

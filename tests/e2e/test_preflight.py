@@ -1,4 +1,4 @@
-"""pinproxyd -t says what a start by the daemon's own user would find: what is certain is an error, the rest a warning."""
+"""pinproxyd -t reports what a start as the daemon's user would find: certain failures are errors, others warnings."""
 
 import os
 import re
@@ -21,7 +21,7 @@ PIN = f"sha256//{'A' * 42}8="
 
 
 def open_up(directory):
-    """Lets everyone search it and what leads to it."""
+    """Lets everyone search the directory and its parents."""
     for path in [directory, *directory.parents]:
         if os.stat(path).st_uid == os.geteuid() and os.stat(path).st_mode & 0o111 != 0o111:
             path.chmod(os.stat(path).st_mode | 0o111)
@@ -83,7 +83,7 @@ def test_a_state_dir_that_the_user_cannot_write_to_is_a_warning(tmp_path):
 
 @root
 def test_files_that_the_user_cannot_read_are_warnings(tmp_path):
-    """One for each, also of included files and what they name: a reload reads them again."""
+    """There is one for each file, also for included files and the files that they name, because a reload reads them again."""
     open_up(tmp_path)
     cert, ca = certs.self_signed(tmp_path), certs.CA(tmp_path)
     more, pinned, anchors = tmp_path / "more.conf", tmp_path / "pinned.pem", tmp_path / "anchors.pem"
@@ -105,7 +105,7 @@ def test_files_that_the_user_cannot_read_are_warnings(tmp_path):
 
 @root
 def test_the_installed_configuration_is_checked_as_the_user_of_the_unit(tmp_path):
-    """Its user owns no file. The configuration of anybody else says nothing of who will run it."""
+    """The user of the unit owns no file. For any other configuration the user is unknown."""
     open_up(tmp_path)
     installed = Path(re.search(r"default: (/\S+/pinproxyd.conf)", run_pinproxyd("-h").out).group(1))
     there = next(parent for parent in installed.parents if parent.exists())
@@ -144,7 +144,7 @@ def test_a_configuration_from_a_pipe_causes_no_warning(tmp_path):
 
 
 def test_a_relative_socket_is_valid_where_the_working_directory_cannot_be_searched(tmp_path):
-    """A user who came from /root by su."""
+    """A user who came from /root by su has such a directory."""
     tmp_path.joinpath("cwd").mkdir()
     daemon = Path(tempfile.mkdtemp(prefix="pinproxy-"))
     try:

@@ -1,4 +1,4 @@
-"""Programs that others wrote, at both ends."""
+"""Clients and servers of other projects."""
 
 import hashlib
 import os
@@ -73,7 +73,7 @@ def test_curl_gets_pages_from_nginx(pinproxyd, cert, stack, tmp_path):
     assert got.stdout == b"a page from nginx\n" * 2, got.stderr
     got = run(curl, "-sS", "--fail", "-H", "Connection: close", f"{base}/big")
     assert hashlib.sha256(got.stdout).digest() == hashlib.sha256(big).digest(), got.stderr
-    # nginx answers no close_notify with its own, so only the connection that it closed itself ends well
+    # nginx does not answer close_notify, so only the connection that it closes itself ends cleanly
     daemon.wait_event(event="tunnel_close", reason="ok")
 
 
@@ -101,7 +101,7 @@ def test_curl_sees_the_refusal_as_an_error(pinproxyd, cert, stack, tmp_path):
 
 
 def test_curl_accepts_the_same_pin(cert, stack, tmp_path):
-    """The same text in curl's --pinnedpubkey is the same pin."""
+    """The text is the same in curl's --pinnedpubkey."""
     curl, = need("curl")
     root = tmp_path / "www"
     root.mkdir()

@@ -1,4 +1,4 @@
-"""What must not pass: each case over TCP and over a Unix socket, with the proof."""
+"""Servers and clients that must be refused, over TCP and over a Unix socket, with the proof that nothing was sent."""
 
 import ssl
 
@@ -19,7 +19,7 @@ SHORT_KEY = certs.rsa_key(1024)
 
 
 class Case:
-    """`make(directory, root)` gives the server's certificate and the section's trust."""
+    """`make(directory, root)` returns the server's certificate and the trust options of the section."""
 
     def __init__(self, event, reason, make, tls=None):
         self.event, self.reason, self.make, self.tls = event, reason, make, tls or {}
@@ -30,7 +30,7 @@ def fresh(directory, **options):
 
 
 def own(trust, **options):
-    """A self-signed server and what trust(cert) says of it."""
+    """Returns a function that makes a self-signed certificate, with the trust options trust(cert)."""
     def make(directory, root):
         cert = certs.self_signed(directory, **options)
         return cert, trust(cert)
@@ -38,7 +38,7 @@ def own(trust, **options):
 
 
 def issued(trust, names=(NAME,), **options):
-    """A server under the root, and what trust(cert, root) says of it."""
+    """Returns a function that makes a certificate of the root, with the trust options trust(cert, root)."""
     def make(directory, root):
         cert = root.issue(names, **options)
         return cert, trust(cert, root)
@@ -109,7 +109,7 @@ CASES = {
     "another_key_and_a_bad_chain": Case("pin_mismatch", None, lambda d, root: (
         fresh(d), both(fresh(d), root))),
 
-    # pins out of date
+    # expired pins
     "pin_past_its_date": Case("refused", "expired_pins", own(lambda c: {"pin": f"{c.pin} until={day(-1)}"})),
     "pin_on_its_last_day": Case("refused", "expired_pins", own(lambda c: {"pin": f"{c.pin} until={day(0)}"})),
     "live_pin_of_another_key_beside_an_expired_one": Case("refused", "expired_pins", own(
@@ -128,7 +128,7 @@ CASES = {
     "revoked_root": Case("refused", "revoked", issued(
         lambda c, root: {**both(c, root), "revoked": root.cert.pin})),
 
-    # held to more than the pin
+    # more checks than the pin
     "also_check_name": Case("refused", "name", own(
         lambda c: {"pin": c.pin, "also_check": "name"}, names=["elsewhere.test"])),
     "also_check_expired": Case("refused", "dates", own(
@@ -149,7 +149,7 @@ CASES = {
     "ip_literal_as_dns_name": Case("refused", "pki", issued(
         lambda c, root: {**pki(c, root), "host": "127.0.0.1"}, ["127-0-0-1.test", "*.0.0.1"])),
 
-    # the pin matches, the PKI does not hold
+    # the pin matches, and the PKI refuses
     "pinned_but_wrong_name": Case("refused", "pki", issued(both, ["elsewhere.test"])),
     "pinned_but_expired": Case("refused", "pki", issued(both, start=-9, end=-2)),
     "pinned_under_another_root": Case("refused", "pki", pinned_under_another_root),
@@ -291,16 +291,16 @@ def test_a_repeated_refusal_is_counted_in_the_log(pinproxyd, tls_server, tmp_pat
 
     clients = 0
 
-    def count_is_told():
+    def count_is_logged():
         nonlocal clients
         clients += 1
         assert try_connection(daemon.address(NAME)) == REFUSED
         return daemon.events(event="pin_mismatch", repeated=lambda count: int(count) > 0)
 
     for _ in range(60):
-        count_is_told()
+        count_is_logged()
     assert len(daemon.events(event="pin_mismatch")) < 60
-    wait_until(count_is_told, "an event with repeated=")
+    wait_until(count_is_logged, "an event with repeated=")
     daemon.stop()
     lines = daemon.events(event="pin_mismatch")
     assert sum(1 + int(event.get("repeated", 0)) for event in lines) == clients

@@ -1,4 +1,4 @@
-"""A reload is reported when every worker has applied it, and from then on it holds."""
+"""A reload is logged when every worker has applied it, and has an effect from then on."""
 
 import contextlib
 import signal
@@ -16,7 +16,7 @@ from harness.frozen_threads import frozen, thread_state, workers
 from harness.servers import send_forever
 from harness.waiting import DEADLINE, wait_until
 
-# How long a line that must not come is given to come.
+# How long a test waits for a line that must not come.
 GRACE = 0.5
 
 
@@ -24,28 +24,28 @@ def one_worker(server, **options):
     return {"global": {"workers": 1}, NAME: to(server, **options)}
 
 
-def order(daemon, config):
-    """SIGHUP. Returns a place in the log before it."""
+def request_reload(daemon, config):
+    """Writes the configuration and sends SIGHUP. Returns the end of the log before it."""
     daemon.write(config)
     mark = daemon.mark()
     daemon.signal(signal.SIGHUP)
     return mark
 
 
-def assert_unsaid(daemon, mark):
+def assert_not_logged(daemon, mark):
     time.sleep(GRACE)
     assert not daemon.events(mark, event="reload")
 
 
 @pytest.mark.threads
 def test_a_reload_waits_for_a_busy_worker(pinproxyd, tls_server):
-    """Whoever has read the line may write secrets into the tunnel: no byte of them leaves."""
+    """A client that has seen the log line may send secrets into the tunnel. No byte of them is forwarded."""
     server = tls_server()
     daemon = pinproxyd(one_worker(server))
     with open_tunnel(daemon.address(NAME)) as sock:
         with frozen(daemon, workers(daemon)):
-            mark = order(daemon, one_worker(server, revoked=server.cert.pin))
-            assert_unsaid(daemon, mark)
+            mark = request_reload(daemon, one_worker(server, revoked=server.cert.pin))
+            assert_not_logged(daemon, mark)
         daemon.wait_event(mark, event="reload")
         with contextlib.suppress(OSError):
             sock.sendall(SECRET)
@@ -56,20 +56,20 @@ def test_a_reload_waits_for_a_busy_worker(pinproxyd, tls_server):
 
 
 def test_a_reload_waits_for_each_worker(pinproxyd, tls_server):
-    """One of four is busy, the others have long applied it."""
+    """One of four is busy, and the others have applied the reload."""
     server = tls_server()
     config = {"global": {"workers": 4}, NAME: to(server)}
     daemon = pinproxyd(config)
     for tid in workers(daemon):
         with frozen(daemon, [tid]):
-            mark = order(daemon, config)
-            assert_unsaid(daemon, mark)
+            mark = request_reload(daemon, config)
+            assert_not_logged(daemon, mark)
         daemon.wait_event(mark, event="reload")
 
 
 @pytest.mark.threads
 def test_a_busy_worker_applies_the_reload_before_it_moves_bytes(pinproxyd, tls_server):
-    """What lay before it when the reload came is not moved first, neither to the server nor from it."""
+    """Data that was waiting when the reload came is not forwarded first, in either direction."""
     def behave(conn):
         conn.send(conn.recv())
         conn.released.wait(DEADLINE)
@@ -84,8 +84,8 @@ def test_a_busy_worker_applies_the_reload_before_it_moves_bytes(pinproxyd, tls_s
             sock.sendall(SECRET)
         server.released.set()
         wait_until(lambda: all(conn.sent == 8 for conn in server.conns), "the servers' second word")
-        mark = order(daemon, one_worker(server, revoked=server.cert.pin))
-        assert_unsaid(daemon, mark)
+        mark = request_reload(daemon, one_worker(server, revoked=server.cert.pin))
+        assert_not_logged(daemon, mark)
     daemon.wait_event(mark, event="reload")
     for sock in socks:
         assert read_to_any_end(sock) == (b"", True)
@@ -100,7 +100,7 @@ def test_ready_is_sent_when_every_worker_has_applied_the_reload(pinproxyd, tls_s
     daemon = pinproxyd(one_worker(server), env={"NOTIFY_SOCKET": service_manager.path})
     assert service_manager.next()["READY"] == "1"
     with frozen(daemon, workers(daemon)):
-        mark = order(daemon, one_worker(server))
+        mark = request_reload(daemon, one_worker(server))
         assert service_manager.next()["RELOADING"] == "1"
         assert service_manager.is_silent(GRACE)
     assert service_manager.next()["READY"] == "1"
@@ -108,15 +108,15 @@ def test_ready_is_sent_when_every_worker_has_applied_the_reload(pinproxyd, tls_s
 
 
 def test_a_second_reload_during_the_first_replaces_it(pinproxyd, tls_server, tmp_path):
-    """Both keys are revoked by turns: the line stands for the later one."""
+    """The reloads revoke different keys. The log line is for the later one."""
     server, other = tls_server(), certs.self_signed(tmp_path)
     daemon = pinproxyd(one_worker(server))
     with open_tunnel(daemon.address(NAME)) as sock:
         with frozen(daemon, workers(daemon)):
-            mark = order(daemon, one_worker(server, revoked=other.pin))
-            assert_unsaid(daemon, mark)
-            order(daemon, one_worker(server, revoked=server.cert.pin))
-            assert_unsaid(daemon, mark)
+            mark = request_reload(daemon, one_worker(server, revoked=other.pin))
+            assert_not_logged(daemon, mark)
+            request_reload(daemon, one_worker(server, revoked=server.cert.pin))
+            assert_not_logged(daemon, mark)
         daemon.wait_event(mark, event="reload")
         assert read_to_any_end(sock) == (b"", True)
         daemon.wait_event(event="tunnel_close", reason="revoked")
@@ -130,10 +130,10 @@ def test_a_failed_reload_during_the_first_does_not_report_the_first(pinproxyd, t
     assert service_manager.next()["READY"] == "1"
     with open_tunnel(daemon.address(NAME)) as sock:
         with frozen(daemon, workers(daemon)):
-            mark = order(daemon, {**one_worker(server, revoked=server.cert.pin), "more.test": to(server)})
+            mark = request_reload(daemon, {**one_worker(server, revoked=server.cert.pin), "more.test": to(server)})
             assert service_manager.next()["RELOADING"] == "1"
             daemon.wait_event(mark, event="listen")
-            order(daemon, "[broken\n")
+            request_reload(daemon, "[broken\n")
             assert service_manager.next()["RELOADING"] == "1"
             daemon.wait_event(mark, event="reload_failed")
             assert service_manager.is_silent(GRACE)
@@ -149,13 +149,13 @@ def test_a_worker_that_never_answers_does_not_delay_the_exit(tunnel, pinproxyd, 
     daemon = pinproxyd(one_worker(server))
     sock = open_tunnel(daemon.address(NAME)) if tunnel else None
     with frozen(daemon, workers(daemon)):
-        mark = order(daemon, one_worker(server))
-        assert_unsaid(daemon, mark)
+        mark = request_reload(daemon, one_worker(server))
+        assert_not_logged(daemon, mark)
         daemon.signal(signal.SIGTERM)
         if tunnel:
             time.sleep(GRACE)
             daemon.signal(signal.SIGTERM)
-        # its parent hears of it when the thread that is held has been let go
+        # its parent is notified when the frozen thread is released
         wait_until(lambda: thread_state(daemon.pid, daemon.pid) == "Z", "the end of the daemon")
     daemon.wait(0)
     if sock:
@@ -163,15 +163,15 @@ def test_a_worker_that_never_answers_does_not_delay_the_exit(tunnel, pinproxyd, 
 
 
 def test_clients_that_wait_for_their_worker_are_judged_by_the_reload(pinproxyd, tls_server):
-    """The first was accepted before the reload, the second after it."""
+    """The first client was accepted before the reload, the second after it."""
     server = tls_server()
     daemon = pinproxyd(one_worker(server))
     address, before = daemon.address(NAME), daemon.fds()
     with frozen(daemon, workers(daemon)):
         socks = [connect(address)]
         wait_until(lambda: daemon.fds() == before + 1, "the first to be accepted")
-        mark = order(daemon, one_worker(server, revoked=server.cert.pin))
-        assert_unsaid(daemon, mark)
+        mark = request_reload(daemon, one_worker(server, revoked=server.cert.pin))
+        assert_not_logged(daemon, mark)
         socks.append(connect(address))
         wait_until(lambda: daemon.fds() == before + 2, "the second to be accepted")
         for sock in socks:
@@ -186,10 +186,10 @@ def test_clients_that_wait_for_their_worker_are_judged_by_the_reload(pinproxyd, 
 
 @pytest.mark.threads
 def test_nothing_reaches_a_revoked_server_after_the_reload_is_logged(pinproxyd, tls_server):
-    """Tunnels that are shuttled through without a pause, beside others that keep the workers busy."""
-    late, after, over = [], threading.Event(), threading.Event()
+    """Some tunnels carry data without a pause, and others keep the workers busy."""
+    late, after, done = [], threading.Event(), threading.Event()
 
-    def look(conn):
+    def record(conn):
         while data := conn.recv():
             if b"!" in data:
                 late.append(data)
@@ -204,15 +204,15 @@ def test_nothing_reaches_a_revoked_server_after_the_reload_is_logged(pinproxyd, 
             pass
 
     def drain(sock):
-        while not over.is_set():
+        while not done.is_set():
             sock.recv(1 << 18)
-    busy, server = tls_server(send_forever), tls_server(look)
+    busy, server = tls_server(send_forever), tls_server(record)
     config = {"global": {"workers": 2}, "busy.test": to(busy), NAME: to(server)}
     daemon = pinproxyd(config)
     socks = [open_tunnel(daemon.address(NAME)) for _ in range(8)]
-    load = [connect(daemon.address("busy.test")) for _ in range(8)]
+    busy_socks = [connect(daemon.address("busy.test")) for _ in range(8)]
     shuttles = [threading.Thread(target=shuttle, args=(sock,)) for sock in socks]
-    drains = [threading.Thread(target=drain, args=(sock,)) for sock in load]
+    drains = [threading.Thread(target=drain, args=(sock,)) for sock in busy_socks]
     for thread in shuttles + drains:
         thread.start()
     try:
@@ -223,10 +223,10 @@ def test_nothing_reaches_a_revoked_server_after_the_reload_is_logged(pinproxyd, 
             thread.join(DEADLINE)
             assert not thread.is_alive()
     finally:
-        over.set()
+        done.set()
         for thread in drains:
             thread.join(DEADLINE)
-        for sock in socks + load:
+        for sock in socks + busy_socks:
             sock.close()
     daemon.stop()
     server.stop()

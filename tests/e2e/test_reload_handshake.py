@@ -1,4 +1,4 @@
-"""A handshake that is under way at a reload is judged by the new configuration, whole."""
+"""A handshake that is under way at a reload is judged by the new configuration only."""
 
 import contextlib
 import fcntl
@@ -21,8 +21,8 @@ from harness.waiting import wait_steady, wait_until
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 versions = pytest.mark.parametrize("version", VERSIONS)
 
-# Of the server's first flight so much has come: nothing; or all but its end, so that the certificate has been
-# judged already.
+# How much of the server's first flight has come: nothing, or all except its end, so that the certificate has
+# already been judged.
 PLACES = {"hello": 0, "judged": -20}
 places = pytest.mark.parametrize("place", PLACES)
 
@@ -62,7 +62,7 @@ class Handshake:
         sock = connect(self.daemon.address(NAME))
         sock.sendall(SECRET)
         self.relay.wait_held(count)
-        # the daemon has read, and judged, what the relay forwarded
+        # the daemon has read and judged the forwarded bytes
         wait_steady(lambda: [bytes(conn.wire) for conn in self.relay.conns], quiet=0.1)
         return sock
 
@@ -89,7 +89,7 @@ class Handshake:
         return line
 
 
-# What the reload changes: the options before and after it, and how the client is then refused.
+# The options before and after the reload, and the event and reason of the refusal.
 
 def pki(s, **options):
     return {"verify": "pki", "pin": None, "ca_file": s.ca.cert.pem_file(), **options}
@@ -99,7 +99,7 @@ def both(s, **options):
     return {"verify": "pin+pki", "pin": s.server.cert.pin, "ca_file": s.ca.cert.pem_file(), **options}
 
 
-def stranger(s):
+def other_ca_file(s):
     return certs.CA(s.directory, "Stranger").cert.pem_file()
 
 
@@ -107,14 +107,14 @@ REFUSED = {
     "pin_removed": lambda s: ({"pin": [s.server.cert.pin, s.other.pin]}, {"pin": s.other.pin}, ("pin_mismatch", None)),
     "pin_over": lambda s: ({}, {"pin": f"{s.server.cert.pin} until={day(-1)}"}, ("refused", "expired_pins")),
     "issuer_pin_removed": lambda s: ({"pin": f"issuer-cert:{s.ca.cert.pem_file()}"},
-                                     {"pin": f"issuer-cert:{stranger(s)}"}, ("pin_mismatch", None)),
+                                     {"pin": f"issuer-cert:{other_ca_file(s)}"}, ("pin_mismatch", None)),
     "revoked": lambda s: ({}, {"revoked": s.server.cert.pin}, ("refused", "revoked")),
     "name_checked": lambda s: ({}, {"also_check": "name", "verify_name": "other.test"}, ("refused", "name")),
-    "verify_pki": lambda s: ({}, pki(s, ca_file=stranger(s)), ("refused", "pki")),
-    "verify_both": lambda s: ({}, both(s, ca_file=stranger(s)), ("refused", "pki")),
+    "verify_pki": lambda s: ({}, pki(s, ca_file=other_ca_file(s)), ("refused", "pki")),
+    "verify_both": lambda s: ({}, both(s, ca_file=other_ca_file(s)), ("refused", "pki")),
     "verify_pin": lambda s: (pki(s), {"pin": s.other.pin}, ("pin_mismatch", None)),
     "verify_name": lambda s: (pki(s), pki(s, verify_name="other.test"), ("refused", "pki")),
-    "ca_changed": lambda s: (pki(s), pki(s, ca_file=stranger(s)), ("refused", "pki")),
+    "ca_changed": lambda s: (pki(s), pki(s, ca_file=other_ca_file(s)), ("refused", "pki")),
     "crl_added": lambda s: (pki(s), pki(s, crl_file=crl(s.directory, s.ca, s.server.cert)), ("refused", "pki")),
     "staple_wanted": lambda s: (pki(s), pki(s, ocsp="staple"), ("refused", "pki")),
     "report_ended": lambda s: (both(s, pin=s.other.pin, enforce="report"), both(s, pin=s.other.pin),
@@ -128,10 +128,10 @@ REFUSED = {
 @pytest.mark.parametrize("change", REFUSED)
 def test_a_handshake_is_refused_by_the_new_configuration(change, place, version, handshake):
     handshake.start_server(place, version)
-    before, after, how = REFUSED[change](handshake)
+    before, after, refusal = REFUSED[change](handshake)
     handshake.begin(before)
     handshake.reload(after)
-    handshake.assert_refused(*how)
+    handshake.assert_refused(*refusal)
 
 
 @pytest.mark.threads
@@ -160,7 +160,7 @@ UNCHANGED = {
     "pin_to_pki": lambda s: ({}, pki(s)),
     "pki_to_both": lambda s: (pki(s), both(s)),
     "crl_without_it": lambda s: (pki(s), pki(s, crl_file=crl(s.directory, s.ca))),
-    "another_ca_added": lambda s: (pki(s), pki(s, ca_file=[stranger(s), s.ca.cert.pem_file()])),
+    "another_ca_added": lambda s: (pki(s), pki(s, ca_file=[other_ca_file(s), s.ca.cert.pem_file()])),
 }
 
 
@@ -179,7 +179,7 @@ def test_a_handshake_is_accepted_by_the_new_configuration(change, place, version
 NEWLY_TRUSTED = {
     "pin_added": lambda s: ({"pin": s.other.pin}, {}),
     "revoked_no_more": lambda s: ({"revoked": s.server.cert.pin}, {}),
-    "ca_added": lambda s: (pki(s, ca_file=stranger(s)), pki(s)),
+    "ca_added": lambda s: (pki(s, ca_file=other_ca_file(s)), pki(s)),
     "crl_without_it": lambda s: (pki(s, crl_file=crl(s.directory, s.ca, s.server.cert)), pki(s)),
 }
 
@@ -204,7 +204,7 @@ def test_report_mode_that_begins_during_the_handshake_has_an_effect(handshake):
 
 
 def test_the_tunnel_has_the_new_timeouts_and_pin_names(handshake):
-    """It has taken over the section in all: the pin's new name is logged, and the new idle_timeout ends it."""
+    """The tunnel uses the whole new section: it logs the new name of the pin, and the new idle_timeout ends it."""
     handshake.start_server("judged")
     handshake.begin({"pin": f"{handshake.server.cert.pin} name=old"})
     handshake.reload({"pin": f"{handshake.server.cert.pin} name=new", "idle_timeout": "1s"})
@@ -216,7 +216,7 @@ def test_the_tunnel_has_the_new_timeouts_and_pin_names(handshake):
 
 
 def test_old_configurations_are_freed(handshake):
-    """A handshake outlives many reloads; nothing of them is used after (sanitizers tell) or kept."""
+    """A handshake outlives many reloads. Sanitizers show whether an old configuration is used after it was freed."""
     handshake.start_server("judged")
     handshake.begin({})
     for seconds in range(20):
@@ -224,7 +224,7 @@ def test_old_configurations_are_freed(handshake):
     handshake.assert_accepted()
 
 
-# Dialling.
+# Connecting.
 
 @pytest.fixture
 def unanswered(stack):
@@ -287,7 +287,7 @@ def test_an_announced_key_removed_during_the_handshake_is_refused(place, version
     handshake.start_server(place, version)
     state.write(line(handshake.server.cert.pin, "pins_url"))
     options = {"pin": handshake.other.pin, "pins_url": "/pins"}
-    handshake.begin(options, count=2)  # the daemon's own as well
+    handshake.begin(options, count=2)  # the daemon's own connection as well
     state.write("")
     handshake.relay.open()
     assert read_to_any_end(handshake.sock) == (b"", True)
@@ -311,7 +311,7 @@ def test_a_key_that_stays_in_the_file_is_accepted(handshake, state):
 @places
 @pytest.mark.parametrize("change", ["host", "port", "address"])
 def test_a_key_is_not_learned_for_a_server_that_the_reload_changed(change, place, version, handshake, state):
-    """Nobody has said that they are one server: whoever comes first after the reload is."""
+    """Nothing shows that both are one server. The first connection after the reload is the first use."""
     handshake.start_server(place, version)
     elsewhere = handshake.tls_server(cert=handshake.other)
     changes = {"host": {"host": "elsewhere.test"}, "port": {"port": 8443},
@@ -324,7 +324,7 @@ def test_a_key_is_not_learned_for_a_server_that_the_reload_changed(change, place
 
 @contextlib.contextmanager
 def locked(state):
-    """The lock of the learned pins is another's: a first key waits for it."""
+    """Holds the lock of the learned pins, so that the daemon waits to store a first key."""
     state.directory.mkdir(exist_ok=True)
     with open(state.directory / "learned.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -336,7 +336,7 @@ KEEPING = {
     "pinned": lambda s: ({"pin": s.server.cert.pin}, None),
     "pinned_to_another": lambda s: ({"pin": s.other.pin}, ("pin_mismatch", None)),
     "revoked": lambda s: ({**TOFU, "revoked": s.server.cert.pin}, ("refused", "revoked")),
-    "pki": lambda s: (pki(s, ca_file=stranger(s)), ("refused", "pki")),
+    "pki": lambda s: (pki(s, ca_file=other_ca_file(s)), ("refused", "pki")),
     "removed": lambda s: (None, ("refused", "pin_removed")),
 }
 
@@ -344,14 +344,14 @@ KEEPING = {
 @pytest.mark.parametrize("change", KEEPING)
 def test_a_reload_while_the_first_key_is_stored_decides_by_the_new_configuration(change, handshake, state):
     handshake.start_server()
-    after, how = KEEPING[change](handshake)
+    after, refusal = KEEPING[change](handshake)
     with locked(state):
         handshake.begin(TOFU)
         handshake.relay.open()
         wait_until(lambda: handshake.server.conns and handshake.server.conns[0].handshake_done, "the handshake's end")
         handshake.reload(after)
-    if how:
-        handshake.assert_refused(*how)
+    if refusal:
+        handshake.assert_refused(*refusal)
     else:
         handshake.assert_accepted()
 
@@ -359,7 +359,7 @@ def test_a_reload_while_the_first_key_is_stored_decides_by_the_new_configuration
 # Sessions.
 
 def begin_resumed(handshake, version, **options):
-    """A handshake that offers a session, held before the server's answer."""
+    """Begins a handshake that offers a session. The relay holds the server's answer."""
     handshake.start_server("hello", version)
     handshake.relay.open()
     handshake.daemon = handshake.start(handshake.config({"resume": "yes", **options}))
@@ -373,22 +373,22 @@ def begin_resumed(handshake, version, **options):
 @pytest.mark.parametrize("change", ["pin", "revoked", "name"])
 def test_a_session_that_the_server_resumes_is_refused_by_the_new_configuration(change, version, handshake):
     begin_resumed(handshake, version)
-    after, how = {"pin": ({"pin": handshake.other.pin}, ("pin_mismatch", None)),
+    after, refusal = {"pin": ({"pin": handshake.other.pin}, ("pin_mismatch", None)),
                   "revoked": ({"revoked": handshake.server.cert.pin}, ("refused", "revoked")),
                   "name": ({"also_check": "name", "verify_name": "x.test"}, ("refused", "name"))}[change]
     handshake.reload({"resume": "yes", **after})
     handshake.relay.open()
     assert read_to_any_end(handshake.sock) == (b"", True)
-    handshake.daemon.wait_event(event=how[0], section=NAME)
+    handshake.daemon.wait_event(event=refusal[0], section=NAME)
     handshake.daemon.stop()
-    assert failures(handshake.daemon) == [how]
+    assert failures(handshake.daemon) == [refusal]
     handshake.relay.stop()
     assert_not_sent(handshake.server)
 
 
 @versions
 def test_a_session_is_not_resumed_across_a_change_of_trust(version, handshake):
-    """The server's key is still accepted; a new connection is made with a full handshake."""
+    """The server's key is still accepted. A new connection makes a full handshake."""
     begin_resumed(handshake, version)
     after = {"resume": "yes", "pin": [handshake.server.cert.pin, handshake.other.pin]}
     handshake.reload(after)
@@ -424,7 +424,7 @@ def test_a_session_is_stored_only_where_the_trust_is_the_same(change, version, h
 # A worker that skips a configuration.
 
 def test_a_section_that_one_reload_removed_counts_its_tunnels_correctly(handshake):
-    """Its worker sees only the later reload."""
+    """The worker sees only the later reload."""
     handshake.start_server()
     handshake.begin({})
     with frozen(handshake.daemon, workers(handshake.daemon)):

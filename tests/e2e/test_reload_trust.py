@@ -1,4 +1,4 @@
-"""A reload takes trust away from tunnels that are open, and from handshakes under way."""
+"""A reload that removes trust closes open tunnels and refuses handshakes under way."""
 
 
 import pytest
@@ -39,7 +39,7 @@ def test_a_revoked_ca_closes_open_tunnels(verify, pinproxyd, tls_server, ca, tmp
 
 
 def test_a_revoked_ca_that_was_not_relied_on_closes_nothing(pinproxyd, tls_server, ca):
-    """With a server pin alone, the server's own key is what counts."""
+    """With a server pin alone, only the server's own key is relied on."""
     server = tls_server(cert=ca.issue())
     daemon = pinproxyd({NAME: to(server)})
     with open_tunnel(daemon.address(NAME)) as sock:
@@ -92,7 +92,7 @@ def test_a_removed_section_closes_or_keeps_its_tunnels(what, pinproxyd, tls_serv
 
 
 def test_a_handshake_is_stopped_when_its_key_is_revoked(pinproxyd, tls_server, relay):
-    """The server's answers are held up within the handshake, while its key is revoked."""
+    """The server's answers are delayed in the handshake, while its key is revoked."""
     server = tls_server()
     slow = relay(server, first=100, pause=0.002)
     daemon = pinproxyd({NAME: to(slow)})

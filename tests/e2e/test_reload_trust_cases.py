@@ -1,4 +1,4 @@
-"""Reloads against connections that are held still at a chosen point: in the handshake, in mid-stream, half closed."""
+"""Reloads while connections wait at a chosen point: in the handshake, in the stream, half closed."""
 
 import socket
 import ssl
@@ -22,7 +22,7 @@ both_versions = pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "t
 @both_versions
 @pytest.mark.parametrize("first", [0, 60, 400])
 def test_a_key_revoked_during_the_handshake_is_refused(first, version, pinproxyd, tls_server, relay):
-    """Before the ServerHello, within it, within what follows."""
+    """The handshake stops before the ServerHello, within it, or after it."""
     server = tls_server(minimum=version, maximum=version)
     stalled = relay(server, first)
     daemon = pinproxyd({NAME: to(stalled)})
@@ -43,7 +43,7 @@ def test_a_key_revoked_during_the_handshake_is_refused(first, version, pinproxyd
 @pytest.mark.parametrize("trust", ["pki", "pin+pki", "issuer", "tofu"])
 @pytest.mark.parametrize("key", ["server", "inner", "root"])
 def test_a_key_of_the_chain_revoked_during_the_handshake_is_refused_if_it_is_relied_on(key, trust, pinproxyd, tls_server, relay, ca, tmp_path):
-    """With a server pin, or a learned key, alone, the CAs' keys are no matter."""
+    """With a learned key alone, the keys of the CAs have no effect."""
     inner = certs.CA(tmp_path, "Inner", parent=ca)
     server = tls_server(cert=inner.issue())
     stalled = relay(server)
@@ -73,7 +73,7 @@ def test_a_key_of_the_chain_revoked_during_the_handshake_is_refused_if_it_is_rel
 @pytest.mark.parametrize("what", ["close", "keep"])
 @pytest.mark.parametrize("how", ["pin", "section"])
 def test_a_pin_removed_during_the_handshake_is_refused(how, what, pinproxyd, tls_server, relay):
-    """Whatever on_pin_removed says: that is about open tunnels."""
+    """on_pin_removed has no effect here. It applies to open tunnels."""
     server, other = tls_server(), tls_server()
     stalled = relay(server)
     rest = {"other.test": to(other)}
@@ -92,7 +92,7 @@ def test_a_pin_removed_during_the_handshake_is_refused(how, what, pinproxyd, tls
 
 
 def test_the_latest_reload_decides_a_handshake(pinproxyd, tls_server, relay, tmp_path):
-    """The latest one counts: what was revoked in between is not any more."""
+    """A key that only the first of the two revoked is accepted."""
     server = tls_server()
     stalled = relay(server)
     daemon = pinproxyd({NAME: to(stalled)})
@@ -106,7 +106,7 @@ def test_the_latest_reload_decides_a_handshake(pinproxyd, tls_server, relay, tmp
 
 
 def test_a_failed_reload_revokes_nothing(pinproxyd, tls_server, relay):
-    """All or nothing: a key that is revoked in a configuration with a fault is not revoked."""
+    """A key that a configuration with an error revokes is not revoked."""
     server = tls_server()
     stalled = relay(server)
     daemon = pinproxyd({NAME: to(stalled), "open.test": to(server)})
@@ -148,7 +148,7 @@ class WaitingClients:
 @pytest.mark.threads
 @both_versions
 def test_a_hundred_handshakes_are_accepted_by_the_new_configuration(version, pinproxyd, tls_server, relay):
-    """Half of them began under one configuration, half under the next: all are judged by the next."""
+    """Half of them began under one configuration and half under the next. All are judged by the next."""
     server = tls_server(minimum=version, maximum=version)
     stalled = relay(server)
     daemon = pinproxyd({NAME: to(stalled, pin=f"{server.cert.pin} name=a")})
@@ -168,7 +168,7 @@ def test_a_hundred_handshakes_are_accepted_by_the_new_configuration(version, pin
 @pytest.mark.threads
 @both_versions
 def test_a_hundred_handshakes_are_refused_by_a_wrong_pin(version, pinproxyd, tls_server, relay, tmp_path):
-    """All are turned away, with one event each and no plaintext: those that had begun under the right pin as well."""
+    """All are refused, with one event each and no plaintext, although half of them began under the right pin."""
     server = tls_server(minimum=version, maximum=version)
     stalled = relay(server)
     daemon = pinproxyd({NAME: to(stalled, pin=f"{server.cert.pin} name=a")})
@@ -191,7 +191,7 @@ def test_a_hundred_handshakes_are_refused_by_a_wrong_pin(version, pinproxyd, tls
 
 @pytest.mark.threads
 def test_a_hundred_handshakes_are_refused_by_a_revoked_key(pinproxyd, tls_server, relay):
-    """None gets through, whichever configuration it began under."""
+    """None is accepted, under whichever configuration it began."""
     server = tls_server()
     stalled = relay(server)
     daemon = pinproxyd({NAME: to(stalled)})
@@ -241,7 +241,7 @@ def test_a_revoked_ca_of_the_verified_chain_closes_tunnels_in_each_mode(key, tru
 
 
 def test_a_revoked_ca_beside_the_verified_chain_closes_nothing(pinproxyd, tls_server, ca, tmp_path):
-    """Sent along by the server, and not what vouched."""
+    """The server sends its certificate, but the verified chain does not contain it."""
     inner, stranger = certs.CA(tmp_path, "Inner", parent=ca), certs.CA(tmp_path, "Stranger")
     cert = inner.issue()
     cert.chain.append(stranger.cert.cert)
@@ -276,7 +276,7 @@ def test_another_removed_pin_closes_nothing(pinproxyd, tls_server, tmp_path):
 
 
 def test_a_pin_that_expires_refuses_new_connections_and_closes_nothing(pinproxyd, tls_server):
-    """A new date closes nothing that is open; new connections are refused."""
+    """A new date refuses new connections only."""
     server = tls_server()
     daemon = pinproxyd({NAME: to(server, on_pin_removed="close")})
     with open_tunnel(daemon.address(NAME)) as sock:
@@ -287,7 +287,7 @@ def test_a_pin_that_expires_refuses_new_connections_and_closes_nothing(pinproxyd
 
 @pytest.mark.parametrize("what", ["close", "keep"])
 def test_a_renamed_section_closes_or_keeps_its_tunnels(what, pinproxyd, tls_server):
-    """It has vanished, though the new one leads to the same server; its old word decides."""
+    """The section is removed, although the new one has the same server. Its old on_pin_removed decides."""
     server = tls_server()
     turned = {"close": "keep", "keep": "close"}[what]
     daemon = pinproxyd({NAME: to(server, on_pin_removed=what)})
@@ -300,7 +300,7 @@ def test_a_renamed_section_closes_or_keeps_its_tunnels(what, pinproxyd, tls_serv
 
 
 def test_a_key_revoked_in_one_section_closes_the_tunnels_of_that_section_only(pinproxyd, tls_server):
-    """Two sections to one server: only the one that revokes loses its tunnel."""
+    """Two sections have one server. Only the section that revokes the key loses its tunnel."""
     server = tls_server()
     daemon = pinproxyd({NAME: to(server), "other.test": to(server)})
     with open_tunnel(daemon.address(NAME)) as sock, open_tunnel(daemon.address("other.test")) as spared:
@@ -311,7 +311,7 @@ def test_a_key_revoked_in_one_section_closes_the_tunnels_of_that_section_only(pi
 
 
 def test_a_tunnel_is_checked_at_every_later_reload(pinproxyd, tls_server):
-    """It is stalled to every later configuration, not only to the next."""
+    """Every later configuration is checked, not only the next one."""
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
     with open_tunnel(daemon.address(NAME)) as sock:
@@ -324,7 +324,7 @@ def test_a_tunnel_is_checked_at_every_later_reload(pinproxyd, tls_server):
 
 @pytest.mark.threads
 def test_a_revoked_tunnel_is_closed_at_once_though_its_client_does_not_read(pinproxyd, tls_server):
-    """The client has stopped reading, and a write to it is in flight: nothing more is waited for."""
+    """A write to the client is in flight, and the daemon does not wait for it."""
     server = tls_server(servers.send_forever)
     daemon = pinproxyd({NAME: to(server)})
     with connect(daemon.address(NAME), receive_buffer=4096) as sock:
@@ -336,7 +336,7 @@ def test_a_revoked_tunnel_is_closed_at_once_though_its_client_does_not_read(pinp
 
 
 def test_a_half_closed_tunnel_is_closed_when_its_key_is_revoked(pinproxyd, tls_server):
-    """The client has finished sending, and the server is still to answer: it shall not."""
+    """The client has finished sending, and the server would still answer."""
     def behave(conn):
         conn.recv_all()
         conn.released.wait(DEADLINE)
@@ -352,7 +352,7 @@ def test_a_half_closed_tunnel_is_closed_when_its_key_is_revoked(pinproxyd, tls_s
 
 
 def test_a_revoked_server_gets_no_close_notify(pinproxyd, tls_server):
-    """A half-said request must not look like a whole one."""
+    """A part of a request must not look like a whole one."""
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
     with open_tunnel(daemon.address(NAME)) as sock:
@@ -375,7 +375,7 @@ def test_a_unix_client_gets_the_end_when_its_key_is_revoked(pinproxyd, tls_serve
 @pytest.mark.parametrize("version", [V12, V13], ids=["tls1.2", "tls1.3"])
 @pytest.mark.parametrize("key", ["server", "root"])
 def test_a_resumed_tunnel_is_closed_when_its_key_is_revoked(key, version, pinproxyd, tls_server, ca):
-    """A resumed session shows no chain on the wire: it is closed by the keys of the full handshake."""
+    """A resumed session has no chain on the wire. The keys of the full handshake decide."""
     server = tls_server(cert=ca.issue(), minimum=version, maximum=version)
     options = {"verify": "pki", "pin": None, "ca_file": ca.cert.pem_file(), "resume": "yes"}
     base = {"global": {"workers": 1}}

@@ -1,4 +1,4 @@
-"""enforce = report: the PKI decides, and what the pins would have said is told, loudly."""
+"""enforce = report: the PKI decides, and a mismatch of the pins is only logged."""
 
 import signal
 

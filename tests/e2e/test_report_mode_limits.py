@@ -1,4 +1,4 @@
-"""What report mode does not let through, where it is an error, and when it ends."""
+"""enforce = report: what it refuses, where it is an error, and when it ends."""
 
 import signal
 
@@ -14,7 +14,7 @@ from harness.revocation import StaplingServer, crl, response
 
 
 def section(server, ca, tmp_path, pin=None, enforce="report", name=NAME, **options):
-    """Pinned to a key that the server does not have."""
+    """Returns a section that is pinned to a key that the server does not have."""
     pin = pin or certs.self_signed(tmp_path).pin
     return {name: to(server, verify="pin+pki", pin=pin, enforce=enforce, ca_file=ca.cert.pem_file(),
                      **({"verify_name": NAME} if name != NAME else {}), **options)}
@@ -35,7 +35,7 @@ def test_report_mode_in_another_trust_mode_is_an_error(enforce, verify, ca, tmp_
 
 
 def test_inherited_report_mode_in_another_trust_mode_is_an_error(ca, tmp_path):
-    """Nothing is let through by a line that stands elsewhere."""
+    """A line in another section must not permit a mismatch."""
     file = tmp_path / "a.conf"
     file.write_text(f"[defaults]\nenforce = report\n[a.test]\nlisten = 127.0.0.1:0\npin = {ca.cert.pin}\n")
     run = run_pinproxyd("-t", "-c", file)
@@ -52,10 +52,10 @@ def test_a_bad_value_of_enforce_is_an_error(value, ca, tmp_path):
     assert run.returncode == 78 and f"{file}:5: " in run.err, run.err
 
 
-# What is told.
+# Events.
 
 def test_a_reported_mismatch_has_the_fields_of_an_enforced_one(pinproxyd, tls_server, ca, tmp_path):
-    """The same fields as of a mismatch that is enforced, beside it."""
+    """An enforced mismatch of the same server is beside it."""
     server = tls_server(cert=ca.issue())
     pin = certs.self_signed(tmp_path).pin
     daemon = pinproxyd({**section(server, ca, tmp_path, pin), **section(server, ca, tmp_path, pin, "yes", "held.test")})
@@ -74,7 +74,7 @@ def test_a_reported_mismatch_has_the_fields_of_an_enforced_one(pinproxyd, tls_se
 
 
 def test_every_mismatch_is_counted(pinproxyd, tls_server, ca, tmp_path):
-    """Lines that are held back come as a count."""
+    """Suppressed lines are logged as a count."""
     daemon = pinproxyd(section(tls_server(cert=ca.issue()), ca, tmp_path))
     for _ in range(40):
         assert_accepted(daemon)
@@ -102,7 +102,7 @@ def test_a_matching_pin_causes_no_failure_event(pinproxyd, tls_server, ca, tmp_p
 
 
 def test_each_reload_warns_of_each_section_in_report_mode(pinproxyd, tls_server, ca, tmp_path):
-    """One for each section that reports; none for those that do not, or no longer."""
+    """There is one event for each section in report mode, and none for the others."""
     server = tls_server(cert=ca.issue())
     reporting = {**section(server, ca, tmp_path),
                  **section(server, ca, tmp_path, None, f"report until={day(5)}", "b.test"),
@@ -130,7 +130,7 @@ def test_each_reload_warns_of_each_section_in_report_mode(pinproxyd, tls_server,
     assert warned(mark) == []
 
 
-# What is not let through.
+# Refusals.
 
 @pytest.mark.parametrize("why", ["name", "expired", "another_root", "self_signed"])
 def test_a_certificate_that_the_pki_refuses_is_refused(why, pinproxyd, tls_server, ca, tmp_path):
@@ -171,7 +171,7 @@ def test_a_revoked_key_is_refused_though_pins_are_only_reported(pinned, which, p
     assert_refused(daemon, "refused", "revoked", server=server)
 
 
-# Its end.
+# The end of report mode.
 
 @pytest.mark.parametrize("days", [-1, 0])
 def test_a_mismatch_is_refused_from_the_date_on(days, pinproxyd, tls_server, ca, tmp_path):
@@ -221,7 +221,7 @@ def test_a_tunnel_of_a_reported_mismatch_is_closed_when_its_key_is_revoked(which
     ("yes", "right", 0), ("yes", "wrong", 2), (f"report until={day(-1)}", "wrong", 2)],
     ids=["right", "wrong", "wrong_until", "enforced_right", "enforced_wrong", "over"])
 def test_check_warns_while_a_section_reports(enforce, pinned, status, tls_server, ca, tmp_path):
-    """Never 0 while it reports, live or not; critical once a mismatch is enforced."""
+    """The status is never 0 in report mode, live or not, and critical when a mismatch is enforced."""
     server = tls_server(cert=ca.issue())
     backup = certs.self_signed(tmp_path).pin
     first = server.cert.pin if pinned == "right" else certs.self_signed(tmp_path).pin

@@ -1,4 +1,4 @@
-"""A reset is a reset and an orderly close is an end: in both directions, in every state, whatever is being read."""
+"""A reset stays a reset and a clean end stays a clean end, in both directions and in every state."""
 
 import fcntl
 import socket
@@ -15,7 +15,7 @@ from harness.config import to
 from harness.tls_connection import reset
 from harness.waiting import wait_until
 
-ROUNDS = 25  # what depends on who is scheduled first shows in one of so many
+ROUNDS = 25  # a race shows in one of so many rounds
 
 
 def greet_then_echo(conn):
@@ -24,7 +24,7 @@ def greet_then_echo(conn):
 
 
 def wait_unread(client, count):
-    """Waits until so much lies in the client's socket, and leaves it there."""
+    """Waits until the client's socket holds `count` unread bytes, and does not read them."""
     wait_until(lambda: len(client.recv(count, socket.MSG_PEEK)) == count, "bytes that the client does not read")
 
 
@@ -46,7 +46,7 @@ def test_a_request_before_a_client_reset_never_looks_complete(pinproxyd, tls_ser
 
 
 def test_a_client_that_closes_with_unread_data_resets_the_tunnel(listen, pinproxyd, tls_server):
-    """The kernel makes it one, on TCP and Unix sockets: the program did not take what it was sent."""
+    """The kernel sends a reset, on TCP and Unix sockets, because the program did not read its data."""
     server = tls_server(greet_then_echo)
     daemon = pinproxyd({NAME: to(server, listen=listen)})
     for _ in range(ROUNDS):
@@ -135,7 +135,7 @@ def test_a_client_that_resets_during_the_handshake_is_noticed(words, pinproxyd, 
 # a client that closes in order
 
 def test_data_that_a_client_sent_before_it_closed_is_delivered(listen, pinproxyd, tls_server, relay):
-    """Though the handshake is slow, and nobody is there for the answer."""
+    """The handshake is slow, and the client is gone before the answer."""
     server = tls_server(servers.count_bytes)
     slow = relay(server, first=200, pause=0.002)
     daemon = pinproxyd({NAME: to(slow, listen=listen, handshake_timeout="1h")})
@@ -148,7 +148,7 @@ def test_data_that_a_client_sent_before_it_closed_is_delivered(listen, pinproxyd
 
 
 def test_all_data_of_a_unix_client_that_closed_reaches_a_server_that_answers(pinproxyd, tls_server, tmp_path):
-    """No answer that finds nobody there keeps the rest from the server."""
+    """An answer that nobody reads does not prevent the delivery of the rest."""
     sent = b"".join(b"line %05d\n" % i for i in range(12_000))
     server = tls_server(servers.echo)
     daemon = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")})
@@ -173,7 +173,7 @@ def test_a_unix_client_that_closed_ends_a_server_that_sends_for_ever(pinproxyd, 
 
 
 def test_the_tunnel_of_a_unix_client_that_closed_waits_for_a_slow_server(pinproxyd, tls_server, tmp_path):
-    """What fits into no buffer any more is delivered when the server reads again."""
+    """Data that fits into no buffer is delivered when the server reads again."""
     server = tls_server(servers.stall)
     daemon = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock")})
     client = connect(daemon.address(NAME))
@@ -188,7 +188,7 @@ def test_the_tunnel_of_a_unix_client_that_closed_waits_for_a_slow_server(pinprox
 
 
 def test_the_tunnel_of_a_client_that_closed_waits_no_longer_than_half_close_timeout(pinproxyd, tls_server, tmp_path):
-    """Its end is known, though the server has not read up to it."""
+    """The daemon knows the client's end, although the server has not read up to it."""
     server = tls_server(servers.stall)
     daemon = pinproxyd({NAME: to(server, listen=f"unix:{tmp_path}/sock", half_close_timeout="1s")})
     client = connect(daemon.address(NAME))
@@ -244,7 +244,7 @@ def test_a_server_that_resets_while_the_client_does_not_read_is_noticed(truncati
 
 
 def close_then_reset(data):
-    """Ends in order, and does not take what the client may still send."""
+    """Ends cleanly, and does not read the data that the client may still send."""
     def behave(conn):
         conn.send(data)
         conn.close_notify()
@@ -255,7 +255,7 @@ def close_then_reset(data):
 
 @pytest.mark.slow
 def test_a_slow_client_gets_all_data_before_close_notify(pinproxyd, tls_server):
-    """Though the server has reset behind it, long before the client takes the last of it."""
+    """The server resets after it, long before the client has read all."""
     data, rest = bytes(range(256)) * 2000, 60_000
 
     def end_then_reset(conn):
@@ -295,7 +295,7 @@ def test_a_slow_client_gets_all_data_before_a_reset(pinproxyd, tls_server):
 
 @pytest.mark.parametrize("left", [1, 5, 6, 8000])
 def test_a_truncated_record_is_an_error_though_truncation_is_allowed(left, pinproxyd, tls_server):
-    """In its header, right behind it, or in its body."""
+    """The record ends in its header, right after it, or in its body."""
     def cut_record(conn):
         conn.send(b"whole")
         conn.recv_exactly(4)
@@ -311,7 +311,7 @@ def test_a_truncated_record_is_an_error_though_truncation_is_allowed(left, pinpr
 
 
 def test_a_fin_between_records_is_a_clean_end_where_truncation_is_allowed(pinproxyd, tls_server):
-    """Also if the server has reset behind it what the client sent after that."""
+    """This holds even if the server then resets because of data that the client sent later."""
     def answer_and_close(conn):
         conn.recv_exactly(1)
         conn.send(b"a whole answer")
@@ -333,10 +333,10 @@ def test_a_server_that_resets_in_the_handshake_is_logged_as_reset(pinproxyd, raw
     assert "reset the connection during the handshake" in daemon.wait_event(event="upstream_error")["detail"]
 
 
-# how an ordinary end reads
+# ordinary ends
 
 def cut_at_end(conn):
-    """Answers, and closes TCP without close_notify upon the client's: nginx and many others."""
+    """Echoes, and closes TCP without close_notify after the client's close_notify, as nginx and many others do."""
     while data := conn.recv():
         conn.send(data)
     conn.truncate()

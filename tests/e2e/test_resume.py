@@ -1,4 +1,4 @@
-"""Sessions are resumed only where the section says so, and never past a change of trust."""
+"""Sessions are resumed only with `resume = yes`, and never past a change of trust."""
 
 import ssl
 
@@ -82,7 +82,7 @@ def test_no_session_of_a_revoked_key_is_resumed(version, pinproxyd, tls_server):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_no_session_of_a_forgotten_key_is_resumed(version, pinproxyd, tls_server, tmp_path):
-    """The policy is the same, and what was learned is not: a resumed session is judged by today's."""
+    """The policy is the same, but the learned key is not. A resumed session is judged by the current one."""
     server = tls_server(minimum=VERSIONS[version], maximum=VERSIONS[version])
     other = certs.self_signed(tmp_path).pin
     state = tmp_path / "state"
@@ -113,7 +113,7 @@ def test_a_refused_server_leaves_no_session(pinproxyd, tls_server, tmp_path):
 
 
 def test_a_server_that_forgot_the_session_gets_a_full_handshake(pinproxyd, tls_server, tmp_path):
-    """A full handshake follows, and its certificate is looked at."""
+    """A full handshake follows, and its certificate is checked."""
     server = tls_server()
     daemon = pinproxyd(config(server))
     assert resumed(daemon, 1) == ["no"]

@@ -1,4 +1,4 @@
-"""Resumption against the letter: each ticket once, and no way for a session around a change of trust."""
+"""Resumption: each ticket is offered once, and no session evades a change of trust."""
 
 import ssl
 
@@ -20,17 +20,17 @@ def server_of(tls_server):
 
 
 def config(server, section=NAME, **options):
-    """One worker: each has sessions of its own."""
+    """Returns a configuration with one worker, because each worker has sessions of its own."""
     return {"global": {"workers": 1}, section: to(server, **{"resume": "yes", **options})}
 
 
 def show(server, cert):
-    """Another certificate in the same context: its ticket keys stay, and old tickets are good (unlike `use`)."""
+    """Presents another certificate in the same context. Unlike with `use`, the ticket keys stay and old tickets are valid."""
     server.context.load_cert_chain(cert.chain_file(), cert.key_file())
 
 
 def psk_identities(wire):
-    """The tickets that a TLS 1.3 ClientHello offers (RFC 8446 section 4.2.11); [] if it offers none."""
+    """Returns the tickets that a TLS 1.3 ClientHello offers (RFC 8446 section 4.2.11); [] if it offers none."""
     hello = bytes(wire[5:5 + int.from_bytes(wire[3:5], "big")])
     at = 4 + 2 + 32
     at += 1 + hello[at]
@@ -50,7 +50,7 @@ def psk_identities(wire):
 # Tickets.
 
 def test_no_ticket_is_offered_twice(pinproxyd, server_of):
-    """One after the other and many at once; the first visit offers none."""
+    """The connections come one after another and many at once. The first offers none."""
     server = server_of("1.3")
     daemon = pinproxyd(config(server))
     assert resumed(daemon, 4) == ["no", "yes", "yes", "yes"]
@@ -60,7 +60,7 @@ def test_no_ticket_is_offered_twice(pinproxyd, server_of):
     for sock in socks:
         sock.close()
     offered = [identity for conn in server.wait_conns(24) for identity in psk_identities(conn.wire)]
-    assert len(offered) >= 5  # three of the visits, and two of the burst at least: what the visits left over
+    assert len(offered) >= 5  # three of the first four, and at least two of the twenty: the tickets that the first four left
     assert len(set(offered)) == len(offered)
     yes = sum(event["resumed"] == "yes" for event in daemon.events(event="tunnel_open"))
     assert yes == len(offered)
@@ -78,7 +78,7 @@ def test_a_ticket_that_the_server_refused_is_not_offered_again(pinproxyd, server
 
 @versions
 def test_a_session_is_resumed_by_id_without_tickets(version, pinproxyd, server_of):
-    """The server keeps the state, and the client has a name for it."""
+    """The server stores the session, and the client has its identifier."""
     server = server_of(version)
     server.context.options |= ssl.OP_NO_TICKET
     daemon = pinproxyd(config(server))
@@ -137,14 +137,14 @@ def test_no_session_is_resumed_when_trust_changed_and_changed_back(version, pinp
     daemon = pinproxyd(config(server))
     assert resumed(daemon, 2) == ["no", "yes"]
     daemon.reload(config(server, revoked=server.cert.pin))
-    assert try_connection(daemon.address(NAME), SECRET) == REFUSED  # its worker has seen the first before the second
+    assert try_connection(daemon.address(NAME), SECRET) == REFUSED  # so the worker has seen this configuration before the next one
     daemon.reload(config(server))
     assert resumed(daemon, 1) == ["no"]
 
 
 @versions
 def test_a_resumed_session_logs_the_new_name_of_its_pin(version, pinproxyd, server_of):
-    """A name changes no trust: the session may be resumed, and the log has today's name."""
+    """A name changes no trust. The session may be resumed, and the log has the current name."""
     server = server_of(version)
     daemon = pinproxyd(config(server, pin=f"{server.cert.pin} name=old"))
     assert assert_accepted(daemon)["pin"] == "old"
@@ -173,7 +173,7 @@ def test_no_session_is_resumed_after_resume_is_turned_off(version, pinproxyd, se
 @versions
 @pytest.mark.parametrize("what", ["server", "ca"])
 def test_a_key_revoked_by_a_reload_is_refused_though_it_has_a_session(what, version, pinproxyd, server_of, ca):
-    """Exactly one telling event, a reset, and nothing at the server beyond the earlier round trips."""
+    """There is one failure event and a reset, and the server gets nothing more than the earlier data."""
     server = server_of(version, cert=ca.issue())
     trust = {"verify": "pki", "pin": None, "ca_file": ca.cert.pem_file()}
     daemon = pinproxyd(config(server, **trust))
@@ -191,13 +191,13 @@ def test_a_key_revoked_by_a_reload_is_refused_though_it_has_a_session(what, vers
 
 @versions
 def test_a_session_belongs_to_the_certificate_of_its_full_handshake(version, pinproxyd, server_of, tmp_path):
-    """As long as it lasts; a full handshake then meets the other key."""
+    """It is valid as long as it lasts. A full handshake then meets the other key."""
     server = server_of(version)
     daemon = pinproxyd(config(server))
     assert_accepted(daemon)
     show(server, certs.self_signed(tmp_path))
     assert resumed(daemon, 1) == ["yes"]
-    daemon.reload(config(server, revoked=certs.self_signed(tmp_path).pin))  # takes the sessions away
+    daemon.reload(config(server, revoked=certs.self_signed(tmp_path).pin))  # removes the sessions
     assert_refused(daemon, "pin_mismatch")
     daemon.stop()
     assert failures(daemon) == [("pin_mismatch", None)]
@@ -207,7 +207,7 @@ def test_a_session_belongs_to_the_certificate_of_its_full_handshake(version, pin
 
 @versions
 def test_a_new_key_is_not_hidden_by_a_session_of_the_old_one(version, pinproxyd, server_of, tmp_path):
-    """The old key is revoked: its session is of no use, though the server would take the ticket."""
+    """The old key is revoked. Its session is not used, though the server would accept the ticket."""
     server = server_of(version)
     old, new = server.cert, certs.self_signed(tmp_path)
     daemon = pinproxyd(config(server, pin=[old.pin, f"{new.pin} name=new"]))
@@ -220,7 +220,7 @@ def test_a_new_key_is_not_hidden_by_a_session_of_the_old_one(version, pinproxyd,
 
 @versions
 def test_a_refused_connection_leaves_no_session(version, pinproxyd, server_of, tmp_path):
-    """The policy is the same before and after, so that what was refused could be found again."""
+    """The policy is the same before and after, so that a session of the refused connection could be found again."""
     server = server_of(version)
     other = certs.self_signed(tmp_path)
     state = tmp_path / "state"
@@ -244,7 +244,7 @@ def test_a_refused_connection_leaves_no_session(version, pinproxyd, server_of, t
 
 @versions
 def test_each_section_has_sessions_of_its_own(version, pinproxyd, server_of, tmp_path):
-    """Same pins, more pins, the wrong pin: whoever shares a server shares no session."""
+    """The sections have the same pins, more pins or a wrong pin. Sections with one server share no session."""
     server = server_of(version)
     other = certs.self_signed(tmp_path).pin
     daemon = pinproxyd({**config(server, "a.test", host=NAME),

@@ -1,4 +1,4 @@
-"""A new key without an outage, as the README tells it; and what `pinproxy check --live` says on the way."""
+"""A new key without an outage, in the steps of the README, and the messages of `pinproxy check --live`."""
 
 import re
 
@@ -23,7 +23,7 @@ def check_live(file):
 @pytest.mark.threads
 @pytest.mark.parametrize("written", ["hash", "key_file"])
 def test_a_rotation_under_load_fails_no_request(written, pinproxyd, tls_server, stack, tmp_path):
-    """From today's key to the next, and not one request fails."""
+    """The server changes from one key to the next, and no request fails."""
     server = tls_server()
     today = f"{server.cert.pin} name=today until={day(60)}"
     daemon = pinproxyd({NAME: to(server, pin=today)})
@@ -54,7 +54,7 @@ def test_a_rotation_under_load_fails_no_request(written, pinproxyd, tls_server, 
     run = check_live(daemon.file)
     assert run.returncode == OK, run.out + run.err
     assert "pin next matches" in run.out and "the server already uses next: pin today can go" in run.out
-    # 6. today's pin goes
+    # 6. today's pin is removed
     daemon.reload({NAME: to(server, pin=next_pin)})
     clients.wait_more()
     run = check_live(daemon.file)
@@ -75,12 +75,12 @@ def test_the_old_key_is_refused_when_its_pin_is_removed(pinproxyd, tls_server, t
     assert check_live(daemon.file).returncode == CRITICAL
 
 
-# What check --live says.
+# The messages of check --live.
 
 @pytest.fixture
-def said(tmp_path, tls_server):
-    """Runs check over pins of which the server has the nth; the others are nobody's."""
-    def said(at, *endings, **options):
+def check_pins(tmp_path, tls_server):
+    """Runs check with several pins. The server has the key of pin number `at`."""
+    def check_pins(at, *endings, **options):
         keys = [certs.ec_key() for _ in endings]
         server = tls_server(cert=certs.self_signed(tmp_path, key=keys[at], **options))
         path = tmp_path / "check.conf"
@@ -88,19 +88,19 @@ def said(tmp_path, tls_server):
         path.write_text(ini({NAME: to(server, pin=pins)}))
         run = check_live(path)
         return run.returncode, run.out
-    return said
+    return check_pins
 
 
-def test_check_names_the_backup_pins_that_are_not_used_yet(said):
-    status, out = said(0, "name=today", "name=next", "name=after")
+def test_check_names_the_backup_pins_that_are_not_used_yet(check_pins):
+    status, out = check_pins(0, "name=today", "name=next", "name=after")
     assert status == OK, out
     assert "pin today matches" in out
     assert "backup pin next: not seen yet" in out and "backup pin after: not seen yet" in out
     assert "can go" not in out
 
 
-def test_check_says_that_the_old_pin_can_go(said):
-    status, out = said(1, "name=today", "name=next", "name=after")
+def test_check_says_that_the_old_pin_can_go(check_pins):
+    status, out = check_pins(1, "name=today", "name=next", "name=after")
     assert status == OK, out
     assert "pin next matches" in out
     assert "the server already uses next: pin today can go" in out
@@ -108,33 +108,33 @@ def test_check_says_that_the_old_pin_can_go(said):
     assert "today: not seen" not in out
 
 
-def test_check_names_no_backup_when_the_last_pin_matches(said):
-    _, out = said(1, "name=today", "name=next")
+def test_check_names_no_backup_when_the_last_pin_matches(check_pins):
+    _, out = check_pins(1, "name=today", "name=next")
     assert "the server already uses next: pin today can go" in out
     assert "not seen yet" not in out
 
 
-def test_check_skips_an_expired_pin(said):
-    _, out = said(1, f"name=past until={day(-2)}", "name=today", "name=next")
+def test_check_skips_an_expired_pin(check_pins):
+    _, out = check_pins(1, f"name=past until={day(-2)}", "name=today", "name=next")
     assert "pin today matches" in out and "backup pin next: not seen yet" in out
     assert "already uses" not in out and "past: not seen" not in out
 
 
-def test_check_warns_of_a_single_pin(said):
-    status, out = said(0, "name=today")
+def test_check_warns_of_a_single_pin(check_pins):
+    status, out = check_pins(0, "name=today")
     assert status == WARNING, out
     assert "pin today matches" in out and "only one pin" in out
 
 
-def test_check_shows_the_days_that_are_left(said):
-    status, out = said(0, f"name=today until={day(100)}", "name=next", end=200)
+def test_check_shows_the_days_that_are_left(check_pins):
+    status, out = check_pins(0, f"name=today until={day(100)}", "name=next", end=200)
     assert status == OK, out
     for days, date in ((100, day(100)), (200, day(200))):
         line, = [line for line in out.splitlines() if date in line]
         assert f"{days} days" in line or f"{days - 1} days" in line, line
 
 
-def test_check_warns_when_the_matching_pin_ends_soon(said):
-    status, out = said(0, f"name=today until={day(5)}", "name=next")
+def test_check_warns_when_the_matching_pin_ends_soon(check_pins):
+    status, out = check_pins(0, f"name=today until={day(5)}", "name=next")
     assert status == WARNING, out
     assert day(5) in out

@@ -1,4 +1,4 @@
-"""Every form of a pin lets its server in."""
+"""Server pins: their forms, and what they accept."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the service manager is told: sd_notify(3)'s datagrams, and the journal's priorities."""
+"""The messages to the service manager, sd_notify(3), and the priorities of the journal."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ def test_the_service_manager_gets_ready_reloading_and_stopping(pinproxyd, tls_se
     assert ready["READY"] == "1"
     assert "1 listeners" in ready["STATUS"]
     daemon.reload({NAME: to(server), "more.test": to(server)})
-    # one message: Type=notify-reload takes RELOADING only with the time beside it
+    # in one message, because Type=notify-reload accepts RELOADING only with the time
     reloading = service_manager.next()
     assert reloading["RELOADING"] == "1" and int(reloading["MONOTONIC_USEC"]) > 0
     ready = service_manager.next()
@@ -30,7 +30,7 @@ def test_the_service_manager_gets_ready_reloading_and_stopping(pinproxyd, tls_se
 
 
 def test_the_service_manager_gets_ready_after_a_failed_reload(pinproxyd, tls_server, service_manager):
-    """Else the manager would wait for READY until it kills the daemon."""
+    """Otherwise the manager would wait for READY and then kill the daemon."""
     daemon = pinproxyd({NAME: to(tls_server())}, env={"NOTIFY_SOCKET": service_manager.path})
     assert service_manager.next()["READY"] == "1"
     daemon.reload("[broken\n", ok=False)

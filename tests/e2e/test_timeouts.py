@@ -1,4 +1,4 @@
-"""Each wait ends by itself. A deadline that does not hold shows as a hang."""
+"""Each timeout ends a wait. A timeout that fails shows as a hang."""
 
 import socket
 import time
@@ -55,7 +55,7 @@ def test_handshake_timeout_ends_a_server_that_stalls(first, pinproxyd, tls_serve
 
 
 def test_single_bytes_do_not_extend_handshake_timeout(pinproxyd, tls_server, relay):
-    """A byte every so often; the whole handshake would take minutes."""
+    """With a byte from time to time the whole handshake would take minutes."""
     server = tls_server()
     daemon = pinproxyd({NAME: to(relay(server, first=0, pause=0.15 * PATIENCE), handshake_timeout=SOON)})
     assert_refused(daemon, "upstream_error", "timeout", server=server)
@@ -72,7 +72,7 @@ def test_idle_timeout_ends_both_sides_cleanly(pinproxyd, tls_server):
 
 @pytest.mark.parametrize("speaker", ["client", "server"])
 def test_a_busy_tunnel_is_not_idle(speaker, pinproxyd, tls_server):
-    """Bytes in one direction alone keep it alive, well past the limit."""
+    """Bytes in one direction keep it open, well past the timeout."""
     def tick(conn):
         for _ in range(10):
             time.sleep(0.1)
@@ -134,7 +134,7 @@ def test_idle_timeout_applies_after_a_half_close_without_half_close_timeout(pinp
 
 
 def test_half_close_timeout_counts_from_the_last_byte(pinproxyd, tls_server):
-    """A long answer after the client's end is not cut while it flows."""
+    """A long answer after the client's end is not cut off while it flows."""
     def slow_answer(conn):
         conn.recv_all()
         for _ in range(10):

@@ -16,7 +16,7 @@ from harness.parallel import run_parallel
 
 
 def command_in(detail):
-    """The arguments of the tool, as a shell reads them where the detail has a command."""
+    """Returns the arguments of the command in a detail, as a shell splits them."""
     return shlex.split(re.search(r"pinproxy (learned accept .*)", detail)[1])
 
 
@@ -52,7 +52,7 @@ def test_a_refused_key_stays_refused_and_the_first_stays_accepted(state, pinprox
 
 
 def test_the_latest_refused_key_is_recorded(state, pinproxyd, tls_server, tmp_path):
-    """What `accept` would take is what the log told of last, not a key from before."""
+    """`accept` must take the key of the latest log line, and not an earlier one."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_accepted(daemon)
@@ -65,7 +65,7 @@ def test_the_latest_refused_key_is_recorded(state, pinproxyd, tls_server, tmp_pa
 
 
 def test_the_latest_refused_key_is_recorded_while_another_is_written(state, pinproxyd, tls_server, tmp_path):
-    """Another process holds the lock of the file meanwhile. `accept` would take the wrong one."""
+    """Another process holds the lock of the file. `accept` would otherwise take the wrong key."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_accepted(daemon)
@@ -91,7 +91,7 @@ def test_many_refused_keys_leave_one_record(state, pinproxyd, tls_server, tmp_pa
 
 
 def test_the_command_in_the_log_works(state, pinproxyd, tls_server, tmp_path):
-    """Word for word, from where the daemon was started."""
+    """It is run word for word, in the daemon's working directory."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     assert_accepted(daemon)

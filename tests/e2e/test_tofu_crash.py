@@ -20,7 +20,7 @@ MANY = [f"s{i}.test" for i in range(40)]
 
 @pytest.mark.parametrize("after", [1, 10, 30])
 def test_a_daemon_killed_during_many_first_uses_leaves_a_whole_file(after, state, pinproxyd, tls_server):
-    """Whatever was told as learned is in a file that is whole, and the next daemon starts on it."""
+    """Every key that was logged as learned is in the file, and the next daemon starts with it."""
     server = tls_server()
     config = state.config({name: tofu(server) for name in MANY})
     daemon = pinproxyd(config)
@@ -32,9 +32,9 @@ def test_a_daemon_killed_during_many_first_uses_leaves_a_whole_file(after, state
     daemon.wait(-9)
     for client in clients:
         client.join(DEADLINE)
-    kept = state.keys()
-    assert {key.pin for key in kept} == {server.cert.pin}
-    assert {event["section"] for event in daemon.events(event="learned")} <= {key.section for key in kept}
+    stored = state.keys()
+    assert {key.pin for key in stored} == {server.cert.pin}
+    assert {event["section"] for event in daemon.events(event="learned")} <= {key.section for key in stored}
     daemon = pinproxyd(config)
     for name in MANY:
         assert_accepted(daemon, name)
@@ -43,7 +43,7 @@ def test_a_daemon_killed_during_many_first_uses_leaves_a_whole_file(after, state
 
 @pytest.mark.threads
 def test_a_daemon_stopped_during_many_first_uses_exits_cleanly(state, pinproxyd, tls_server):
-    """A stop lets them finish, a second one cuts them short; either way it is a clean end."""
+    """A first signal lets them finish, a second one ends them. The exit is clean."""
     server = tls_server()
     daemon = pinproxyd(state.config({name: tofu(server) for name in MANY}))
     clients = [threading.Thread(target=try_exchange, args=(daemon.address(name),)) for name in MANY]
@@ -60,7 +60,7 @@ def test_a_daemon_stopped_during_many_first_uses_exits_cleanly(state, pinproxyd,
 
 @pytest.mark.parametrize("end", ["client", "timeout"])
 def test_a_learned_key_is_logged_though_its_client_is_gone(end, state, pinproxyd, tls_server):
-    """Another process holds the lock of the file for so long that nobody waits any more."""
+    """Another process holds the lock of the file until the client has left."""
     server = tls_server()
     daemon = pinproxyd(state.config({NAME: tofu(server, handshake_timeout="1s" if end == "timeout" else "1h")}))
     with open(state.directory / "learned.lock", "w") as lock:
@@ -71,8 +71,8 @@ def test_a_learned_key_is_logged_though_its_client_is_gone(end, state, pinproxyd
             reset(sock)
         daemon.wait_event(event="tunnel_close" if end == "client" else "upstream_error")
         sock.close()
-    told, kept = wait_steady(lambda: (daemon.events(event="learned"), state.keys()))
-    assert [event["pin"] for event in told] == [key.pin for key in kept]
+    logged, stored = wait_steady(lambda: (daemon.events(event="learned"), state.keys()))
+    assert [event["pin"] for event in logged] == [key.pin for key in stored]
 
 
 @pytest.mark.threads

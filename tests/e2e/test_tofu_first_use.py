@@ -35,12 +35,12 @@ def test_a_first_use_is_learned_and_logged(state, pinproxyd, tls_server):
 def test_the_key_is_on_disk_before_a_byte_reaches_the_server(state, pinproxyd, tls_server):
     seen = []
 
-    def look(conn):
+    def record(conn):
         data = conn.recv()
         seen.append(state.text())
         conn.send(data)
         conn.close_notify()
-    server = tls_server(look)
+    server = tls_server(record)
     assert_accepted(pinproxyd(state.config({NAME: tofu(server)})))
     assert [key.pin for key in parse(seen[0])] == [server.cert.pin]
 
@@ -150,14 +150,14 @@ class AlternatingServer(TlsServer):
 
 @pytest.mark.threads
 def test_first_connections_to_two_keys_learn_one_of_them(state, pinproxyd, stack, tmp_path):
-    """Whichever was first: no tunnel is ever opened to the other."""
+    """No tunnel is ever opened to the other key."""
     server = stack.add(AlternatingServer(certs.self_signed(tmp_path), certs.self_signed(tmp_path)))
     daemon = pinproxyd(state.config({NAME: tofu(server)}))
     run_parallel([lambda: try_exchange(daemon.address(NAME))] * 24)
     daemon.stop()
-    kept, = [key.pin for key in state.keys() if not key.refused]
-    assert {event["pin"] for event in daemon.events(event="tunnel_open")} == {kept}
-    assert [event["pin"] for event in daemon.events(event="learned")] == [kept]
+    learned_pin, = [key.pin for key in state.keys() if not key.refused]
+    assert {event["pin"] for event in daemon.events(event="tunnel_open")} == {learned_pin}
+    assert [event["pin"] for event in daemon.events(event="learned")] == [learned_pin]
     assert daemon.events(event="refused", reason="tofu_changed")
 
 

@@ -29,7 +29,7 @@ def test_a_handshake_that_does_not_finish_learns_nothing(version, first, state, 
 
 
 class SignatureForger(servers.RawServer):
-    """Stands before a server of TLS 1.2 and spoils its signature: the certificate is shown, the key not held."""
+    """Forwards to a server with TLS 1.2 and breaks its signature, as if it had the certificate without the key."""
 
     SERVER_KEY_EXCHANGE = 12
 
@@ -46,7 +46,7 @@ class SignatureForger(servers.RawServer):
                 self._spoil(record)
                 conn.sock.sendall(head + record)
                 if record[0] == 14 or bytes(record[-4:]) == b"\x0e\0\0\0":
-                    break  # ServerHelloDone: from here on it is the client's turn
+                    break  # ServerHelloDone: the client continues
             while data := conn.recv():
                 out.sendall(data)
 
@@ -78,7 +78,7 @@ def test_a_key_that_the_handshake_does_not_prove_is_not_learned(state, pinproxyd
 
 
 def test_a_changed_key_that_the_handshake_does_not_prove_is_not_recorded(state, pinproxyd, stack, tls_server):
-    """Anybody can send a certificate: what it is refused for is the signature, and nothing is written."""
+    """Anyone can send a certificate. The refusal is because of the signature, and nothing is written."""
     state.write(f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n")
     before = state.version()
     forger = stack.add(SignatureForger(tls_server(maximum=V12)))
@@ -115,7 +115,7 @@ def test_a_weak_key_is_not_learned(state, pinproxyd, tls_server, tmp_path):
 
 
 def test_a_changed_key_that_is_weak_is_not_recorded(state, pinproxyd, tls_server, tmp_path):
-    """No command could make it accepted; and a key may be weak because its signatures cost too much."""
+    """No command could make it acceptable."""
     state.write(f"{NAME} {PLACE} {OTHER} 2026-01-01 from=tofu\n")
     before = state.version()
     server = tls_server(cert=certs.self_signed(tmp_path, key=WEAK_KEY))

@@ -1,4 +1,4 @@
-"""pinproxy check: exit statuses as monitoring plugins have them."""
+"""pinproxy check: the exit statuses of monitoring plugins."""
 
 import json
 import re
@@ -83,7 +83,7 @@ def test_a_certificate_that_expires_soon_is_a_warning(check, tls_server, tmp_pat
 
 @pytest.mark.parametrize("hours, said", [(-0.5, "ago"), (0.5, "minutes"), (1.5, "1 hour"), (36, "1 day")])
 def test_the_time_that_is_left_has_a_fitting_unit(hours, said, check, tls_server, tmp_path, backup):
-    """Half an hour is no day, and one of a kind has no plural."""
+    """Half an hour is not shown in days, and one hour has no plural."""
     server = tls_server(cert=certs.self_signed(tmp_path, start=-3, end=hours / 24))
     check_said = check({NAME: two_pins(server, backup)}, "--live").out
     fetch_said = run_pinproxy("fetch", server.address).out
@@ -174,5 +174,5 @@ def test_json_of_a_failure_is_valid(check, tls_server, backup):
 
 
 def test_an_unknown_option_is_critical_or_unknown():
-    """A plugin's 2 is critical; what a wrong call exits with must not look like success or a warning."""
+    """For a monitoring plugin 2 is critical. A wrong call must not look like success or a warning."""
     assert run_pinproxy("check", "--no-such-option").returncode in (CRITICAL, UNKNOWN)

@@ -22,7 +22,7 @@ ACCEPTED, NETWORK, USAGE, TRUST, CONFIG = 0, 1, 2, 3, 78
 
 
 def http_server(conn):
-    """Answers one request and ends, as HTTP/1.0 does."""
+    """Answers one request and ends, as with HTTP/1.0."""
     request = b""
     while b"\r\n\r\n" not in request:
         more = conn.recv()
@@ -66,7 +66,7 @@ def test_a_request_on_stdin_gets_its_page(tls_server):
 
 @pytest.mark.parametrize("first", [0, 60], ids=["silent", "in_the_handshake"])
 def test_handshake_timeout_ends_a_stalled_server(first, tls_server, relay, tmp_path):
-    """A deadline ends it: its own default is in seconds, the configuration's shorter."""
+    """The default of the tool would be longer than the option of the section."""
     stalled = relay(tls_server(), first)
     path = tmp_path / "stalled.conf"
     path.write_text(ini({NAME: to(stalled, handshake_timeout="400ms")}))
@@ -100,7 +100,7 @@ def test_an_answer_after_the_end_of_stdin_arrives(tls_server):
 
 
 def test_stdin_and_stdout_may_be_regular_files(tls_server, tmp_path):
-    """Regular files, which an event loop cannot poll."""
+    """An event loop cannot poll regular files."""
     server, data = tls_server(), os.urandom(1_000_000)
     (tmp_path / "in").write_bytes(data)
     with open(tmp_path / "in", "rb") as source, open(tmp_path / "out", "wb") as sink:
@@ -111,7 +111,7 @@ def test_stdin_and_stdout_may_be_regular_files(tls_server, tmp_path):
 
 
 def test_stdin_and_stdout_may_be_pipes_that_do_not_block(tls_server):
-    """Whoever starts the tool may have set them so, for reasons of its own."""
+    """The caller of the tool may have set O_NONBLOCK."""
     server = tls_server(servers.echo)
     stdin, ours = os.pipe()
     theirs, stdout = os.pipe()
@@ -140,7 +140,7 @@ def test_an_empty_stdin_still_gets_the_banner(tls_server):
 
 
 def test_connect_ends_when_the_reader_of_its_output_goes_away(tls_server):
-    """`pinproxy connect ... | head -1` ends."""
+    """So `pinproxy connect ... | head -1` ends."""
     server = tls_server(servers.send_forever)
     process = subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
@@ -157,7 +157,7 @@ def test_connect_ends_when_the_reader_of_its_output_goes_away(tls_server):
 
 @pytest.mark.parametrize("size", [10, 3_000_000])
 def test_output_that_cannot_be_written_fails(size, tls_server):
-    """Lost output is a failure with the reason, even if the server has sent all of it."""
+    """Lost output is a failure with a reason, even if the server has sent all of it."""
     server = tls_server(servers.send_then_read(os.urandom(size)))
     with open("/dev/full", "wb") as full:
         done = subprocess.run([PINPROXY, "connect", server.address, "--pin", server.cert.pin], stdout=full,
@@ -195,7 +195,7 @@ def test_input_that_cannot_be_read_fails(tls_server, tmp_path):
 
 
 def test_input_that_fails_resets_the_server(tls_server):
-    """A read error must not look like the end of the input: to the server it is no close_notify."""
+    """A read error must not look like the end of the input, so the server gets no close_notify."""
     server = tls_server()
     terminal, stdin = os.openpty()
     process = subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin], stdin=stdin,
@@ -217,7 +217,7 @@ def test_input_that_fails_resets_the_server(tls_server):
 
 @pytest.fixture
 def on_a_socket():
-    """Starts `connect` on a TCP socket, as inetd does: (the peer's socket, the process)."""
+    """Starts `connect` on a TCP socket, as inetd does. Returns (the peer's socket, the process)."""
     processes = []
 
     def start(server, **options):
@@ -287,7 +287,7 @@ def test_a_socket_that_is_reset_while_the_server_does_not_read_is_noticed(on_a_s
 
 
 def test_each_line_is_sent_when_it_is_written(tls_server):
-    """Each line goes out when it is written, not at the end."""
+    """A line does not wait for the end of the input."""
     server = tls_server()
     process = subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment())
@@ -332,7 +332,7 @@ def test_expired_pin_is_refused(tls_server):
 
 
 def test_a_truncated_answer_is_a_failure(tls_server):
-    """A failure, with all that was authenticated before it."""
+    """All data that was authenticated before is written."""
     server = tls_server(servers.send_then_truncate(b"half an answer"))
     run = run_pinproxy("connect", server.address, "--pin", server.cert.pin)
     assert run.returncode == NETWORK
@@ -340,7 +340,7 @@ def test_a_truncated_answer_is_a_failure(tls_server):
 
 
 def test_a_truncated_answer_after_the_end_of_stdin_is_a_failure(tls_server):
-    """Also if the end of the input came between the half and the cut, and nothing came since."""
+    """The end of the input comes between the half and the truncation."""
     def answer_then_cut(conn):
         conn.send(b"half an answer")
         conn.recv_all()
@@ -425,7 +425,7 @@ def test_a_wrong_call_is_a_usage_error(arguments):
 
 
 def test_sighup_ends_it_as_ssh_does_with_a_proxy_command(tls_server):
-    """A signal ends it, as ssh does to its ProxyCommand."""
+    """ssh ends its ProxyCommand with this signal."""
     server = tls_server()
     process = subprocess.Popen([PINPROXY, "connect", server.address, "--pin", server.cert.pin],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment(),

@@ -1,4 +1,4 @@
-"""pinproxy fetch: what a host presents now."""
+"""pinproxy fetch: the certificates that a host presents."""
 
 import json
 import re
@@ -127,7 +127,7 @@ def test_options_of_later_versions_are_not_ignored(option):
 
 
 def fetch_ini(tmp_path, port, *names):
-    """The sections of hosts that /etc/hosts has for the time being."""
+    """Returns what fetch --ini prints for hosts that /etc/hosts resolves to this machine."""
     (tmp_path / "hosts").write_text("".join(f"127.0.0.1 {name}\n" for name in names))
     found = []
     for name in names:

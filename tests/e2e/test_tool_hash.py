@@ -16,7 +16,7 @@ def openssl_key_pin(key_file):
 
 
 def openssl_fingerprint(cert_file):
-    """cert:sha256:HEX, in lower case and without colons."""
+    """Returns the digest of cert:sha256:HEX, in lower case and without colons."""
     line = openssl("x509", "-in", cert_file, "-noout", "-fingerprint", "-sha256").stdout.decode()
     return line.split("=")[1].strip().replace(":", "").lower()
 
@@ -46,7 +46,7 @@ def test_hash_of_a_key_or_request_has_the_digest_of_openssl(kind, cert):
 
 
 def test_hash_reads_a_private_key_of_the_old_form(tmp_path):
-    """As `openssl ecparam -genkey` and `openssl rsa -traditional` write them."""
+    """`openssl ecparam -genkey` and `openssl rsa -traditional` write this form."""
     cert = certs.self_signed(tmp_path)
     old = tmp_path / "old.pem"
     old.write_bytes(openssl("ec", "-in", cert.key_file()).stdout)

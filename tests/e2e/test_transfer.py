@@ -1,4 +1,4 @@
-"""Bytes arrive whole, in order, once; and every end is the end that it was."""
+"""Bytes arrive whole, in order and once, and each side sees how the other ended."""
 
 import hashlib
 import os
@@ -21,16 +21,16 @@ MB = 1 << 20
 
 
 def chunks(data, seed):
-    """The same bytes in pieces of very different sizes."""
-    dice, view, at = random.Random(seed), memoryview(data), 0
+    """Yields the bytes in pieces of very different sizes."""
+    rng, view, at = random.Random(seed), memoryview(data), 0
     while at < len(data):
-        size = dice.randint(1, dice.choice([3, 1500, 20000, 300000]))
+        size = rng.randint(1, rng.choice([3, 1500, 20000, 300000]))
         yield bytes(view[at:at + size])
         at += size
 
 
 def send_and_receive(send, receive, finish, data, seed):
-    """Sends `data` in pieces from a thread of its own while it reads to the end; (bytes, digest) of what it read."""
+    """Sends `data` in pieces while it reads to the end. Returns (number of bytes, digest) of the data that it read."""
     failure = []
 
     def sender():
@@ -52,7 +52,7 @@ def send_and_receive(send, receive, finish, data, seed):
     return count, digest.hexdigest()
 
 
-def exchange_whole(pinproxyd, tls_server, listen, size):
+def assert_whole_exchange(pinproxyd, tls_server, listen, size):
     down, up = random.Random(1).randbytes(size), random.Random(2).randbytes(size)
     arrived = []
 
@@ -61,9 +61,9 @@ def exchange_whole(pinproxyd, tls_server, listen, size):
 
     daemon = pinproxyd({NAME: to(tls_server(both_ways), listen=listen)})
     with connect(daemon.address(NAME)) as client:
-        dice = random.Random(4)
+        rng = random.Random(4)
         got = send_and_receive(
-            client.sendall, lambda: client.recv(dice.choice([1, 100, 5000, 300000])),
+            client.sendall, lambda: client.recv(rng.choice([1, 100, 5000, 300000])),
             lambda: client.shutdown(socket.SHUT_WR), up, seed=5)
     assert got == (size, hashlib.sha256(down).hexdigest())
     wait_until(lambda: arrived, "the server's end")
@@ -74,12 +74,12 @@ def exchange_whole(pinproxyd, tls_server, listen, size):
 
 @pytest.mark.slow
 def test_64_mb_arrive_whole_in_both_directions_at_once(listen, pinproxyd, tls_server):
-    exchange_whole(pinproxyd, tls_server, listen, 64 * MB)
+    assert_whole_exchange(pinproxyd, tls_server, listen, 64 * MB)
 
 
 @pytest.mark.threads
 def test_2_mb_arrive_whole_in_both_directions_at_once(listen, pinproxyd, tls_server):
-    exchange_whole(pinproxyd, tls_server, listen, 2 * MB)
+    assert_whole_exchange(pinproxyd, tls_server, listen, 2 * MB)
 
 
 @pytest.mark.valgrind
@@ -102,7 +102,7 @@ def test_single_bytes_arrive_one_by_one(pinproxyd, tls_server):
 
 @pytest.mark.valgrind
 def test_a_half_close_of_the_client_reaches_the_server_and_the_answer_arrives(listen, pinproxyd, tls_server):
-    """The client's FIN is close_notify upstream; the other direction goes on."""
+    """The client's FIN becomes close_notify upstream. The other direction stays open."""
     answer = os.urandom(3 * MB)
     server = tls_server(servers.answer_after_end(answer))
     daemon = pinproxyd({NAME: to(server, listen=listen)})
@@ -113,7 +113,7 @@ def test_a_half_close_of_the_client_reaches_the_server_and_the_answer_arrives(li
 
 
 def test_a_half_close_of_the_server_reaches_the_client_and_the_rest_arrives(listen, pinproxyd, tls_server):
-    """The server's close_notify is FIN to the client, who may go on."""
+    """The server's close_notify becomes a FIN to the client, who may still send."""
     server = tls_server(servers.send_then_read(b"all I have"))
     daemon = pinproxyd({NAME: to(server, listen=listen)})
     rest = os.urandom(3 * MB)
@@ -139,7 +139,7 @@ def test_a_truncated_answer_resets_the_client(pinproxyd, tls_server):
 
 
 def test_a_large_truncated_answer_arrives_before_the_reset(pinproxyd, tls_server):
-    """All that was authenticated arrives before the reset, though the client is slow to take it."""
+    """All authenticated data arrives before the reset, though the client reads slowly."""
     data = os.urandom(MB)
     server = tls_server(servers.send_then_truncate(data, count=10))
     daemon = pinproxyd({NAME: to(server)})
@@ -158,7 +158,7 @@ def test_truncation_on_a_unix_socket_is_logged(pinproxyd, tls_server, tmp_path):
 
 
 def test_no_byte_of_a_truncated_record_reaches_the_client(pinproxyd, tls_server):
-    """Half a record is not authenticated: not a byte of it reaches the client."""
+    """Half a record is not authenticated."""
     def half(conn):
         conn.send(b"whole")
         conn.tls.write(b"x" * 16000)
@@ -171,7 +171,7 @@ def test_no_byte_of_a_truncated_record_reaches_the_client(pinproxyd, tls_server)
 
 
 def test_truncation_after_a_half_close_of_the_client_resets_the_client(pinproxyd, tls_server):
-    """The server took the request, began to answer, and was cut off."""
+    """The server reads the request, begins to answer, and ends without close_notify."""
     def cut_answer(conn):
         conn.recv_all()
         conn.send(b"half an answ")
@@ -194,7 +194,7 @@ def test_truncation_is_a_clean_end_where_it_is_allowed(pinproxyd, tls_server):
 
 
 def test_a_client_reset_closes_the_upstream_without_close_notify(pinproxyd, tls_server):
-    """Without close_notify: the server must not take a broken request for a whole one."""
+    """The server must not take a broken request for a whole one."""
     server = tls_server()
     daemon = pinproxyd({NAME: to(server)})
     client = open_tunnel(daemon.address(NAME))
@@ -214,7 +214,7 @@ def test_a_client_reset_closes_the_tunnel_while_the_server_sends(pinproxyd, tls_
 
 
 def test_a_client_reset_during_the_handshake_closes_the_upstream_at_once(pinproxyd, tls_server, relay):
-    """Not only when the handshake's deadline comes."""
+    """The daemon does not wait for handshake_timeout."""
     server = tls_server()
     stalled = relay(server, first=20)
     daemon = pinproxyd({NAME: to(stalled, handshake_timeout="1h")})
@@ -268,7 +268,7 @@ def test_no_descriptor_leaks(pinproxyd, tls_server, raw_server, tmp_path):
 # back-pressure
 
 def measure_stalled(daemon, start, count=20):
-    """What `count` stalled tunnels add to the daemon's memory, each."""
+    """Returns the clients that start(count) opened, and the memory that each stalled tunnel takes."""
     open_tunnel(daemon.address("warm.test")).close()
     before = daemon.rss()
     clients = start(count)
@@ -292,7 +292,7 @@ def test_a_client_that_does_not_read_stalls_the_server_until_it_reads(pinproxyd,
     clients, each = measure_stalled(daemon, start)
     if not instrumented():
         assert each < LIMIT
-    # Stalled, not broken: it goes on where it stopped.
+    # The tunnel is stalled and not broken. It continues where it stopped.
     pattern = bytes(range(256)) * 256
     stopped_at = server.conns[0].sent
     for client in clients[:3]:
@@ -339,7 +339,7 @@ def test_a_server_that_does_not_read_stalls_the_client_until_it_reads(pinproxyd,
 
 
 def test_two_stalled_directions_do_not_deadlock(pinproxyd, tls_server):
-    """Full in both directions, then drained: no deadlock, nothing lost."""
+    """Both directions are filled and then drained. Nothing is lost."""
     size = 8 * MB
 
     def pour_then_read(conn):

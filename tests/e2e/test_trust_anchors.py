@@ -1,4 +1,4 @@
-"""Where trust anchors count: what must pass."""
+"""Trust anchors: files, directories, the system's store, and intermediates."""
 
 
 import pytest
@@ -33,7 +33,7 @@ def test_one_of_several_ca_files_is_enough(pinproxyd, tls_server, ca, tmp_path):
 
 
 def test_the_system_store_is_the_default(pinproxyd, tls_server, ca):
-    # OpenSSL's own variable says where the system's store is.
+    # A variable of OpenSSL names the system's store.
     env = {"SSL_CERT_FILE": str(ca.cert.pem_file())}
     assert_accepted(pinproxyd({NAME: to(tls_server(cert=ca.issue()), verify="pki")}, env=env))
 
@@ -96,7 +96,7 @@ def outer(ca, tmp_path):
 
 
 def below(outer, tmp_path, sent, **options):
-    """A certificate two below `outer`, with what its server sends of outer's chain."""
+    """Returns a certificate two levels below `outer`. Its server sends `sent` of the chain above."""
     inner = certs.CA(tmp_path, "Inner", parent=outer)
     cert = inner.issue(**options)
     cert.chain = [inner.cert.cert, *sent]
@@ -108,7 +108,7 @@ def by_mode(verify, server, tmp_path, **options):
     return {"global": {"state_dir": tmp_path / "state"}, NAME: to(server, verify=verify, pin=pin, **options)}
 
 
-def refused(daemon, server, reason="pki"):
+def refusal_detail(daemon, server, reason="pki"):
     return assert_refused(daemon, "refused", reason, server=server)["detail"]
 
 
@@ -132,35 +132,35 @@ def test_dates_names_and_revocation_are_checked_below_an_intermediate(verify, pi
     misnamed = tls_server(cert=below(outer, tmp_path, [], names=["other.test"]))
     revoked = tls_server(cert=below(outer, tmp_path, []))
     options = {"ca_file": outer.cert.pem_file()}
-    assert "expired at depth 0" in refused(pinproxyd(by_mode(verify, expired, tmp_path, **options)), expired)
-    assert "hostname mismatch" in refused(pinproxyd(by_mode(verify, misnamed, tmp_path, **options)), misnamed)
+    assert "expired at depth 0" in refusal_detail(pinproxyd(by_mode(verify, expired, tmp_path, **options)), expired)
+    assert "hostname mismatch" in refusal_detail(pinproxyd(by_mode(verify, misnamed, tmp_path, **options)), misnamed)
     daemon = pinproxyd(by_mode(verify, revoked, tmp_path, revoked=outer.cert.pin, **options))
-    refused(daemon, revoked, "revoked")
+    refusal_detail(daemon, revoked, "revoked")
 
 
 def test_an_intermediate_past_its_dates_is_refused(pinproxyd, tls_server, ca, tmp_path):
     outer = issue(tmp_path, "Outer", ca.cert, ca=True, start=-9, end=-2)
     server = tls_server(cert=issue(tmp_path, "the server", outer, names=[NAME], sent=[outer]))
-    assert "expired at depth 1" in refused(pinproxyd(by_mode("pki", server, tmp_path, ca_file=outer.pem_file())), server)
+    assert "expired at depth 1" in refusal_detail(pinproxyd(by_mode("pki", server, tmp_path, ca_file=outer.pem_file())), server)
 
 
 def test_an_intermediate_that_is_no_ca_is_refused(pinproxyd, tls_server, ca, tmp_path):
     outer = issue(tmp_path, "Outer", ca.cert, ca=True, ca_flag=False)
     server = tls_server(cert=issue(tmp_path, "the server", outer, names=[NAME], sent=[outer]))
-    assert "invalid CA" in refused(pinproxyd(by_mode("pki", server, tmp_path, ca_file=outer.pem_file())), server)
+    assert "invalid CA" in refusal_detail(pinproxyd(by_mode("pki", server, tmp_path, ca_file=outer.pem_file())), server)
 
 
 def test_an_intermediate_beside_its_root_does_not_hide_the_root(pinproxyd, tls_server, ca, outer, tmp_path):
-    """What is revoked, or pinned, may be the root."""
+    """The root may be revoked or pinned."""
     server = tls_server(cert=below(outer, tmp_path, [outer.cert.cert]))
     options = {"ca_file": [outer.cert.pem_file(), ca.cert.pem_file()]}
-    refused(pinproxyd(by_mode("pki", server, tmp_path, revoked=ca.cert.pin, **options)), server, "revoked")
+    refusal_detail(pinproxyd(by_mode("pki", server, tmp_path, revoked=ca.cert.pin, **options)), server, "revoked")
     server = tls_server(cert=server.cert)
     assert_accepted(pinproxyd({NAME: to(server, verify="pin+pki", pin=f"issuer-cert:{ca.cert.pem_file()}", **options)}))
 
 
 def test_a_pinned_issuer_above_an_anchor_is_a_mismatch_that_says_what_to_do(pinproxyd, tls_server, ca, outer, tmp_path):
-    """It is not in the chain, and the log says what to do."""
+    """The pinned issuer is not in the verified chain."""
     server = tls_server(cert=below(outer, tmp_path, [outer.cert.cert]))
     section = to(server, verify="pin+pki", pin=f"issuer-cert:{ca.cert.pem_file()}", ca_file=outer.cert.pem_file())
     event = assert_refused(pinproxyd({NAME: section}), "pin_mismatch", server=server)
@@ -168,30 +168,30 @@ def test_a_pinned_issuer_above_an_anchor_is_a_mismatch_that_says_what_to_do(pinp
 
 
 def test_an_intermediate_is_no_anchor_with_revocation_lists(pinproxyd, tls_server, ca, outer, tmp_path):
-    """They are to cover the whole chain."""
+    """The lists must cover the whole chain."""
     server = tls_server(cert=outer.issue())
     lists = [crl(tmp_path, outer), crl(tmp_path, ca, outer.cert)]
     daemon = pinproxyd(by_mode("pki", server, tmp_path, ca_file=outer.cert.pem_file(), crl_file=lists))
-    refused(daemon, server)
+    refusal_detail(daemon, server)
 
 
 def test_an_intermediate_in_the_system_store_is_no_anchor(pinproxyd, tls_server, ca, outer, tmp_path):
     server = tls_server(cert=outer.issue())
     daemon = pinproxyd(by_mode("pki", server, tmp_path), env={"SSL_CERT_FILE": str(outer.cert.pem_file())})
-    refused(daemon, server)
+    refusal_detail(daemon, server)
 
 
 def test_another_intermediate_of_the_same_name_is_no_anchor(pinproxyd, tls_server, ca, outer, tmp_path):
     server = tls_server(cert=below(outer, tmp_path, [outer.cert.cert]))
     twin = certs.CA(tmp_path, "Outer", parent=ca)
-    refused(pinproxyd(by_mode("pki", server, tmp_path, ca_file=twin.cert.pem_file())), server)
+    refusal_detail(pinproxyd(by_mode("pki", server, tmp_path, ca_file=twin.cert.pem_file())), server)
 
 
 def test_the_certificate_of_the_server_is_an_anchor_only_if_it_is_self_signed(pinproxyd, tls_server, ca, tmp_path):
     own = tls_server(cert=certs.self_signed(tmp_path))
     assert_accepted(pinproxyd(by_mode("pki", own, tmp_path, ca_file=own.cert.pem_file())))
     issued = tls_server(cert=ca.issue())
-    refused(pinproxyd(by_mode("pki", issued, tmp_path, ca_file=issued.cert.pem_file())), issued)
+    refusal_detail(pinproxyd(by_mode("pki", issued, tmp_path, ca_file=issued.cert.pem_file())), issued)
 
 
 @pytest.mark.parametrize("mode", ["pki", "also_check"])

@@ -1,4 +1,4 @@
-"""A log that nobody reads, or that nobody can write, stops nothing but itself."""
+"""A log that nobody reads, or that cannot be written, does not stop the daemon."""
 
 import fcntl
 import os
@@ -21,11 +21,11 @@ from harness.daemon import PINPROXYD, WRAPPER, environment, parse_line
 from harness.servers import closed_port
 from harness.waiting import DEADLINE, wait_until
 
-SECTIONS = 200  # so many lines for each SIGUSR1
+SECTIONS = 200  # the number of lines for each SIGUSR1
 
 
-class Reader:
-    """The other end of the log: takes lines when it is asked to, and not before."""
+class LogReader:
+    """The reading end of the log. It reads only when it is asked to."""
 
     def __init__(self, fd):
         self.fd, self.rest, self.events = fd, b"", []
@@ -80,7 +80,7 @@ def config(server, **settings):
 
 @pytest.fixture
 def launch(tmp_path):
-    """Starts a daemon with that descriptor as its standard error."""
+    """Starts a daemon with a descriptor as its standard error."""
     processes = []
 
     def start(settings, stderr, **options):
@@ -97,8 +97,8 @@ def launch(tmp_path):
         process.wait()
 
 
-def flood(process, rounds=60):
-    """Has far more logged than pipe and queue hold; a round that meets the one before is lost."""
+def log_much(process, rounds=60):
+    """Makes the daemon log much more than the pipe and the queue hold. Signals may be merged."""
     for _ in range(rounds):
         process.send_signal(signal.SIGUSR1)
         time.sleep(0.02)
@@ -110,14 +110,14 @@ def test_a_log_that_nobody_reads_stops_nothing(channel, launch, tls_server, tmp_
     ours, theirs = channel(tmp_path)
     flags = fcntl.fcntl(theirs, fcntl.F_GETFL)
     process = launch(config(tls_server()), theirs)
-    log = Reader(ours)
+    log = LogReader(ours)
     address = log.address()
     wait_until(lambda: log.named("start"), "the start")
-    flood(process)
+    log_much(process)
     for _ in range(50):
         assert exchange(address, b"hello") == b"hello"
     assert fcntl.fcntl(theirs, fcntl.F_GETFL) == flags, "others may share this descriptor"
-    # read again: what is missing is counted, at once, and then all is as before
+    # when the log is read again, missing lines are counted at once, and then all is as before
     wait_until(lambda: log.named("log_dropped"), "the count of dropped lines")
     dropped = log.named("log_dropped")[0]
     assert dropped["level"] == "warning" and int(dropped["count"]) > 0
@@ -136,9 +136,9 @@ def test_a_log_that_nobody_reads_stops_nothing(channel, launch, tls_server, tmp_
 def test_sigterm_stops_a_daemon_whose_log_nobody_reads(channel, launch, tls_server, tmp_path):
     ours, theirs = channel(tmp_path)
     process = launch(config(tls_server()), theirs)
-    log = Reader(ours)
+    log = LogReader(ours)
     wait_until(lambda: log.named("start"), "the start")
-    flood(process)
+    log_much(process)
     process.send_signal(signal.SIGHUP)
     process.terminate()
     assert process.wait(DEADLINE) == 0
@@ -147,7 +147,7 @@ def test_sigterm_stops_a_daemon_whose_log_nobody_reads(channel, launch, tls_serv
 
 
 def test_a_full_disk_stops_nothing(launch, tls_server):
-    """/dev/full takes no line at all; the ports are fixed, for the log cannot tell them."""
+    """/dev/full accepts no line. The ports are fixed, because the log cannot show them."""
     port = closed_port()
     with open("/dev/full", "wb") as full:
         process = launch({NAME: to(tls_server(), listen=f"127.0.0.1:{port}")}, full)
@@ -165,7 +165,7 @@ def test_a_full_disk_stops_nothing(launch, tls_server):
 def test_a_log_reader_that_went_away_stops_nothing(launch, tls_server):
     ours, theirs = os.pipe()
     process = launch({NAME: to(tls_server())}, theirs)
-    log = Reader(ours)
+    log = LogReader(ours)
     address = log.address()
     os.close(ours)
     for _ in range(10):
@@ -187,7 +187,7 @@ def test_a_log_file_has_every_line_when_the_daemon_exited(launch, tls_server, tm
 
 
 def test_a_log_file_that_is_too_large_stops_nothing(launch, tls_server, tmp_path):
-    """RLIMIT_FSIZE, whose signal kills."""
+    """RLIMIT_FSIZE would kill the daemon by a signal."""
     port = closed_port()
     with open(tmp_path / "log", "wb") as file:
         process = launch({NAME: to(tls_server(), listen=f"127.0.0.1:{port}")}, file,

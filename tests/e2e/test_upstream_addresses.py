@@ -1,4 +1,4 @@
-"""How an upstream is reached: addresses, names, families."""
+"""The addresses of an upstream: several of them, names and families."""
 
 import time
 
@@ -40,7 +40,7 @@ def test_the_first_address_that_works_is_used(pinproxyd, tls_server, tmp_path):
 
 
 def test_the_next_address_is_not_tried_after_a_mismatch(pinproxyd, tls_server):
-    """A mismatch is an answer, not a failure to connect."""
+    """A mismatch is no failure to connect."""
     evil, good = tls_server(), tls_server()
     daemon = pinproxyd({NAME: to(good, address=[evil.address, good.address])})
     assert_refused(daemon, "pin_mismatch")
@@ -103,7 +103,7 @@ def test_bind_sets_the_source_address(pinproxyd, tls_server):
 
 
 def test_the_daemon_starts_without_dns_and_serves_once_names_resolve(pinproxyd, tls_server):
-    """The daemon starts, says what is wrong to each client, and serves once names resolve."""
+    """Until then each client is refused, with the reason in the log."""
     server = tls_server()
     daemon = pinproxyd({"late.test": to(server, address=None, port=server.port, dns_ttl="100ms")}, names={})
     assert_refused(daemon, "upstream_error", "resolve", section="late.test")
@@ -146,7 +146,7 @@ def test_a_name_that_does_not_resolve_does_not_delay_other_sections(pinproxyd, t
 
 
 def test_an_upstream_that_comes_back_is_reached_again(pinproxyd, tls_server):
-    """What failed once is tried again for the next client."""
+    """An address that failed is tried again for the next client."""
     port = closed_port()
     first = tls_server()
     daemon = pinproxyd({NAME: to(first, address=f"127.0.0.1:{port}")})

@@ -1,4 +1,4 @@
-"""Urgent data travels in line, on TCP and Unix sockets. No byte is lost, and none changes its place."""
+"""Urgent data arrives in line, on TCP and Unix sockets. No byte is lost or reordered."""
 
 import array
 import os
@@ -44,7 +44,7 @@ def test_an_urgent_byte_that_waited_for_the_handshake_arrives_in_line(listen, pi
 
 
 def test_urgent_bytes_before_the_end_lose_no_data(listen, pinproxyd, tls_server):
-    """A read stops at an urgent byte. Where both sides have ended, libuv takes that for the end of the stream."""
+    """A read stops at an urgent byte. If both sides have ended, libuv takes that for the end of the stream."""
     server = tls_server(servers.send_then_read(b"bye"))
     daemon = pinproxyd({NAME: to(server, listen=listen)})
     for count in range(1, 6):
@@ -60,12 +60,12 @@ def test_urgent_bytes_before_the_end_lose_no_data(listen, pinproxyd, tls_server)
 
 @pytest.mark.parametrize("slow", [False, True], ids=["at once", "slow handshake"])
 def test_descriptors_that_a_client_passes_lose_no_data(slow, pinproxyd, tls_server, relay, tmp_path):
-    """A read of a Unix socket stops behind them, too. They are dropped."""
+    """A read of a Unix socket stops after passed descriptors too. They are closed."""
     server = tls_server(servers.count_bytes)
     upstream = relay(server, first=200, pause=0.003) if slow else server
     daemon = pinproxyd({"global": {"workers": 1},
                         NAME: to(upstream, listen=f"unix:{tmp_path}/sock", handshake_timeout="1h")})
-    before = daemon.fds() + 1  # libuv opens one for itself, with a loop's first connection
+    before = daemon.fds() + 1  # libuv opens one for itself with the first connection of a loop
     with open(os.devnull) as null:
         passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [null.fileno()]))]
         for count in range(1, 4):
@@ -79,7 +79,7 @@ def test_descriptors_that_a_client_passes_lose_no_data(slow, pinproxyd, tls_serv
 
 
 def test_urgent_bytes_from_the_server_arrive_in_line(pinproxyd, tls_server):
-    """A server, or whoever is on the way, that marks a byte of a record as urgent does not break the stream."""
+    """A server, or someone on the path, that marks a byte of a record as urgent does not break the stream."""
     def urgent(conn: TlsConn):
         while data := conn.recv():
             conn.tls.write(data)

@@ -1,1 +1,1 @@
-"""What the end-to-end tests share: servers, clients, certificates, the daemon, and what they assert."""
+"""The shared code of the end-to-end tests: servers, clients, certificates, the daemon and assertions."""

@@ -1,4 +1,4 @@
-"""What a tunnel that is accepted, and a client that is refused, must show: to the client, in the log, at the server."""
+"""Assertions on accepted and refused connections: at the client, in the log and at the server."""
 
 from harness.certs import NAME
 from harness.clients import exchange, read_to_any_end, try_connection
@@ -28,9 +28,8 @@ def resumed(daemon, count, section=NAME):
 def assert_refused(daemon, event, reason=None, section=NAME, data=SECRET, server=None, last=False):
     """Asserts that a client is reset without a byte, and that the log says why. Returns that event.
 
-    With `server`, or `last` where there is none to ask, it was the daemon's only failure of that section. The daemon
-    and the server are stopped, so that nothing can come later; then the log must have this one failure, and the server
-    not one byte of plaintext.
+    With `server`, also asserts that it received no plaintext and that this was the only failure of the section. Stops
+    the daemon and the server first, so that nothing can come later. `last` does the same without a server.
     """
     address, mark = daemon.address(section), daemon.mark()
     received, was_reset = try_connection(address, data)

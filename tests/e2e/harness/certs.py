@@ -1,4 +1,4 @@
-"""Keys, certificates and authorities, made afresh for each test."""
+"""Keys, certificates and CAs, made for each test."""
 
 import base64
 import datetime
@@ -15,8 +15,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from harness.openssl import openssl
 
-NAME = "server.test"  # what tests call their upstream
-OTHER = "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="  # a pin of nobody here
+NAME = "server.test"  # the usual name of the upstream
+OTHER = "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="  # a pin that no server has
 
 _count = itertools.count(1)
 DAY = datetime.timedelta(days=1)
@@ -27,7 +27,7 @@ def now():
 
 
 def day(offset):
-    """A date as pins carry it, so many days from today."""
+    """Returns a date in the form of `until`, `offset` days from today."""
     return (now() + offset * DAY).strftime("%Y-%m-%d")
 
 
@@ -45,7 +45,7 @@ def spki_pin(public_key):
 
 
 class Cert:
-    """A certificate and its key, with the files and pins that tests want of it."""
+    """A certificate and its key, and its files and pins in each form."""
 
     def __init__(self, directory, cert, key, chain=()):
         self.cert, self.key, self.chain = cert, key, list(chain)
@@ -108,7 +108,7 @@ def der(tag, content):
 
 
 def der_elements(data):
-    """The elements that stand one behind the other in data: (whole, content) of each."""
+    """Returns (element, content) of each DER element in data."""
     found = []
     while data:
         size = data[1] & 0x7f if data[1] & 0x80 else 0
@@ -128,9 +128,9 @@ RSA_WEAK = {"sha1": bytes.fromhex("300d06092a864886f70d0101050500"),
 
 
 def signed_weakly(whole, key, digest):
-    """A certificate, list or basic OCSP response in DER, signed by key with SHA-256, signed again with SHA-1 or MD5.
+    """Signs a DER certificate, list or basic OCSP response again with SHA-1 or MD5. `key` has signed it with SHA-256.
 
-    cryptography refuses to sign these with a weak digest from version 43 on.
+    The cryptography library refuses a weak digest since version 43.
     """
     (tbs, _), _, _, *rest = der_elements(der_elements(whole)[0][1])
     if isinstance(key, rsa.RSAPrivateKey):
@@ -146,7 +146,7 @@ def is_weak(digest):
 
 
 def sign(builder, key, digest):
-    """A certificate or list in DER, from a builder of cryptography's."""
+    """Returns a certificate or list in DER, from a builder of the cryptography library."""
     whole = builder.sign(key, hashes.SHA256() if is_weak(digest) else digest).public_bytes(Encoding.DER)
     return signed_weakly(whole, key, digest) if is_weak(digest) else whole
 
@@ -176,7 +176,7 @@ def _alternative_names(names):
 
 
 def _build(subject, public_key, issuer, signer, *, names=(), ca=False, start=-1, end=90, digest=None):
-    """`start` and `end` are days from now."""
+    """Returns a certificate. `start` and `end` are days from now."""
     builder = (x509.CertificateBuilder()
                .subject_name(subject).issuer_name(issuer).public_key(public_key)
                .serial_number(x509.random_serial_number())
@@ -202,7 +202,7 @@ def self_signed(directory, names=(NAME,), key=None, subject=None, **options):
 
 
 class CA:
-    """An authority, a root or under another one."""
+    """A CA: a root, or below `parent`."""
 
     def __init__(self, directory, common_name="Test Root", parent=None, **options):
         self.directory, self.parent, self.key = directory, parent, ec_key()
@@ -212,7 +212,7 @@ class CA:
         self.cert = Cert(directory, cert, self.key)
 
     def issue(self, names=(NAME,), key=None, subject=None, **options):
-        """A server's certificate, with the chain that its server sends (the root left out)."""
+        """Returns a server's certificate, with the chain that its server sends, without the root."""
         key = key or ec_key()
         subject = subject or subject_of(names[0] if names else "nameless")
         cert = _build(subject, key.public_key(), self.name, self.key, names=names, **options)
@@ -221,9 +221,9 @@ class CA:
 
 
 def with_subject_bytes(directory, common_name):
-    """A self-signed certificate whose common name is any bytes, as no honest library would write it.
+    """Returns a self-signed certificate whose common name is any bytes.
 
-    As a T61String: OpenSSL reads no UTF8String that is not UTF-8.
+    It is a T61String, because OpenSSL refuses a UTF8String that is not UTF-8.
     """
     stand_in = b"Q" * len(common_name)
     key = ec_key()

@@ -1,4 +1,4 @@
-"""Chains for the trust matrix: good ones, and each kind of evil.
+"""Chains for the trust matrix: good ones, and one for each fault.
 
 `Hierarchy` makes the good hierarchy (Root, Inner, the server's leaf) and has a method for each row of the
 matrix. A row's chain may bring other CAs, which then stand in for the good ones where pins and trust
@@ -22,7 +22,7 @@ def issue(directory, subject, signer, *, key=None, names=(), ca=False, path_leng
           purpose=ExtendedKeyUsageOID.SERVER_AUTH, digest=hashes.SHA256, permitted=None, excluded=None,
           sent=(), critical=None, ca_flag=True, ca_flag_critical=True, may_sign=True, key_usage=True,
           ca_purpose=None):
-    """A certificate from a CA (None: from itself); `sent` are the certificates that its server sends along.
+    """Returns a certificate of the CA `signer`, or a self-signed one. Its server also sends the certificates `sent`.
 
     With `ca`, `ca_flag=False` leaves the basic constraints out, `key_usage=False` the key usage, and
     `may_sign=False` its right to sign certificates.
@@ -58,28 +58,28 @@ def issue(directory, subject, signer, *, key=None, names=(), ca=False, path_leng
 
 
 def with_signature(cert, signature):
-    """The same certificate under another signature value."""
+    """Returns the same certificate with another signature value."""
     x = cert.cert
     whole = der(0x30, x.tbs_certificate_bytes + certs.EC_SHA256 + der(0x03, b"\0" + signature))
     return certs.Cert(cert.directory, x509.load_der_x509_certificate(whole), cert.key, cert.chain)
 
 
 def malleated(cert):
-    """The other signature that every ECDSA signature comes with, and anyone can work out: (r, n - s)."""
+    """Returns the certificate with the other valid ECDSA signature, (r, n - s), which anyone can compute."""
     r, s = decode_dss_signature(cert.cert.signature)
     return with_signature(cert, encode_dss_signature(r, P256_ORDER - s))
 
 
 def forged(cert):
-    """The same certificate, signed by nobody in particular."""
+    """Returns the same certificate, signed with a random key."""
     return with_signature(cert, ec_key().sign(cert.cert.tbs_certificate_bytes, ec.ECDSA(hashes.SHA256())))
 
 
 class Stolen(certs.Cert):
     """A victim's certificate, served with a thief's private key.
 
-    OpenSSL compares public keys when it loads a pair: so the thief's file has the victim's public
-    point beside his own private number (RFC 5915).
+    OpenSSL compares the public keys when it loads a pair. So the thief's file has the victim's public point
+    beside his own private number (RFC 5915).
     """
 
     def __init__(self, victim, thief):
@@ -97,7 +97,7 @@ class Stolen(certs.Cert):
 class Hierarchy:
     def __init__(self, directory):
         self.directory = directory
-        self.key = ec_key()  # the server's, which is pinned
+        self.key = ec_key()  # the server's key, which is pinned
         self.inner_key = ec_key()
         self.root = self.issue("Good Root", None, ca=True, end=3650)
         self.inner = self.issue("Good Inner", self.root, ca=True, end=1000, key=self.inner_key)
@@ -108,7 +108,7 @@ class Hierarchy:
         return issue(self.directory, subject, signer, **options)
 
     def issue_leaf(self, signer, sent=None, **options):
-        """For the right name, with the pinned key, and with its issuer sent along, unless told otherwise."""
+        """Returns a certificate with the right name and the pinned key, sent with its issuer, unless the options differ."""
         options.setdefault("key", self.key)
         options.setdefault("names", [NAME])
         return self.issue("the server", signer, sent=[signer] if sent is None else sent, **options)
@@ -118,11 +118,11 @@ class Hierarchy:
         return self.issue("Another Inner", options.pop("signer", self.root), **options)
 
     def under(self, inner, **options):
-        """The server under another CA, which then takes the pinned one's place."""
+        """Returns a row in which another CA issues the server, and is pinned in place of the good one."""
         return {"cert": self.issue_leaf(inner, **options), "inner": inner}
 
     def served(self, sent):
-        """The good leaf, with other certificates sent along."""
+        """Returns the good leaf, sent with other certificates."""
         return certs.Cert(self.directory, self.leaf.cert, self.key, [c.cert for c in sent])
 
     def below_inner(self, count):
@@ -132,13 +132,13 @@ class Hierarchy:
         return self.issue_leaf(chain[0], sent=chain)
 
     def under_root(self, **options):
-        """The server two below a root of its own, which is sent and takes the pinned one's place."""
+        """Returns a row with a root of its own, two levels above the server. The root is sent and pinned."""
         root = self.issue("Own Root", None, ca=True, **options)
         inner = self.other_inner(signer=root)
         return {"cert": self.issue_leaf(inner, sent=[inner, root]), "inner": inner, "root": root}
 
     def twin(self):
-        """Inner's name and key, certified by another root."""
+        """Returns a certificate with Inner's name and key, issued by another root."""
         return self.issue("Good Inner", self.other_root, ca=True, key=self.inner_key)
 
     # good
@@ -179,11 +179,11 @@ class Hierarchy:
         return {**self.under(inner), "root": root}
 
     def ca_of_openssl_req(self):
-        """As Debian 12's `openssl req -x509` makes a root: without a key usage."""
+        """Debian 12's `openssl req -x509` makes a root without a key usage."""
         return self.under_root(key_usage=False)
 
     def ca_of_easy_rsa(self):
-        """Its basic constraints are not critical."""
+        """The basic constraints of easy-rsa are not critical."""
         return self.under_root(ca_flag_critical=False)
 
     # other issuers
@@ -240,7 +240,7 @@ class Hierarchy:
     def self_signed_other_key(self):
         return {"cert": self.issue_leaf(None, sent=[], key=ec_key())}
 
-    # what is wrong with a CA
+    # faults of a CA
 
     def no_ca_flag(self):
         return self.under(self.other_inner(ca=False))
@@ -301,7 +301,7 @@ class Hierarchy:
     def inner_signed_with_sha1(self):
         return self.under(self.other_inner(digest=hashes.SHA1))
 
-    # what is wrong with the leaf
+    # faults of the leaf
 
     def leaf_expired(self):
         return {"cert": self.issue_leaf(self.inner, start=-20, end=-2)}

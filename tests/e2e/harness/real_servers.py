@@ -1,4 +1,4 @@
-"""Servers that others wrote, on ports of their own, in the test's directory."""
+"""Servers of other projects, on free ports, in the test's directory."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from harness.waiting import DEADLINE, wait_until
 
 
 def need(*programs):
-    """Paths of the programs. Without them the test is skipped, unless PINPROXY_NO_SKIP=1 forbids it."""
+    """Returns the paths of the programs. If one is missing, skips the test, or fails it with PINPROXY_NO_SKIP=1."""
     found = [shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/usr/local/bin") for program in programs]
     missing = [program for program, path in zip(programs, found) if not path]
     if missing:
@@ -26,7 +26,7 @@ def need(*programs):
 
 
 class Process:
-    """A server by its command; ready when its port answers."""
+    """A server process. It is ready when its port accepts connections."""
 
     def __init__(self, directory, command, port, cert=None, stop_signal=None, **options):
         self.cert, self.port, self.address = cert, port, f"127.0.0.1:{port}"
@@ -70,7 +70,7 @@ def openssl_server(directory, cert, *arguments):
 
 
 def nginx(directory, cert, root):
-    """Serves the files under `root`."""
+    """Starts nginx, which serves the files below `root` over TLS."""
     program, = need("nginx")
     port = closed_port()
     where = Path(directory) / "nginx"
@@ -99,7 +99,7 @@ http {{
 
 
 def tls_before(directory, cert, port_behind):
-    """TLS in front of a plain TCP server."""
+    """Starts socat, which puts TLS in front of a TCP server."""
     socat, = need("socat")
     port = closed_port()
     return Process(directory, [
@@ -118,7 +118,7 @@ def redis_tls(directory, cert):
 
 
 class Postgres:
-    """A cluster of its own. PostgreSQL does not run as root, nor below a directory that only root may enter."""
+    """A PostgreSQL cluster. It does not run as root, nor below a directory that only root may enter."""
 
     def __init__(self):
         initdb, postgres = self._programs()

@@ -23,7 +23,7 @@ _numbers = iter(range(1, 10_000))
 
 
 def crl(directory, ca, *revoked, start=-1, end=7, der=False, digest=hashes.SHA256):
-    """Returns the path of a CA's revocation list. `start` and `end` are days from now."""
+    """Returns the path of a CA's revocation list. Returns a certificate. `start` and `end` are days from now."""
     builder = (x509.CertificateRevocationListBuilder().issuer_name(ca.cert.cert.subject)
                .last_update(now() + start * DAY).next_update(now() + end * DAY)
                .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key()), critical=False)

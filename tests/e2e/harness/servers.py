@@ -58,7 +58,7 @@ def send_then_truncate(data, count=1):
 def send_then_reset(data):
     def behave(conn):
         conn.send(data)
-        # The peer takes the bytes off the wire first: a reset may overtake them.
+        # The peer must read the bytes first, because a reset may overtake them.
         conn.recv_exactly(1)
         conn.reset()
     return behave
@@ -77,7 +77,7 @@ def send_forever(conn):
 
 
 class _Server:
-    """Accepts on a free port, a thread for each connection."""
+    """Accepts connections on a free port, with a thread for each."""
 
     cert = None
 
@@ -121,7 +121,7 @@ class _Server:
                 self.bugs.append(bug)
 
     def wait_conns(self, count=1):
-        """The first `count` connections, waited for."""
+        """Waits for `count` connections and returns the first of them."""
         wait_until(lambda: len(self.conns) >= count, f"{count} connections at the server")
         return self.conns[:count]
 
@@ -152,7 +152,7 @@ def server_context(cert, minimum=None, maximum=None, ciphers=None, alpn=None):
         context.minimum_version = minimum
     if maximum:
         context.maximum_version = maximum
-    # Weak certificates are for the daemon to refuse, not for our own library.
+    # The daemon must refuse weak certificates, so this library must not.
     context.set_ciphers(ciphers or "DEFAULT:@SECLEVEL=0")
     if alpn:
         context.set_alpn_protocols(alpn)
@@ -161,9 +161,9 @@ def server_context(cert, minimum=None, maximum=None, ciphers=None, alpn=None):
 
 
 class TlsServer(_Server):
-    """After `behave` the connection is closed, unless the behaviour did it.
+    """A TLS server. After `behave` it closes the connection, unless the behaviour did.
 
-    Each connection knows its `sni` and `peer`; `behave` runs only after the handshake.
+    Each connection has `sni` and `peer`. `behave` runs only after the handshake.
     """
 
     def __init__(self, behave, cert, host="127.0.0.1", port=0, **tls):
@@ -173,7 +173,7 @@ class TlsServer(_Server):
         super().__init__(host, port)
 
     def use(self, cert):
-        """Shows this certificate from now on."""
+        """Presents this certificate from now on."""
         context = server_context(cert, **self.tls)
         context.sni_callback = lambda tls, name, _: setattr(tls, "sni", name)
         self.cert, self.context = cert, context
@@ -195,7 +195,7 @@ class TlsServer(_Server):
             conn.done = True
 
     def wait_done(self, count=1):
-        """The first `count` connections, when the server has finished with them."""
+        """Waits until the server has finished `count` connections and returns them."""
         conns = self.wait_conns(count)
         wait_until(lambda: all(conn.done for conn in conns), "the server's end of the connections")
         return conns
@@ -221,7 +221,7 @@ class RawConn:
 
 
 class RawServer(_Server):
-    """No TLS of its own: garbage, silence, resets."""
+    """A server without TLS, for garbage, silence and resets."""
 
     def __init__(self, behave, **where):
         self.behave = behave
@@ -324,7 +324,7 @@ class Relay(RawServer):
 
 
 class FullBacklog:
-    """A port whose listener takes no more: a SYN to it is never answered."""
+    """A port whose backlog is full. A SYN to it is never answered."""
 
     def __init__(self):
         self.listener = socket.socket()
@@ -349,8 +349,9 @@ class FullBacklog:
 
 
 def _spare_ports():
-    """Ports that neither the kernel nor another process of these tests gives away in the meantime (ip(7),
-    ip_local_port_range): whoever binds one later, or counts on nobody's listening there, has it for itself."""
+    """Returns ports that neither the kernel (ip(7), ip_local_port_range) nor another test process uses.
+
+    So a test can bind one later, or rely on it to stay closed."""
     low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
     ports = [port for port in range(10_000, 60_000) if not low <= port <= high] or list(range(10_000, 60_000))
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
@@ -363,7 +364,7 @@ SPARE_PORTS = _spare_ports()
 
 
 def closed_port(host="127.0.0.1"):
-    """A port that nobody listens on; each is given away once."""
+    """Returns a port that nobody listens on, each time another one."""
     while True:
         port = SPARE_PORTS.pop()
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock, \

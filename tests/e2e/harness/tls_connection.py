@@ -32,8 +32,8 @@ class TlsConn:
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side, server_hostname)
         self.lock = threading.RLock()       # the SSL object
-        self.send_lock = threading.RLock()  # the order of records
-        self.ready = bytearray()            # decrypted, not yet asked for
+        self.send_lock = threading.RLock()  # keeps the records in order
+        self.ready = bytearray()            # decrypted, not yet returned by recv()
         self.wire = bytearray()             # as it came, up to KEPT
         self.plaintext = bytearray()        # decrypted, up to KEPT
         self.received = 0
@@ -54,7 +54,7 @@ class TlsConn:
                 self.sock.sendall(data)
 
     def _pull(self):
-        """One read from the socket into TLS; False at TCP's end."""
+        """Reads once from the socket into TLS. Returns False at the end of TCP."""
         try:
             data = self.sock.recv(65536)
         except ConnectionResetError:
@@ -108,7 +108,7 @@ class TlsConn:
             self.ready += data
 
     def recv(self, limit=1 << 20):
-        """Plaintext; b"" after close_notify; raises Truncated or ConnectionResetError."""
+        """Returns plaintext, or b"" after close_notify. Raises Truncated or ConnectionResetError."""
         while not self.ready:
             if self.end == "close_notify":
                 return b""
