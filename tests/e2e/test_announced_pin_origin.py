@@ -9,7 +9,7 @@ from harness.assertions import assert_accepted, assert_not_sent, assert_refused
 from harness.certs import NAME, OTHER, day
 from harness.clients import open_tunnel, ping, read_to_any_end
 from harness.daemon import run_pinproxy
-from harness.learned import FROM_URL, PLACE, Announcer, http_response, soon, tofu, with_pins_url
+from harness.learned import FROM_URL, PLACE, Announcer, http_response, eventually, tofu, with_pins_url
 from harness.waiting import wait_until
 
 WARNING = 1
@@ -236,7 +236,7 @@ def test_announced_pins_end_when_the_key_of_the_first_use_is_replaced(state, pin
     state.wait_refused(announcer.cert.pin)
     run = run_pinproxy("learned", "accept", NAME, announcer.cert.pin, "-c", daemon.file)
     assert run.returncode == 0, run.err
-    soon(assert_accepted, daemon)
+    eventually(assert_accepted, daemon)
     announcer.use(backup)
     assert_refused(daemon, "refused", "tofu_changed")
 

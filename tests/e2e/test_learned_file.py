@@ -11,7 +11,7 @@ from harness.assertions import assert_accepted, assert_not_sent, assert_refused
 from harness.certs import NAME, OTHER, day
 from harness.config import ini
 from harness.daemon import Daemon, run_pinproxyd
-from harness.learned import PLACE, State, parse, soon, tofu
+from harness.learned import PLACE, State, parse, eventually, tofu
 from harness.mount_namespace import in_mount_namespace
 
 
@@ -24,7 +24,7 @@ def test_a_line_removed_by_hand_has_an_effect_within_a_moment(state, pinproxyd, 
     assert_accepted(daemon, "other.test")
     server.use(certs.self_signed(tmp_path))
     state.write("".join(line for line in state.text().splitlines(True) if not line.startswith(NAME)))
-    assert soon(assert_accepted, daemon)["pin"] == server.cert.pin
+    assert eventually(assert_accepted, daemon)["pin"] == server.cert.pin
     assert_refused(daemon, "refused", "tofu_changed", "other.test")
 
 
@@ -34,7 +34,7 @@ def test_a_file_removed_by_hand_is_an_empty_one(state, pinproxyd, tls_server, tm
     assert_accepted(daemon)
     state.file.unlink()
     server.use(certs.self_signed(tmp_path))
-    assert soon(assert_accepted, daemon)["pin"] == server.cert.pin
+    assert eventually(assert_accepted, daemon)["pin"] == server.cert.pin
     assert [key.pin for key in state.keys()] == [server.cert.pin]
 
 
@@ -44,7 +44,7 @@ def test_a_key_added_by_hand_has_an_effect_within_a_moment(state, pinproxyd, tls
     assert_accepted(daemon)
     server.use(certs.self_signed(tmp_path))
     state.write(f"{NAME} {PLACE} {server.cert.pin} 2026-01-01\n")
-    assert soon(assert_accepted, daemon)["pin"] == server.cert.pin
+    assert eventually(assert_accepted, daemon)["pin"] == server.cert.pin
     assert len(daemon.events(event="learned")) == 1
 
 
@@ -57,7 +57,7 @@ def test_a_file_edited_in_place_is_read_again(state, pinproxyd, tls_server):
     text = state.text().replace(server.cert.pin, OTHER)
     with open(state.file, "r+") as file:
         file.write(text)
-    soon(assert_refused, daemon, "refused", "tofu_changed")
+    eventually(assert_refused, daemon, "refused", "tofu_changed")
 
 
 @pytest.mark.parametrize("newline", ["\n", ""], ids=["", "no_newline_at_the_end"])

@@ -11,7 +11,7 @@ from harness.certs import NAME, OTHER, day
 from harness.clients import open_tunnel, ping, read_to_any_end
 from harness.config import ini
 from harness.daemon import run_pinproxy
-from harness.learned import PLACE, Announcer, soon, tofu
+from harness.learned import PLACE, Announcer, eventually, tofu
 
 DONE, NOTHING, USAGE, TRUST, CONFIG = 0, 1, 2, 3, 78
 OK, WARNING, CRITICAL = 0, 1, 2
@@ -151,7 +151,7 @@ def test_forget_makes_a_first_use_possible_again_within_a_moment(changed_key, st
     daemon, server, _ = changed_key
     run = learned(daemon.file, "forget", NAME)
     assert run.returncode == DONE, run.err
-    assert soon(assert_accepted, daemon)["pin"] == server.cert.pin
+    assert eventually(assert_accepted, daemon)["pin"] == server.cert.pin
     assert [(key.pin, key.refused) for key in state.keys()] == [(server.cert.pin, False)]
 
 
@@ -183,7 +183,7 @@ def test_accept_replaces_the_learned_key_by_the_refused_one(changed_key, state):
     assert run.returncode == DONE, run.err
     assert NAME in run.out and server.cert.pin in run.out
     assert [(key.pin, key.origin, key.refused) for key in state.keys()] == [(server.cert.pin, "tofu", False)]
-    assert soon(assert_accepted, daemon)["pin"] == server.cert.pin
+    assert eventually(assert_accepted, daemon)["pin"] == server.cert.pin
     server.use(first)
     assert_refused(daemon, "refused", "tofu_changed")
 

@@ -11,7 +11,7 @@ from harness.assertions import assert_accepted, assert_not_sent, assert_refused
 from harness.certs import NAME, OTHER, day
 from harness.clients import try_exchange
 from harness.daemon import PINPROXYD, WRAPPER, Daemon, run_pinproxy
-from harness.learned import PLACE, soon, tofu
+from harness.learned import PLACE, eventually, tofu
 from harness.parallel import run_parallel
 
 
@@ -100,7 +100,7 @@ def test_the_command_in_the_log_works(state, pinproxyd, tls_server, tmp_path):
     state.wait_refused(server.cert.pin)
     run = run_pinproxy(*command_in(detail), cwd=daemon.directory)
     assert run.returncode == 0, run.err
-    assert soon(assert_accepted, daemon)["pin"] == server.cert.pin
+    assert eventually(assert_accepted, daemon)["pin"] == server.cert.pin
 
 
 @pytest.mark.parametrize("name", ["$(id)", "a;b", "it's", "-x", "--json", "a&b>c"])
@@ -113,7 +113,7 @@ def test_the_command_in_the_log_is_safe_in_a_shell(name, state, pinproxyd, tls_s
     state.wait_refused(server.cert.pin, name)
     run = run_pinproxy(*command_in(detail), cwd=daemon.directory)
     assert run.returncode == 0, run.err
-    soon(assert_accepted, daemon, name)
+    eventually(assert_accepted, daemon, name)
 
 
 def test_the_command_in_the_log_names_the_file_as_the_daemon_does(state, stack, tls_server, tmp_path):

@@ -74,7 +74,7 @@ def parse(text, section=None):
     return [key for key in found if section in (None, key.section)]
 
 
-def soon(assertion, *arguments):
+def eventually(assertion, *arguments):
     """Repeats an assertion until it holds, and returns its value. A change that others make to the file is in force
     within about a second."""
     end = time.monotonic() + DEADLINE
