@@ -16,22 +16,18 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/notify.h"
-#include "base/sock.h"
 #include "base/util.h"
+#include "learned/learned.h"
 #include "learned/learnedwatch.h"
+#include "pinproxyd/admission.h"
 #include "pinproxyd/expiry.h"
 #include "pinproxyd/limits.h"
-#include "pinproxyd/listener.h"
 #include "pinproxyd/privileges.h"
 #include "pinproxyd/reload.h"
 #include "pinproxyd/status.h"
-#include "proxy/connlog.h"
 #include "proxy/pool.h"
 
 #define TICK_MS 1000
-
-/* How long accepting pauses when descriptors ran out, unless a tunnel ends before: with jitter. */
-#define SHORTAGE_MS 100
 
 enum state { STARTING, RUNNING, DRAINING, STOPPING };
 
@@ -48,89 +44,14 @@ struct daemon {
     struct listener_set *listeners;
     struct learnedwatch *watch;
     struct pool pool;
-    uint64_t max_tunnels;
-    bool full;     /* that many are open */
-    bool shortage; /* accept(2) found no descriptors */
-
+    struct admission admission;
     struct heap_trim trim;
 
     uv_async_t wake;
     uv_timer_t tick;
-    uv_timer_t resume;
     uv_timer_t drain;
     uv_signal_t signals[4];
 };
-
-/* Accepting. */
-
-static void update_accepting(struct daemon *d)
-{
-    listener_set_pause(d->listeners, d->full || d->shortage || d->state != RUNNING);
-}
-
-/* Full or not? Asks to be told of ends before looking, so that none can slip between. */
-static void update_full(struct daemon *d)
-{
-    const bool was_full = d->full;
-
-    atomic_store(&d->pool.shared.notify, true);
-    d->full = pool_tunnels(&d->pool) >= d->max_tunnels;
-    atomic_store(&d->pool.shared.notify, d->full || d->shortage || d->state == DRAINING);
-    if (d->full != was_full)
-        update_accepting(d);
-}
-
-static void refuse_client(const struct frontend *frontend, const struct stream *client,
-                          enum reason reason)
-{
-    connlog_limit(frontend->name, reason, NULL);
-    stats_refused(frontend->stats, reason);
-    sock_close_reset(client->fd);
-}
-
-static void on_accepted(const struct frontend *frontend, const struct stream *client, void *owner)
-{
-    const uint64_t max = frontend->max_connections;
-    struct daemon *d = owner;
-
-    if (max && stats_get(frontend->stats, STATS_TUNNELS) >= max) {
-        refuse_client(frontend, client, REASON_MAX_CONNECTIONS);
-        return;
-    }
-    if (!pool_take(&d->pool, snapshot_hold(d->snapshot), frontend, client)) {
-        snapshot_release(d->snapshot);
-        refuse_client(frontend, client, REASON_MEMORY);
-        return;
-    }
-    heap_trim_note(&d->trim, pool_memory(&d->pool));
-    if (pool_tunnels(&d->pool) >= d->max_tunnels) {
-        connlog_limit(NULL, REASON_MAX_CONNECTIONS, "further clients wait in the backlog");
-        update_full(d);
-    }
-}
-
-static void on_resume(uv_timer_t *timer)
-{
-    struct daemon *d = timer->data;
-
-    d->shortage = false;
-    update_full(d);
-    update_accepting(d);
-}
-
-static void on_shortage(int error, void *owner)
-{
-    struct daemon *d = owner;
-
-    connlog_limit(NULL, error == ENOMEM || error == ENOBUFS ? REASON_MEMORY : REASON_FILES,
-                  strerror(error));
-    d->shortage = true;
-    atomic_store(&d->pool.shared.notify, true);
-    update_accepting(d);
-    uv_timer_start(&d->resume, on_resume, SHORTAGE_MS + (uint64_t)random() % SHORTAGE_MS, 0);
-}
-
-static const struct listener_events listener_events = {on_accepted, on_shortage};
 
 /* Starting and reloading. */
 
@@ -150,12 +71,6 @@ static void log_state(const struct daemon *d, const char *event)
     log_end(&l);
 }
 
-static void set_limit(struct daemon *d)
-{
-    d->max_tunnels = limits_tunnels((uint64_t)d->snapshot->config->global.max_connections,
-                                    d->pool.count, listener_set_count(d->listeners));
-}
-
 /* Once a day, and whenever there is a new configuration. */
 static void warn(struct daemon *d)
 {
@@ -166,7 +81,7 @@ static void warn(struct daemon *d)
 }
 
 /* Orders the workers to apply the snapshot in service. Returns the order's generation. */
-static uint64_t tell_snapshot(struct daemon *d)
+static uint64_t order_snapshot(struct daemon *d)
 {
     learnedwatch_set(d->watch, d->snapshot->learned);
     d->learned_generation = d->snapshot->learned ? learned_generation(d->snapshot->learned) : 0;
@@ -179,7 +94,7 @@ static void describe(const struct daemon *d, char *out, size_t size)
              listener_set_count(d->listeners), pool_tunnels(&d->pool));
 }
 
-static void say_ready(const struct daemon *d)
+static void report_ready(const struct daemon *d)
 {
     char status[128];
 
@@ -195,15 +110,15 @@ static void release_replaced(struct daemon *d)
     d->replaced = NULL;
 }
 
-static void keep_replaced(struct daemon *d, struct snapshot *before)
+static void hold_replaced(struct daemon *d, struct snapshot *before)
 {
     d->replaced = xrealloc(d->replaced, (d->replaced_count + 1) * sizeof(*d->replaced));
     d->replaced[d->replaced_count++] = before;
 }
 
 /*
- * The end of a reload: it is said when every worker has applied it, for whoever reads that a key is
- * revoked relies on it. A reload that came meanwhile takes over what there is to say.
+ * Ends a reload. It is reported only when every worker has applied it: who reads that a key is
+ * revoked relies on it. A reload that comes meanwhile is waited for as well, and one line is logged.
  */
 static void finish_reload(struct daemon *d)
 {
@@ -214,34 +129,52 @@ static void finish_reload(struct daemon *d)
     log_state(d, "reload");
     warn(d);
     if (d->state == RUNNING)
-        say_ready(d);
+        report_ready(d);
 }
 
-/* Everything that can fail comes first; then the swap, which cannot. */
-static void reload(struct daemon *d)
+/* Puts a new configuration in service. Cannot fail: reload_prepare() has done all that can. */
+static void swap_configuration(struct daemon *d, const struct reload *next)
 {
     struct snapshot *before = d->snapshot;
     struct listener_set *listeners = d->listeners;
+
+    reload_log_restart(&before->config->global, &next->snapshot->config->global);
+    d->snapshot = next->snapshot;
+    /* first: no client may reach a worker with it before the worker knows of it */
+    d->reloading = order_snapshot(d);
+    apply_log_settings(&d->snapshot->config->global);
+    d->listeners = next->listeners;
+    admission_serve(&d->admission, d->snapshot, d->listeners);
+    listener_set_retire(listeners, d->listeners);
+    hold_replaced(d, before);
+    heap_trim_soon(&d->trim);
+}
+
+/*
+ * Reads the configuration again and puts it in service. Returns RELOAD_ORDERED, and finish_reload()
+ * ends it, or RELOAD_FAILED with diags added.
+ */
+static enum reload_result reload(struct daemon *d, struct diag_list *diags)
+{
     struct reload next;
+    const enum reload_result result = reload_prepare(&next, d->path, d->snapshot, d->listeners,
+                                                     diags);
+
+    if (result == RELOAD_ORDERED)
+        swap_configuration(d, &next);
+    return result;
+}
+
+static void reload_on_signal(struct daemon *d)
+{
+    struct diag_list diags = {0};
 
     notify_reloading();
-    if (reload_prepare(&next, d->path, before, d->listeners)) {
-        reload_log_restart(&before->config->global, &next.snapshot->config->global);
-        d->snapshot = next.snapshot;
-        /* first: no client may reach a worker with it before the worker knows of it */
-        d->reloading = tell_snapshot(d);
-        apply_log_settings(&d->snapshot->config->global);
-        listener_set_commit(next.listeners, &d->loop, &listener_events, d);
-        d->listeners = next.listeners;
-        listener_set_retire(listeners, d->listeners);
-        keep_replaced(d, before);
-        heap_trim_soon(&d->trim);
-        set_limit(d);
-        update_full(d);
-        update_accepting(d);
-    }
+    if (reload(d, &diags) == RELOAD_FAILED)
+        reload_log_failed(&diags);
+    diag_free(&diags);
     if (!d->reloading)
-        say_ready(d);
+        report_ready(d);
 }
 
 /* Stopping. */
@@ -275,9 +208,9 @@ static void start_drain(struct daemon *d)
     d->state = DRAINING;
     describe(d, status, sizeof(status));
     notify_stopping(status);
+    admission_stop(&d->admission);
     listener_set_retire(d->listeners, NULL);
     d->listeners = NULL;
-    atomic_store(&d->pool.shared.notify, true);
     uv_timer_start(&d->drain, on_drained, (uint64_t)limit, 0);
     if (pool_tunnels(&d->pool) == 0)
         stop(d);
@@ -297,7 +230,7 @@ static void recheck_learned(struct daemon *d)
     const struct learned *l = d->snapshot->learned;
 
     if (l && learned_generation(l) != d->learned_generation)
-        (void)tell_snapshot(d);
+        (void)order_snapshot(d);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -308,10 +241,8 @@ static void on_wake(uv_async_t *wake)
     recheck_learned(d);
     if (d->state == DRAINING && pool_tunnels(&d->pool) == 0)
         stop(d);
-    else if (d->state == RUNNING && d->shortage)
-        on_resume(&d->resume);
     else if (d->state == RUNNING)
-        update_full(d);
+        admission_update(&d->admission);
 }
 
 static void on_tick(uv_timer_t *tick)
@@ -323,7 +254,7 @@ static void on_tick(uv_timer_t *tick)
     heap_trim_tick(&d->trim, pool_memory(&d->pool));
     if (d->state == RUNNING && clock_now() / DAY_SECONDS != d->warned_on) {
         warn(d);
-        (void)tell_snapshot(d); /* pins end with a day (UTC), and some close their tunnels */
+        (void)order_snapshot(d); /* pins end with a day (UTC), and some close their tunnels */
     }
 }
 
@@ -334,7 +265,7 @@ static void on_signal(uv_signal_t *handle, int number)
     if (number == SIGUSR1)
         status_log(d->snapshot);
     else if (number == SIGHUP && d->state == RUNNING)
-        reload(d);
+        reload_on_signal(d);
     else if (number != SIGHUP && d->state == RUNNING)
         start_drain(d);
     else if (number != SIGHUP)
@@ -361,9 +292,10 @@ static bool start_workers(struct daemon *d)
 static void open_handles(struct daemon *d)
 {
     static const int numbers[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1};
-    uv_timer_t *const timers[] = {&d->tick, &d->resume, &d->drain};
+    uv_timer_t *const timers[] = {&d->tick, &d->drain};
     size_t i;
 
+    admission_init(&d->admission, &d->loop, &d->pool, &d->trim);
     uv_async_init(&d->loop, &d->wake, on_wake);
     d->wake.data = d;
     for (i = 0; i < COUNT_OF(timers); i++) {
@@ -415,14 +347,12 @@ static int create_state_dir(const struct daemon *d)
 
 static void serve(struct daemon *d)
 {
-    set_limit(d);
-    (void)tell_snapshot(d);
+    (void)order_snapshot(d);
     d->state = RUNNING;
-    listener_set_commit(d->listeners, &d->loop, &listener_events, d);
-    update_accepting(d);
+    admission_serve(&d->admission, d->snapshot, d->listeners);
     log_state(d, "start");
     warn(d);
-    say_ready(d);
+    report_ready(d);
     uv_run(&d->loop, UV_RUN_DEFAULT);
 }
 

@@ -20,7 +20,28 @@ static void log_failure(const char *detail)
     log_end(&l);
 }
 
-static void log_problems(const struct diag_list *diags)
+enum reload_result reload_prepare(struct reload *next, const char *path,
+                                  const struct snapshot *snapshot, struct listener_set *listeners,
+                                  struct diag_list *diags)
+{
+    const size_t before = diags->count;
+    struct reload r = {0};
+
+    r.snapshot = snapshot_load(path, snapshot, diags);
+    if (r.snapshot)
+        r.listeners = listener_set_prepare(r.snapshot, listeners, diags);
+    if (r.listeners)
+        snapshot_create_state_dir(r.snapshot, geteuid(), diags);
+    if (diags->count == before) {
+        *next = r;
+        return RELOAD_ORDERED;
+    }
+    listener_set_retire(r.listeners, listeners);
+    snapshot_release(r.snapshot);
+    return RELOAD_FAILED;
+}
+
+void reload_log_failed(const struct diag_list *diags)
 {
     size_t i;
 
@@ -38,28 +59,6 @@ static void log_problems(const struct diag_list *diags)
         log_failure(more);
         free(more);
     }
-}
-
-bool reload_prepare(struct reload *next, const char *path, const struct snapshot *snapshot,
-                    struct listener_set *listeners)
-{
-    struct diag_list diags = {0};
-    bool ok;
-
-    next->listeners = NULL;
-    next->snapshot = snapshot_load(path, snapshot, &diags);
-    if (next->snapshot)
-        next->listeners = listener_set_prepare(next->snapshot, listeners, &diags);
-    if (next->listeners)
-        snapshot_create_state_dir(next->snapshot, geteuid(), &diags);
-    ok = next->listeners && diags.count == 0;
-    if (!ok) {
-        log_problems(&diags);
-        listener_set_retire(next->listeners, listeners);
-        snapshot_release(next->snapshot);
-    }
-    diag_free(&diags);
-    return ok;
 }
 
 void reload_log_restart(const struct config_global *before, const struct config_global *after)

@@ -17,13 +17,23 @@ struct reload {
     struct listener_set *listeners; /* bound beside those in service */
 };
 
+enum reload_result {
+    RELOAD_ORDERED, /* the configuration is in service once every worker has applied it */
+    RELOAD_FAILED,  /* the configuration before stays in service, entirely */
+};
+
 /*
- * Loads the configuration at path, binds its listeners beside the old ones, and makes the directory
- * of learned pins. Returns true with both fields of next set, which the caller takes ownership of.
- * Returns false after logging `reload_failed` for each problem; then nothing has changed.
+ * Loads the configuration at path, binds its listeners beside those in service, and creates the
+ * directory of learned pins. Returns RELOAD_ORDERED with both fields of *next set, of which the
+ * caller takes ownership, or RELOAD_FAILED after adding to diags what is wrong; then nothing has
+ * changed.
  */
-bool reload_prepare(struct reload *next, const char *path, const struct snapshot *snapshot,
-                    struct listener_set *listeners);
+enum reload_result reload_prepare(struct reload *next, const char *path,
+                                  const struct snapshot *snapshot, struct listener_set *listeners,
+                                  struct diag_list *diags);
+
+/* Logs `reload_failed` for each of the diagnostics. */
+void reload_log_failed(const struct diag_list *diags);
 
 /* Logs `restart_needed` for every changed option that a reload does not apply. */
 void reload_log_restart(const struct config_global *before, const struct config_global *after);

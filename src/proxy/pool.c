@@ -33,6 +33,11 @@ bool pool_take(struct pool *p, struct snapshot *snapshot, const struct frontend 
     return worker_take(best, snapshot, frontend, client);
 }
 
+void pool_set_notify(struct pool *p, bool notify)
+{
+    atomic_store(&p->shared.notify, notify);
+}
+
 uint64_t pool_tunnels(const struct pool *p)
 {
     return atomic_load(&p->shared.tunnels);

@@ -21,6 +21,9 @@ bool pool_start(struct pool *p, size_t count, uv_async_t *wake);
 bool pool_take(struct pool *p, struct snapshot *snapshot, const struct frontend *frontend,
                const struct stream *client);
 
+/* Sets whether the workers wake the main loop (pool_start()) whenever a tunnel has ended. */
+void pool_set_notify(struct pool *p, bool notify);
+
 /* Tunnels in all. */
 uint64_t pool_tunnels(const struct pool *p);
 
