@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "base/hostname.h"
-#include "certs.h"
-#include "help.h"
+#include "judging.h"
 
 static bool carries(const char *san, const char *name)
 {
@@ -115,6 +114,90 @@ static void other_names_match_as_in_openssl(void **state)
     assert_true(matched > 20); /* or it would have compared nothing */
 }
 
+struct name_row {
+    const char *san, *verify_name;
+    bool right;
+};
+
+static const struct name_row names[] = {
+    {"DNS:api.example.com", "api.example.com", true},
+    {"DNS:API.Example.COM", "api.example.com", true},
+    {"DNS:api.example.com", "example.com", false},
+    {"DNS:example.com", "api.example.com", false},
+    {"DNS:api.example.com", "xapi.example.com", false},
+    {"DNS:*.example.com", "api.example.com", true},
+    {"DNS:*.example.com", "example.com", false},
+    {"DNS:*.example.com", "a.api.example.com", false},
+    {"DNS:a*.example.com", "api.example.com", false},
+    {"DNS:*pi.example.com", "api.example.com", false},
+    {"DNS:api.*.com", "api.example.com", false},
+    {"DNS:*.com", "example.com", false},
+    {"DNS:*.com", "www.example.com", false},
+    {"DNS:*.example.co", "api.example.co", true},
+    {"DNS:*.*.com", "api.example.com", false},
+    {"DNS:**.example.com", "api.example.com", false},
+    {"DNS:*", "localhost", false},
+    {"DNS:*", "api.example.com", false},
+    {"DNS:.example.com", "api.example.com", false},
+    {"email:api.example.com@x", "api.example.com", false},
+    {"URI:https://api.example.com", "api.example.com", false},
+    {"IP:127.0.0.1", "127.0.0.1", true},
+    {"IP:127.0.0.2", "127.0.0.1", false},
+    {"DNS:127.0.0.1", "127.0.0.1", false},
+    {"DNS:*.0.0.1", "127.0.0.1", false},
+    {"IP:2001:db8::1", "2001:db8::1", true},
+    {"IP:2001:db8::2", "2001:db8::1", false},
+    {"DNS:2001:db8::1", "2001:db8::1", false},
+    {"IP:::ffff:127.0.0.1", "127.0.0.1", false},
+    {"IP:127.0.0.1", "api.example.com", false},
+    {"DNS:*.168.192.1", "10.168.192.1", false},
+    {"DNS:x.example,IP:127.0.0.1,DNS:api.example.com", "api.example.com", true},
+};
+
+static void names_are_compared_as_dns_and_ip_have_them(void **state)
+{
+    size_t i;
+
+    (void)state;
+    temp_text("ca.pem", certs_pem(ca.x509));
+    for (i = 0; i < COUNT(names); i++) {
+        struct cert c = certs_make(
+            &(struct cert_order){.cn = names[i].verify_name, .san = names[i].san, .issuer = &ca});
+
+        expect(keys("%salso_check = name\nverify_name = %s", pin(&c), names[i].verify_name), &c,
+               names[i].right ? REASON_OK : REASON_NAME);
+        expect(keys("verify = pki\nca_file = ca.pem\nverify_name = %s", names[i].verify_name), &c,
+               names[i].right ? REASON_OK : REASON_PKI);
+    }
+}
+
+/* "api.example.com" and a NUL and more: a C string would end where it suits. */
+static void a_nul_byte_in_a_name_matches_nothing(void **state)
+{
+    static const char name[] = "api.example.com\0.evil.example";
+    struct cert c = certs_make(
+        &(struct cert_order){.dns_nul = name, .dns_nul_len = sizeof(name) - 1, .issuer = &ca});
+
+    (void)state;
+    expect(keys("%salso_check = name", pin(&c)), &c, REASON_NAME);
+    expect("verify = pki\nca_file = ca.pem", &c, REASON_PKI);
+}
+
+/* The configuration takes the dot off the host; one in the certificate is no DNS name there. */
+static void a_trailing_dot_makes_no_second_name(void **state)
+{
+    struct cert plain = certs_leaf("DNS:api.example.com", &ca);
+    struct cert dotted = certs_leaf("DNS:api.example.com.", &ca);
+    struct cert wild = certs_leaf("DNS:*.example.com.", &ca);
+
+    (void)state;
+    expect(keys("%salso_check = name\nhost = api.example.com.", pin(&plain)), &plain, REASON_OK);
+    expect("verify = pki\nca_file = ca.pem\nhost = api.example.com.", &plain, REASON_OK);
+    expect(keys("%salso_check = name", pin(&dotted)), &dotted, REASON_NAME);
+    expect("verify = pki\nca_file = ca.pem", &dotted, REASON_PKI);
+    expect(keys("%salso_check = name", pin(&wild)), &wild, REASON_NAME);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,7 +206,10 @@ int main(void)
         cmocka_unit_test(only_the_alternative_names_count),
         cmocka_unit_test(an_address_is_compared_with_addresses_only),
         cmocka_unit_test(other_names_match_as_in_openssl),
+        cmocka_unit_test(names_are_compared_as_dns_and_ip_have_them),
+        cmocka_unit_test(a_nul_byte_in_a_name_matches_nothing),
+        cmocka_unit_test(a_trailing_dot_makes_no_second_name),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, judging_setup, judging_teardown);
 }
