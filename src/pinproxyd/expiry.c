@@ -4,45 +4,59 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/lifetime.h"
 #include "base/log.h"
 #include "base/print.h"
 #include "base/units.h"
-#include "base/util.h"
 #include "tls/tlsctx.h"
+#include "trust/crl.h"
 #include "trust/policy.h"
 
-/* How many days ahead, and when it becomes urgent. */
-static const long stages[] = {1, 7, 30};
+/* Something that ends, as one event reports it. */
+struct ending {
+    const char *what;
+    const char *field; /* of the end's date */
+    int64_t start;     /* LIFETIME_NO_START: it has an end only */
+    int64_t end;
+    const char *near;  /* how the detail begins before the end */
+    const char *ended; /* the detail after it */
+};
 
-/* The stage that an end has come to: 1, 7 or 30; 0: it is far off. */
-static long stage_of(int64_t end, int64_t now)
+static const char *const stage_names[] = {
+    [LIFETIME_LAST] = "last",
+    [LIFETIME_SECOND] = "second",
+    [LIFETIME_FIRST] = "first",
+};
+
+static bool ending_is_near(const struct ending *e, int64_t now)
 {
-    size_t i;
-
-    for (i = 0; i < COUNT_OF(stages); i++)
-        if (end - now < stages[i] * DAY_SECONDS)
-            return stages[i];
-    return 0;
+    return lifetime_stage(e->start, e->end, now, NULL) != LIFETIME_FAR;
 }
 
-/* The fields that follow, and the end of the line. */
-static void log_end_on(struct log_line *l, const char *field, int64_t end, int64_t now,
-                       const char *over)
-{
-    char day[UNITS_DATE_SIZE];
-
-    units_format_date(end, day);
-    log_add(l, field, day);
-    log_add_number(l, "days", clock_days(end - now));
-    log_add_number(l, "within", stage_of(end, now));
-    log_add(l, "detail", end <= now ? over : "");
-    log_end(l);
-}
-
-static void begin(struct log_line *l, const struct section *s, const char *what)
+static void ending_begin(struct log_line *l, const struct section *s, const struct ending *e)
 {
     log_begin(l, LOG_LEVEL_WARNING, "pin_expiring", s->config->name);
-    log_add(l, "what", what);
+    log_add(l, "what", e->what);
+}
+
+/* Adds the fields about the end, and writes the line. The end must be near. */
+static void ending_end(struct log_line *l, const struct ending *e, int64_t now)
+{
+    char day[UNITS_DATE_SIZE], span[UNITS_SPAN_SIZE], text[128];
+    enum lifetime_stage stage;
+    int64_t within = 0;
+
+    stage = lifetime_stage(e->start, e->end, now, &within);
+    units_format_date(e->end, day);
+    units_format_span(e->end - now, span);
+    snprintf(text, sizeof(text), "%s ends in %s", e->near, span);
+    log_add(l, e->field, day);
+    log_add_number(l, "days", clock_days(e->end - now));
+    /* in whole days, rounded up */
+    log_add_number(l, "within", -clock_days(-within));
+    log_add(l, "stage", stage_names[stage]);
+    log_add(l, "detail", now < e->end ? text : e->ended);
+    log_end(l);
 }
 
 /* Logs the pins that end soon, those of the configuration and those learned. */
@@ -56,32 +70,75 @@ static void log_pins(const struct section *s, int64_t now)
     for (i = 0; i < pins.count; i++) {
         const struct pin *pin = policy_pins_at(&pins, i);
         const bool configured = pin->origin == PIN_CONFIGURED;
+        const struct ending e = {
+            .what = configured ? "pin" : "learned",
+            .field = "until",
+            .start = LIFETIME_NO_START,
+            .end = pin->until,
+            .near = "this pin",
+            .ended = configured ? "this pin is no longer accepted: remove it"
+                                : "this pin is no longer accepted",
+        };
 
         /* an announced pin ends within 60 days, and is renewed daily */
-        if (!pin->until || stage_of(pin->until, now) == 0)
+        if (!pin->until || !ending_is_near(&e, now))
             continue;
-        begin(&l, s, configured ? "pin" : "learned");
+        ending_begin(&l, s, &e);
         log_add(&l, "pin", pin_label(pin));
-        log_end_on(&l, "until", pin->until, now,
-                   configured ? "this pin is no longer accepted: remove it"
-                              : "this pin is no longer accepted");
+        ending_end(&l, &e, now);
     }
 }
 
-/* Of the server last trusted; after a start there has been none. */
+/* Logs the end of the certificate that was trusted last. After a start there is none. */
 static void log_certificate(const struct section *s, int64_t now)
 {
     struct cert_info info;
+    struct ending e = {
+        .what = "certificate",
+        .field = "not_after",
+        .near = "the server's certificate",
+        .ended = "the server's certificate has expired",
+    };
     struct log_line l;
 
     if (!stats_last_server(s->stats, &info))
         return;
-    if (stage_of(info.not_after, now) != 0) {
-        begin(&l, s, "certificate");
+    e.start = info.not_before;
+    e.end = info.not_after;
+    if (ending_is_near(&e, now)) {
+        ending_begin(&l, s, &e);
         log_add(&l, "subject", info.subject);
-        log_end_on(&l, "not_after", info.not_after, now, "the server's certificate has expired");
+        ending_end(&l, &e, now);
     }
     cert_info_free(&info);
+}
+
+/* Logs the revocation lists that expire soon, as they were when they were loaded. */
+static void log_crls(const struct section *s, int64_t now)
+{
+    const struct crl_info *crls;
+    struct log_line l;
+    size_t count, i;
+
+    crls = crl_list(s->policy->store, &count);
+    for (i = 0; i < count; i++) {
+        const struct ending e = {
+            .what = "crl",
+            .field = "next_update",
+            .start = crls[i].this_update,
+            .end = crls[i].next_update,
+            .near = "the revocation list",
+            .ended = "the revocation list has expired, and the certificates of its CA are refused: "
+                     "replace the file and reload",
+        };
+
+        if (!ending_is_near(&e, now))
+            continue;
+        ending_begin(&l, s, &e);
+        log_add(&l, "issuer", crls[i].issuer);
+        log_add(&l, "file", crls[i].file);
+        ending_end(&l, &e, now);
+    }
 }
 
 static void log_report_mode(const struct section *s, int64_t now)
@@ -100,8 +157,11 @@ static void log_report_mode(const struct section *s, int64_t now)
     log_end(&l);
 }
 
-/* What is wrong with the key exchange that a section permits; false: nothing. */
-static bool slow_key_exchange(const struct section *s, char *text, size_t size)
+/*
+ * Returns true if a section permits a slow key exchange, with *text set to what is wrong and what to
+ * do.
+ */
+static bool has_slow_key_exchange(const struct section *s, char *text, size_t size)
 {
     const char *offered = tlsctx_finite_field(s->ctx, &s->config->tls);
 
@@ -120,7 +180,7 @@ static void log_slow_key_exchange(const struct section *s)
     char text[256];
     struct log_line l;
 
-    if (!slow_key_exchange(s, text, sizeof(text)))
+    if (!has_slow_key_exchange(s, text, sizeof(text)))
         return;
     log_begin(&l, LOG_LEVEL_WARNING, "slow_key_exchange", s->config->name);
     log_add(&l, "detail", text);
@@ -133,7 +193,7 @@ void expiry_print(const struct snapshot *s, FILE *to)
     size_t i;
 
     for (i = 0; i < s->count; i++)
-        if (slow_key_exchange(&s->sections[i], text, sizeof(text)))
+        if (has_slow_key_exchange(&s->sections[i], text, sizeof(text)))
             print_line(to, "warning: [%s]: %s", s->sections[i].config->name, text);
 }
 
@@ -144,6 +204,7 @@ void expiry_log(const struct snapshot *s, int64_t now)
     for (i = 0; i < s->count; i++) {
         log_pins(&s->sections[i], now);
         log_certificate(&s->sections[i], now);
+        log_crls(&s->sections[i], now);
         log_report_mode(&s->sections[i], now);
         log_slow_key_exchange(&s->sections[i]);
     }

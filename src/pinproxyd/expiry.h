@@ -1,6 +1,6 @@
 /*
- * What an administrator is warned of before it hurts: pins and certificates about to end, and
- * sections that report instead of refusing.
+ * Warnings about a configuration in service: pins, certificates and revocation lists that end soon,
+ * sections that only report a mismatch, and sections that permit a slow key exchange.
  */
 #ifndef PINPROXYD_EXPIRY_H
 #define PINPROXYD_EXPIRY_H
@@ -10,10 +10,13 @@
 
 #include "proxy/snapshot.h"
 
-/* Logs them for every section; to be called at start, at a reload, and once a day. now: seconds. */
+/*
+ * Logs the warnings of every section. Is called at start, at a reload, and once a day. now is in
+ * seconds since the epoch. lifetime_stage() decides whether an end is near.
+ */
 void expiry_log(const struct snapshot *s, int64_t now);
 
-/* Prints those that a configuration alone tells of, for pinproxyd -t: a line for each section. */
+/* Prints those warnings that need the configuration alone, one line each, for pinproxyd -t. */
 void expiry_print(const struct snapshot *s, FILE *to);
 
 #endif
