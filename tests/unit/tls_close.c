@@ -40,22 +40,36 @@ static void a_clean_end_is_distinguished_from_a_truncation(void **state)
     }
 }
 
-/* Half a record and the end: what was whole is delivered, the rest never is. */
-static void an_end_inside_a_record_is_a_truncation(void **state)
+/*
+ * The server's last bytes are two records and a close_notify. They end after each byte. Whole records
+ * are delivered, parts of one never are, and the end is clean only after the whole close_notify.
+ */
+static void every_end_before_close_notify_is_a_truncation(void **state)
 {
-    struct channel *w = channel_open(&(struct channel_setup){0});
-    uint8_t bytes[4096];
-    int n;
+    size_t v;
+    int cut, n;
 
     (void)state;
-    SSL_write(w->server, "whole", 5);
-    SSL_write(w->server, "halved", 6);
-    n = BIO_read(w->from_server, bytes, sizeof(bytes));
-    tls_put_end(w->tls);
-    channel_put(w, bytes, (size_t)n - 3);
-    assert_int_equal(w->result, TLS_TRUNCATED);
-    assert_int_equal(w->got_len, 5);
-    channel_free(w);
+    for (v = 0; v < COUNT(channel_versions); v++)
+        for (cut = 0, n = 0; cut <= n; cut++) {
+            struct channel *w = channel_open(
+                &(struct channel_setup){.version = channel_versions[v]});
+            uint8_t bytes[4096];
+            int first, second;
+
+            SSL_write(w->server, "first", 5);
+            first = (int)BIO_pending(w->from_server);
+            SSL_write(w->server, "second", 6);
+            second = (int)BIO_pending(w->from_server);
+            SSL_shutdown(w->server);
+            n = BIO_read(w->from_server, bytes, sizeof(bytes));
+            assert_true(0 < first && first < second && second < n);
+            tls_put_end(w->tls);
+            channel_put(w, bytes, (size_t)cut);
+            assert_int_equal(w->result, cut < n ? TLS_TRUNCATED : TLS_CLOSED);
+            assert_int_equal(w->got_len, cut < first ? 0 : cut < second ? 5 : 11);
+            channel_free(w);
+        }
 }
 
 static void what_follows_close_notify_is_not_read(void **state)
@@ -192,7 +206,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clean_end_is_distinguished_from_a_truncation),
-        cmocka_unit_test(an_end_inside_a_record_is_a_truncation),
+        cmocka_unit_test(every_end_before_close_notify_is_a_truncation),
         cmocka_unit_test(what_follows_close_notify_is_not_read),
         cmocka_unit_test(close_notify_leaves_reading_possible),
         cmocka_unit_test(an_end_in_the_handshake_is_a_failure),
