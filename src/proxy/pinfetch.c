@@ -3,15 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "base/util.h"
-#include "http/response.h"
-#include "learned/hpkp.h"
+#include "proxy/announcement.h"
 #include "proxy/connlog.h"
 #include "proxy/upstream.h"
 #include "trust/policy.h"
@@ -19,35 +17,39 @@
 #define DAY_MS (UINT64_C(1000) * DAY_SECONDS)
 #define RETRY_MS (UINT64_C(1000) * 3600)
 
-/* What a host announces counts for so long at most. */
-#define LONGEST (INT64_C(60) * DAY_SECONDS)
-
 /* Hosts are asked one after the other, not all in one moment. */
 #define STAGGER_MS 20
 
-/* For the answer, as for the handshake before it, which has its own option. */
-#define ANSWER_MS 10000
+/* For the response. The connection before it has timeouts of its own, which are options. */
+#define RESPONSE_MS 10000
+
+enum job_state {
+    JOB_SCHEDULED,  /* no connection; `due` runs until the next one */
+    JOB_CONNECTING, /* the upstream is not READY yet; it has its own timeouts */
+    JOB_WAITING,    /* the request is sent; `deadline` runs */
+    JOB_STORING,    /* the announced pins are being written */
+    JOB_ENDING,     /* the connection ends, in order; `due` runs already */
+    JOB_CLOSING,    /* the section is gone: frees itself when its last handle has closed */
+};
 
 /* A host that is asked: one section's. */
 struct job {
     struct pinfetch *pinfetch;
     char *name; /* the section's */
     uint8_t policy_id[POLICY_ID_SIZE];
-    uv_timer_t timer; /* when to ask, and then the answer's deadline */
-    int holds;        /* the timer, the upstream */
-    bool wanted;      /* not closing */
+    enum job_state state;
+    uv_timer_t due;      /* when to connect next */
+    uv_timer_t deadline; /* for the response */
+    int holds;           /* the timers, the upstream */
 
-    struct snapshot *snapshot; /* a reference, while asking */
+    struct snapshot *snapshot; /* a reference, from CONNECTING to the end of ENDING */
     struct upstream upstream;
-    bool asking;  /* from upstream_start() to its closed event */
-    bool asked;   /* the request is out */
-    bool over;    /* it has come to an end, and is being closed */
-    bool unknown; /* its section has yet to keep the key seen first */
-    struct strbuf answer;
+    bool unknown; /* it ended because the section has no key yet: the first client stores it */
+    struct strbuf response;
 
-    struct learn_job *learn;
+    struct learn_job *learn; /* in STORING */
     struct learn_owner learn_owner;
-    struct hpkp pkp; /* being kept */
+    struct hpkp stored; /* in STORING: the pins that are new, to be logged */
     int64_t until;
     LIST_ENTRY(job) link;
 };
@@ -59,66 +61,81 @@ struct pinfetch {
     bool closing;
 };
 
-static void ask(uv_timer_t *timer);
-
 struct pinfetch *pinfetch_new(struct thread *thread)
 {
-    struct pinfetch *a = xcalloc(1, sizeof(*a));
+    struct pinfetch *p = xcalloc(1, sizeof(*p));
 
-    a->thread = thread;
-    LIST_INIT(&a->jobs);
-    return a;
+    p->thread = thread;
+    LIST_INIT(&p->jobs);
+    return p;
 }
 
-static void free_if_done(struct pinfetch *a)
+static void free_if_done(struct pinfetch *p)
 {
-    if (!a->closing || !LIST_EMPTY(&a->jobs))
+    if (!p->closing || !LIST_EMPTY(&p->jobs))
         return;
-    snapshot_release(a->snapshot);
-    free(a);
+    snapshot_release(p->snapshot);
+    free(p);
 }
 
-static void release(struct job *j)
+static void job_release(struct job *j)
 {
-    struct pinfetch *a = j->pinfetch;
+    struct pinfetch *p = j->pinfetch;
 
     if (--j->holds > 0)
         return;
     LIST_REMOVE(j, link);
-    snapshot_release(j->snapshot);
-    strbuf_free(&j->answer);
+    strbuf_free(&j->response);
     free(j->name);
     free(j);
-    free_if_done(a);
+    free_if_done(p);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-    release(handle->data);
+    job_release(handle->data);
 }
 
-static void drop(struct job *j)
+static void job_fail(struct job *j, const char *why);
+
+static void on_deadline(uv_timer_t *deadline)
 {
-    if (!j->wanted)
-        return;
-    j->wanted = false;
-    learn_cancel(j->learn);
-    j->learn = NULL;
-    if (j->asking)
-        upstream_close(&j->upstream, true);
-    uv_close((uv_handle_t *)&j->timer, on_timer_closed);
+    job_fail(deadline->data, "no response in time");
 }
 
-/* The connection has done its part; the next one is due after that long. */
-static void finish(struct job *j, uint64_t next_ms)
+/* The only place that changes the state: what is read and whether the deadline runs follow from it. */
+static void set_state(struct job *j, enum job_state state)
 {
-    j->over = true;
+    j->state = state;
+    if (state == JOB_WAITING)
+        uv_timer_start(&j->deadline, on_deadline, RESPONSE_MS, 0);
+    else
+        uv_timer_stop(&j->deadline);
+    if (state == JOB_WAITING || state == JOB_STORING)
+        endpoint_want_read(&j->upstream.conn, state == JOB_WAITING);
+}
+
+static void job_step(struct job *j);
+
+static void on_due(uv_timer_t *due)
+{
+    job_step(due->data);
+}
+
+static void schedule(struct job *j, uint64_t ms)
+{
+    uv_timer_start(&j->due, on_due, ms, 0);
+}
+
+/* Ends the connection, which has done its part. The next one is due after that long. */
+static void job_finish(struct job *j, uint64_t next_ms)
+{
+    schedule(j, next_ms);
+    set_state(j, JOB_ENDING);
     upstream_end(&j->upstream);
-    if (j->wanted)
-        uv_timer_start(&j->timer, ask, next_ms, 0);
 }
 
-static void give_up(struct job *j, const char *why)
+static void job_fail(struct job *j, const char *why)
 {
     char name[SECTION_UPSTREAM_SIZE];
     struct log_line l;
@@ -127,7 +144,23 @@ static void give_up(struct job *j, const char *why)
     log_add(&l, "upstream", upstream_name(&j->upstream, name));
     log_add(&l, "detail", why);
     log_end(&l);
-    finish(j, RETRY_MS);
+    job_finish(j, RETRY_MS);
+}
+
+/* Ends the job in any state. A write that is under way is made all the same. */
+static void job_close(struct job *j)
+{
+    const bool connected = j->state != JOB_SCHEDULED;
+
+    if (j->state == JOB_CLOSING)
+        return;
+    set_state(j, JOB_CLOSING);
+    learn_cancel(j->learn);
+    j->learn = NULL;
+    if (connected)
+        upstream_close(&j->upstream, true);
+    uv_close((uv_handle_t *)&j->due, on_timer_closed);
+    uv_close((uv_handle_t *)&j->deadline, on_timer_closed);
 }
 
 /* Returns whether the host has announced a key before, and it is accepted. */
@@ -149,303 +182,256 @@ static void on_learned(struct learn_owner *owner, enum learned_result result, co
 
     j->learn = NULL;
     if (result == LEARNED_FAILED) {
-        give_up(j, detail);
+        job_fail(j, detail);
         return;
     }
-    for (i = 0; i < j->pkp.count; i++)
-        connlog_learned(j->name, j->pkp.pins[i], LEARNED_PINS_URL, NULL, j->until);
-    finish(j, DAY_MS);
+    for (i = 0; i < j->stored.count; i++)
+        connlog_learned(j->name, j->stored.pins[i], LEARNED_PINS_URL, NULL, j->until);
+    job_finish(j, DAY_MS);
 }
 
-/* RFC 7469 section 2.5 and 2.6: today's key is among them, and one that is not in use. */
-static const char *check_pins(const struct upstream *u, const struct hpkp *pkp)
+/* Remembers which keys are new, to log them when they are stored. */
+static void note_new_pins(struct job *j, const struct learn_order *order)
 {
-    const struct trust_verdict *v = tls_verdict(u->tls);
-    size_t i, current = 0;
-
-    if (v->reported != REASON_OK || !v->pin || tls_is_resumed(u->tls))
-        return "the connection was not accepted on a pin";
-    for (i = 0; i < pkp->count; i++) {
-        const struct pin pin = pin_make(PIN_SERVER, PIN_KEY, pkp->pins[i]);
-
-        current += pin_matches(&pin, PIN_SERVER, &v->server);
-    }
-    if (pkp->max_age == 0)
-        return NULL;
-    if (current == 0)
-        return "the key in use is not among the pins that the host announces";
-    return pkp->count > current ? NULL : "the host announces no backup pin, of a key not in use";
-}
-
-static void take(struct job *j, const struct hpkp *pkp)
-{
-    const struct policy *policy = j->upstream.section->policy;
-    struct learn_order order = {
-        .kind = LEARN_ANNOUNCED, .section = j->upstream.section, .now = clock_now()};
-    const char *why = check_pins(&j->upstream, pkp);
     struct policy_pins known;
     size_t i;
 
-    if (!why && !policy_trace_pin(policy, tls_verdict(j->upstream.tls)->pin, &order.via))
-        why = "the pin that the connection was accepted on has been removed";
+    policy_pins(order->section->policy, &known);
+    j->until = order->until;
+    j->stored.count = 0;
+    for (i = 0; i < order->count; i++)
+        if (!is_announced(&known, order->digests[i]))
+            memcpy(j->stored.pins[j->stored.count++], order->digests[i], CERT_DIGEST_SIZE);
+}
+
+static void store_pins(struct job *j, const struct hpkp *announced)
+{
+    struct learn_order order = {
+        .kind = LEARN_ANNOUNCED, .section = j->upstream.section, .now = clock_now()};
+    const char *why = announcement_check(j->upstream.tls, announced, &order);
+
     if (why) {
-        give_up(j, why);
+        job_fail(j, why);
         return;
     }
-    order.until = order.now + (pkp->max_age < LONGEST ? pkp->max_age : LONGEST);
-    order.until -= order.until % DAY_SECONDS;
-    if (pkp->max_age && order.until <= order.now) {
-        give_up(j, "max-age is over before the day is");
-        return;
-    }
-    /* a pin of the configuration ends when the configuration says so */
-    for (i = 0, order.count = 0; pkp->max_age && i < pkp->count; i++)
-        if (!policy_is_pinned(policy->section, pkp->pins[i]))
-            memcpy(order.digests[order.count++], pkp->pins[i], CERT_DIGEST_SIZE);
-    /* those that are new, to be logged when they are stored */
-    policy_pins(policy, &known);
-    j->until = order.until;
-    j->pkp.count = 0;
-    for (i = 0; i < order.count; i++)
-        if (!is_announced(&known, order.digests[i]))
-            memcpy(j->pkp.pins[j->pkp.count++], order.digests[i], CERT_DIGEST_SIZE);
+    set_state(j, JOB_STORING);
+    note_new_pins(j, &order);
     j->learn_owner.done = on_learned;
     j->learn = learn_start(&j->pinfetch->thread->loop, &order, &j->learn_owner);
     if (!j->learn)
-        give_up(j, "out of memory");
+        job_fail(j, "out of memory");
 }
 
 static void send_request(struct job *j)
 {
     struct upstream *u = &j->upstream;
-    const struct config_section *s = u->section->config;
     struct strbuf text = {0};
 
-    /* an IPv6 zone is this machine's alone: RFC 6874 section 1 */
-    strbuf_addf(&text, "GET %s HTTP/1.1\r\nHost: ", s->pins_url);
-    strbuf_addf(&text, strchr(s->host, ':') ? "[%.*s]" : "%.*s", (int)strcspn(s->host, "%"),
-                s->host);
-    if (s->port != 443)
-        strbuf_addf(&text, ":%ld", s->port);
-    strbuf_add(&text, "\r\nUser-Agent: pinproxyd/" PACKAGE_VERSION
-                      "\r\nAccept: */*\r\nConnection: close\r\n\r\n");
+    announcement_request(u->section->config, &text);
     (void)tls_write(u->tls, (const uint8_t *)text.data, text.len);
     upstream_flush(u);
     strbuf_free(&text);
-    j->asked = true;
 }
 
-static void on_overdue(uv_timer_t *timer)
-{
-    give_up(timer->data, "no answer in time");
-}
-
-/*
- * Looks for the announced pins in what has been received of the response. Returns HTTP_HEAD with
- * *pins, HTTP_MORE, or HTTP_BAD with *why.
- */
-static enum http_result find_pins(const struct strbuf *response, bool ended, struct hpkp *pins,
-                                  const char **why)
-{
-    struct http_response head;
-    struct http_text value;
-    size_t consumed;
-    enum http_result result = http_response_parse(strbuf_text(response), response->len, &head,
-                                                  &consumed, why);
-
-    if (result == HTTP_MORE && ended) {
-        *why = "the response broke off";
-        return HTTP_BAD;
-    }
-    if (result != HTTP_HEAD)
-        return result;
-    *why = "the response has no " HPKP_FIELD " field";
-    if (!http_response_find_field(&head, HPKP_FIELD, &value))
-        return HTTP_BAD;
-    *why = hpkp_parse(value.bytes, value.len, pins);
-    return *why ? HTTP_BAD : HTTP_HEAD;
-}
-
-static void read_answer(struct job *j)
+static void read_response(struct job *j)
 {
     struct upstream *u = &j->upstream;
     const char *why = NULL;
-    enum tls_result result;
-    struct hpkp pkp;
+    enum http_result result;
+    enum tls_result read;
+    struct hpkp pins;
     size_t n;
 
     u->readable = false;
-    result = tls_read(u->tls, j->pinfetch->thread->plaintext, TLS_PLAINTEXT_SIZE, &n);
+    read = tls_read(u->tls, j->pinfetch->thread->plaintext, TLS_PLAINTEXT_SIZE, &n);
     upstream_flush(u);
-    if (n > HTTP_HEAD_MAX - j->answer.len)
-        n = HTTP_HEAD_MAX - j->answer.len; /* a head that is longer is refused */
-    strbuf_add_bytes(&j->answer, (const char *)j->pinfetch->thread->plaintext, n);
-    switch (find_pins(&j->answer, result != TLS_OK && result != TLS_WANT_READ, &pkp, &why)) {
-    case HTTP_MORE:
-        endpoint_want_read(&u->conn, true);
-        return;
-    case HTTP_HEAD:
-        break;
-    case HTTP_BAD:
-        uv_timer_stop(&j->timer);
-        give_up(j, why);
-        return;
-    }
-    uv_timer_stop(&j->timer);
-    endpoint_want_read(&u->conn, false);
-    take(j, &pkp);
+    if (n > HTTP_HEAD_MAX - j->response.len)
+        n = HTTP_HEAD_MAX - j->response.len; /* a head that is longer is refused */
+    strbuf_add_bytes(&j->response, (const char *)j->pinfetch->thread->plaintext, n);
+    result = announcement_parse(&j->response, read != TLS_OK && read != TLS_WANT_READ, &pins, &why);
+    if (result == HTTP_BAD)
+        job_fail(j, why);
+    else if (result == HTTP_HEAD)
+        store_pins(j, &pins);
 }
 
-static struct job *from_upstream(struct upstream *u)
+/* The upstream is READY or has FAILED. */
+static void job_connected(struct job *j)
 {
-    return container_of(u, struct job, upstream);
-}
+    struct upstream *u = &j->upstream;
+    const struct connlog c = upstream_connlog(u, NULL);
 
-static void on_step(struct upstream *u)
-{
-    struct job *j = from_upstream(u);
-    struct connlog c;
-
-    if (!j->wanted || j->over || j->learn)
-        return;
-    if (u->state == UPSTREAM_FAILED) {
-        /* a key that has yet to be seen first is the first client's matter, and no failure */
-        j->unknown = u->reason == REASON_FIRST_USE;
-        c = upstream_connlog(u, NULL);
-        if (!j->unknown)
-            connlog_failed(&c, u->reason, u->detail);
-        finish(j, RETRY_MS);
-        return;
-    }
-    if (u->state != UPSTREAM_READY)
-        return;
-    if (!j->asked) {
-        uv_timer_start(&j->timer, on_overdue, ANSWER_MS, 0);
+    if (u->state == UPSTREAM_READY) {
+        set_state(j, JOB_WAITING);
         send_request(j);
+        return;
     }
-    if (u->readable)
-        read_answer(j);
+    /* a key that has yet to be seen first is the first client's matter, and no failure */
+    j->unknown = u->reason == REASON_FIRST_USE;
+    if (!j->unknown)
+        connlog_failed(&c, u->reason, u->detail);
+    job_finish(j, RETRY_MS);
 }
 
-static void on_closed(struct upstream *u)
+static void on_upstream_step(struct upstream *u)
 {
-    struct job *j = from_upstream(u);
+    job_step(container_of(u, struct job, upstream));
+}
 
-    j->asking = false;
+static void on_upstream_closed(struct upstream *u)
+{
+    struct job *j = container_of(u, struct job, upstream);
+
     snapshot_release(j->snapshot);
     j->snapshot = NULL;
-    release(j);
-}
-
-static const struct upstream_events upstream_events = {on_step, on_closed};
-
-/* Time to ask, with the configuration as it is now. */
-static void ask(uv_timer_t *timer)
-{
-    struct job *j = timer->data;
-    const struct section *section = snapshot_find(j->pinfetch->snapshot, j->name);
-
-    if (j->asking || !section) {
-        uv_timer_start(&j->timer, ask, STAGGER_MS, 0);
-        return;
+    if (j->state == JOB_ENDING) {
+        set_state(j, JOB_SCHEDULED);
+        job_step(j); /* it may be due already */
     }
-    j->snapshot = snapshot_hold(j->pinfetch->snapshot);
-    j->asking = true;
-    j->asked = j->over = j->unknown = false;
-    strbuf_clear(&j->answer);
-    j->holds++;
-    upstream_start(&j->upstream, j->pinfetch->thread, section, UPSTREAM_FOR_FETCH,
-                   &upstream_events);
+    job_release(j);
 }
 
-static void add(struct pinfetch *a, const struct section *s, uint64_t delay_ms)
+static const struct upstream_events upstream_events = {on_upstream_step, on_upstream_closed};
+
+/* Connects, with the configuration as it is now. */
+static void job_connect(struct job *j)
 {
+    struct pinfetch *p = j->pinfetch;
+    const struct section *section = snapshot_find(p->snapshot, j->name);
+
+    if (!section) /* pinfetch_update() has closed the job */
+        return;
+    j->snapshot = snapshot_hold(p->snapshot);
+    j->unknown = false;
+    strbuf_clear(&j->response);
+    j->holds++;
+    set_state(j, JOB_CONNECTING);
+    upstream_start(&j->upstream, p->thread, section, UPSTREAM_FOR_FETCH, &upstream_events);
+}
+
+/* Does what the state and what has happened call for. */
+static void job_step(struct job *j)
+{
+    struct upstream *u = &j->upstream;
+
+    switch (j->state) {
+    case JOB_SCHEDULED:
+        if (!uv_is_active((const uv_handle_t *)&j->due))
+            job_connect(j);
+        break;
+    case JOB_CONNECTING:
+        job_connected(j);
+        if (j->state == JOB_WAITING && u->readable)
+            read_response(j);
+        break;
+    case JOB_WAITING:
+        if (u->readable)
+            read_response(j);
+        break;
+    case JOB_STORING: /* on_learned() continues */
+    case JOB_ENDING:  /* on_upstream_closed() continues */
+    case JOB_CLOSING:
+        break;
+    }
+}
+
+static void job_new(struct pinfetch *p, const struct section *s, uint64_t delay_ms)
+{
+    uv_loop_t *loop = &p->thread->loop;
     struct job *j = xcalloc(1, sizeof(*j));
 
-    j->pinfetch = a;
+    j->pinfetch = p;
     j->name = xstrdup(s->config->name);
     memcpy(j->policy_id, s->policy->id, sizeof(j->policy_id));
-    j->wanted = true;
-    j->holds = 1;
-    uv_timer_init(&a->thread->loop, &j->timer);
-    j->timer.data = j;
-    uv_timer_start(&j->timer, ask, delay_ms, 0);
-    LIST_INSERT_HEAD(&a->jobs, j, link);
+    uv_timer_init(loop, &j->due);
+    uv_timer_init(loop, &j->deadline);
+    j->due.data = j->deadline.data = j;
+    j->holds = 2;
+    LIST_INSERT_HEAD(&p->jobs, j, link);
+    schedule(j, delay_ms);
 }
 
-static void wake(struct pinfetch *a)
+/* Has the hosts asked whose key was not known. */
+static void ask_unknown(struct pinfetch *p)
 {
     struct job *j;
 
-    LIST_FOREACH (j, &a->jobs, link)
-        if (j->wanted && j->unknown)
-            uv_timer_start(&j->timer, ask, 0, 0);
+    LIST_FOREACH (j, &p->jobs, link)
+        if (j->unknown && (j->state == JOB_SCHEDULED || j->state == JOB_ENDING))
+            schedule(j, 0);
 }
 
 /* What is under way was begun with a configuration that is no longer in service. */
-static void ask_again(struct job *j)
+static void job_restart(struct job *j)
 {
-    if (j->asking && !j->over && !j->learn)
-        finish(j, STAGGER_MS);
+    if (j->state == JOB_CONNECTING || j->state == JOB_WAITING)
+        job_finish(j, STAGGER_MS);
 }
 
-/* Whether a job is for this section (NULL: none), under the same trust. */
+/* Returns true if a job is for this section (NULL: none), under the same trust. */
 static bool is_for(const struct job *j, const struct section *s)
 {
     return s && s->config->pins_url
            && memcmp(j->policy_id, s->policy->id, sizeof(j->policy_id)) == 0;
 }
 
-void pinfetch_update(struct pinfetch *a, struct snapshot *snapshot)
+/* Keeps the jobs whose section has stayed, and closes the others. Marks those that have a job. */
+static void update_jobs(struct pinfetch *p, bool *has_job)
 {
     struct job *j, *next;
+
+    for (j = LIST_FIRST(&p->jobs); j; j = next) {
+        const struct section *s = snapshot_find(p->snapshot, j->name);
+
+        next = LIST_NEXT(j, link);
+        if (j->state == JOB_CLOSING)
+            continue;
+        if (is_for(j, s)) {
+            has_job[s - p->snapshot->sections] = true;
+            job_restart(j);
+        } else {
+            job_close(j);
+        }
+    }
+}
+
+void pinfetch_update(struct pinfetch *p, struct snapshot *snapshot)
+{
     uint64_t delay = 0;
     bool *has_job;
     size_t i;
 
-    if (snapshot == a->snapshot) {
-        wake(a);
+    if (snapshot == p->snapshot) {
+        ask_unknown(p);
         return;
     }
-    snapshot_release(a->snapshot);
-    a->snapshot = snapshot_hold(snapshot);
+    snapshot_release(p->snapshot);
+    p->snapshot = snapshot_hold(snapshot);
     has_job = xcalloc(snapshot->count, sizeof(*has_job));
-    for (j = LIST_FIRST(&a->jobs); j; j = next) {
-        const struct section *s = snapshot_find(snapshot, j->name);
-
-        next = LIST_NEXT(j, link);
-        if (!j->wanted)
-            continue;
-        if (is_for(j, s)) {
-            has_job[s - snapshot->sections] = true;
-            ask_again(j);
-        } else {
-            drop(j);
-        }
-    }
+    update_jobs(p, has_job);
     for (i = 0; i < snapshot->count; i++) {
         const struct section *s = &snapshot->sections[i];
 
         if (!s->config->pins_url)
             continue;
-        learn_remove_stale(&a->thread->loop, s);
+        learn_remove_stale(&p->thread->loop, s);
         if (!has_job[i])
-            add(a, s, STAGGER_MS * delay++);
+            job_new(p, s, STAGGER_MS * delay++);
     }
     free(has_job);
-    wake(a);
+    ask_unknown(p);
 }
 
-void pinfetch_close(struct pinfetch *a)
+void pinfetch_close(struct pinfetch *p)
 {
     struct job *j, *next;
 
-    if (!a)
+    if (!p)
         return;
-    a->closing = true;
-    for (j = LIST_FIRST(&a->jobs); j; j = next) {
+    p->closing = true;
+    for (j = LIST_FIRST(&p->jobs); j; j = next) {
         next = LIST_NEXT(j, link);
-        drop(j);
+        job_close(j);
     }
-    free_if_done(a);
+    free_if_done(p);
 }

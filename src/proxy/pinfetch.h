@@ -1,7 +1,7 @@
 /*
- * Pins that hosts announce (pins_url): asked for over a connection that the section's own trust has
- * accepted, at start and once a day, and kept among the learned ones. Runs on the loop of a worker,
- * so that a slow host holds up no accept(2).
+ * Asks hosts for the pins that they announce (pins_url), at start and once a day, over a connection
+ * that the section's own trust has accepted, and stores them among the learned ones. Runs on the
+ * loop of a worker, so that a slow host holds up no accept(2).
  */
 #ifndef PROXY_PINFETCH_H
 #define PROXY_PINFETCH_H
@@ -11,7 +11,7 @@
 
 struct pinfetch;
 
-/* Creates one on the loop of the thread, which must outlive it. pinfetch_close() ends it. */
+/* Returns a new one on the loop of the thread, which must outlive it. pinfetch_close() ends it. */
 struct pinfetch *pinfetch_new(struct thread *thread);
 
 /*
@@ -20,9 +20,12 @@ struct pinfetch *pinfetch_new(struct thread *thread);
  * day has passed. With the snapshot that it has already, keys have been learned: those hosts are
  * asked whose key was not known before.
  */
-void pinfetch_update(struct pinfetch *a, struct snapshot *snapshot);
+void pinfetch_update(struct pinfetch *p, struct snapshot *snapshot);
 
-/* Asks no more. It frees itself when its last handle has closed. a may be NULL. */
-void pinfetch_close(struct pinfetch *a);
+/*
+ * Ends it in any state. It frees itself when its last handle has closed. A write to the learned pins
+ * that is under way is made all the same. p may be NULL.
+ */
+void pinfetch_close(struct pinfetch *p);
 
 #endif
