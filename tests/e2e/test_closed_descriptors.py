@@ -8,7 +8,7 @@ import pytest
 
 from harness import certs
 from harness.certs import NAME
-from harness.clients import exchange
+from harness.clients import exchange, try_exchange
 from harness.config import ini, to
 from harness.daemon import PINPROXY, PINPROXYD, WRAPPER, environment
 from harness.servers import closed_port
@@ -32,18 +32,14 @@ def test_the_daemon_serves_and_stops_with_standard_descriptors_closed(closed, tl
     with open(tmp_path / "out", "wb") as out, open(tmp_path / "err", "wb") as err:
         process = start(PINPROXYD, closed, "-c", file, stdout=out, stderr=err)
     try:
-        def served():
-            try:
-                return exchange(f"127.0.0.1:{port}", b"hello") == b"hello"
-            except ConnectionRefusedError:
-                return False
-        wait_until(served, "the daemon")
+        address = f"127.0.0.1:{port}"
+        wait_until(lambda: try_exchange(address) == b"hello", "the daemon")
         if not WRAPPER:
             assert {os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in closed} == {"/dev/null"}
         for _ in range(200):  # enough lines to fill a pipe
-            assert served()
+            assert exchange(address, b"hello") == b"hello"
         process.send_signal(signal.SIGHUP)
-        assert served()
+        assert exchange(address, b"hello") == b"hello"
         process.terminate()
         assert process.wait(DEADLINE) == 0
         if 2 not in closed:

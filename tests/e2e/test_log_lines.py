@@ -10,7 +10,7 @@ from cryptography.x509.oid import NameOID
 from harness import certs, servers
 from harness.assertions import SECRET, assert_refused
 from harness.certs import NAME
-from harness.clients import exchange, try_connection
+from harness.clients import exchange, try_connection, try_exchange
 from harness.config import to
 from harness.daemon import parse_logfmt
 from harness.waiting import wait_until
@@ -123,13 +123,7 @@ def test_log_level_hides_the_lower_levels(level, shown, hidden, pinproxyd, tls_s
         "bad.test": to(server, pin=certs.self_signed(tmp_path).pin, listen=f"127.0.0.1:{ports['bad.test']}"),
         "closed.test": to(server, address=f"127.0.0.1:{servers.closed_port()}",
                           listen=f"127.0.0.1:{ports['closed.test']}")}, wait=False)
-
-    def up():
-        try:
-            return exchange(f"127.0.0.1:{ports[NAME]}", b"hello") == b"hello"
-        except ConnectionRefusedError:
-            return False
-    wait_until(up, "the daemon")
+    wait_until(lambda: try_exchange(f"127.0.0.1:{ports[NAME]}") == b"hello", "the daemon")
     for section in ("bad.test", "closed.test"):
         try_connection(f"127.0.0.1:{ports[section]}")
     daemon.stop()

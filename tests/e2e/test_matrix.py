@@ -83,72 +83,72 @@ COLUMNS = {
 MATRIX = """
 good                                 o o o M o o o  o o o  o  o o  -           the root is not sent, and its digest is no certificate
 root_sent                            o o o o o o o  o o o  o  o o  -           now it is
-sent_in_disorder                     o o o o o o o  o o o  o  o o  -           the root before Inner: only who signed counts
+sent_in_disorder                     o o o o o o o  o o o  o  o o  -           the root before Inner: only the signer matters
 renewed_with_the_same_key            o M o M o o o  o o o  o  o o  -           another certificate, the same key
-renewed_with_another_key             M M o M o o o  M o o  o  o o  -           what issuer pins are for
+renewed_with_another_key             M M o M o o o  M o o  o  o o  -           the purpose of issuer pins
 renewed_with_rsa_2048                M M o M o o o  M o o  o  o o  -           just strong enough
-no_purpose_named                     o M o M o o o  o o o  o  o o  -           without the extension it is good for all
+no_purpose_named                     o M o M o o o  o o o  o  o o  -           without the extension every purpose is permitted
 deep_but_allowed                     o M o M o o o  o o o  o  o o  -           eight certificates with the root
-by_the_root_itself                   o M M M M o o  o M o  o  o o  -           Inner has no part in it
-ca_of_openssl_req                    o M o o o o o  o o o  o  o o  -           X509_V_FLAG_X509_STRICT would refuse it, and stop no forgery
-ca_of_easy_rsa                       o M o o o o o  o o o  o  o o  -           likewise
+by_the_root_itself                   o M M M M o o  o M o  o  o o  -           Inner is not in the chain
+ca_of_openssl_req                    o M o o o o o  o o o  o  o o  -           X509_V_FLAG_X509_STRICT would refuse it, and prevent no forgery
+ca_of_easy_rsa                       o M o o o o o  o o o  o  o o  -           the same
 twin_sent_behind                     o o o M o o o  o o o  o  o o  -           a superfluous certificate does no harm
 root_signed_with_sha1                o M o M o o o  o o o  o  o o  -           an anchor's own signature is not relied on
 
 other_ca                             M M M M M M M  M M M  P  o P  issuer@0    nothing that is pinned was sent or named
-other_ca_the_same_key                o M M M M M o  P M M  P  o P  issuer@0    the key is the pinned one, whoever signed
-same_names_other_keys                M M M M M P M  M M P  P  o P  issuer@1    the root at hand is named, and did not sign
-pinned_ca_merely_appended            M M P M P P P  M P P  P  o P  issuer@0    sent along, it proves nothing
-pinned_root_merely_appended          M M M P M P M  M M P  P  o P  anchor@1    nor does the root
+other_ca_the_same_key                o M M M M M o  P M M  P  o P  issuer@0    the key is the pinned one, with any issuer
+same_names_other_keys                M M M M M P M  M M P  P  o P  issuer@1    the chain names the pinned root, which did not sign it
+pinned_ca_merely_appended            M M P M P P P  M P P  P  o P  issuer@0    a certificate that is only sent proves nothing
+pinned_root_merely_appended          M M M P M P M  M M P  P  o P  anchor@1    the same with the root
 pinned_ca_behind_a_valid_chain       M M P M P o P  M M o  o  o o  issuer@1    the chain that verifies has another Inner
 issued_by_a_leaf                     M M P M P P P  M P P  P  o P  notca@1     a server's certificate is no CA
-the_pinned_ca_as_server              M M M M M P M  M M P  P  o P  name@0      the leaf does not vouch for itself; it has no name
-the_pinned_ca_as_server_by_name      M M M M M o M  M M o  o  o o  -           nor when all is right with it, and it is sent twice
-issuer_not_sent                      o o M M M M o  P M M  P  o P  issuer@0    a digest cannot build a chain, nor the root over a gap
-cross_signed_twin                    o o o M M M o  P P M  P  o P  issuer@1    the key of Inner is there, its certificate is not
-twin_sent_before_inner               o o o M o P o  P P P  P  o P  issuer@1    OpenSSL follows the first that fits, to an end
-forged_twin                          o o o M M P o  P P P  P  o P  sign@1      a key's digest stands for any certificate with the key
-forged_twin_as_a_root                o o P M M M o  P P M  P  o P  sign@1/anchor@1  what says it has signed itself must have
-self_signed_the_same_key             o M M M M M o  P M M  P  o P  self@0      the key is known, the certificate nobody's
-self_signed_other_key                M M M M M M M  M M M  P  o P  self@0      nothing is known
+the_pinned_ca_as_server              M M M M M P M  M M P  P  o P  name@0      the leaf is not its own issuer, and has no name
+the_pinned_ca_as_server_by_name      M M M M M o M  M M o  o  o o  -           the same with a name, and sent twice
+issuer_not_sent                      o o M M M M o  P M M  P  o P  issuer@0    a digest cannot complete a chain, nor can the root
+cross_signed_twin                    o o o M M M o  P P M  P  o P  issuer@1    the chain has the key of Inner, not its certificate
+twin_sent_before_inner               o o o M o P o  P P P  P  o P  issuer@1    OpenSSL follows the first that matches, to a dead end
+forged_twin                          o o o M M P o  P P P  P  o P  sign@1      the digest of a key matches any certificate with it
+forged_twin_as_a_root                o o P M M M o  P P M  P  o P  sign@1/anchor@1  a certificate that claims to be self-signed must be
+self_signed_the_same_key             o M M M M M o  P M M  P  o P  self@0      the key is pinned, and no CA issued the certificate
+self_signed_other_key                M M M M M M M  M M M  P  o P  self@0      nothing is pinned
 
 no_ca_flag                           o M P M P P o  P P P  P  o P  notca@1     a pinned issuer must be a CA
-no_basic_constraints                 o M P M P P o  P P P  P  o P  notca@1     to say nothing of it is not to be one (RFC 5280, 4.2.1.9)
+no_basic_constraints                 o M P M P P o  P P P  P  o P  notca@1     without the extension it is no CA (RFC 5280, 4.2.1.9)
 no_basic_constraints_of_the_root     o M o P o P o  P P P  P  o P  notca@2     the same for any anchor
 ca_may_not_sign                      o M P M P P o  P P P  P  o P  notca@1     a CA, but its key usage has no keyCertSign
-ca_for_clients_only                  o M P M P P o  P P P  P  o P  purpose@1   a CA's purposes bound those below it
+ca_for_clients_only                  o M P M P P o  P P P  P  o P  purpose@1   the purposes of a CA limit those below it
 path_length                          o M P M P P o  P P P  P  o P  path@2      Inner may issue to servers only
-root_path_length                     o M o P o P o  P P P  P  o P  path@2      above a pinned Inner nothing is looked at
+root_path_length                     o M o P o P o  P P P  P  o P  path@2      above a pinned Inner nothing is checked
 too_deep                             o M P M P P o  P P P  P  o P  deep@9      more than eight certificates below the anchor
-name_not_permitted                   o M P M P P o  P P P  P  o P  permitted@0 the anchor's own constraints count
-name_excluded                        o M P M P P o  P P P  P  o P  excluded@0  likewise
-root_excludes_the_name               o M o P o P o  P P P  P  o P  excluded@0  above a pinned Inner nothing is looked at
-inner_expired                        o M P M P P o  P P P  P  o P  expired@1   the pinned CA's own dates count
-inner_not_yet                        o M P M P P o  P P P  P  o P  early@1     likewise
-root_expired                         o M o P o P o  P P P  P  o P  expired@2   above a pinned Inner nothing is looked at
-root_not_yet                         o M o P o P o  P P P  P  o P  early@2     likewise
+name_not_permitted                   o M P M P P o  P P P  P  o P  permitted@0 the anchor's own constraints are checked
+name_excluded                        o M P M P P o  P P P  P  o P  excluded@0  the same
+root_excludes_the_name               o M o P o P o  P P P  P  o P  excluded@0  above a pinned Inner nothing is checked
+inner_expired                        o M P M P P o  P P P  P  o P  expired@1   the pinned CA's own dates are checked
+inner_not_yet                        o M P M P P o  P P P  P  o P  early@1     the same
+root_expired                         o M o P o P o  P P P  P  o P  expired@2   above a pinned Inner nothing is checked
+root_not_yet                         o M o P o P o  P P P  P  o P  early@2     the same
 weak_ca                              o M W M W W o  W W W  W  o W  cakey@1     an anchor's key is relied on
 weak_ca_by_one_bit                   o M W M W W o  W W W  W  o W  cakey@1     2047 are under 2048
-weak_root                            o M o W o W o  W W W  W  o W  cakey@2     above a pinned Inner nothing is looked at
-inner_signed_with_sha1               o M o M o W o  W W W  W  o W  camd@1      likewise
+weak_root                            o M o W o W o  W W W  W  o W  cakey@2     above a pinned Inner nothing is checked
+inner_signed_with_sha1               o M o M o W o  W W W  W  o W  camd@1      the same
 
-leaf_expired                         o M P M P P o  P P P  P  o P  expired@0   a pinned key is known good, whatever the date
-leaf_not_yet                         o M P M P P o  P P P  P  o P  early@0     likewise
-wrong_name                           o M P M P P o  P P P  P  o P  name@0      else any server of that CA would do
-name_in_the_cn_only                  o M P M P P o  P P P  P  o P  name@0      the CN counts for nothing
+leaf_expired                         o M P M P P o  P P P  P  o P  expired@0   a pinned key is good at any date
+leaf_not_yet                         o M P M P P o  P P P  P  o P  early@0     the same
+wrong_name                           o M P M P P o  P P P  P  o P  name@0      otherwise any server of that CA would be accepted
+name_in_the_cn_only                  o M P M P P o  P P P  P  o P  name@0      the CN has no effect
 nul_in_the_name                      o M P M P P o  P P P  P  o P  name@0      a name does not end at a NUL
-wildcard_over_a_top_level            o M P M P P o  P P P  P  o P  name@0      '*' wants two labels behind it
+wildcard_over_a_top_level            o M P M P P o  P P P  P  o P  name@0      '*' needs two labels after it
 wrong_purpose                        o M P M P P o  P P P  P  o P  purpose@0   a client's certificate
-unknown_critical_extension           o M P M P P o  P P P  P  o P  critical@0  what is critical must be understood
-weak_leaf                            M M W M W W W  M W W  W  W W  key@0       pins are looked at first; then the key's strength
+unknown_critical_extension           o M P M P P o  P P P  P  o P  critical@0  a critical extension must be understood
+weak_leaf                            M M W M W W W  M W W  W  W W  key@0       pins are checked first, then the strength of the key
 weak_leaf_by_one_bit                 M M W M W W W  M W W  W  W W  key@0       2047 are under 2048
 weak_leaf_that_is_pinned             W W W M W W W  W W W  W  W W  key@0       a pin does not make it strong
 leaf_signed_with_sha1                o M W M W W o  W W W  W  o W  camd@0      weak where the signature is relied on
-leaf_signed_with_md5                 o M W M W W o  W W W  W  o W  camd@0      likewise
-signature_encoded_anew               o M o M o o o  o o o  o  o o  -           a valid signature in other bytes: another digest
-signature_of_the_ca_encoded_anew     o o o M M o o  o o o  o  o o  -           likewise Inner's: a key's digest outlives it
+leaf_signed_with_md5                 o M W M W W o  W W W  W  o W  camd@0      the same
+signature_in_other_bytes             o M o M o o o  o o o  o  o o  -           a valid signature in other bytes: another digest
+signature_of_the_ca_in_other_bytes   o o o M M o o  o o o  o  o o  -           the same for Inner, whose key keeps its digest
 signature_of_another                 o M P M P P o  P P P  P  o P  sign@0      not Inner's signature
-stolen_without_its_key               T T T M T T T  T T T  T  T T  -           all is right, but for the proof of the key
+stolen_without_its_key               T T T M T T T  T T T  T  T T  -           all is right except the proof of the key
 """
 
 
@@ -353,21 +353,21 @@ def differ(why, rows, columns):
     DIFFERENCES.update({(row, column): why for row in rows.split() for column in columns.split()})
 
 
-differ("it looks at no dates of an anchor that has not signed itself; we hold a pinned CA to its own",
+differ("it ignores the dates of an anchor that is not self-signed; the daemon checks those of a pinned CA",
        "inner_expired inner_not_yet", "issuer issuer_cert")
-differ("it asks of an anchor whether it may sign, not for the flag that says it is a CA",
+differ("it checks whether an anchor may sign, and not whether it has the CA flag",
        "no_basic_constraints", "issuer issuer_cert")
-differ("likewise of a root",
+differ("the same for a root",
        "no_basic_constraints_of_the_root", "issuer_root issuer_file key_pki issuer_pki file_pki")
-differ("it takes the twin for the issuer, since it comes first; we look among the pinned certificates first",
+differ("it takes the twin for the issuer, since it comes first; the daemon tries the pinned certificates first",
        "twin_sent_before_inner", "issuer_cert")
-differ("it asks for 112 bits of strength, and has them of RSA with 2047; the rule here is 2048",
+differ("it requires 112 bits of strength, which RSA with 2047 bits has; the rule here is 2048",
        "weak_leaf_by_one_bit", "issuer issuer_cert issuer_file mixed issuer_pki file_pki")
-differ("likewise of a CA's key",
+differ("the same for the key of a CA",
        "weak_ca_by_one_bit", "issuer issuer_cert issuer_file key_pki issuer_pki file_pki")
-differ("it does not look whether an anchor that says it has signed itself has done so",
+differ("it does not check that an anchor which claims to be self-signed is so",
        "forged_twin_as_a_root", "issuer")
-differ("without a subjectAltName it falls back on the CN, which counts for nothing here (RFC 9525)",
+differ("without a subjectAltName it uses the CN, which has no effect here (RFC 9525)",
        "name_in_the_cn_only", "issuer issuer_cert issuer_file key_pki issuer_pki file_pki")
 
 

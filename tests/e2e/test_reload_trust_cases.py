@@ -125,24 +125,38 @@ class WaitingClients:
     """Clients that have sent data and wait for the echo."""
 
     def __init__(self, address, count, first):
-        self.words = [b"client %04d" % (first + i) for i in range(count)]
+        self.data = [b"client %04d" % (first + i) for i in range(count)]
         self.socks = []
-        for words in self.words:
+        for data in self.data:
             sock = connect(address)
-            sock.sendall(words)
+            sock.sendall(data)
             self.socks.append(sock)
 
     def were_accepted(self):
         """Returns True for each client that gets its echo and False for each that is reset. Fails on anything else."""
         found = []
-        for sock, words in zip(self.socks, self.words):
+        for sock, data in zip(self.socks, self.data):
             with sock:
                 try:
-                    found.append(sock.recv(len(words)) == words)
+                    found.append(sock.recv(len(data)) == data)
                     assert found[-1], "a clean end, or another client's data"
                 except ConnectionResetError:
                     found.append(False)
         return found
+
+
+def reload_during_handshakes(pinproxyd, stalled, before, after):
+    """Begins 50 handshakes before a reload and 50 after it. Returns the daemon, and whether each client was accepted."""
+    daemon = pinproxyd({NAME: to(stalled, **before)})
+    early = WaitingClients(daemon.address(NAME), 50, 0)
+    stalled.wait_held(50)
+    daemon.reload({NAME: to(stalled, **after)})
+    late = WaitingClients(daemon.address(NAME), 50, 50)
+    stalled.wait_held(100)
+    stalled.open()
+    accepted = early.were_accepted() + late.were_accepted()
+    daemon.stop()
+    return daemon, accepted
 
 
 @pytest.mark.threads
@@ -151,15 +165,8 @@ def test_a_hundred_handshakes_are_accepted_by_the_new_configuration(version, pin
     """Half of them began under one configuration and half under the next. All are judged by the next."""
     server = tls_server(minimum=version, maximum=version)
     stalled = relay(server)
-    daemon = pinproxyd({NAME: to(stalled, pin=f"{server.cert.pin} name=a")})
-    early = WaitingClients(daemon.address(NAME), 50, 0)
-    stalled.wait_held(50)
-    daemon.reload({NAME: to(stalled, pin=f"{server.cert.pin} name=b")})
-    late = WaitingClients(daemon.address(NAME), 50, 50)
-    stalled.wait_held(100)
-    stalled.open()
-    assert early.were_accepted() + late.were_accepted() == [True] * 100
-    daemon.stop()
+    daemon, accepted = reload_during_handshakes(pinproxyd, stalled, {"pin": f"{server.cert.pin} name=a"}, {"pin": f"{server.cert.pin} name=b"})
+    assert accepted == [True] * 100
     pins = [event["pin"] for event in daemon.events(event="tunnel_open", section=NAME)]
     assert pins == ["b"] * 100
     assert failures(daemon) == []
@@ -171,22 +178,14 @@ def test_a_hundred_handshakes_are_refused_by_a_wrong_pin(version, pinproxyd, tls
     """All are refused, with one event each and no plaintext, although half of them began under the right pin."""
     server = tls_server(minimum=version, maximum=version)
     stalled = relay(server)
-    daemon = pinproxyd({NAME: to(stalled, pin=f"{server.cert.pin} name=a")})
-    early = WaitingClients(daemon.address(NAME), 50, 0)
-    stalled.wait_held(50)
-    daemon.reload({NAME: to(stalled, pin=f"{certs.self_signed(tmp_path).pin} name=c")})
-    late = WaitingClients(daemon.address(NAME), 50, 50)
-    stalled.wait_held(100)
-    stalled.open()
-    assert early.were_accepted() + late.were_accepted() == [False] * 100
-    daemon.stop()
+    daemon, accepted = reload_during_handshakes(pinproxyd, stalled, {"pin": f"{server.cert.pin} name=a"}, {"pin": f"{certs.self_signed(tmp_path).pin} name=c"})
+    assert accepted == [False] * 100
     assert not daemon.events(event="tunnel_open")
     refused = daemon.events(event="pin_mismatch", section=NAME)
     assert sum(1 + int(event.get("repeated", 0)) for event in refused) == 100
     assert {event for event, _ in failures(daemon)} == {"pin_mismatch"}
     stalled.stop()
-    server.stop()
-    assert not any(conn.received for conn in server.conns)
+    assert_nothing_sent(server)
 
 
 @pytest.mark.threads
@@ -194,22 +193,14 @@ def test_a_hundred_handshakes_are_refused_by_a_revoked_key(pinproxyd, tls_server
     """None is accepted, under whichever configuration it began."""
     server = tls_server()
     stalled = relay(server)
-    daemon = pinproxyd({NAME: to(stalled)})
-    early = WaitingClients(daemon.address(NAME), 50, 0)
-    stalled.wait_held(50)
-    daemon.reload({NAME: to(stalled, revoked=server.cert.pin)})
-    late = WaitingClients(daemon.address(NAME), 50, 50)
-    stalled.wait_held(100)
-    stalled.open()
-    assert early.were_accepted() + late.were_accepted() == [False] * 100
-    daemon.stop()
+    daemon, accepted = reload_during_handshakes(pinproxyd, stalled, {}, {"revoked": server.cert.pin})
+    assert accepted == [False] * 100
     assert not daemon.events(event="tunnel_open")
     lines = daemon.events(event="refused", section=NAME)
     assert {line["reason"] for line in lines} == {"revoked"}
     assert sum(1 + int(line.get("repeated", 0)) for line in lines) == 100
     stalled.stop()
-    server.stop()
-    assert not any(conn.received for conn in server.conns)
+    assert_nothing_sent(server)
 
 
 # Open tunnels.

@@ -15,7 +15,7 @@ import pytest
 
 from harness.assertions import assert_accepted
 from harness.certs import NAME
-from harness.clients import exchange
+from harness.clients import exchange, try_exchange
 from harness.config import ini, to
 from harness.daemon import PINPROXYD, WRAPPER, environment, parse_line
 from harness.servers import closed_port
@@ -151,13 +151,7 @@ def test_a_full_disk_stops_nothing(launch, tls_server):
     port = closed_port()
     with open("/dev/full", "wb") as full:
         process = launch({NAME: to(tls_server(), listen=f"127.0.0.1:{port}")}, full)
-
-    def served():
-        try:
-            return exchange(f"127.0.0.1:{port}", b"hello") == b"hello"
-        except ConnectionRefusedError:
-            return False
-    wait_until(served, "the daemon")
+    wait_until(lambda: try_exchange(f"127.0.0.1:{port}") == b"hello", "the daemon")
     process.terminate()
     assert process.wait(DEADLINE) == 0
 

@@ -343,10 +343,10 @@ class Hierarchy:
     def leaf_signed_with_md5(self):
         return self.under(self.other_inner(key=rsa.generate_private_key(65537, 2048)), digest=hashes.MD5)
 
-    def signature_encoded_anew(self):
+    def signature_in_other_bytes(self):
         return {"cert": malleated(self.leaf)}
 
-    def signature_of_the_ca_encoded_anew(self):
+    def signature_of_the_ca_in_other_bytes(self):
         return {"cert": self.served([malleated(self.inner)])}
 
     def signature_of_another(self):
