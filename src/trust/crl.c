@@ -59,9 +59,10 @@ static struct crl_set *make_set(X509_STORE *store)
 /* Returns the contents of an extension, or NULL. */
 static const ASN1_OCTET_STRING *extension(const X509_CRL *crl, int nid)
 {
-    X509_EXTENSION *e = X509_CRL_get_ext(crl, X509_CRL_get_ext_by_NID(crl, nid, -1));
+    const int at = X509_CRL_get_ext_by_NID(crl, nid, -1);
 
-    return e ? X509_EXTENSION_get_data(e) : NULL;
+    /* no variable for the extension: it is constant in OpenSSL 4.0 alone */
+    return at >= 0 ? X509_EXTENSION_get_data(X509_CRL_get_ext(crl, at)) : NULL;
 }
 
 static bool has_same_extension(const X509_CRL *a, const X509_CRL *b, int nid)
