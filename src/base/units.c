@@ -79,8 +79,10 @@ const char *units_bool(const char *text, bool *value)
     static const struct {
         const char *word;
         bool value;
-    } words[] = {{"yes", true},  {"no", false},  {"on", true},
-                 {"off", false}, {"true", true}, {"false", false}};
+    } words[] = {
+        {"yes", true},  {"no", false},  {"on", true},
+        {"off", false}, {"true", true}, {"false", false},
+    };
     size_t i;
 
     for (i = 0; i < COUNT_OF(words); i++) {

@@ -437,7 +437,8 @@ static void print_scope(FILE *to, const char *title, enum option_scope a, enum o
         if (o->scope != a && o->scope != b)
             continue;
         snprintf(name, sizeof(name), "%s%s", o->name, o->flags & OPTION_LIST ? "*" : "");
-        fprintf(to, "  %-20s %-6s %s%s\n", name, o->value ? o->value : "-", o->help,
+        fprintf(to, "  %-20s %-6s %s%s%s\n", name, o->value ? o->value : "-", o->help,
+                o->flags & OPTION_RESTART ? " (needs a restart)" : "",
                 o->flags & OPTION_LATER ? " (not supported yet)" : "");
     }
 }
