@@ -15,8 +15,8 @@ struct word {
 
 static const char write_host[] = "write the server's name as 'host = NAME', and its port as "
                                  "'port = N'; the default host is the section's name";
-static const char write_address[] = "write 'address = IP[:PORT]' to dial another place than the "
-                                    "host";
+static const char write_address[] = "write 'address = IP[:PORT]' to connect to another address "
+                                    "than the host's";
 static const char write_ca[] = "write 'ca_file = FILE' or 'ca_dir = DIR'";
 static const char write_verify[] = "write 'verify = pin' (the server must match a 'pin') or "
                                    "'verify = pki' (its certificate must come from a CA)";
@@ -26,10 +26,10 @@ static const char write_client_cert[] =
     "to pin the server's certificate write 'pin = cert:FILE'; client certificates "
     "('client_cert', 'client_key') are not supported yet";
 static const char write_starttls[] = "STARTTLS ('starttls') is not supported yet";
-static const char write_log[] = "the log goes to standard error or the journal; see 'log_level' "
+static const char write_log[] = "the log goes to standard error or the journal: see 'log_level' "
                                 "and 'log_format'";
-static const char no_pid[] = "pinproxyd runs in the foreground and writes no such file: a service "
-                             "manager such as systemd knows its process";
+static const char no_pid[] = "remove this line: pinproxyd runs in the foreground and writes no PID "
+                             "file";
 static const char write_groups[] = "write 'groups = LIST'";
 
 static const struct word keys[] = {
@@ -78,7 +78,7 @@ static const struct word keys[] = {
     {"IdentityFile", write_client_cert},
     {"LocalForward", "write 'listen = ADDR:PORT' in the section of the host"},
     {"LogLevel", "write 'log_level = info' in [global]"},
-    {"ProxyCommand", "'via' knows 'tcp' only yet"},
+    {"ProxyCommand", "'via' supports only 'tcp' so far"},
     /* curl */
     {"url", write_host},
     {"pinnedpubkey", "write 'pin = sha256//BASE64'"},
@@ -87,7 +87,7 @@ static const struct word keys[] = {
     {"interface", "write 'bind = IP'"},
     {"resolve", write_address},
     {"connect-to", write_address},
-    {"proxy", "'via' knows 'tcp' only yet"},
+    {"proxy", "'via' supports only 'tcp' so far"},
     {"tls-max", write_tls},
     {"tls13-ciphers", "write 'ciphersuites = LIST'"},
     {"max-time", "write 'idle_timeout = 10m'"},
@@ -115,7 +115,7 @@ static const struct word keys[] = {
     {"maxconn", "write 'max_connections = N'"},
     {"error_log", write_log},
     {"log", write_log},
-    /* words of the trade */
+    /* common words */
     {"fingerprint", "write 'pin = cert:sha256:HEX' for a certificate's fingerprint, or "
                     "'pin = sha256//BASE64' for a key's"},
     {"sha256", "write 'pin = sha256//BASE64'"},
@@ -132,18 +132,18 @@ static const struct {
     const char *advice;
 } values[] = {
     {"verify", " yes on true 1 2 3 4 peer required chain ",
-     "'pin' holds the server to its pins, 'pki' to the CAs of the system or of 'ca_file', "
-     "'pin+pki' to both"},
+     "'pin' checks the server against its pins, 'pki' against the CAs of the system or of "
+     "'ca_file', 'pin+pki' against both"},
     {"verify", " no off false 0 none optional ",
-     "a server is never taken unverified: 'pin' needs no CA, and 'tofu' keeps the key that it sees "
-     "first"},
+     "a server is never accepted without a check: 'pin' needs no CA, and 'tofu' accepts the key "
+     "that it sees first"},
     {"sni", " host section default name yes on ",
      "leave this line out: by default the host's name is sent"},
     {"sni", " no none false 0 ", "write 'sni = off' to send none"},
     {"verify_name", " host section default yes on ",
-     "leave this line out: by default the certificate must carry the host's name"},
+     "leave this line out: by default the host's name must be in the certificate"},
     {"verify_name", " off no none false any ",
-     "no mode that looks at names can do without: 'verify = pin' with a server's pin looks at none"},
+     "this name cannot be turned off: only 'verify = pin' with a server's pin checks no name"},
     {"client", " yes no on off true false ",
      "pinproxyd is always the TLS client: leave this line out"},
     {"tls_min", " TLSv1.2 TLS1.2 TLSv1_2 tls_1.2 12 ", "write 'tls_min = 1.2'"},
@@ -156,7 +156,7 @@ static const struct {
     {"log_level", " err crit alert emerg ", "write 'log_level = error'"},
 };
 
-/* Compares a key, up to a blank in it, without regard to case, and to '-' and '_'. */
+/* Compares two names up to a blank in the first. Case, '-' and '_' make no difference. */
 static bool is_same_key(const char *a, const char *b)
 {
     for (; *a && *a != ' ' && *b; a++, b++) {
@@ -179,7 +179,7 @@ const char *foreign_key(const char *key)
     return NULL;
 }
 
-/* Whether a word is one of those in a list of words between blanks. */
+/* Returns true if a word is in a list of words between blanks. */
 static bool is_listed(const char *list, const char *word)
 {
     const size_t n = strlen(word);
@@ -206,7 +206,7 @@ static bool starts_with_word(const char *text, const char *prefix)
     return strncasecmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Whether a text is base64 of 32 bytes and nothing else, with or without its padding. */
+/* Returns true if a text is only base64 of 32 bytes, with or without its padding. */
 static bool is_base64_digest(const char *text)
 {
     const size_t n = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -215,7 +215,7 @@ static bool is_base64_digest(const char *text)
     return n == 43 && (text[n] == '\0' || strcmp(text + n, "=") == 0);
 }
 
-/* Whether a text is 64 hex digits, with or without colons or blanks between the bytes. */
+/* Returns true if a text is 64 hex digits, with or without colons or blanks between them. */
 static bool is_hex_digest(const char *text)
 {
     size_t digits = 0;
@@ -312,7 +312,7 @@ const char *foreign_host(const char *text)
     if (text[0] == '[' && text[strlen(text) - 1] == ']')
         return "has brackets: write an IPv6 address without them here";
     if (text[0] == '[' || (colon && strchr(colon + 1, ':')))
-        return NULL; /* an IPv6 literal, or what should be one */
+        return NULL; /* an IPv6 literal, perhaps a wrong one */
     if (colon && colon[1] && strspn(colon + 1, "0123456789") == strlen(colon + 1))
         return "has a port: write the host's name alone, and 'port = N' on another line";
     return NULL;

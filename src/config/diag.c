@@ -17,14 +17,14 @@ static int compare_texts(const void *a, const void *b)
     return x->line != y->line ? x->line < y->line ? -1 : 1 : strcmp(x->text, y->text);
 }
 
-/* The tree has copies of its own, for the list moves when it grows. */
-static void append(struct diag_list *p, const struct diag *problem)
+/* The tree has copies, because the list moves when it grows. */
+static void append(struct diag_list *p, const struct diag *diag)
 {
     struct diag *copy = arena_alloc(&p->arena, sizeof(*copy));
 
-    copy->file = arena_strdup(&p->arena, problem->file);
-    copy->line = problem->line;
-    copy->text = arena_strdup(&p->arena, problem->text);
+    copy->file = arena_strdup(&p->arena, diag->file);
+    copy->line = diag->line;
+    copy->text = arena_strdup(&p->arena, diag->text);
     copy->order = p->count;
     (void)tsearch(copy, &p->known, compare_texts);
     p->items = arena_grow(&p->arena, p->items, p->count, sizeof(*p->items));
@@ -34,7 +34,7 @@ static void append(struct diag_list *p, const struct diag *problem)
 void diag_add(struct diag_list *p, struct location where, const char *format, ...)
 {
     struct strbuf safe = {0};
-    struct diag problem;
+    struct diag diag;
     char *text;
     va_list ap;
 
@@ -42,14 +42,14 @@ void diag_add(struct diag_list *p, struct location where, const char *format, ..
     if (vasprintf(&text, format, ap) < 0)
         text = xstrdup("out of memory");
     va_end(ap);
-    /* quotes what it found, and a configuration may hold anything */
+    /* it quotes a configuration, which may contain anything */
     strbuf_add_safe(&safe, text, strlen(text), 2048);
     free(text);
 
-    problem = (struct diag){.file = where.file, .line = where.line, .text = strbuf_text(&safe)};
-    /* a value inherited by many sections is wrong once */
-    if (!tfind(&problem, &p->known, compare_texts))
-        append(p, &problem);
+    diag = (struct diag){.file = where.file, .line = where.line, .text = strbuf_text(&safe)};
+    /* many sections can inherit one wrong value */
+    if (!tfind(&diag, &p->known, compare_texts))
+        append(p, &diag);
     strbuf_free(&safe);
 }
 
@@ -88,14 +88,14 @@ void diag_print(struct diag_list *p, FILE *to)
     }
 }
 
-static void keep(void *item)
+static void leave_item(void *item)
 {
     (void)item; /* it is in the arena */
 }
 
 void diag_free(struct diag_list *p)
 {
-    tdestroy(p->known, keep);
+    tdestroy(p->known, leave_item);
     p->known = NULL;
     arena_free(&p->arena);
     p->items = NULL;

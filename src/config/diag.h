@@ -1,6 +1,6 @@
 /*
- * What is wrong with a configuration: every problem, with file and line, so that an administrator
- * mends them all in one go.
+ * The errors of a configuration. All of them are collected, each with its file and line, so that an
+ * administrator can correct them together.
  */
 #ifndef CONFIG_DIAG_H
 #define CONFIG_DIAG_H
@@ -24,24 +24,28 @@ struct diag {
     const char *text;
 };
 
-/* Zero-initialised is empty. */
+/* A zeroed list is empty. */
 struct diag_list {
     struct arena arena;
     struct diag *items;
     size_t count;
-    void *known; /* tsearch(3): the same ones, to say none of them twice */
+    void *known; /* a tree of them (tsearch(3)), so that none is added twice */
 };
 
-/* line 0: the whole file. */
+/*
+ * Adds an error, unless the list has it. where.line 0: it is one of the whole file. The text is
+ * escaped, because it may quote anything from a file.
+ */
 void diag_add(struct diag_list *p, struct location where, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* "FILE:LINE: text", or "FILE: text" for a whole file. */
+/* Appends "FILE:LINE: text", or "FILE: text" for the whole file, to out. */
 void diag_format(const struct diag *p, struct strbuf *out);
 
-/* One such line for each problem; those of one file together, by line. */
+/* Prints each error on a line, sorted by file and line. */
 void diag_print(struct diag_list *p, FILE *to);
 
+/* Frees all errors. The list is then empty. */
 void diag_free(struct diag_list *p);
 
 #endif

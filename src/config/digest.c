@@ -5,7 +5,7 @@
 
 #include "config/section.h"
 
-/* The numbers of a digest. */
+/* Eight bytes for each number: always the same length. */
 static void add_number(int64_t number, struct strbuf *out)
 {
     strbuf_add_bytes(out, (const char *)&number, sizeof(number));
@@ -115,8 +115,9 @@ void digest_listens(const void *field, struct strbuf *out)
 }
 
 /*
- * A pin's name is for logs. The certificate in a pin's file makes a difference: with it, an issuer
- * need not be in the list that the server sends. Its bytes are those that the digest is of.
+ * The name of a pin is for logs alone. The certificate from a pin's file makes a difference: with
+ * it, a server need not send the certificate of a pinned issuer. Its bytes need not be added,
+ * because pin->digest is their digest.
  */
 void digest_pins(const void *field, struct strbuf *out)
 {

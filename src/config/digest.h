@@ -1,8 +1,8 @@
 /*
- * Values as bytes, so that two of them can be compared, or hashed into one number: one function for
- * each type of field. Equal values give equal bytes. Each value begins with its length or count, or
- * always has the same length, so different values give different bytes also when several of them
- * follow each other. The file and line of a value make no difference.
+ * Turns values into bytes, so that two of them can be compared, or many of them hashed: one function
+ * for each type of field. Equal values give equal bytes. Each value begins with its length or count,
+ * or has a fixed length. So different values give different bytes, even if several of them follow
+ * each other. The file and line of a value make no difference.
  */
 #ifndef CONFIG_DIGEST_H
 #define CONFIG_DIGEST_H
@@ -11,7 +11,7 @@
 
 #include "base/strbuf.h"
 
-/* Appends a field's value to out. field points to the type that is named beside each function. */
+/* Appends a field's value to out. field points to the type in the comment of each function. */
 typedef void value_digest(const void *field, struct strbuf *out);
 
 value_digest digest_addr;     /* struct addr */
@@ -28,7 +28,7 @@ value_digest digest_targets;  /* struct config_targets */
 value_digest digest_text;     /* const char *; NULL differs from "" */
 value_digest digest_unsigned; /* unsigned */
 
-/* Appends n bytes. */
+/* Appends n bytes, with their number before them. */
 void digest_bytes(const void *bytes, size_t n, struct strbuf *out);
 
 #endif

@@ -11,14 +11,14 @@
 
 static const char includes_itself[] = "%s: the file includes itself: name other files";
 
-/* A directory that is not there matches nothing; one that cannot be read is an error. */
+/* A directory that does not exist matches no file. One that cannot be read is an error. */
 static int on_glob_error(const char *path, int error)
 {
     (void)path;
     return error != ENOENT && error != ENOTDIR;
 }
 
-/* A directory as a part of a pattern that matches itself alone. */
+/* Returns a pattern that matches only this directory. */
 static const char *escape(struct arena *arena, const char *dir)
 {
     char *out = arena_alloc(arena, 2 * strlen(dir) + 1), *p = out;
@@ -38,7 +38,7 @@ static const char *last_part(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* A link of another name is not looked for: its sections are there twice, which is an error too. */
+/* A link with another name is found in another way: its sections are defined twice, an error. */
 static bool is_same_file(const char *a, const char *b)
 {
     struct stat x, y;
@@ -80,8 +80,8 @@ const char *include_find(struct arena *arena, const char *from, const char *valu
     if (found.count == 0 && strpbrk(value, " \t,"))
         return arena_printf(
             arena,
-            "%s: no file matches: write one pattern a line, without blanks and commas, and "
-            "further ones on indented lines below",
+            "%s: no file matches: write one pattern on a line, without blanks and commas, and "
+            "more patterns on indented lines below",
             path);
     *files = found;
     return NULL;

@@ -1,4 +1,4 @@
-/* Which files a value of `include` names. */
+/* The files that a value of `include` names. */
 #ifndef CONFIG_INCLUDE_H
 #define CONFIG_INCLUDE_H
 
@@ -12,11 +12,11 @@ struct include_files {
 };
 
 /*
- * Finds the files of a path or a pattern (glob(7)), in sorted order. from: the file that
- * names them. A relative one starts at its directory, which is never a pattern itself. A pattern
- * may match nothing, unless it is two written on one line; a path must exist. No file includes
- * itself. Returns NULL and stores the paths, in the arena, or returns what is wrong, in the arena
- * too.
+ * Finds the files that a path or a pattern (glob(7)) names, sorted by name. from: the file that has
+ * the value. A relative path starts at the directory of that file, which is never a pattern itself.
+ * A pattern may match no file, unless it is two patterns on one line. A path must exist. A file
+ * must not include itself. Returns NULL after storing the paths, or what is wrong; both are in the
+ * arena.
  */
 const char *include_find(struct arena *arena, const char *from, const char *value,
                          struct include_files *files);

@@ -10,10 +10,10 @@
 #include "base/file.h"
 #include "base/hostname.h"
 
-/* MAX_NAME of inih's ini.c, less the NUL. */
+/* MAX_NAME of inih's ini.c, without the NUL. */
 #define KEY_MAX 49
 
-/* The reader of one file: hands lines to inih and remembers which one it is at. */
+/* The reader of one file. It gives lines to inih, and stores the number of the current one. */
 struct reader {
     struct location where;
     const char *next;
@@ -21,11 +21,11 @@ struct reader {
     struct arena *arena;
     struct inifile *out;
     struct diag_list *diags;
-    const char *section; /* NULL before the first, and after a head that cannot be taken */
-    bool have_head;      /* there was one, if only a bad one */
-    bool have_key;       /* an indented line would go on with a key */
-    bool continued;      /* the line at hand does */
-    const char *comment; /* behind its value, or NULL */
+    const char *section; /* NULL before the first, and after a wrong header */
+    bool have_head;      /* there was a header, perhaps a wrong one */
+    bool have_key;       /* an indented line would add a value to an option */
+    bool continued;      /* the current line does that */
+    const char *comment; /* after its value, or NULL */
 };
 
 static struct inifile_entry *add_entry(struct reader *r, const char *key, const char *value)
@@ -52,13 +52,13 @@ static void trim(const char **s, size_t *n)
         (*n)--;
 }
 
-/* A comment after a value or a key: a semicolon with a space before it. */
+/* Returns true if a comment starts at s[i]: a semicolon with white space before it. */
 static bool starts_comment(const char *s, size_t i)
 {
     return i > 0 && s[i] == ';' && isspace((unsigned char)s[i - 1]);
 }
 
-/* "[name]", perhaps with a comment behind. False when inih must not see it. */
+/* Reads "[name]", perhaps with a comment. Returns false if inih must not see the line. */
 static bool read_section_head(struct reader *r, const char *s, size_t n)
 {
     const char *close, *rest;
@@ -71,7 +71,7 @@ static bool read_section_head(struct reader *r, const char *s, size_t n)
         end++;
     close = s + end;
     if (end == n || *close != ']') {
-        diag_add(r->diags, r->where, "a section's head must end with ']': [NAME]");
+        diag_add(r->diags, r->where, "section header without ']': write [NAME]");
         return false;
     }
     rest = close + 1;
@@ -79,22 +79,22 @@ static bool read_section_head(struct reader *r, const char *s, size_t n)
     trim(&rest, &rest_len);
     if (rest_len && *rest != ';' && *rest != '#') {
         diag_add(r->diags, r->where,
-                 s[1] == '[' ? "an IPv6 address is written with one pair of brackets, and the "
+                 s[1] == '[' ? "IPv6 address with two pairs of brackets: write one pair, and a "
                                "port as 'port = N'"
-                             : "nothing may follow ']' but a comment");
+                             : "text after ']': only a comment may follow a section header");
         return false;
     }
     n = (size_t)(close - s) - 1;
     s++;
     trim(&s, &n);
     if (n == 0) {
-        diag_add(r->diags, r->where, "a section needs a name: [NAME]");
+        diag_add(r->diags, r->where, "section header without a name: write [NAME]");
         return false;
     }
     if (n > INIFILE_SECTION_MAX) {
         diag_add(r->diags, r->where,
-                 "section name too long: %zu bytes where %d fit: choose a short name and say "
-                 "'host = %.*s' in it",
+                 "section name too long: it has %zu bytes, and the maximum is %d: choose a shorter "
+                 "name and set 'host = %.*s' in the section",
                  n, INIFILE_SECTION_MAX, (int)n, s);
         return false;
     }
@@ -103,7 +103,7 @@ static bool read_section_head(struct reader *r, const char *s, size_t n)
     return true;
 }
 
-/* "key = value". False when inih must not see it. */
+/* Reads "key = value". Returns false if inih must not see the line. */
 static bool read_key(struct reader *r, const char *s, size_t n)
 {
     const char *separator;
@@ -113,18 +113,19 @@ static bool read_key(struct reader *r, const char *s, size_t n)
         key++;
     separator = s + key;
     if (key == n || *separator == ';') {
-        diag_add(r->diags, r->where, "expected 'key = value' or '[section]', found '%.*s'", (int)n,
-                 s);
+        diag_add(r->diags, r->where, "expected 'OPTION = VALUE' or '[SECTION]', found '%.*s'",
+                 (int)n, s);
         return false;
     }
     while (key && isspace((unsigned char)s[key - 1]))
         key--;
     if (key == 0) {
-        diag_add(r->diags, r->where, "a key is missing before '%c'", *separator);
+        diag_add(r->diags, r->where, "no option name before '%c': write OPTION = VALUE",
+                 *separator);
         return false;
     }
     if (key > KEY_MAX) {
-        diag_add(r->diags, r->where, "unknown key '%.*s'", (int)key, s);
+        diag_add(r->diags, r->where, "unknown option '%.*s'", (int)key, s);
         return false;
     }
     r->have_key = true;
@@ -132,8 +133,8 @@ static bool read_key(struct reader *r, const char *s, size_t n)
 }
 
 /*
- * "[name]" and nothing else but a comment. An IPv6 address in brackets is no head on an indented
- * line: it may be a value.
+ * Returns true if an indented line is a section header, "[name]" with only a comment after it. An
+ * IPv6 address in brackets is none: it may be a value.
  */
 static bool is_head(const char *s, size_t n)
 {
@@ -166,8 +167,7 @@ static const char *find_comment(struct reader *r, const char *s, size_t n)
 }
 
 /*
- * Decides whether inih may have this line (without its newline), and whether it must be without
- * what indents it.
+ * Returns true if inih may see this line (without its newline). *flush: without its indentation.
  */
 static bool examine(struct reader *r, const char *line, size_t n, size_t max, bool *flush)
 {
@@ -184,22 +184,22 @@ static bool examine(struct reader *r, const char *line, size_t n, size_t max, bo
     }
     indented = len && isspace((unsigned char)*s);
     if (memchr(line, '\0', n)) {
-        diag_add(r->diags, r->where, "a NUL byte: this is not a text file");
+        diag_add(r->diags, r->where, "NUL byte: this is not a text file");
         return false;
     }
     trim(&s, &len);
     if (len == 0)
         return false;
-    /* some editors show it as the end of a line, which it is not: a comment may hide an option */
+    /* some editors show it as the end of a line, so a comment could hide an option */
     if (memchr(s, '\r', len)) {
         diag_add(r->diags, r->where,
-                 "a carriage return within the line: save the file with lines that end with LF");
+                 "carriage return within the line: save the file with lines that end in LF");
         return false;
     }
     if (n > max) {
         diag_add(r->diags, r->where,
-                 "line too long: %zu bytes where %zu fit: a list can go on in indented lines, a "
-                 "comment in another one",
+                 "line too long: it has %zu bytes, and the maximum is %zu: continue a list on "
+                 "indented lines, and a comment on another line",
                  n, max);
         return false;
     }
@@ -207,9 +207,9 @@ static bool examine(struct reader *r, const char *line, size_t n, size_t max, bo
         return false;
     if (indented && (r->have_key ? is_head(s, len) : *s != '[')) {
         diag_add(r->diags, r->where,
-                 "%s begins at the beginning of its line, without blanks or tabs before it: an "
-                 "indented line is one more value of the option above it",
-                 *s == '[' ? "a [section]" : "an option");
+                 "%s is indented: remove the blanks and tabs before it, because an indented line "
+                 "adds a value to the option above it",
+                 *s == '[' ? "this section header" : "this option");
         *flush = true;
     } else if (indented && r->have_key) {
         r->comment = find_comment(r, s, len);
@@ -223,13 +223,16 @@ static bool examine(struct reader *r, const char *line, size_t n, size_t max, bo
     r->comment = find_comment(r, s, len);
     if (!r->section) {
         if (!r->have_head)
-            diag_add(r->diags, r->where, "a key before the first [section]");
+            diag_add(
+                r->diags, r->where,
+                "option before the first section header: move it below [global], [defaults] or "
+                "[HOST]");
         return false;
     }
     return true;
 }
 
-/* inih's fgets: the next line, or an empty one in place of a line that it must not see. */
+/* The fgets(3) of inih: returns the next line, or an empty one if inih must not see it. */
 static char *next_line(char *out, int size, void *stream)
 {
     struct reader *r = stream;
@@ -243,7 +246,7 @@ static char *next_line(char *out, int size, void *stream)
     r->where.line++;
     newline = memchr(r->next, '\n', (size_t)(r->end - r->next));
     n = newline ? (size_t)(newline - r->next) : (size_t)(r->end - r->next);
-    /* the newline is not handed over, so that a line may fill the buffer */
+    /* without the newline, so that a line may fill the buffer */
     taken = examine(r, r->next, n, room, &flush) ? n : 0;
     start = r->next;
     for (; flush && taken && isspace((unsigned char)*start); taken--)
@@ -254,7 +257,7 @@ static char *next_line(char *out, int size, void *stream)
     return out;
 }
 
-/* Drops " ; comment", which inih leaves on an indented line. */
+/* Removes " ; comment", which inih leaves on an indented line. */
 static char *copy_value(struct arena *arena, const char *value)
 {
     size_t n = strlen(value), i;
@@ -275,7 +278,7 @@ static int take_key(void *user, const char *section, const char *key, const char
     struct reader *r = user;
     struct inifile_entry *e;
 
-    (void)section; /* ours is not cut */
+    (void)section; /* inih's is cut, ours is not */
     if (!key || !value)
         return 1;
     e = add_entry(r, arena_strdup(r->arena, key), copy_value(r->arena, value));
@@ -298,7 +301,7 @@ void inifile_parse(const char *path, const char *text, size_t len, struct arena 
 
     if (failed && diags->count == 0) {
         r.where.line = failed > 0 ? (unsigned)failed : 0;
-        diag_add(diags, r.where, "cannot be read as INI");
+        diag_add(diags, r.where, "not an INI file");
     }
 }
 

@@ -1,9 +1,9 @@
 /*
- * One INI file as a list of entries, each with its line. The only file that knows inih.
+ * Reads one INI file into a list of entries, each with its line. Only this module uses inih.
  *
- * inih cuts a section name at 49 bytes and a line at 199, drops what it cannot read but for the
- * first line number, and has no word for a section without keys. So every line is looked at before
- * inih gets it: what would be cut or dropped becomes a problem instead, never a value.
+ * inih cuts a section name at 49 bytes and a line at 199, reports only the first line that it cannot
+ * read, and does not report a section without options. So each line is checked before inih gets it.
+ * A line that would be cut or dropped is an error, and never a value.
  */
 #ifndef CONFIG_INIFILE_H
 #define CONFIG_INIFILE_H
@@ -14,19 +14,16 @@
 #include "base/file.h"
 #include "config/diag.h"
 
-/*
- * The longest section name that inih holds without cutting it: MAX_SECTION of its ini.c, less the
- * NUL.
- */
+/* The longest section name in bytes: MAX_SECTION of inih's ini.c, without the NUL. */
 #define INIFILE_SECTION_MAX 49
 
 struct inifile_entry {
     struct location where;
     const char *section;
-    const char *key; /* NULL: the section's head */
+    const char *key; /* NULL: the section's header */
     const char *value;
-    const char *comment; /* behind the value, from its ';' on; or NULL */
-    bool continued;      /* an indented line that gives the key before it one more value */
+    const char *comment; /* after the value, with its ';'; or NULL */
+    bool continued;      /* an indented line: one more value of the option above it */
 };
 
 struct inifile {
@@ -35,13 +32,13 @@ struct inifile {
 };
 
 /*
- * Reads a file. Entries and texts live in the arena. What cannot be taken is added to problems, and
- * the rest is read all the same. Source: https://github.com/benhoyt/inih, ini.c.
+ * Reads a file. Entries and texts are in the arena. An error is added to diags, and the rest of the
+ * file is still read. origin: see file_read(). Source: https://github.com/benhoyt/inih, ini.c.
  */
 void inifile_read(const char *path, enum file_origin origin, struct arena *arena,
                   struct inifile *out, struct diag_list *diags);
 
-/* The same for bytes at hand; path is for messages only. */
+/* The same from len bytes of text. path is for messages only. */
 void inifile_parse(const char *path, const char *text, size_t len, struct arena *arena,
                    struct inifile *out, struct diag_list *diags);
 

@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/hostname.h"
 
-/* ",mode=0660", ",user=U", ",group=G" behind a Unix socket's path. */
+/* Reads "mode=0660", "user=U" or "group=G", which follow the path of a Unix socket. */
 static const char *read_listen_attribute(struct arena *arena, struct config_listen *listen,
                                          const char *word)
 {
@@ -42,7 +42,7 @@ static const char *read_listen_attribute(struct arena *arena, struct config_list
     return NULL;
 }
 
-/* True for a path that can only be a directory's, wherever it leads. */
+/* Returns true if a path can only be that of a directory. */
 static bool names_directory(const char *path)
 {
     const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
@@ -63,11 +63,11 @@ static const char *read_unix_listen(struct arena *arena, const char *dir,
         return "expected unix:PATH";
     if (*text == '@')
         return arena_printf(arena,
-                            "expected unix:PATH: abstract sockets are not supported, for they have "
-                            "neither owner nor mode (for a file called so: unix:./%s)",
+                            "expected unix:PATH: abstract sockets are not supported, because they "
+                            "have no owner and no mode (for a file of this name: unix:./%s)",
                             text);
     if (names_directory(text))
-        return "expected the path of a socket in that directory, such as "
+        return "expected the path of a socket, not of a directory, such as "
                "unix:/run/pinproxy/NAME.sock";
     path = file_resolve(arena, dir, text);
     if (!addr_from_unix(&listen->addr, path))
@@ -83,7 +83,7 @@ static const char *read_unix_listen(struct arena *arena, const char *dir,
     return why;
 }
 
-/* What bind(2) would refuse whenever it is asked. */
+/* Returns what is wrong with an address that bind(2) always refuses, or NULL. */
 static const char *check_bindable(struct arena *arena, const struct addr *addr)
 {
     struct addr ipv4 = *addr;
@@ -106,7 +106,7 @@ static const char *read_tcp_listen(struct arena *arena, struct config_listen *li
     uint16_t port = 0;
     size_t n = strlen(value);
 
-    /* port 0 asks the kernel to choose; addr_split() is for ports that can be dialled */
+    /* port 0 lets the kernel choose; addr_split() accepts only ports to connect to */
     if (n > 2 && strcmp(value + n - 2, ":0") == 0 && (value[0] == '[') == (value[n - 3] == ']')
         && n < sizeof(host)) {
         size_t skip = value[0] == '[' ? 1 : 0;

@@ -16,11 +16,11 @@
 /* The section that is being read. */
 struct section_parser {
     enum option_scope scope;
-    void *target;               /* struct config_global or struct config_section; NULL: none */
+    void *target; /* struct config_global or struct config_section; NULL: no section */
     struct config_lines *lines; /* those of target */
 };
 
-/* The option that the line being read gives a value to. */
+/* The option that the current line sets. */
 struct current {
     const char *key;
     struct location where;
@@ -31,7 +31,7 @@ struct loader {
     struct config *config;
     struct diag_list *diags;
     struct config_section defaults;
-    struct location global_at; /* the heads; .file NULL: there was none */
+    struct location global_at; /* the headers; .file NULL: there was none */
     struct location defaults_at;
     struct section_parser section;
     struct current current;
@@ -49,7 +49,7 @@ static void start_host(struct loader *l, const struct inifile_entry *head)
 
     if (config_is_reserved(head->section)) {
         diag_add(l->diags, head->where,
-                 "unknown section [%s]: [global], [defaults] and [proxy] are written in lower case",
+                 "unknown section [%s]: write [global], [defaults] and [proxy] in lower case",
                  head->section);
         return;
     }
@@ -73,12 +73,12 @@ static void start_host(struct loader *l, const struct inifile_entry *head)
     l->section = (struct section_parser){OPTION_HOST, s, &s->lines};
 }
 
-/* Starts [global] or [defaults]. *at: where it has been before. */
+/* Starts [global] or [defaults]. *at: its header, if it has been read before. */
 static void start_once(struct loader *l, const struct inifile_entry *head, struct location *at,
                        struct section_parser section)
 {
     if (at->file) {
-        diag_add(l->diags, head->where, "section [%s] appears twice: it is at %s:%u already",
+        diag_add(l->diags, head->where, "section [%s] is already defined at %s:%u: merge the two",
                  head->section, at->file, at->line);
         return;
     }
@@ -86,7 +86,7 @@ static void start_once(struct loader *l, const struct inifile_entry *head, struc
     l->section = section;
 }
 
-/* Starts the section that the options after this head belong to, unless it cannot be read. */
+/* Starts the section of this header. If it is wrong, its options are not read. */
 static void start_section(struct loader *l, const struct inifile_entry *head)
 {
     struct config_global *global = &l->config->global;
@@ -134,7 +134,7 @@ static const char *add_include(struct loader *l, const struct inifile_entry *e)
     struct arena *arena = &l->config->arena;
 
     if (l->included)
-        return "an included file cannot include another";
+        return "include in an included file: move it to the main file";
     l->includes.items = arena_grow(arena, l->includes.items, l->includes.count,
                                    sizeof(*l->includes.items));
     l->includes.items[l->includes.count].text = arena_strdup(arena, e->value);
@@ -143,7 +143,7 @@ static const char *add_include(struct loader *l, const struct inifile_entry *e)
     return NULL;
 }
 
-/* Ends the option being read: a list whose values were to follow on indented lines has some. */
+/* Ends the current option. A list without a value on its first line must have had indented lines. */
 static void end_key(struct loader *l)
 {
     const struct current *c = &l->current;
@@ -155,22 +155,22 @@ static void end_key(struct loader *l)
         line->line = 0;
         line->wrong = true;
         diag_add(l->diags, c->where,
-                 "'%s' has no value, and no indented lines with values follow: give one, or take "
-                 "the line away",
+                 "'%s' has no value, and no indented lines with values follow: add a value "
+                 "or remove the line",
                  c->key);
     }
     memset(&l->current, 0, sizeof(l->current));
 }
 
-/* An indented line is one more value of the key at hand, or a key that was indented by mistake. */
+/* Reads an indented line: one more value of the current option, or an option indented by mistake. */
 static void continue_key(struct loader *l, struct inifile_entry *e)
 {
     const char *value, *key = options_find_key(e->value, &value);
 
     if (key) {
         diag_add(l->diags, e->where,
-                 "'%s' begins at the beginning of its line, without blanks or tabs before it: "
-                 "an indented line is one more value of the option above it",
+                 "'%s' is indented: remove the blanks and tabs before it, because an indented line "
+                 "adds a value to the option above it",
                  key);
         end_key(l);
         e->value = value;
@@ -189,7 +189,7 @@ static bool is_quoted(const char *value)
     return n > 1 && (value[0] == '"' || value[0] == '\'') && value[n - 1] == value[0];
 }
 
-/* What is wrong with how a value is written, whichever option it is of; or NULL. */
+/* Returns what is wrong with how a value is written, for any option; or NULL. */
 static const char *check_writing(struct arena *arena, const struct option_row *o,
                                  const struct inifile_entry *e)
 {
@@ -197,27 +197,27 @@ static const char *check_writing(struct arena *arena, const struct option_row *o
 
     if (*e->value == ';')
         return arena_printf(arena,
-                            "%s =%s: a ';' right behind the '=' starts no comment: put a blank "
-                            "before it",
+                            "%s =%s: a ';' directly after '=' does not start a comment: put a "
+                            "blank before it",
                             o->name, e->value);
     for (hash = e->value; (hash = strchr(hash, '#')); hash++)
         if (hash == e->value || isspace((unsigned char)hash[-1]))
             return arena_printf(arena,
-                                "%s = %s: a '#' starts a comment at the beginning of a line only: "
-                                "write a ';' in its place",
+                                "%s = %s: a '#' starts a comment only at the beginning of a line: "
+                                "use ';' here",
                                 o->name, e->value);
     if (is_quoted(e->value))
-        return arena_printf(arena, "%s = %s: values are written without quotes", o->name, e->value);
+        return arena_printf(arena, "%s = %s: remove the quotes: values have none", o->name,
+                            e->value);
     character = foreign_character(e->value);
     if (character)
-        return arena_printf(arena, "%s = %s: remove %s from its beginning or end", o->name,
+        return arena_printf(arena, "%s = %s: the value begins or ends with %s: remove it", o->name,
                             e->value, character);
     if (e->comment && o->kind && o->kind->in_comment && o->kind->in_comment(e->comment))
         return arena_printf(
             arena,
-            "%s = %s: the rest of the line is a comment, and '%s' in it would be "
-            "lost: write what belongs to the value before the ';', and further values on "
-            "indented lines below",
+            "%s = %s: '%s' is a comment, and would be lost: write parts of the value before "
+            "the ';', and more values on indented lines below",
             o->name, e->value, e->comment);
     return NULL;
 }
@@ -232,8 +232,7 @@ static const char *read_value(struct loader *l, const struct option_row *o,
     if (!why && !*e->value) {
         l->current.empty = o->flags & OPTION_LIST;
         if (!l->current.empty)
-            why = arena_printf(arena, "'%s' has no value: give one, or take the line away",
-                               o->name);
+            why = arena_printf(arena, "'%s' has no value: add one or remove the line", o->name);
     } else if (!why) {
         why = strcmp(o->name, "include") == 0 ? add_include(l, e)
                                               : options_set(o, l->section.target, &ctx, e->value);
@@ -266,9 +265,9 @@ static void read_key(struct loader *l, struct inifile_entry e)
     line = find_line(l->section.lines, o);
     if (line && line->line && !(o->flags & OPTION_LIST)) {
         diag_add(l->diags, e.where,
-                 e.continued ? "'%s' takes one value, and an indented line gives it another: "
-                               "start a new key at the line's beginning"
-                             : "'%s' is given twice in this section",
+                 e.continued ? "'%s' takes one value, but this indented line adds another: "
+                               "remove the indentation to start a new option"
+                             : "'%s' is set twice in this section: remove one of the lines",
                  e.key);
         return;
     }
@@ -334,7 +333,7 @@ static void read_includes(struct loader *l)
     }
 }
 
-/* Sets what a section does not set itself to the values of [defaults]. */
+/* Sets the options that a section does not set to the values of [defaults]. */
 static void inherit(struct config_section *s, const struct config_section *defaults,
                     struct arena *arena)
 {

@@ -41,7 +41,7 @@ _Static_assert(sizeof(enum config_truncation) == sizeof(int), "truncation is no 
 /* clang-format off */
 const struct option_row options[] = {
     {.name = "include", .scope = OPTION_GLOBAL, .flags = OPTION_LIST,
-     .help = "files to read as well: a path or a glob pattern"},
+     .help = "more files to read: a path or a glob pattern"},
     {.name = "workers", .scope = OPTION_GLOBAL, .flags = OPTION_RESTART, .value = "auto",
      .kind = &value_workers, GLOBAL(workers),
      .help = "event-loop threads; auto: one per CPU that the process may use"},
@@ -66,7 +66,7 @@ const struct option_row options[] = {
      .help = "directory of the learned pins; default: pinproxy/ where the system keeps state"},
     {.name = "max_connections", .scope = OPTION_GLOBAL, .value = "0",
      .kind = &value_number, GLOBAL(max_connections), .range = {.max = 10000000},
-     .help = "tunnels in all; further clients wait; 0: as many as RLIMIT_NOFILE allows"},
+     .help = "most tunnels in all; more clients wait; 0: as many as RLIMIT_NOFILE allows"},
     {.name = "drain_timeout", .scope = OPTION_GLOBAL, .value = "30s",
      .kind = &value_delay, GLOBAL(drain_timeout),
      .help = "how long a stop lets open tunnels finish; 0: not at all"},
@@ -127,7 +127,7 @@ const struct option_row options[] = {
      .help = "local groups that may use the section"},
     {.name = "max_connections", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY, .value = "0",
      .kind = &value_number, SECTION(max_connections), .range = {.max = 10000000},
-     .help = "tunnels of the section; further clients are refused; 0: no limit"},
+     .help = "most tunnels of the section; more clients are refused; 0: no limit"},
 
     {.name = "verify", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY, .value = "pin",
      .kind = &value_choice, SECTION(verify), .range = {.words = verify_words},
@@ -142,14 +142,14 @@ const struct option_row options[] = {
      .help = "keys never to accept, besides those of [defaults]: sha256//BASE64 or key:FILE"},
     {.name = "also_check", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_IDENTITY,
      .kind = &value_also_check, SECTION(also_check),
-     .help = "name, dates: hold a pinned certificate to these too"},
+     .help = "name, dates: what else to check of a pinned certificate"},
     {.name = "enforce", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY, .value = "yes",
      .kind = &value_enforce, SECTION(enforce),
      .help = "yes, or report [until=DATE]: with pin+pki, a pin mismatch is logged and let through"},
     {.name = "on_pin_removed", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY,
      .value = "keep",
      .kind = &value_choice, SECTION(on_pin_removed), .range = {.words = pin_removed_words},
-     .help = "keep or close tunnels whose pin a reload takes away"},
+     .help = "keep or close tunnels whose pin a reload removes"},
     {.name = "pins_url", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY,
      .kind = &value_url_path, SECTION(pins_url),
      .help = "path on the host whose Public-Key-Pins header adds pins, asked once a day"},
@@ -167,7 +167,7 @@ const struct option_row options[] = {
      .help = "off, or staple: refuse without a good stapled OCSP response, in the PKI modes"},
     {.name = "verify_name", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY,
      .kind = &value_verify_name, SECTION(verify_name),
-     .help = "name that the certificate must carry; default: the host"},
+     .help = "name that must be in the certificate; default: the host"},
 
     {.name = "pins_from", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_IDENTITY,
      .help = "a signed list of further pins"},
@@ -345,20 +345,21 @@ const char *options_explain_key(const char *key, enum option_scope scope, struct
 
     if (scope == OPTION_GLOBAL && options_find(key, OPTION_HOST))
         return arena_printf(arena,
-                            "'%s' does not belong in [global] but in [defaults] or a host's "
+                            "'%s' is no option of [global]: move it to [defaults] or a host's "
                             "section",
                             key);
     if (scope != OPTION_GLOBAL && options_find(key, OPTION_GLOBAL))
-        return arena_printf(arena, "'%s' belongs in [global]", key);
+        return arena_printf(arena, "'%s' is an option of [global]: move it there", key);
     if (scope == OPTION_SECTION && options_find(key, OPTION_HOST))
-        return arena_printf(arena,
-                            "'%s' belongs in a host's section: it cannot be the same for all", key);
+        return arena_printf(
+            arena, "'%s' cannot be the same for all hosts: move it to a host's section", key);
     if (advice)
-        return arena_printf(arena, "unknown key '%s': %s", key, advice);
+        return arena_printf(arena, "unknown option '%s': %s", key, advice);
     nearest = find_nearest(key, scope);
     if (nearest)
-        return arena_printf(arena, "unknown key '%s': did you mean '%s'?", key, nearest->name);
-    return arena_printf(arena, "unknown key '%s' ('pinproxyd --help-config' lists all)", key);
+        return arena_printf(arena, "unknown option '%s': did you mean '%s'?", key, nearest->name);
+    return arena_printf(arena, "unknown option '%s': 'pinproxyd --help-config' lists all options",
+                        key);
 }
 
 void options_set_defaults(void *target, enum option_scope scope, struct arena *arena)
@@ -445,9 +446,10 @@ static void print_scope(FILE *to, const char *title, enum option_scope a, enum o
 
 void options_print(FILE *to)
 {
-    fputs("Option, default (-: none), meaning. A * may be given several times, or go on in\n"
-          "indented lines. Durations: 500ms, 10s, 5m, 2h, 1d, off. See pinproxyd.conf(5).\n\n",
-          to);
+    fputs(
+        "Option, default (-: none), meaning. An option with a * may be set several times, or\n"
+        "continue in indented lines. Durations: 500ms, 10s, 5m, 2h, 1d, off. See pinproxyd.conf(5).\n\n",
+        to);
     print_scope(to, "[global]", OPTION_GLOBAL, OPTION_GLOBAL);
     fputs("\n", to);
     print_scope(to, "[HOST], and [defaults] for all but host and listen", OPTION_SECTION,

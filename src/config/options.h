@@ -25,11 +25,11 @@ enum option_scope {
 enum {
     OPTION_LIST = 1,    /* may be written several times, or continue in indented lines */
     OPTION_LATER = 2,   /* not supported yet: only the default may be written */
-    OPTION_RESTART = 4, /* of [global]: a reload does not apply it */
-    OPTION_TLS = 8,     /* of sections: a part of the TLS context's key (tls/tlsctx.h) */
+    OPTION_RESTART = 4, /* [global]: a reload does not apply it */
+    OPTION_TLS = 8,     /* sections: a part of the TLS context's key (tls/tlsctx.h) */
     /*
-     * Of sections, each row has one of these: it does or does not shape which server is trusted and
-     * how it is spoken to. If a row has neither, the option is a part of the policy id
+     * Each row of a section has one of these two: the option does or does not shape which server is
+     * trusted and how the proxy speaks to it. An option without either is a part of the policy id
      * (trust/policyid.h), so that none is left out by mistake.
      */
     OPTION_IDENTITY = 16,
@@ -42,7 +42,7 @@ struct option_row {
     unsigned flags;
     const char *value; /* the default as it would be written; NULL: none */
     const struct value_kind *kind;
-    size_t offset; /* of the field in struct config_global or struct config_section */
+    size_t offset; /* of the field, in struct config_global or struct config_section */
     size_t size;   /* of the field; 0: there is none */
     struct value_range range;
     const char *help; /* one line */
@@ -53,22 +53,28 @@ struct option_row {
 extern const struct option_row options[];
 extern const size_t options_count;
 
-/* The row of a key, or NULL. Scope OPTION_HOST finds OPTION_SECTION rows as well. */
+/*
+ * Returns the row of an option, or NULL. Scope OPTION_HOST includes the options of scope
+ * OPTION_SECTION.
+ */
 const struct option_row *options_find(const char *name, enum option_scope scope);
 
 /*
- * Reads the key at the beginning of "KEY = VALUE" or "KEY: VALUE". Returns the option's name and
- * stores where the value begins, or returns NULL if no option of any scope has that name.
+ * Checks if a line is "OPTION = VALUE" or "OPTION: VALUE". Returns the option's name, a literal,
+ * after storing the beginning of the value; or returns NULL if no scope has such an option.
  */
 const char *options_find_key(const char *line, const char **value);
 
-/* Says what is wrong with a key that is no option of a scope, and what was probably meant. */
+/* Returns what is wrong with a name that is no option of a scope, and what to write; in the arena. */
 const char *options_explain_key(const char *key, enum option_scope scope, struct arena *arena);
 
 /* Sets every field of a scope to its default. The struct must be zeroed. */
 void options_set_defaults(void *target, enum option_scope scope, struct arena *arena);
 
-/* Reads a value into target's field. Returns NULL or a whole sentence of what is wrong. */
+/*
+ * Reads a value into the option's field of target. Returns NULL, or a whole sentence that says what
+ * is wrong, in the arena of ctx.
+ */
 const char *options_set(const struct option_row *o, void *target, const struct value_context *ctx,
                         const char *value);
 
@@ -83,7 +89,7 @@ bool options_equal(const struct option_row *o, const void *a, const void *b);
 void options_digest(const struct option_row *rows, size_t count, unsigned part,
                     const struct config_section *s, struct strbuf *out);
 
-/* What pinproxyd --help-config prints. */
+/* Prints all options: the output of pinproxyd --help-config. */
 void options_print(FILE *to);
 
 #endif

@@ -76,7 +76,7 @@ static int compare_names(const void *a, const void *b)
 
 void config_sort(struct config *c)
 {
-    /* a merge sort in glibc: what comes first in the files stays first */
+    /* a merge sort in glibc: sections of the same name keep the order of the files */
     if (c->count)
         qsort(c->sections, c->count, sizeof(struct config_section *), compare_names);
 }

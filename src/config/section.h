@@ -1,7 +1,7 @@
 /*
- * The configuration as plain structs: what it says, and what a section derives from it. A value
- * that only OpenSSL can check (cipher lists, trust anchors) carries its file and line, so that a
- * later message can name them. loader.h reads it. Manual: pinproxyd.conf(5).
+ * The configuration as plain structs, and the questions that one section can answer. A value that
+ * only OpenSSL can check (cipher lists, trust anchors) has its file and line, so that a later
+ * message can name them. The loader fills the structs in (loader.h). Manual: pinproxyd.conf(5).
  */
 #ifndef CONFIG_SECTION_H
 #define CONFIG_SECTION_H
@@ -20,8 +20,8 @@
 /* Which line of a section sets an option. */
 struct config_line {
     const char *option;
-    unsigned line; /* 0: the option has no value after all */
-    bool wrong;    /* the value cannot be read, which has been reported */
+    unsigned line; /* 0: the option has no value */
+    bool wrong;    /* the value could not be read; the error has been reported */
 };
 
 struct config_lines {
@@ -32,7 +32,7 @@ struct config_lines {
 
 /* A value that is checked later, by the module that uses it. */
 struct config_string {
-    const char *text; /* NULL: not given */
+    const char *text; /* NULL: not set */
     struct location where;
 };
 
@@ -41,7 +41,7 @@ struct config_strings {
     size_t count;
 };
 
-/* One place to dial: an IP address or a name to resolve. */
+/* An address to connect to: an IP address, or a name to resolve. */
 struct config_target {
     const char *host;
     uint16_t port; /* 0: the section's */
@@ -54,11 +54,11 @@ struct config_targets {
 
 struct config_listen {
     struct location where;
-    const char *text; /* as written; what logs and a reload know it by */
+    const char *text; /* as it is written; identifies the listener in logs and at a reload */
     struct addr addr;
-    int mode;          /* unix: of the socket file; -1: as the umask has it */
-    const char *user;  /* unix: its owner, or NULL */
-    const char *group; /* unix: its group, or NULL */
+    int mode;          /* unix: the mode of the file; -1: set by the umask */
+    const char *user;  /* unix: the owner, or NULL */
+    const char *group; /* unix: the group, or NULL */
 };
 
 struct config_listens {
@@ -77,13 +77,13 @@ enum config_log_format { LOG_AUTO, LOG_TEXT, LOG_JSON };
 /* Bits of also_check. */
 enum { ALSO_CHECK_NAME = 1, ALSO_CHECK_DATES = 2 };
 
-/* Whether a pin mismatch refuses. */
+/* The value of `enforce`. */
 struct config_enforce {
-    bool report;   /* it is only reported ... */
-    int64_t until; /* ... up to this second; 0: without an end */
+    bool report;   /* a pin mismatch is only reported, and not refused */
+    int64_t until; /* the second at which that ends; 0: it does not end */
 };
 
-/* What shapes TLS and nothing else: sections with equal settings share one context. */
+/* The settings of a TLS context. Sections with equal settings share one (tls/tlsctx.h). */
 struct config_tls_settings {
     enum config_tls min;
     enum config_tls max;
@@ -96,9 +96,9 @@ struct config_tls_settings {
 
 struct config_section {
     const char *name;
-    struct location where;     /* its head */
-    struct config_lines lines; /* of the options that it sets itself, not those of [defaults] */
-    const char *config_path;   /* of the configuration: for commands in messages */
+    struct location where;     /* its header */
+    struct config_lines lines; /* of the options that it sets itself, without [defaults] */
+    const char *config_path;   /* of the configuration, for commands in messages */
 
     const char *host; /* without a trailing dot; an IPv6 address may have a zone */
     long port;
@@ -106,10 +106,10 @@ struct config_section {
     enum config_family family;
     struct addr bind;
     enum via via;
-    int64_t keepalive; /* all durations in milliseconds, 0: off */
+    int64_t keepalive; /* durations are in milliseconds; 0: off */
 
     struct config_listens listen;
-    long max_connections; /* 0: no limit of its own */
+    long max_connections; /* 0: no limit */
 
     enum config_verify verify;
     struct pin_list pins;
@@ -152,25 +152,25 @@ struct config_global {
 struct config {
     struct arena arena;
     const char *path;            /* of the file that was loaded */
-    struct config_strings files; /* it, and those that it includes */
+    struct config_strings files; /* that file, and those that it includes */
     struct config_global global;
-    struct config_section **sections; /* by name */
+    struct config_section **sections; /* sorted by name */
     size_t count;
 };
 
-/*
- * Returns whether a section's name, in whatever case, is no host's: [global], [defaults], [proxy].
- */
+/* Returns true if a section's name, in any case, is no host: [global], [defaults], [proxy]. */
 bool config_is_reserved(const char *name);
 
 /*
- * Returns a copy of a section's name as it is stored, logged and compared: without a trailing dot.
+ * Returns a copy of a section's name, in the arena, as it is stored, logged and compared: without a
+ * trailing dot.
  */
 const char *config_bare_name(struct arena *arena, const char *name);
 
 /*
- * Sets what a section derives from its name and host, where it was not set: host, verify_name
- * (without an IPv6 zone, which is this machine's alone) and sni.
+ * Sets the host, verify_name and sni of a section, if they are not set, from its name and host.
+ * verify_name has no IPv6 zone, which has a meaning on this machine alone. No name is sent to an IP
+ * address, and none if sni is "off". Texts are in the arena.
  */
 void config_complete(struct config_section *s, struct arena *arena);
 
@@ -180,17 +180,19 @@ const struct config_line *config_find_line(const struct config_lines *lines, con
 /* Returns where an option is set. The line of the result is 0 if these lines do not set it. */
 struct location config_set_at(const struct config_lines *lines, const char *option);
 
-/* Whether the section's mode asks the PKI; whether it keeps the key that it sees first. */
+/* Returns true if the section's mode checks the PKI (verify = pki, pin+pki, tofu+pki). */
 bool config_uses_pki(const struct config_section *s);
+
+/* Returns true if the section's mode learns the key that it sees first (tofu, tofu+pki). */
 bool config_uses_tofu(const struct config_section *s);
 
-/* Whether pins may be learned for the section, from first use or from its host. */
+/* Returns true if pins can be learned for the section, at first use or from its pins_url. */
 bool config_learns(const struct config_section *s);
 
-/* Whether a pin mismatch is only reported at this time (seconds since the epoch). */
+/* Returns true if a pin mismatch is only reported at this time (seconds since the epoch). */
 bool config_is_reporting(const struct config_section *s, int64_t now);
 
-/* Sorts the sections by name, for config_find(). Of two with one name the first stays first. */
+/* Sorts the sections by name, for config_find(). Sections of the same name keep their order. */
 void config_sort(struct config *c);
 
 /*

@@ -9,7 +9,7 @@
 #include "base/hostname.h"
 #include "base/util.h"
 
-/* An option whose value cannot be read is not reported as missing too. */
+/* Returns true if an option's value could not be read. It is not reported as missing too. */
 static bool is_wrong(const struct config_lines *lines, const char *option)
 {
     const struct config_line *line = config_find_line(lines, option);
@@ -25,8 +25,8 @@ static void check_name(const struct config_section *s, struct diag_list *diags)
     const char *why = hostname_check(s->name);
 
     if (why && !config_find_line(&s->lines, "host"))
-        diag_add(diags, s->where, "section name '%s' %s: give the host to connect to as 'host ='",
-                 s->name, why);
+        diag_add(diags, s->where,
+                 "section name '%s' %s: set 'host = NAME' to the host to connect to", s->name, why);
 }
 
 /*
@@ -49,24 +49,27 @@ static void check_tls(const struct config_section *s, const struct config_sectio
     const struct config_tls_settings *tls = &s->tls, *inherited = &defaults->tls;
 
     if (tls->max != CONFIG_TLS_ANY && tls->max < tls->min) {
-        diag_add(diags, s->where, "[%s] has a tls_max below its tls_min", s->name);
+        diag_add(
+            diags, s->where,
+            "[%s] has a tls_max below its tls_min, so no TLS version is left: change one of them",
+            s->name);
         return;
     }
     if (is_useless(&tls->ciphers, &inherited->ciphers, tls->min == CONFIG_TLS_1_3,
                    inherited->min == CONFIG_TLS_1_3))
         diag_add(diags, tls->ciphers.where,
-                 "ciphers = %s: it has no effect, for tls_min = 1.3 leaves out TLS 1.2: remove "
-                 "one of the two",
+                 "ciphers = %s: no effect, because tls_min = 1.3 excludes TLS 1.2: remove one of "
+                 "the two",
                  tls->ciphers.text);
     if (is_useless(&tls->ciphersuites, &inherited->ciphersuites, tls->max == CONFIG_TLS_1_2,
                    inherited->max == CONFIG_TLS_1_2))
         diag_add(diags, tls->ciphersuites.where,
-                 "ciphersuites = %s: it has no effect, for tls_max = 1.2 leaves out TLS 1.3: "
-                 "remove one of the two",
+                 "ciphersuites = %s: no effect, because tls_max = 1.2 excludes TLS 1.3: remove one "
+                 "of the two",
                  tls->ciphersuites.text);
 }
 
-/* Whether a section's connections can have addresses of this family. */
+/* Returns true if a section can connect to addresses of this family. */
 static bool allows_family(const struct config_section *s, int family)
 {
     const bool wanted = s->family == FAMILY_ANY
@@ -81,17 +84,20 @@ static void check_family(const struct config_section *s, struct diag_list *diags
     struct addr a;
 
     if (!allows_family(s, AF_INET) && !allows_family(s, AF_INET6))
-        diag_add(diags, s->where,
-                 "[%s] has a 'bind' of another family than its 'family': no address is left",
-                 s->name);
+        diag_add(
+            diags, s->where,
+            "[%s] has a 'bind' that its 'family' excludes, so no address is left: change one of "
+            "them",
+            s->name);
     else if (s->address.count == 0 && addr_from_ip(&a, s->host, 0)
              && !allows_family(s, a.sa.sa_family))
         diag_add(diags, s->where,
-                 "[%s] is an address of another family than its 'family' or 'bind'", s->name);
+                 "[%s] is an address that its 'family' or 'bind' excludes: change one of them",
+                 s->name);
 }
 
 /* Returns the line that sets an option, or the section's head if it comes from [defaults]. */
-static struct location blame(const struct config_section *s, const char *option)
+static struct location culprit(const struct config_section *s, const char *option)
 {
     const struct location where = config_set_at(&s->lines, option);
 
@@ -106,10 +112,12 @@ static void check_pki_option(const struct config_section *s, const char *option,
 
     if (where.line)
         diag_add(diags, where,
-                 "%s would count for nothing: it wants verify = pki, pin+pki or tofu+pki", option);
+                 "%s has no effect without verify = pki, pin+pki or tofu+pki: change 'verify' or "
+                 "remove the line",
+                 option);
 }
 
-/* An option without an effect is an error: an administrator would rely on it. */
+/* Reports options without an effect, because an administrator would rely on them. */
 static void check_idle_options(const struct config_section *s, struct diag_list *diags)
 {
     if (!config_uses_pki(s)) {
@@ -118,29 +126,32 @@ static void check_idle_options(const struct config_section *s, struct diag_list 
             check_pki_option(s, "ocsp", diags);
     }
     if (s->enforce.report && s->verify != VERIFY_PIN_PKI)
-        diag_add(diags, blame(s, "enforce"),
-                 "[%s] has enforce = report without verify = pin+pki: nothing would hold the "
-                 "server to anything",
-                 s->name);
+        diag_add(
+            diags, culprit(s, "enforce"),
+            "[%s] has enforce = report without verify = pin+pki: any server would be accepted; "
+            "set verify = pin+pki",
+            s->name);
     if (s->pins_url && s->verify == VERIFY_PKI)
-        diag_add(diags, blame(s, "pins_url"),
-                 "[%s] has a pins_url that verify = pki would ignore: say verify = pin+pki",
+        diag_add(diags, culprit(s, "pins_url"),
+                 "[%s] has a pins_url, which has no effect with verify = pki: set verify = pin+pki",
                  s->name);
 }
 
-/* A section's name stands in the file of learned pins, whose fields are separated by blanks. */
+/* A section's name is a field in the file of learned pins, where blanks separate fields. */
 static void check_learning(const struct config_section *s, struct diag_list *diags)
 {
     if (config_learns(s) && (strpbrk(s->name, " \t") || s->name[0] == '#'))
-        diag_add(diags, s->where,
-                 "[%s] learns pins, and the name stands in their file: it can have no blanks "
-                 "and no '#' at its beginning",
-                 s->name);
+        diag_add(
+            diags, s->where,
+            "[%s] learns pins, but its name cannot be stored in their file: use a name that has "
+            "no blanks and does not begin with '#'",
+            s->name);
     if (config_uses_tofu(s) && pin_first(&s->pins, PIN_ISSUER))
-        diag_add(diags, blame(s, "verify"),
-                 "[%s] keeps the server's key: with verify = tofu a pin is one known "
-                 "beforehand, not an issuer's",
-                 s->name);
+        diag_add(
+            diags, culprit(s, "verify"),
+            "[%s] has an issuer's pin, which has no effect with verify = tofu: pin the server's "
+            "own key or certificate",
+            s->name);
 }
 
 static void check_pins(const struct config_section *s, const struct config_section *defaults,
@@ -151,13 +162,13 @@ static void check_pins(const struct config_section *s, const struct config_secti
 
     if (s->verify == VERIFY_PKI && s->pins.count)
         diag_add(diags, s->where,
-                 "[%s] has pins that verify = pki would ignore: say verify = pin+pki, or take "
-                 "the pins away",
+                 "[%s] has pins, which have no effect with verify = pki: set verify = pin+pki, or "
+                 "remove the pins",
                  s->name);
     else if (s->verify != VERIFY_PKI && !config_uses_tofu(s) && s->pins.count == 0 && pins_known)
         diag_add(diags, s->where,
-                 "[%s] has no pin: add one ('pinproxy fetch %s' shows what the host presents), "
-                 "or say verify = tofu or pki",
+                 "[%s] has no pin: add one ('pinproxy fetch %s' prints those of the host), or set "
+                 "verify = tofu or pki",
                  s->name, s->host);
 }
 
@@ -180,13 +191,14 @@ static void check_loopback(const struct config_section *s, struct diag_list *dia
 
     for (i = 0; i < s->listen.count; i++)
         if (!addr_is_loopback(&s->listen.items[i].addr))
-            diag_add(diags, s->listen.items[i].where,
-                     "listen = %s: plaintext from other machines: listen on 127.0.0.1, [::1] "
-                     "or a Unix socket, or say remote_clients = yes in [global]",
-                     s->listen.items[i].text);
+            diag_add(
+                diags, s->listen.items[i].where,
+                "listen = %s: other machines could connect, in plaintext: listen on 127.0.0.1, "
+                "[::1] or a Unix socket, or set remote_clients = yes in [global]",
+                s->listen.items[i].text);
 }
 
-/* What makes two listeners one: sorted, those that clash are neighbours, a wildcard first. */
+/* The identity of a listener. When sorted, those that clash are neighbours, a wildcard first. */
 struct listen_place {
     int family;
     uint16_t port;
@@ -251,7 +263,7 @@ static int compare_places(const void *a, const void *b)
     return n;
 }
 
-/* first comes before place in their order. */
+/* first is before place in their order. */
 static void check_clash(const struct listen_place *first, const struct listen_place *place,
                         struct diag_list *diags)
 {
@@ -260,16 +272,16 @@ static void check_clash(const struct listen_place *first, const struct listen_pl
     if (first->family != place->family || first->port != place->port)
         return;
     if (strcmp(first->name, place->name) == 0)
-        diag_add(diags, place->listen->where, "listen = %s stands at %s:%u already",
-                 place->listen->text, at.file, at.line);
+        diag_add(diags, place->listen->where,
+                 "listen = %s is already set at %s:%u: remove one of them", place->listen->text,
+                 at.file, at.line);
     else if (first->wildcard)
         diag_add(diags, place->listen->where,
-                 "listen = %s: every address with this port belongs to listen = %s at %s:%u: "
-                 "remove one of them",
+                 "listen = %s is already covered by listen = %s at %s:%u: remove one of them",
                  place->listen->text, first->listen->text, at.file, at.line);
 }
 
-/* Neighbours clash, and a wildcard with all that have its family and port. */
+/* Neighbours can clash, and a wildcard clashes with all that have its family and port. */
 static void check_clashes(const struct listen_place *places, size_t count, struct diag_list *diags)
 {
     const struct listen_place *first = places;
@@ -299,7 +311,7 @@ static void check_listeners(const struct config *c, struct diag_list *diags)
 
         for (j = 0; j < list->count; j++) {
             if (list->items[j].addr.sa.sa_family != AF_UNIX && addr_port(&list->items[j].addr) == 0)
-                continue; /* the kernel chooses, never the same twice */
+                continue; /* the kernel chooses a free one each time */
             places[count++] = make_place(&list->items[j]);
         }
     }
@@ -321,18 +333,19 @@ static void check_twice(const struct config *c, struct diag_list *diags)
     for (i = 1; i < c->count; i++)
         if (hostname_compare(c->sections[i - 1]->name, c->sections[i]->name) == 0)
             diag_add(diags, c->sections[i]->where,
-                     "section [%s] appears twice: it is at %s:%u already", c->sections[i]->name,
-                     c->sections[i - 1]->where.file, c->sections[i - 1]->where.line);
+                     "section [%s] is already defined at %s:%u: merge the two",
+                     c->sections[i]->name, c->sections[i - 1]->where.file,
+                     c->sections[i - 1]->where.line);
 }
 
 static void check_privileges(const struct config_global *g, struct diag_list *diags)
 {
     if (g->group && !g->user)
         diag_add(diags, config_set_at(&g->lines, "group"),
-                 "group = %s: it has no effect without 'user': set both, or neither", g->group);
+                 "group = %s: no effect without 'user': set both or neither", g->group);
 }
 
-/* A daemon without any host would close every listener: no configuration is meant so. */
+/* A daemon without any host would close every listener, so this must be a mistake. */
 static void check_not_empty(const struct config *c, const struct config_string *unmatched,
                             struct diag_list *diags)
 {
@@ -341,14 +354,13 @@ static void check_not_empty(const struct config *c, const struct config_string *
     if (c->count > 0 || diags->count > 0)
         return;
     if (unmatched)
-        diag_add(diags, unmatched->where,
-                 "there is no host section: no file matches '%s'; write one, such as 'pinproxy "
-                 "fetch HOST --ini' prints, into a file of such a name or into this one",
-                 unmatched->text);
+        diag_add(
+            diags, unmatched->where,
+            "no host section, and no file matches '%s': add a section to such a file or to this "
+            "one ('pinproxy fetch HOST --ini' prints one)",
+            unmatched->text);
     else
-        diag_add(diags, where,
-                 "there is no host section: write one, such as 'pinproxy fetch HOST --ini' "
-                 "prints");
+        diag_add(diags, where, "no host section: add one ('pinproxy fetch HOST --ini' prints one)");
 }
 
 void validate_config(const struct config *c, const struct config_string *unmatched,

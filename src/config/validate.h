@@ -1,6 +1,6 @@
 /*
- * Checks that involve several options of a section, or several sections. What a single value can be
- * checked for is in values.h.
+ * Checks that involve several options of a section, or several sections. The checks of a single
+ * value are in values.h.
  */
 #ifndef CONFIG_VALIDATE_H
 #define CONFIG_VALIDATE_H

@@ -19,7 +19,7 @@
 
 static const char not_yet[] = "not supported yet";
 
-/* Passes on what a parser of base/ expected; NULL as it is. */
+/* Puts "expected" before the hint of a parser in base/. NULL stays NULL. */
 static const char *expected(const struct value_context *ctx, const char *what)
 {
     return what ? arena_printf(ctx->arena, "expected %s", what) : NULL;
@@ -39,7 +39,7 @@ static const char *parse_delay(const struct value_context *ctx, const struct val
 {
     (void)range;
     if (strcasecmp(value, "off") == 0)
-        return "expected a duration: it has no 'off', and 0 is no time at all";
+        return "expected a duration: there is no 'off' here, and 0 means no time";
     return expected(ctx, units_duration(value, field));
 }
 
@@ -118,7 +118,7 @@ static const char *parse_tls(const struct value_context *ctx, const struct value
                              void *field, const char *value)
 {
     if (strcmp(value, "1.0") == 0 || strcmp(value, "1.1") == 0)
-        return "TLS below 1.2 is broken and never spoken: expected 1.2 or 1.3";
+        return "expected 1.2 or 1.3: TLS below 1.2 is insecure and never used";
     return parse_choice(ctx, range, field, value);
 }
 
@@ -145,7 +145,7 @@ static const char *parse_group(const struct value_context *ctx, const struct val
                            : "expected a group of this system";
 }
 
-/* What is wrong with a host name, and what was probably meant: a phrase that follows it. */
+/* Returns what is wrong with a host name, a phrase that follows it; or NULL. */
 static const char *explain_host(const char *name)
 {
     const char *why = hostname_check(name);
@@ -162,7 +162,7 @@ static const char *parse_host(const struct value_context *ctx, const struct valu
     (void)range;
     if (why)
         return arena_printf(ctx->arena, "expected a host name or an IP address: this one %s", why);
-    /* "example.com." and "example.com" are one name; SNI wants it without (RFC 6066 section 3) */
+    /* "example.com." and "example.com" are one name; SNI has no dot (RFC 6066 section 3) */
     *(const char **)field = arena_strndup(ctx->arena, value, hostname_length(value));
     return NULL;
 }
@@ -174,8 +174,7 @@ static const char *parse_verify_name(const struct value_context *ctx,
     if (strncmp(value, "spiffe://", 9) == 0)
         return not_yet;
     if (strchr(value, '%') && strchr(value, ':'))
-        return "certificates carry no IPv6 zone: write the address without its '%' and what "
-               "follows";
+        return "certificates have no IPv6 zone: remove the '%' and the text after it";
     return parse_host(ctx, range, field, value);
 }
 
@@ -203,7 +202,7 @@ static const char *parse_ip(const struct value_context *ctx, const struct value_
                "'listen'";
     ipv4 = a;
     addr_unmap(&ipv4);
-    /* IPv6 sockets alone could be bound to it, and the addresses of IPv4 would be passed over */
+    /* only IPv6 sockets could be bound to it, so the IPv4 addresses would be skipped */
     if (ipv4.sa.sa_family != a.sa.sa_family)
         return arena_printf(ctx->arena, "expected %s: this is an IPv4 address",
                             addr_format_ip(&ipv4, text));
@@ -290,7 +289,7 @@ static void merge_pins(struct arena *arena, void *field, const void *inherited)
     }
 }
 
-/* "name dates", "name, dates", or one a line. */
+/* Reads "name dates", "name, dates", or one of them on a line. */
 static const char *parse_also_check(const struct value_context *ctx,
                                     const struct value_range *range, void *field, const char *value)
 {
@@ -354,7 +353,7 @@ static const char *parse_path(const struct value_context *ctx, const struct valu
     return NULL;
 }
 
-/* It goes into a request line as it is: what a path has there (RFC 9112 section 3.2.1), no more. */
+/* A request line contains it as it is, so it may have only what RFC 9112 section 3.2.1 allows. */
 static const char *parse_url_path(const struct value_context *ctx, const struct value_range *range,
                                   void *field, const char *value)
 {
@@ -363,7 +362,7 @@ static const char *parse_url_path(const struct value_context *ctx, const struct 
     (void)range;
     for (p = value; *p; p++)
         if (*p <= ' ' || *p >= 0x7f || *p == '#')
-            return "expected a path without blanks, fragments and other than ASCII characters";
+            return "expected a path of ASCII characters, without blanks and without '#'";
     if (value[0] != '/')
         return "expected a path on the host that begins with a slash, such as /pins";
     *(const char **)field = arena_strdup(ctx->arena, value);
@@ -397,8 +396,8 @@ static const char *parse_enforce(const struct value_context *ctx, const struct v
     (void)range;
     if (strncasecmp(value, "report", 6) != 0) {
         if (units_bool(value, &yes) || !yes)
-            return "expected yes, or report, or report until=YYYY-MM-DD: pins that are neither "
-                   "enforced nor reported are no pins";
+            return "expected yes, or report, or report until=YYYY-MM-DD: a pin mismatch "
+                   "is refused or reported, and never ignored";
         *(struct config_enforce *)field = (struct config_enforce){.report = false};
         return NULL;
     }
@@ -407,8 +406,8 @@ static const char *parse_enforce(const struct value_context *ctx, const struct v
         return hint;
     if (*rest && units_date(rest + 6, &enforce.until))
         return expected(ctx, units_date(rest + 6, &enforce.until));
-    if (*rest && enforce.until <= 0) /* 0 stands for no end */
-        return "until= lies before the computer's time began";
+    if (*rest && enforce.until <= 0) /* 0 means that it does not end */
+        return "expected a date after 1970 in until=";
     *(struct config_enforce *)field = enforce;
     return NULL;
 }
@@ -420,11 +419,11 @@ static const char *parse_alpn(const struct value_context *ctx, const struct valu
     const struct config_strings *list = field;
 
     if (!*value || strlen(value) > 255 || strpbrk(value, " \t,") || list->count == 64)
-        return "expected one protocol name such as http/1.1; further ones on lines of their own";
+        return "expected one protocol name such as http/1.1: write each name on a line of its own";
     return read_texts(ctx, range, field, value);
 }
 
-/* The field's type, its parser and its digest; then what only few kinds have. */
+/* The type of the field and its digest, and what only a few kinds have. */
 #define KIND(name, type, digest_type, ...)                                                         \
     const struct value_kind value_##name = {                                                       \
         .parse = parse_##name, .digest = digest_type, .size = sizeof(type), __VA_ARGS__}

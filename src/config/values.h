@@ -16,11 +16,11 @@ struct value_context {
     const char *dir; /* relative paths start here; NULL: the working directory */
 };
 
-/* What a row says about its values. */
+/* The bounds that a row sets for its values. */
 struct value_range {
-    long min; /* numbers, and the first of words that may be chosen */
+    long min; /* numbers; of words, the index of the first that is accepted */
     long max;
-    /* In the order of their enum, NULL at the end. A word behind a "!" is not supported yet. */
+    /* In the order of their enum, with NULL at the end. A word with a "!" is not supported yet. */
     const char *const *words;
 };
 
@@ -31,20 +31,18 @@ struct value_range {
 typedef const char *value_parse(const struct value_context *ctx, const struct value_range *range,
                                 void *field, const char *value);
 
-/* Adds to a section's list the values of the same list in [defaults] that it does not have. */
+/* Adds to a section's list the values from [defaults] that it does not have. */
 typedef void value_merge(struct arena *arena, void *field, const void *inherited);
 
-/*
- * Returns whether a comment behind a value, from its ';' on, reads as a further part of the value.
- */
+/* Returns true if a comment after a value, with its ';', looks like a part of the value. */
 typedef bool value_in_comment(const char *comment);
 
 struct value_kind {
     value_parse *parse;
     value_digest *digest;
-    size_t size;                  /* of the field; 0: there is none */
-    value_merge *merge;           /* NULL: a section's list replaces that of [defaults] */
-    value_in_comment *in_comment; /* NULL: no comment does */
+    size_t size;                  /* of the field */
+    value_merge *merge;           /* NULL: a section's value replaces that of [defaults] */
+    value_in_comment *in_comment; /* NULL: no comment can */
 };
 
 extern const struct value_kind value_also_check;  /* unsigned: bits */

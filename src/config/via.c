@@ -11,7 +11,7 @@ static const char *const names[] = {
 #undef X
 };
 
-/* What a later version will accept. */
+/* Transports that a later version will accept. */
 static const char *const later[] = {
     "unix:", "socks5:", "http:", "vsock:", "exec:", "serial:", "section:"};
 

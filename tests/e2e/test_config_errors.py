@@ -34,8 +34,8 @@ ERRORS = {
     "host_in_defaults": ("[defaults]\n>>host = a.test\n" + PINNED, "host"),
     "key_twice": (PINNED + "port = 443\n>>port = 444\n", "port"),
     "key_twice_in_global": ("[global]\nworkers = 1\n>>workers = 1\n" + PINNED, "workers"),
-    "section_twice": (PINNED + ">>[server.test]\npin = {other}\nlisten = 127.0.0.1:0\n", "twice"),
-    "global_twice": ("[global]\nworkers = 1\n" + PINNED + ">>[global]\nlog_level = info\n", "twice"),
+    "section_twice": (PINNED + ">>[server.test]\npin = {other}\nlisten = 127.0.0.1:0\n", "already defined"),
+    "global_twice": ("[global]\nworkers = 1\n" + PINNED + ">>[global]\nlog_level = info\n", "already defined"),
     "continuation_of_a_single_value": (PINNED + "port = 443\n>>    444\n", "port"),
 
     # trust
@@ -104,11 +104,11 @@ ERRORS = {
     "enforce_without_pki": (PINNED + ">>enforce = report\n", "pin+pki"),
     "pins_url_without_pins": (HEAD + "verify = pki\n>>pins_url = /pins\n", "pin+pki"),
     "pins_url_of_another_host": (PINNED + ">>pins_url = https://other.example/pins\n", "slash"),
-    "crl_file_without_pki": (PINNED + ">>crl_file = {cert}\n", "count for nothing"),
+    "crl_file_without_pki": (PINNED + ">>crl_file = {cert}\n", "has no effect"),
     "crl_file_missing": (HEAD + "verify = pki\n>>crl_file = no/such.crl\n", "no/such.crl"),
     "crl_file_is_no_list": (HEAD + "verify = pki\n>>crl_file = {cert}\n", "revocation list"),
-    "ocsp_without_pki": (PINNED + ">>ocsp = staple\n", "count for nothing"),
-    "tofu_with_an_issuer_pin": (HEAD + ">>verify = tofu\npin = issuer:sha256//" + DIGEST + "\n", "known beforehand"),
+    "ocsp_without_pki": (PINNED + ">>ocsp = staple\n", "has no effect"),
+    "tofu_with_an_issuer_pin": (HEAD + ">>verify = tofu\npin = issuer:sha256//" + DIGEST + "\n", "own key"),
     "tofu_in_a_name_with_blanks": (">>[my host]\nhost = a.example\nlisten = 127.0.0.1:0\nverify = tofu\n", "blanks"),
     "revoked_certificate_digest": (PINNED + ">>revoked = cert:sha256:" + HEX + "\n", "signature"),
     "revoked_certificate_file": (PINNED + ">>revoked = cert:{cert}\n", "signature"),
@@ -325,7 +325,7 @@ def test_a_section_in_two_files_is_an_error(expand, tmp_path):
     main, more = tmp_path / "pinproxyd.conf", tmp_path / "more.conf"
     write_marked(main, expand("[global]\ninclude = more.conf\n" + PINNED))
     marks = write_marked(more, expand(">>[server.test]\npin = {other}\n"))
-    assert_config_error(more, marks, "twice", run_pinproxyd("-t", "-c", main))
+    assert_config_error(more, marks, "already defined", run_pinproxyd("-t", "-c", main))
 
 
 def test_a_listener_in_two_files_is_an_error(expand, tmp_path):

@@ -78,9 +78,9 @@ def test_a_key_revoked_by_defaults_and_by_a_section_is_valid(expand, tmp_path):
 
 @pytest.mark.parametrize("indent", [" ", "\t", "    "])
 def test_an_indented_option_is_an_error(indent, expand, tmp_path):
-    assert_mistake(tmp_path / "pinproxyd.conf", expand(HEAD + f">>{indent}pin = {{good}}\n"), "beginning of its line")
-    assert_mistake(tmp_path / "pinproxyd.conf", expand(f"[server.test]\n>>{indent}pin = {{good}}\n"), "beginning of its line")
-    assert_mistake(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{indent}port=443\n"), "beginning of its line")
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(HEAD + f">>{indent}pin = {{good}}\n"), "is indented")
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(f"[server.test]\n>>{indent}pin = {{good}}\n"), "is indented")
+    assert_mistake(tmp_path / "pinproxyd.conf", expand(PINNED + f">>{indent}port=443\n"), "is indented")
 
 
 @pytest.mark.parametrize("indent", [" ", "\t"])
@@ -118,7 +118,7 @@ def test_a_reload_logs_every_error(errors, pinproxyd, tls_server):
         mark = daemon.mark()
         daemon.reload(text, ok=False)
         daemon.wait_event(since=mark, event="reload_failed", detail=lambda detail: last in detail)
-        wrong = daemon.events(since=mark, event="reload_failed", detail=lambda detail: "unknown key 'wrong" in detail)
+        wrong = daemon.events(since=mark, event="reload_failed", detail=lambda detail: "unknown option 'wrong" in detail)
         assert len(wrong) == min(errors, 1000)
 
 
@@ -136,7 +136,7 @@ def test_a_hash_after_a_value_is_an_error(expand, tmp_path):
 @pytest.mark.parametrize("name", ["server.test.", "SERVER.test", "Server.Test."])
 def test_a_name_in_two_spellings_is_one_section(name, expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
-    run = assert_mistake(path, expand(PINNED + f">>[{name}]\npin = {{other}}\n"), "twice")
+    run = assert_mistake(path, expand(PINNED + f">>[{name}]\npin = {{other}}\n"), "already defined")
     assert f"{path}:1" in run.err
 
 
@@ -150,7 +150,7 @@ def test_a_trailing_dot_does_not_appear_in_the_log(pinproxyd, tls_server):
 @pytest.mark.parametrize("head", ["[global]", "[defaults]"])
 def test_the_error_of_a_repeated_section_names_the_first(head, expand, tmp_path):
     path = tmp_path / "pinproxyd.conf"
-    run = assert_mistake(path, expand(f"\n{head}\n" + PINNED + f">>{head}\n"), "twice")
+    run = assert_mistake(path, expand(f"\n{head}\n" + PINNED + f">>{head}\n"), "already defined")
     assert f"{path}:2" in run.err
 
 
@@ -215,7 +215,7 @@ def test_a_section_name_that_is_no_host_name_is_an_error(name, word, expand, tmp
 
 PINS = {
     "sha256/{digest}": "sha256//BASE64", "sha256:{digest}": "sha256//BASE64", "{digest}": "sha256//BASE64",
-    'pin-sha256="{digest}"': "sha256//BASE64", '"sha256//{digest}"': "without quotes", "{cert_hex}": "cert:sha256:HEX",
+    'pin-sha256="{digest}"': "sha256//BASE64", '"sha256//{digest}"': "remove the quotes", "{cert_hex}": "cert:sha256:HEX",
     "sha256:{cert_hex}": "cert:sha256:HEX", "SHA256 Fingerprint={colons}": "cert:sha256:HEX",
     "sha256 Fingerprint={colons}": "cert:sha256:HEX", "{good} {other}": "one pin a line",
     "{good}, {other}": "one pin a line", "{cert}": "cert:FILE",

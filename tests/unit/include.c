@@ -43,7 +43,7 @@ static void two_patterns_of_one_include_are_an_error(void **state)
     for (i = 0; i < COUNT(lists); i++) {
         snprintf(text, sizeof(text), "[global]\ninclude = %s\n[a.example]\npin = " A "\n",
                  lists[i]);
-        refuse(text, 2, "one pattern a line");
+        refuse(text, 2, "one pattern on a line");
     }
     config_free(take("[global]\ninclude = none/*.conf\n  nor/*.conf\n[a.example]\npin = " A "\n"));
 }

@@ -92,11 +92,11 @@ static void revoked_adds_to_that_of_defaults(void **state)
 static void a_key_given_twice_is_refused_unless_it_is_a_list(void **state)
 {
     (void)state;
-    refuse("[a.example]\npin = " A "\nport = 1\nport = 2\n", 4, "given twice");
-    refuse("[a.example]\npin = " A "\nport = 1\nport = 1\n", 4, "given twice");
+    refuse("[a.example]\npin = " A "\nport = 1\nport = 2\n", 4, "set twice");
+    refuse("[a.example]\npin = " A "\nport = 1\nport = 1\n", 4, "set twice");
     refuse("[a.example]\npin = " A "\nport = 1\n  2\n", 4, "takes one value");
-    refuse("[global]\nworkers = 1\nworkers = 1\n", 3, "given twice");
-    refuse("[defaults]\nsni = off\nsni = off\n", 3, "given twice");
+    refuse("[global]\nworkers = 1\nworkers = 1\n", 3, "set twice");
+    refuse("[defaults]\nsni = off\nsni = off\n", 3, "set twice");
     refuse("[a.example]\npin = " A "\npin = " A "\n", 3, "same one");
     config_free(take("[a.example]\npin = " A "\npin = " B "\nport = 1\n[b.example]\npin = " A
                      "\nport = 1\n"));
@@ -120,14 +120,14 @@ static void unknown_keys_are_refused_with_a_hint(void **state)
     refuse("[a.example]\npin = " A "\nconect_timeout = 1\n", 3, "'connect_timeout'?");
     refuse("[a.example]\npin = " A "\nPort = 1\n", 3, "'port'?");
     refuse("[a.example]\npin = " A "\nutterly_unknown = 1\n", 3, "--help-config");
-    refuse("[a.example]\npin = " A "\nworkers = 1\n", 3, "belongs in [global]");
-    refuse("[defaults]\ninclude = x\n", 2, "belongs in [global]");
-    refuse("[global]\nport = 1\n", 2, "does not belong in [global]");
+    refuse("[a.example]\npin = " A "\nworkers = 1\n", 3, "is an option of [global]");
+    refuse("[defaults]\ninclude = x\n", 2, "is an option of [global]");
+    refuse("[global]\nport = 1\n", 2, "is no option of [global]");
     refuse("[defaults]\nlisten = 127.0.0.1:1\n", 2, "host's section");
     refuse("[defaults]\nhost = a\n", 2, "host's section");
-    refuse("[global]\nx = 1\n", 2, "unknown key 'x'");
+    refuse("[global]\nx = 1\n", 2, "unknown option 'x'");
     refuse("[a.example]\npin = " A "\nkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk = 1\n", 3,
-           "unknown key");
+           "unknown option");
 }
 
 static void options_of_later_releases_are_refused_in_their_line(void **state)
@@ -157,8 +157,8 @@ static void all_errors_are_reported_at_once(void **state)
     char *said = faults("key = before\n[global]\nworkers = 0\nnonsense\n[a.example]\nport = 0\n"
                         "pin = short\nx = y\n[b.example]\n[a.example]\npin = " A "\n");
     static const char *const lines[] = {
-        "x.conf:1: a key before", "x.conf:3: workers", "x.conf:4: expected", "x.conf:6: port",
-        "x.conf:7: pin = short",  "x.conf:8: unknown", "x.conf:9: [b",       "x.conf:10: section",
+        "x.conf:1: option before", "x.conf:3: workers", "x.conf:4: expected", "x.conf:6: port",
+        "x.conf:7: pin = short",   "x.conf:8: unknown", "x.conf:9: [b",       "x.conf:10: section",
     };
     size_t i, n = 0;
     char *p;
@@ -244,18 +244,18 @@ static void a_part_of_a_value_in_a_comment_is_an_error(void **state)
 static void quotes_are_no_part_of_a_value(void **state)
 {
     (void)state;
-    refuse("[a.example]\npin = \"" A "\"\n", 2, "without quotes");
-    refuse("[a.example]\npin = " A "\nca_file = 'ca.pem'\n", 3, "without quotes");
+    refuse("[a.example]\npin = \"" A "\"\n", 2, "remove the quotes");
+    refuse("[a.example]\npin = " A "\nca_file = 'ca.pem'\n", 3, "remove the quotes");
     refuse("[global]\ninclude = \"conf.d/*.conf\"\n[a.example]\npin = " A "\n", 2,
-           "without quotes");
+           "remove the quotes");
 }
 
 static void a_hash_behind_a_value_is_an_error(void **state)
 {
     (void)state;
     refuse("[a.example]\npin = " A " # " B "\n", 2, "'#'");
-    refuse("[a.example]\npin = " A "\nport = 1\t#c\n", 3, "';' in its place");
-    refuse("[a.example]\npin = " A "\nlisten = unix:a\n  unix:b # c\n", 4, "';' in its place");
+    refuse("[a.example]\npin = " A "\nport = 1\t#c\n", 3, "use ';' here");
+    refuse("[a.example]\npin = " A "\nlisten = unix:a\n  unix:b # c\n", 4, "use ';' here");
     refuse("[global]\ninclude = conf.d/*.conf   # one file a host\n[a.example]\npin = " A "\n", 2,
            "'#'");
     refuse("[a.example]\npin = " A "\nca_file = # none\n", 3, "'#'");
@@ -265,9 +265,10 @@ static void a_hash_behind_a_value_is_an_error(void **state)
 static void a_semicolon_right_behind_the_equals_sign_is_an_error(void **state)
 {
     (void)state;
-    refuse("[a.example]\npin = " A "\nalpn =;h2\n", 3, "starts no comment");
-    refuse("[a.example]\npin = " A "\nalpn =; h2\n", 3, "starts no comment");
-    refuse("[global]\ninclude =;conf.d/*.conf\n[a.example]\npin = " A "\n", 2, "starts no comment");
+    refuse("[a.example]\npin = " A "\nalpn =;h2\n", 3, "does not start a comment");
+    refuse("[a.example]\npin = " A "\nalpn =; h2\n", 3, "does not start a comment");
+    refuse("[global]\ninclude =;conf.d/*.conf\n[a.example]\npin = " A "\n", 2,
+           "does not start a comment");
 }
 
 static void a_character_that_looks_like_a_blank_is_named(void **state)
@@ -284,16 +285,16 @@ static void an_indented_option_is_an_error_and_its_value_is_checked_too(void **s
     char *said;
 
     (void)state;
-    refuse("[a.example]\npin = " A "\n  port = 1\n", 3, "'port' begins at the beginning");
-    refuse("[a.example]\npin = " A "\n\tlisten=unix:a\n  unix:b\n", 3, "'listen' begins");
-    refuse("[a.example]\nlisten = unix:a\n  pin: " A "\n  " B "\n", 3, "'pin' begins");
-    refuse("[a.example]\n  pin = " A "\n", 2, "begins at the beginning");
+    refuse("[a.example]\npin = " A "\n  port = 1\n", 3, "'port' is indented");
+    refuse("[a.example]\npin = " A "\n\tlisten=unix:a\n  unix:b\n", 3, "'listen' is indented");
+    refuse("[a.example]\nlisten = unix:a\n  pin: " A "\n  " B "\n", 3, "'pin' is indented");
+    refuse("[a.example]\n  pin = " A "\n", 2, "is indented");
     said = faults("[a.example]\n\tlisten = unix:a\n\tpin = " A "\n\t[b.example]\n\tpin =\n\t\t" B
                   "\n\tport = 0\n");
-    assert_contains(said, "x.conf:2: an option begins");
-    assert_contains(said, "x.conf:3: 'pin' begins");
-    assert_contains(said, "x.conf:4: a [section] begins");
-    assert_contains(said, "x.conf:5: an option begins");
+    assert_contains(said, "x.conf:2: this option is indented");
+    assert_contains(said, "x.conf:3: 'pin' is indented");
+    assert_contains(said, "x.conf:4: this section header is indented");
+    assert_contains(said, "x.conf:5: this option is indented");
     assert_contains(said, "x.conf:7: port = 0");
     free(said);
     /* a server that is called as an option is */
@@ -347,11 +348,11 @@ static void errors_in_included_files_carry_their_names(void **state)
     said = load(main, &c);
     assert_contains(said, "/main2.conf:3: ");
     assert_contains(said, "/none.conf: no such file");
-    assert_contains(said, "/main2.conf:4: unknown key 'x'");
-    assert_contains(said, "/c2/a.conf:1: section [global] appears twice");
+    assert_contains(said, "/main2.conf:4: unknown option 'x'");
+    assert_contains(said, "/c2/a.conf:1: section [global] is already defined at ");
     assert_contains(said, "/c2/a.conf:4: port = x");
-    assert_contains(said, "/c2/b.conf:1: section [m.example] appears twice: it is at ");
-    assert_contains(said, "/main2.conf:5 already");
+    assert_contains(said, "/c2/b.conf:1: section [m.example] is already defined at ");
+    assert_contains(said, "/main2.conf:5: merge");
     free(said);
     config_free(c);
 }

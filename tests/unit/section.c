@@ -18,7 +18,7 @@ static void names_of_sections_have_one_spelling(void **state)
     assert_int_equal(config_find(c, "good.example.."), 1);
     config_free(c);
     refuse("[good.example]\npin = " A "\n[GOOD.example.]\npin = " B "\n", 3,
-           "twice: it is at x.conf:1 already");
+           "is already defined at x.conf:1");
     refuse("[good.example..]\npin = " A "\n", 1, "empty label");
 }
 

@@ -344,7 +344,7 @@ static void faults_of_the_file_and_of_openssl_are_reported_together(void **state
     (void)state;
     assert_null(snapshot_load(path, NULL, &diags));
     for (i = 0; i < diags.count; i++) {
-        key = key || strstr(diags.items[i].text, "unknown key");
+        key = key || strstr(diags.items[i].text, "unknown option");
         ciphers = ciphers || strstr(diags.items[i].text, "ciphers = NOSUCH");
     }
     assert_true(key);
