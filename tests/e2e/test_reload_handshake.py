@@ -10,10 +10,10 @@ import pytest
 from harness import certs
 from harness.assertions import FAILURES, SECRET, assert_not_sent, assert_nothing_sent, failures, resumed
 from harness.certs import NAME, day
-from harness.clients import connect, read_exactly, read_to_any_end
+from harness.clients import connect, read_exactly, read_to_any_end, try_exchange
 from harness.config import to
 from harness.frozen_threads import frozen, workers
-from harness.learned import PLACE
+from harness.learned import tofu
 from harness.revocation import crl
 from harness.servers import FullBacklog
 from harness.waiting import wait_steady, wait_until
@@ -264,8 +264,25 @@ def test_a_reload_while_connecting_decides_by_the_new_configuration(change, unan
 TOFU = {"verify": "tofu", "pin": None}
 
 
-def line(pin, origin="tofu"):
-    return f"{NAME} {PLACE} {pin} 2026-01-01 from={origin}\n"
+def line(pin, origin="tofu", section=NAME):
+    return f"{section} {section}:443 {pin} 2026-01-01 from={origin}\n"
+
+
+class Witness:
+    """A section with a learned key, whose clients are refused as soon as the daemon has read an edited file."""
+
+    NAME = "witness.test"
+
+    def __init__(self, handshake):
+        self.handshake, server = handshake, handshake.tls_server()
+        handshake.sections[self.NAME] = tofu(server)
+        self.line = line(server.cert.pin, section=self.NAME)
+        self.edited_line = line(handshake.other.pin, section=self.NAME)
+
+    def wait_read(self):
+        """Waits until the daemon has read a file with edited_line."""
+        address = self.handshake.daemon.address(self.NAME)
+        wait_until(lambda: try_exchange(address) is None, "the daemon to read the file")
 
 
 @versions
@@ -273,11 +290,14 @@ def line(pin, origin="tofu"):
 @pytest.mark.parametrize("reload", [True, False])
 def test_a_key_replaced_in_the_file_during_the_handshake_is_refused(reload, place, version, handshake, state):
     handshake.start_server(place, version)
-    state.write(line(handshake.server.cert.pin))
+    witness = Witness(handshake)
+    state.write(line(handshake.server.cert.pin) + witness.line)
     handshake.begin(TOFU)
-    state.write(line(handshake.other.pin))
+    state.write(line(handshake.other.pin) + witness.edited_line)
     if reload:
         handshake.reload(TOFU)
+    else:
+        witness.wait_read()
     handshake.assert_refused("refused", "tofu_changed")
 
 
@@ -285,10 +305,13 @@ def test_a_key_replaced_in_the_file_during_the_handshake_is_refused(reload, plac
 @places
 def test_an_announced_key_removed_during_the_handshake_is_refused(place, version, handshake, state):
     handshake.start_server(place, version)
-    state.write(line(handshake.server.cert.pin, "pins_url"))
+    witness = Witness(handshake)
+    origin = f"pins_url until={day(2)} via={handshake.other.pin}"
+    state.write(line(handshake.server.cert.pin, origin) + witness.line)
     options = {"pin": handshake.other.pin, "pins_url": "/pins"}
     handshake.begin(options, count=2)  # the daemon's own connection as well
-    state.write("")
+    state.write(witness.edited_line)
+    witness.wait_read()
     handshake.relay.open()
     assert read_to_any_end(handshake.sock) == (b"", True)
     handshake.sock.close()
