@@ -37,10 +37,10 @@ struct daemon {
     uv_loop_t loop;
     struct snapshot *snapshot;
     uint64_t reloading;         /* the order that not every worker has applied yet; 0: none */
-    struct snapshot **replaced; /* until then: what a worker would take long to free */
+    struct snapshot **replaced; /* held until then: a worker would take long to free one */
     size_t replaced_count;
-    uint64_t learned_generation; /* of the learned pins that tunnels were last held to */
-    int64_t warned_on;           /* the day, since the epoch */
+    uint64_t learned_generation; /* of the learned pins that tunnels were last checked against */
+    int64_t warned_on;           /* the day of the last warnings, since the epoch */
     struct listener_set *listeners;
     struct learnedwatch *watch;
     struct pool pool;
@@ -71,7 +71,7 @@ static void log_state(const struct daemon *d, const char *event)
     log_end(&l);
 }
 
-/* Once a day, and whenever there is a new configuration. */
+/* Logs what ends soon: once a day, and whenever there is a new configuration. */
 static void warn(struct daemon *d)
 {
     const int64_t now = clock_now();
@@ -310,7 +310,7 @@ static void open_handles(struct daemon *d)
     }
 }
 
-/* Binds the listeners, and then gives up the rights that this took. */
+/* Binds the listeners, and then drops the privileges that this needs. */
 static int bind_listeners(struct daemon *d)
 {
     struct diag_list diags = {0};
@@ -321,7 +321,7 @@ static int bind_listeners(struct daemon *d)
     if (!d->listeners) {
         diag_print(&diags, stderr);
         diag_free(&diags);
-        return EXITCODE_FAILURE; /* a port in use is no fault of the configuration's */
+        return EXITCODE_FAILURE; /* a port in use is no fault of the configuration */
     }
     why = privileges_drop(g->user, g->group);
     if (why) {
@@ -332,7 +332,7 @@ static int bind_listeners(struct daemon *d)
     return 0;
 }
 
-/* The directory of learned pins: as whoever the daemon has become. */
+/* Creates the directory of learned pins, as the user that the daemon runs as from now on. */
 static int create_state_dir(const struct daemon *d)
 {
     struct diag_list diags = {0};
@@ -356,7 +356,7 @@ static void serve(struct daemon *d)
     uv_run(&d->loop, UV_RUN_DEFAULT);
 }
 
-/* Closes everything on the main loop, which has nothing that takes its time. */
+/* Closes everything on the main loop. Nothing there takes long. */
 static void close_loop(struct daemon *d)
 {
     int busy;
@@ -364,7 +364,7 @@ static void close_loop(struct daemon *d)
     uv_walk(&d->loop, close_handle, NULL);
     uv_run(&d->loop, UV_RUN_DEFAULT);
     busy = uv_loop_close(&d->loop);
-    assert(busy == 0); /* a handle that was forgotten is found here */
+    assert(busy == 0); /* a forgotten handle is found here */
     (void)busy;
 }
 
@@ -373,7 +373,7 @@ static void end(struct daemon *d, int status)
     sigset_t all;
     bool clean;
 
-    /* one more signal must not kill what is ending, when libuv has put back the default action */
+    /* libuv restores the default actions: one more signal must not kill the process now */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
     listener_set_retire(d->listeners, NULL);
@@ -397,7 +397,7 @@ int daemon_run(const char *path, struct snapshot *snapshot)
     struct daemon d = {.path = path, .snapshot = snapshot};
     int status, error;
 
-    /* a write that fails is an error of write(2), not a death */
+    /* a write that fails is an error of write(2), and does not kill the process */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     apply_log_settings(&snapshot->config->global);
@@ -405,7 +405,7 @@ int daemon_run(const char *path, struct snapshot *snapshot)
     (void)limits_raise_files();
     error = uv_loop_init(&d.loop);
     if (error) {
-        fprintf(stderr, "pinproxyd: no event loop: %s\n", uv_strerror(error));
+        fprintf(stderr, "pinproxyd: cannot create an event loop: %s\n", uv_strerror(error));
         return EXITCODE_FAILURE;
     }
     status = bind_listeners(&d);

@@ -9,15 +9,16 @@
 #include "net/transport_tcp.h"
 #include "proxy/connlog.h"
 
-/* Descriptors that are not tunnels': the log, loops, files that are read. */
+/* Descriptors for other things than tunnels: the log, the loops, files that are read. */
 #define FILES_RESERVED 32
 #define FILES_PER_WORKER 8
 
-/* A tunnel has a client's and an upstream's. */
+/* A tunnel has one for the client and one for the upstream. */
 #define FILES_PER_TUNNEL 2
 
 /*
- * One in so many is for attempts to connect beyond one for each tunnel, and as many for look-ups.
+ * One file in FILES_SHARE is for attempts to connect beyond one for each tunnel, and one for
+ * look-ups.
  */
 #define FILES_SHARE 16
 #define LOOKUPS_MIN 4

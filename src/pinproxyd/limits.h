@@ -1,21 +1,21 @@
-/* What the machine lets the daemon have. */
+/* The limits that the machine sets to the daemon: open files and CPUs. */
 #ifndef PINPROXYD_LIMITS_H
 #define PINPROXYD_LIMITS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Raises the limit of open files as far as the kernel lets us (setrlimit(2)), and returns it. */
+/* Raises the limit of open files as far as the kernel permits (setrlimit(2)). Returns it. */
 uint64_t limits_raise_files(void);
 
 /*
- * Divides the files that the process may open between tunnels, attempts to connect and look-ups of
- * names, and sets the limits of the latter two. Returns how many tunnels there may be in all: as
- * many as wanted (0: as files allow). If files do not allow as many, a warning is logged.
+ * Divides the files that the process may open among tunnels, attempts to connect, and look-ups of
+ * names. Sets the limits of the latter two. Returns the maximum number of tunnels: wanted, or what
+ * the files permit if wanted is 0. Logs a warning if the files do not permit what is wanted.
  */
 uint64_t limits_tunnels(uint64_t wanted, size_t workers, size_t listeners);
 
-/* CPUs that this process may use: sched_getaffinity(2). */
+/* Returns how many CPUs this process may use (sched_getaffinity(2)). */
 long limits_cpus(void);
 
 #endif

@@ -14,7 +14,7 @@ struct listener {
     uv_poll_t poll;
     unsigned users; /* sets that hold it */
     bool served;    /* the poll handle is initialised */
-    char *key;      /* what a reload knows it by */
+    char *key;      /* by which a reload finds it again */
     struct acceptor acceptor;
     struct listener_set *set;
     const struct frontend *frontend;
@@ -30,7 +30,7 @@ struct binding {
 struct listener_set {
     struct binding *items;
     size_t count;
-    size_t named; /* of them, by the configuration: the first ones */
+    size_t named; /* by the configuration: the first of them */
     struct listener **by_key;
     const struct listener_events *events;
     void *owner;
@@ -64,7 +64,7 @@ static struct listener *find_listener(const struct listener_set *set, char *key)
     return found ? *found : NULL;
 }
 
-/* The address; where the kernel chooses the port, the place in the configuration. */
+/* Returns the address, or, if the kernel chooses the port, the place in the configuration. */
 static char *make_key(const struct frontend *frontend, size_t index)
 {
     const struct config_listen *listen = &frontend->listen->items[index];
@@ -109,7 +109,7 @@ static bool is_tcp(const struct listener *l)
     return l->acceptor.addr.sa.sa_family != AF_UNIX;
 }
 
-/* True when the kernel lets only one of them be bound, unless they share the port. */
+/* Returns true if the kernel binds only one of them, unless they share the port. */
 static bool overlaps(const struct listener_set *set, const struct addr *addr)
 {
     size_t i;
@@ -136,7 +136,7 @@ static void share_port(const struct listener_set *set, uint16_t port, bool share
     }
 }
 
-/* set: what is prepared so far. */
+/* Binds a listener beside set, which is what is prepared so far, and old, which is in service. */
 static char *open_listener(struct listener *l, const struct listener_set *set,
                            const struct listener_set *old, const struct frontend *frontend,
                            const struct config_listen *config, uid_t user)
@@ -162,7 +162,10 @@ static char *open_listener(struct listener *l, const struct listener_set *set,
     return why;
 }
 
-/* A listener of the old set that stays, or a new one. NULL with *why, which the caller frees. */
+/*
+ * Returns the listener of the old set if it stays, or a new one. Returns NULL with *why, which the
+ * caller frees, if it cannot be bound.
+ */
 static struct listener *take_or_open(const struct listener_set *set, struct listener_set *old,
                                      const struct frontend *frontend, size_t index, uid_t user,
                                      char **why)
@@ -196,8 +199,8 @@ static const struct binding *find_binding(const struct listener_set *set, const 
 }
 
 /*
- * Takes over listeners of which a wildcard listener has taken the place. While they are open the
- * kernel gives them the clients of their address, and whenever they were closed, one that is just
+ * Keeps the old listeners whose place a wildcard listener has taken. While they are open, the
+ * kernel gives them the clients of their address. If they were closed, a client that is just
  * connecting would be lost.
  */
 static void keep_covered(struct listener_set *set, const struct listener_set *old)
@@ -254,15 +257,12 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
     (void)status;
     (void)events;
-    /*
-     * one a turn: the loop comes back at once while there are more, and most of the time there are
-     * none
-     */
+    /* one each turn: libuv calls again at once if there are more, and mostly there are none */
     if (acceptor_accept(&l->acceptor, &client))
         set->events->accepted(l->frontend, &client, set->owner);
     else if (sock_error_is_shortage(errno))
         set->events->shortage(errno, set->owner);
-    /* anything else was that client's own end (accept(2)) */
+    /* every other error is of this client alone (accept(2)) */
 }
 
 static void log_listen(const struct listener *l)
@@ -315,7 +315,7 @@ size_t listener_set_count(const struct listener_set *set)
     return set ? set->named : 0;
 }
 
-/* Accepts whoever waits in the backlog of a listener that will be closed. */
+/* Accepts the clients that wait in the backlog of a listener that will be closed. */
 static void empty_backlog(const struct listener *l, const struct listener_set *set)
 {
     struct stream client;
@@ -351,7 +351,7 @@ void listener_set_retire(struct listener_set *set, struct listener_set *in_servi
             empty_backlog(l, in_service);
         release_listener(l);
     }
-    /* after a reload that came to nothing: listeners that both have may have got the new access */
+    /* after a reload that has failed: listeners of both sets may have the new set's mode and owner */
     for (i = 0; in_service && i < in_service->count; i++)
         free(acceptor_set_access(&in_service->items[i].listener->acceptor,
                                  in_service->items[i].config));

@@ -24,22 +24,23 @@ static const char usage[] =
     "\n"
     "A pinning TLS forward proxy. Runs in the foreground and logs to standard error.\n"
     "\n"
-    "  -c FILE         configuration (default: " DEFAULT_CONFIG ")\n"
+    "  -c FILE         read the configuration from FILE (default: " DEFAULT_CONFIG ")\n"
     "  -t              check the configuration and exit\n"
     "  -V, --version   print the version and exit\n"
-    "  -h, --help      print this and exit\n"
-    "  --help-config   print every option of the configuration, its default and meaning\n"
+    "  -h, --help      print this help and exit\n"
+    "  --help-config   print every option of the configuration with its default and meaning\n"
     "\n"
-    "SIGHUP reloads, SIGTERM stops and lets tunnels finish, SIGUSR1 logs the status.\n"
-    "Exit status: 0 stopped, 1 failed at run time, 2 usage, 78 configuration.\n"
+    "SIGHUP reloads the configuration, SIGTERM stops once tunnels have finished, SIGUSR1\n"
+    "logs the status of every section.\n"
+    "Exit status: 0 stopped, 1 failure at run time, 2 usage, 78 configuration.\n"
     "See pinproxyd(8), pinproxyd.conf(5), pinproxy(1).\n";
 
-enum { WORD_HELP_CONFIG = 256 };
+enum { OPTION_HELP_CONFIG = 256 };
 
-static const struct option words[] = {
+static const struct option long_options[] = {
     {"version", no_argument, NULL, 'V'},
     {"help", no_argument, NULL, 'h'},
-    {"help-config", no_argument, NULL, WORD_HELP_CONFIG},
+    {"help-config", no_argument, NULL, OPTION_HELP_CONFIG},
     {NULL, 0, NULL, 0},
 };
 
@@ -76,7 +77,7 @@ static int run(int argc, char **argv)
     int c;
 
     opterr = 0;
-    while ((c = getopt_long(argc, argv, ":c:tVh", words, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, ":c:tVh", long_options, NULL)) != -1) {
         switch (c) {
         case 'c':
             path = optarg;
@@ -91,18 +92,17 @@ static int run(int argc, char **argv)
         case 'h':
             fputs(usage, stdout);
             return EXITCODE_OK;
-        case WORD_HELP_CONFIG:
+        case OPTION_HELP_CONFIG:
             options_print(stdout);
             return EXITCODE_OK;
         default:
             print_wrong_option(stderr, "pinproxyd", c, argv);
-            fputs("pinproxyd: 'pinproxyd --help' tells how to call it\n", stderr);
+            fputs("pinproxyd: 'pinproxyd --help' prints the usage\n", stderr);
             return EXITCODE_USAGE;
         }
     }
     if (optind < argc) {
-        print_line(stderr,
-                   "pinproxyd: unexpected argument '%s': the configuration is given as -c FILE",
+        print_line(stderr, "pinproxyd: unexpected argument '%s': pass the configuration as -c FILE",
                    argv[optind]);
         return EXITCODE_USAGE;
     }
@@ -117,13 +117,13 @@ int main(int argc, char **argv)
     int status;
 
     if (!file_open_standard())
-        return EXITCODE_FAILURE; /* there may be nowhere to say so */
+        return EXITCODE_FAILURE; /* there may be no descriptor to report it on */
     heap_trim_prepare();
     (void)tlsmem_install();
     status = run(argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
-    /* half a report must not pass for a whole one */
+    /* half a report must not look like a whole one */
     fprintf(stderr, "pinproxyd: standard output: %s\n", strerror(errno));
     return EXITCODE_FAILURE;
 }

@@ -58,7 +58,7 @@ static int compare_files(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Every file that a load reads, once. */
+/* Lists every file that a load reads, once. */
 static void list_files(struct preflight *p)
 {
     size_t i, n = 0;
@@ -80,7 +80,7 @@ static void list_files(struct preflight *p)
     p->count = n;
 }
 
-/* As the user in question. */
+/* Warns of files that cannot be read. Runs as the user in question. */
 static void check_files(const struct preflight *p, FILE *to)
 {
     struct stat st;
@@ -88,7 +88,7 @@ static void check_files(const struct preflight *p, FILE *to)
     int fd;
 
     for (i = 0; i < p->count; i++) {
-        /* a pipe that was given as -c */
+        /* a pipe that was passed as -c */
         if (stat(p->files[i], &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
             continue;
         fd = open(p->files[i], O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -110,7 +110,7 @@ static bool learns(const struct config *c)
     return false;
 }
 
-/* As the user in question. */
+/* Warns if the state directory cannot be written to. Runs as the user in question. */
 static void check_state(struct preflight *p, FILE *to)
 {
     const char *dir = p->config->global.state_dir;
@@ -120,29 +120,31 @@ static void check_state(struct preflight *p, FILE *to)
     if (faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0)
         return;
     if (errno != ENOENT)
-        print_line(to,
-                   "warning: %s: %s cannot write to it (%s): make it that user's, with mode 0700",
-                   dir, p->who, strerror(errno));
+        print_line(
+            to,
+            "warning: %s: %s cannot write to it (%s): change its owner to that user, its mode to 0700",
+            dir, p->who, strerror(errno));
     else if (faccessat(AT_FDCWD, file_directory(&p->arena, dir), W_OK | X_OK, AT_EACCESS) != 0)
         print_line(to,
-                   "warning: %s: %s cannot make this directory (%s): make it, that user's, with "
-                   "mode 0700",
+                   "warning: %s: %s cannot create this directory (%s): create it, owned by that "
+                   "user, with mode 0700",
                    dir, p->who, strerror(errno));
 }
 
-/* The unit has a state directory of its own, and the rest of the file system is read-only to it. */
+/* Warns if the unit cannot write to the state directory: only its own one is writable to it. */
 static void check_unit_state(const struct preflight *p, FILE *to)
 {
     const char *dir = p->config->global.state_dir;
 
     if (learns(p->config) && strcmp(dir, INSTALLED_STATE) != 0)
-        print_line(to,
-                   "warning: %s: %s can write to %s alone: name a directory there, or add "
-                   "ReadWritePaths= to the unit",
-                   dir, p->who, INSTALLED_STATE);
+        print_line(
+            to,
+            "warning: %s: %s can only write to %s: set state_dir to a directory there, or add "
+            "ReadWritePaths= to the unit",
+            dir, p->who, INSTALLED_STATE);
 }
 
-/* Where Unix sockets are to be. */
+/* Warns of places where a Unix socket cannot be created. */
 static void check_listeners(const struct preflight *p, FILE *to)
 {
     const uid_t user = privileges_uid(p->config->global.user);
@@ -163,14 +165,14 @@ static void check_listeners(const struct preflight *p, FILE *to)
     }
 }
 
-/* Becomes nobody, in a process that ends soon. */
+/* Changes to the user nobody, in a child process. */
 static bool become_nobody(void)
 {
     return setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0
            && setresuid(NOBODY, NOBODY, NOBODY) == 0;
 }
 
-/* Checks in a child that has become the user: what the kernel says is right, whatever grants it. */
+/* Checks in a child that runs as the user, since only the kernel knows what this user may do. */
 static void check_as_other(struct preflight *p, bool unit, FILE *to)
 {
     const struct config_global *g = &p->config->global;
@@ -203,10 +205,10 @@ void preflight_print(const struct snapshot *s, FILE *to)
     if (geteuid() == 0 && (g->user || unit)) {
         p.who = unit ? "pinproxyd.service, which runs as a user of its own (DynamicUser=yes),"
                      : arena_printf(&p.arena, "the daemon's user %s", g->user);
-        p.remedy = unit
-                       ? "a start of the unit would fail: let everyone read it, or give the unit a "
-                         "User= that can"
-                       : "a reload would fail: let that user read it";
+        p.remedy =
+            unit ? "a start of the unit would fail: let everyone read it, or set User= of the unit "
+                   "to a user that can"
+                 : "a reload would fail: let that user read it";
         list_files(&p);
         check_as_other(&p, unit, to);
     } else {
@@ -215,7 +217,7 @@ void preflight_print(const struct snapshot *s, FILE *to)
         if (g->user && !privileges_is(g->user))
             print_line(to, "warning: user = %s: only root can start as another user", g->user);
     }
-    if (!unit) /* whose directory is made for it */
+    if (!unit) /* systemd creates the unit's directory */
         check_listeners(&p, to);
     arena_free(&p.arena);
 }

@@ -1,7 +1,7 @@
 /*
- * What pinproxyd -t can tell of a start or a reload by another user than the one who asks: files
- * that it could not read, a state directory that it could not make or write to, and a Unix socket
- * that could not be made.
+ * Warnings of pinproxyd -t about a start or a reload as another user: files that this user cannot
+ * read, a state directory that it cannot create or write to, and a Unix socket that it cannot
+ * create.
  */
 #ifndef PINPROXYD_PREFLIGHT_H
 #define PINPROXYD_PREFLIGHT_H
@@ -11,9 +11,9 @@
 #include "proxy/snapshot.h"
 
 /*
- * Prints such warnings, a line each. The daemon's user is `user` in [global]; for root without one,
- * and with the installed configuration, that of pinproxyd.service, which owns nothing; else the
- * caller.
+ * Prints a line for each such warning. The daemon's user is `user` of [global]. Without it, and with
+ * the installed configuration, it is the user of pinproxyd.service, which owns no file, or else the
+ * caller's.
  */
 void preflight_print(const struct snapshot *s, FILE *to);
 

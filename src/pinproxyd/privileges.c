@@ -38,7 +38,7 @@ const char *privileges_drop(const char *user, const char *group)
     const struct group *gr;
     gid_t gid;
 
-    /* an exec()ed program could otherwise regain what is given up here: prctl(2) */
+    /* without it a program that is exec()ed could regain the privileges: prctl(2) */
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (!user && !group) {
         if (geteuid() == 0)
@@ -46,9 +46,11 @@ const char *privileges_drop(const char *user, const char *group)
         return NULL;
     }
     if (!user)
-        return "a group without a user: give both";
+        return "a group without a user: set both";
     if (geteuid() != 0)
-        return privileges_is(user) ? NULL : "only root can become another user";
+        return privileges_is(user)
+                   ? NULL
+                   : "only root can change to another user: start as root, or as that user";
     pw = getpwnam(user);
     if (!pw)
         return "there is no such user";
@@ -63,6 +65,6 @@ const char *privileges_drop(const char *user, const char *group)
         || setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
         return strerror(errno);
     if (pw->pw_uid != 0 && setuid(0) == 0)
-        return "the rights of root did not go";
+        return "root privileges could not be dropped";
     return NULL;
 }

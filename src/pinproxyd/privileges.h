@@ -1,4 +1,4 @@
-/* What the process may do: giving up root. */
+/* The privileges of the process: dropping those of root. */
 #ifndef PINPROXYD_PRIVILEGES_H
 #define PINPROXYD_PRIVILEGES_H
 
@@ -6,15 +6,19 @@
 #include <sys/types.h>
 
 /*
- * Becomes user and group for good. Without a user nothing changes; as root that is worth a warning,
- * which is logged. NULL, or what went wrong.
+ * Changes to user and group for good. Without both nothing changes, and if the process is root, a
+ * warning is logged. Without a group it is the user's own. Returns NULL, or what is wrong, a
+ * literal or the text of strerror(3), which the next call of that overwrites.
  */
 const char *privileges_drop(const char *user, const char *group);
 
-/* Returns whether the process runs as this user. */
+/* Returns true if the process runs as this user. */
 bool privileges_is(const char *user);
 
-/* Returns the user that the daemon becomes after binding; NULL: the one that it runs as. */
+/*
+ * Returns the user that the daemon changes to after binding: the one of this name, or the one that
+ * the process runs as if user is NULL or unknown.
+ */
 uid_t privileges_uid(const char *user);
 
 #endif

@@ -8,7 +8,7 @@
 #include "base/util.h"
 #include "config/options.h"
 
-/* More errors than this are a file of another kind: nobody reads them all. */
+/* A file with more errors is no configuration, and nobody reads them all. */
 #define ERRORS_MAX 1000
 
 static void log_failure(const char *detail)

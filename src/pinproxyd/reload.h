@@ -1,6 +1,6 @@
 /*
- * A reload's first half: everything that can fail, done before anything changes. The second half,
- * the swap, is the daemon's (daemon.c) and cannot fail.
+ * The first half of a reload: everything that can fail, before anything changes. The second half,
+ * which puts the result in service, is in daemon.c and cannot fail.
  */
 #ifndef PINPROXYD_RELOAD_H
 #define PINPROXYD_RELOAD_H

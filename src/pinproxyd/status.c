@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/units.h"
 
-/* The counters, of which mismatches are shown only if there were any. */
+/* Adds every counter. Mismatches are shown only if there were any. */
 static void add_counters(struct log_line *l, const struct stats_values *values)
 {
     size_t i;

@@ -1,10 +1,10 @@
-/* How the sections are: what SIGUSR1 asks for. */
+/* The status of all sections, which SIGUSR1 asks for. */
 #ifndef PINPROXYD_STATUS_H
 #define PINPROXYD_STATUS_H
 
 #include "proxy/snapshot.h"
 
-/* Logs one `status` event for each section. */
+/* Logs one `status` event for each section of the snapshot. */
 void status_log(const struct snapshot *s);
 
 #endif

@@ -164,8 +164,8 @@ void connlog_opened(const struct connlog *c, int64_t ms)
     log_end(&l);
 }
 
-void connlog_closed(const struct connlog *c, enum reason reason, const char *detail,
-                    const struct connlog_totals *totals)
+static void log_closed(const struct connlog *c, enum reason reason, const char *detail,
+                       const struct connlog_totals *totals)
 {
     struct log_line l;
 
@@ -180,6 +180,14 @@ void connlog_closed(const struct connlog *c, enum reason reason, const char *det
     if (reason_kind(reason) == REASON_KIND_END)
         log_add(&l, "detail", detail);
     log_end(&l);
+}
+
+void connlog_ended(const struct connlog *c, bool opened, enum reason reason, const char *detail,
+                   const struct connlog_totals *totals)
+{
+    connlog_failed(c, reason, detail);
+    if (opened || reason_kind(reason) == REASON_KIND_END)
+        log_closed(c, reason, detail, totals);
 }
 
 void connlog_limit(const char *name, enum reason what, const char *detail)

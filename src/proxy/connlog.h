@@ -5,6 +5,7 @@
 #ifndef PROXY_CONNLOG_H
 #define PROXY_CONNLOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "learned/learnedkey.h"
@@ -23,7 +24,7 @@ struct connlog {
 /*
  * Logs the event of a reason: pin_mismatch with all that distinguishes a renewal from an attack,
  * refused, upstream_error, truncated or limit. Logs nothing for an ordinary end. detail is more
- * words about the reason; NULL or "" stands for the reason's own text.
+ * words about the reason; if it is NULL or "", the reason's own text is shown.
  */
 void connlog_failed(const struct connlog *c, enum reason reason, const char *detail);
 
@@ -40,11 +41,11 @@ struct connlog_totals {
 };
 
 /*
- * Logs tunnel_close. detail is more words about an ordinary end, or "". Other reasons have an event
- * of their own, which says it.
+ * Logs the end of a tunnel: connlog_failed(), and tunnel_close if it had opened or the end is an
+ * ordinary one. So a tunnel that never opened leaves one event. detail is as in connlog_failed().
  */
-void connlog_closed(const struct connlog *c, enum reason reason, const char *detail,
-                    const struct connlog_totals *totals);
+void connlog_ended(const struct connlog *c, bool opened, enum reason reason, const char *detail,
+                   const struct connlog_totals *totals);
 
 /*
  * Logs limit: no tunnel can be made for a client, or fewer than are configured. what is a reason of

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "net/endpoint.h"
 
-/* What an idle tunnel takes, besides what its endpoints hold: bench/RESULTS.md. */
+/* The memory of an idle tunnel, without what its endpoints hold (bench/RESULTS.md). */
 #define TUNNEL_SIZE ((uint64_t)16 * 1024)
 
 bool pool_start(struct pool *p, size_t count, uv_async_t *wake)

@@ -1,4 +1,4 @@
-/* All workers together: clients go to the least busy one, orders to each. */
+/* The pool of all workers. A client goes to the least busy worker, an order goes to all of them. */
 #ifndef PROXY_POOL_H
 #define PROXY_POOL_H
 
@@ -8,43 +8,47 @@
 #include "proxy/worker.h"
 
 struct pool {
-    struct worker_pool shared; /* what they count together */
+    struct worker_pool shared; /* the counters and the wakeup that they share */
     struct worker **workers;
     size_t count;
     uint64_t generation; /* of the last pool_apply() */
 };
 
-/* Starts that many workers. False, with errno, if not all could be. */
+/*
+ * Starts count workers. wake, a handle of the main loop, is borrowed and must outlive them. Returns
+ * false with errno if not all could be started; those that were are in the pool.
+ */
 bool pool_start(struct pool *p, size_t count, uv_async_t *wake);
 
-/* As worker_take(), with the least busy worker. */
+/* Gives a client to the least busy worker. Parameters and result are those of worker_take(). */
 bool pool_take(struct pool *p, struct snapshot *snapshot, const struct frontend *frontend,
                const struct stream *client);
 
 /* Sets whether the workers wake the main loop (pool_start()) whenever a tunnel has ended. */
 void pool_set_notify(struct pool *p, bool notify);
 
-/* Tunnels in all. */
+/* Returns how many tunnels all workers have together. */
 uint64_t pool_tunnels(const struct pool *p);
 
-/* About how many bytes of memory they take. */
+/* Returns about how many bytes of memory the tunnels use. */
 uint64_t pool_memory(const struct pool *p);
 
 /*
- * Orders every worker to apply a configuration, and does not wait. Returns the order's generation:
- * the order is carried out once pool_has_applied() says so of it.
+ * Orders every worker to apply a configuration, of which each takes a reference. Does not wait.
+ * Returns the order's generation, for pool_has_applied().
  */
 uint64_t pool_apply(struct pool *p, struct snapshot *now);
 
-/* Checks that every worker has applied the order of this generation, or a later one. */
+/* Returns true if every worker has applied the order of this generation or a later one. */
 bool pool_has_applied(const struct pool *p, uint64_t generation);
 
-/* Ends all tunnels with resets. */
+/* Orders every worker to end its tunnels with resets. Does not wait. */
 void pool_kill(struct pool *p);
 
-/* Ends all threads. False when one is held up: see worker_stop(). */
+/* Stops every worker. Returns false if one could not be stopped: see worker_stop(). */
 bool pool_stop(struct pool *p);
 
+/* Frees what pool_start() has allocated, after pool_stop(). */
 void pool_free(struct pool *p);
 
 #endif

@@ -5,15 +5,15 @@
 #include "net/endpoint.h"
 #include "proxy/upstream.h"
 
-/* Bytes of answers, to a server's key updates, that it may leave unread and still be read. */
+/* A server that leaves more bytes of answers (to its key updates) unread is not read either. */
 #define ANSWERS_MAX (16 * 1024)
 
-/* If the client takes nothing for so long after the server's reset, the rest is given up. */
+/* If the client takes nothing for this long after the server's reset, the rest is discarded. */
 #define STUCK_MS 400
 
 /*
- * Without a further byte for so long, first bytes that may be a ClientHello are sent: TLS clients
- * do not pause there, and a protocol of that kind may wait for an answer.
+ * First bytes that may be a ClientHello are sent if no further byte comes for this long: TLS
+ * clients do not pause there, and another protocol that begins so may wait for an answer.
  */
 #define HELD_MS 2000
 
@@ -30,9 +30,9 @@ static uint64_t now(const struct relay *r)
 }
 
 /*
- * Many servers (nginx among them) answer close_notify by closing TCP. The client gets its reset all
- * the same, for it may have waited for more; but nobody need be warned of it. If the server had
- * sent the last word, it is the ordinary end of a connection that is kept alive.
+ * Many servers (nginx among them) answer close_notify by closing TCP. The client still gets a
+ * reset, since it may wait for more, but the log has no warning. If the server had answered, this
+ * is the ordinary end of a connection that was kept alive.
  */
 static struct relay_end cut(const struct relay *r)
 {
@@ -57,7 +57,7 @@ static void deliver(struct relay *r, size_t n)
 
     r->answered = true;
     if (r->client->write_error)
-        return; /* nobody is there to take it */
+        return; /* the client takes nothing any more */
     r->received += n;
     stats_add(u->section->stats, STATS_RECEIVED, n);
     r->last_activity = now(r);
@@ -193,7 +193,7 @@ static struct relay_end check_client(const struct relay *r)
 {
     if (!endpoint_is_reset(r->client))
         return still_open;
-    /* no close_notify: to the server this must not look like a complete request */
+    /* without close_notify: the server must not take this for a complete request */
     return end(RELAY_ABORTED, REASON_CLIENT_RESET,
                r->client->error == UV_ETIMEDOUT
                    ? "the client no longer acknowledges anything (keepalive)"
@@ -204,10 +204,7 @@ static struct relay_end check_upstream(const struct relay *r)
 {
     if (!r->upstream->conn.write_error || !r->server_eof || r->client_eof)
         return still_open;
-    /*
-     * the server takes nothing more; what it sent before its close_notify is the client's all the
-     * same
-     */
+    /* the server takes nothing more, but the client still gets what came before close_notify */
     if (!endpoint_is_idle(r->client) || endpoint_unsent(r->client) > 0)
         return still_open;
     return end(RELAY_CUT, REASON_UPSTREAM_CLOSED, "");
@@ -230,15 +227,14 @@ static bool is_finished(const struct relay *r)
         return false;
     if (r->server_eof)
         return endpoint_is_idle(conn) || conn->write_error;
-    /*
-     * a Unix client that has closed reads no answer: it is over when the server has what was sent
-     */
+    /* a Unix client that has closed reads no answer: the end is when the server has everything */
     return r->client->write_error && endpoint_is_idle(conn) && endpoint_unsent(conn) == 0;
 }
 
 /*
- * The server has reset. What came before is still read as fast as the client takes it, which is
- * noticed even if it takes less than a turn; a client that takes nothing is not waited for.
+ * Returns true if the server has reset and not all of its bytes are read. They are still read as
+ * fast as the client takes them, even if it takes less than a turn. A client that takes nothing is
+ * not waited for.
  */
 static bool is_stuck(const struct relay *r)
 {

@@ -1,7 +1,7 @@
 /*
- * The bytes of an open tunnel: plaintext from the client into records, records from the server into
- * plaintext. Each side is read while nothing waits to be written to the other. The relay reports
- * how the stream ended; the tunnel decides how both sides are told.
+ * Moves the bytes of an open tunnel: plaintext from the client becomes records, records from the
+ * server become plaintext. Each side is read while nothing waits to be written to the other. The
+ * relay reports how the stream ended, and the tunnel closes both sides accordingly.
  */
 #ifndef PROXY_RELAY_H
 #define PROXY_RELAY_H
@@ -19,7 +19,7 @@ struct upstream;
 struct relay {
     struct endpoint *client;
     struct upstream *upstream;
-    const uint8_t *client_bytes; /* what this event has brought; NULL: nothing */
+    const uint8_t *client_bytes; /* that this event has brought; NULL: none */
     size_t client_count;
     uint8_t held[CLIENTHELLO_SIZE]; /* the client's first bytes, while they may be a ClientHello */
     size_t held_count;
@@ -30,10 +30,10 @@ struct relay {
     bool server_eof;      /* its close_notify has become FIN */
     bool was_half_closed; /* when relay_step() was called last */
     bool stuck;           /* the server has reset, and not all that it sent before is read */
-    size_t backlog;       /* then: what the client had not taken when it was looked at last */
+    size_t backlog;       /* if stuck: bytes that the client had not taken at the last check */
     uint64_t sent;        /* plaintext bytes to the server */
-    uint64_t received;    /* and from it */
-    uint64_t received_before_eof; /* when the client had finished */
+    uint64_t received;    /* plaintext bytes from the server */
+    uint64_t received_before_eof; /* received, when the client's FIN came */
     uint64_t last_activity;       /* loop time */
 };
 
@@ -64,8 +64,8 @@ struct relay_end relay_step(struct relay *r);
 int64_t relay_limit(const struct relay *r, enum reason *reason);
 
 /*
- * Ends what the relay waits for: the client's next bytes if the first may be a ClientHello, or a
- * client that does not read although the server has reset. Then does as relay_step() does.
+ * Ends a wait: for the client's next bytes if the first may be a ClientHello, or for a client that
+ * does not read although the server has reset. Then does as relay_step() does.
  */
 struct relay_end relay_hurry(struct relay *r);
 

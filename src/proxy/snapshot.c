@@ -57,8 +57,8 @@ static struct stats *find_stats(const struct snapshot *old, const char *name)
     return before ? stats_hold(before->stats) : stats_new();
 }
 
-/* "FILE:LINE: text", as learned.h words it; the caller's until now. */
-static void add_complaint(struct diag_list *diags, char *why)
+/* Adds "FILE:LINE: text", as learned_open() words it, and frees it. */
+static void add_file_error(struct diag_list *diags, char *why)
 {
     char *text = strstr(why, ": ");
 
@@ -68,22 +68,22 @@ static void add_complaint(struct diag_list *diags, char *why)
     free(why);
 }
 
-/* What a snapshot is for. */
+/* The use of a snapshot. */
 enum use {
     USE_SERVE, /* all of it is needed */
-    USE_READ,  /* what this process may not read is left out */
-    USE_PROBE, /* to look at a server; nobody is trusted */
+    USE_READ,  /* learned pins that this process may not read are left out */
+    USE_PROBE, /* a connection to a server that nobody trusts */
 };
 
-/* Adds what is wrong with state_dir, in the line that names it, or with its file. Frees why. */
-static void complain_of_state(const struct config *config, char *why, struct diag_list *diags)
+/* Adds an error of state_dir, at the line that names it, or of its file. Frees why. */
+static void add_state_dir_error(const struct config *config, char *why, struct diag_list *diags)
 {
     const struct config_global *g = &config->global;
     const struct location where = config_set_at(&g->lines, "state_dir");
     const size_t n = strlen(g->state_dir);
 
     if (where.line == 0 || strncmp(why, g->state_dir, n) != 0 || why[n] != ':') {
-        add_complaint(diags, why);
+        add_file_error(diags, why);
         return;
     }
     diag_add(diags, where, "state_dir = %s", why);
@@ -91,8 +91,8 @@ static void complain_of_state(const struct config *config, char *why, struct dia
 }
 
 /*
- * The store of learned pins, if a section wants it: the old snapshot's while the directory stays,
- * so that what was learned meanwhile is in both.
+ * Opens the store of learned pins, if a section learns. While the directory stays, it is the old
+ * snapshot's store, so that both have what is learned meanwhile.
  */
 static struct learned *open_learned(const struct config *config, const struct snapshot *old,
                                     enum use use, struct diag_list *diags)
@@ -109,14 +109,14 @@ static struct learned *open_learned(const struct config *config, const struct sn
         return NULL;
     learned = learned_open(dir, false, LEARNEDDIR_OWNER, &why);
     if (!learned) {
-        complain_of_state(config, why, diags);
+        add_state_dir_error(config, why, diags);
     } else if (old && old->learned && strcmp(learned_dir(old->learned), dir) == 0) {
         learned_release(learned);
         learned = learned_hold(old->learned);
-        /* what was edited before the reload is in force after it */
+        /* an edit before the reload takes effect with it */
         (void)learned_refresh(learned, &why);
         if (why)
-            complain_of_state(config, why, diags);
+            add_state_dir_error(config, why, diags);
     }
     return learned;
 }
@@ -146,7 +146,7 @@ static struct snapshot *build(struct config *config, const struct snapshot *old,
     s->config = config;
     s->contexts = tlsctx_set_new();
     s->learned = open_learned(config, old, use, diags);
-    /* what a reload reads again includes the system's anchors */
+    /* a reload reads the system's anchors again too */
     sysanchors_drop();
     s->sections = xcalloc(config->count, sizeof(*s->sections));
     s->frontends = xcalloc(config->count, sizeof(*s->frontends));
@@ -185,7 +185,7 @@ static struct snapshot *load(const char *path, const struct snapshot *old, enum 
     const enum file_origin origin = old ? FILE_CONFIGURED : FILE_ARGUMENT;
     struct snapshot *s = build(config_load(path, origin, diags), old, use, diags);
 
-    /* with a fault in the files it was built only to find the rest of the problems */
+    /* with a fault in the files it was built only to find the other errors */
     if (s && diags->count) {
         snapshot_release(s);
         return NULL;
@@ -243,7 +243,7 @@ void snapshot_create_state_dir(const struct snapshot *s, uid_t user, struct diag
         return;
     learned = learned_open(learned_dir(s->learned), true, user, &why);
     if (!learned)
-        complain_of_state(s->config, why, diags);
+        add_state_dir_error(s->config, why, diags);
     learned_release(learned);
 }
 

@@ -1,6 +1,6 @@
 /*
- * A snapshot: one configuration made ready to run, and never changed again. Whoever uses it holds a
- * reference; a reload builds the next one beside it. It owns nothing that belongs to a loop.
+ * A snapshot: one configuration that is ready to run and never changes. Each user holds a reference
+ * to it. A reload builds the next snapshot beside it. It owns nothing that belongs to a loop.
  */
 #ifndef PROXY_SNAPSHOT_H
 #define PROXY_SNAPSHOT_H
@@ -19,8 +19,9 @@ struct ssl_ctx_st;
 struct tlsctx_set;
 
 /*
- * Where clients come in. Who accepts a client is not whom it reaches: listeners, workers and tunnels
- * carry the front end, and take the section from it. A reload knows a front end by its name.
+ * A front end: where clients come in, apart from the section that they reach. Listeners, workers
+ * and tunnels carry the front end; the tunnel takes the section from it. A reload finds a front end
+ * again by its name.
  */
 struct frontend {
     const char *name; /* for logs */
@@ -41,8 +42,8 @@ struct section {
 };
 
 /*
- * Returns where connections of a section go to, for people: the peer's address, or "HOST:PORT" if
- * peer is NULL or of length 0. The text is in out.
+ * Writes where a connection of a section goes to, for people: the peer's address, or "HOST:PORT" if
+ * peer is NULL or of length 0. Returns out.
  */
 #define SECTION_UPSTREAM_SIZE 320
 const char *section_upstream(const struct section *s, const struct addr *peer,
@@ -55,45 +56,52 @@ struct snapshot {
     struct learned *learned;  /* a reference; NULL when no section learns */
     struct section *sections; /* in the order of config->sections */
     size_t count;
-    struct frontend
-        *frontends; /* one for each section: its own listeners, of which it may have none */
+    struct frontend *frontends; /* of each section, with or without listeners, in that order */
     size_t frontend_count;
 };
 
 /*
- * Makes a configuration, which it takes over, ready to run: everything that can fail is done here.
- * What is counted goes on from the old snapshot, if there is one. NULL after adding to problems.
+ * Makes a configuration ready to run, and takes ownership of it. Everything that can fail is done
+ * here. Counters continue from the old snapshot, which may be NULL. Returns a snapshot with one
+ * reference, the caller's, or NULL after adding to diags.
  */
 struct snapshot *snapshot_new(struct config *config, const struct snapshot *old,
                               struct diag_list *diags);
 
-/* Reads, checks and makes ready: all there is to starting and reloading. NULL with problems. */
+/*
+ * Loads the configuration at path and makes it ready to run, as every start and reload does: a
+ * reload passes the old snapshot. Returns a snapshot with one reference, the caller's, or NULL
+ * after adding to diags.
+ */
 struct snapshot *snapshot_load(const char *path, const struct snapshot *old,
                                struct diag_list *diags);
 
 /*
- * As snapshot_load() at a start, for a user who need not be the daemon's: if the learned pins may
- * not be read, that is no problem, and the sections that learn are without them
- * (section_is_denied()).
+ * Does as snapshot_load() does at a start, for a user other than the daemon's. If this process may
+ * not read the learned pins, that is no error: the sections that learn are without them, and
+ * section_is_denied() is true for them.
  */
 struct snapshot *snapshot_load_readable(const char *path, struct diag_list *diags);
 
 /*
- * Returns whether a section learns pins and this process may not read them. What it then trusts is
- * unknown.
+ * Returns true if a section learns pins and this process may not read them. Which servers it trusts
+ * is then unknown.
  */
 bool section_is_denied(const struct section *s);
 
-/* As snapshot_new() with one section that trusts nobody: to look at a server. */
+/* Does as snapshot_new() does, for a probe: its sections trust nobody. */
 struct snapshot *snapshot_new_probe(struct config *config, struct diag_list *diags);
 
 /*
- * Makes the directory of learned pins, if it is wanted and not there, and checks that only root and
- * user can change what is in it (learned_open()). Adds to problems.
+ * Creates the directory of learned pins if a section learns and it is missing. Checks that only
+ * root and user can change its contents (learned_open()). Adds to diags what is wrong.
  */
 void snapshot_create_state_dir(const struct snapshot *s, uid_t user, struct diag_list *diags);
 
+/* Takes one more reference. Returns s. */
 struct snapshot *snapshot_hold(struct snapshot *s);
+
+/* Gives a reference back, and frees the snapshot with the last one. s may be NULL. */
 void snapshot_release(struct snapshot *s);
 
 /*

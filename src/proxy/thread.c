@@ -22,7 +22,7 @@ int thread_init(struct thread *t)
     }
     watch_init(&t->watch, &t->loop);
     ok = tls_thread_init(&t->tls);
-    /* on a page boundary, to and from where the kernel copies faster */
+    /* on a page boundary, where the kernel copies faster */
     t->io = (struct endpoint_io){.loop = &t->loop,
                                  .watch = &t->watch,
                                  .input = aligned_alloc(PAGE, TLS_TURN_SIZE),

@@ -1,6 +1,7 @@
 /*
- * What one thread's connections share: the loop, the resolver, and the memory that bytes pass
- * through. Nothing in that memory outlives the callback that put it there.
+ * The context that all connections of one thread share: the loop, the resolver, and the memory that
+ * bytes pass through. The contents of that memory are valid only in the callback that put them
+ * there.
  */
 #ifndef PROXY_THREAD_H
 #define PROXY_THREAD_H
@@ -19,25 +20,28 @@ struct thread {
     struct watch watch;    /* of sockets that are not read */
     struct endpoint_io io; /* loop, watch, and TLS_TURN_SIZE of input for either side */
     struct tls_thread tls;
-    uint8_t *plaintext; /* TLS_PLAINTEXT_SIZE: what came out of the records */
-    /* Called by thread_turn(); set by the thread's owner. NULL: nothing is called */
+    uint8_t *plaintext; /* TLS_PLAINTEXT_SIZE bytes, decrypted from the server's records */
+    /* Called by thread_turn(), and set by the thread's owner. NULL: nothing is called. */
     void (*turn)(struct thread *r);
 };
 
-/* Zero, or a libuv error with nothing left behind. */
+/* Initializes a thread's context. Returns 0, or a libuv error code with everything undone. */
 int thread_init(struct thread *r);
 
 /*
- * Begins a turn: to be called by whoever got a libuv event, before a server is judged or plaintext
- * moves. Lets the thread's owner apply what other threads have ordered meanwhile, which may end any
- * connection of the thread, the caller's own included.
+ * Begins a turn. Every callback of libuv calls it before it has a server judged or moves plaintext.
+ * Lets the thread's owner apply the orders of other threads, which may end any connection of this
+ * thread, the caller's too.
  */
 void thread_turn(struct thread *r);
 
-/* Closes what it has on the loop, which then runs until the last handle has closed. */
+/*
+ * Closes the context's own handles. The loop then runs until the last handle of all connections has
+ * closed.
+ */
 void thread_close(struct thread *r);
 
-/* After the loop has ended. Every handle must be gone: that is asserted. */
+/* Frees the context after its loop has returned. Asserts that every handle is closed. */
 void thread_free(struct thread *r);
 
 #endif

@@ -13,9 +13,9 @@
 #include "proxy/upstream.h"
 #include "trust/peerchain.h"
 
-/* How often to see whether the kernel has delivered the last bytes before a reset. */
+/* LINGER checks this often whether the client's kernel has the last bytes ... */
 #define LINGER_POLL_MS 20
-/* ... and for how long. A reset throws away what the client's kernel has not taken by then. */
+/* ... and waits this long at most. A reset then discards what it has not taken. */
 #define LINGER_MS 5000
 
 enum state { STATE_GREETING, STATE_UPSTREAM, STATE_RELAY, STATE_LINGER, STATE_CLOSING };
@@ -51,8 +51,6 @@ struct tunnel {
 };
 
 static void tunnel_step(struct tunnel *t);
-
-static const struct upstream_events upstream_events;
 
 /* Endings. */
 
@@ -90,17 +88,6 @@ static struct connlog describe(const struct tunnel *t)
         .name = t->frontend->name, .client = &t->client_addr, .section = t->section};
 }
 
-static void log_end_of(struct tunnel *t, const char *detail)
-{
-    const struct connlog_totals totals = {t->relay.sent, t->relay.received, since(t, t->started)};
-    const struct connlog c = describe(t);
-
-    connlog_failed(&c, t->reason, detail);
-    /* a refusal has said all; whatever else ends leaves its line here */
-    if (t->opened || reason_kind(t->reason) == REASON_KIND_END)
-        connlog_closed(&c, t->reason, detail, &totals);
-}
-
 static void close_upstream(struct tunnel *t, bool reset)
 {
     if (t->has_upstream)
@@ -117,14 +104,17 @@ static void close_all(struct tunnel *t, bool reset_client, bool reset_upstream)
     uv_close((uv_handle_t *)&t->timer, on_timer_closed);
 }
 
-/* Notes how the tunnel ended. The first reason stands; it is logged here and nowhere else. */
+/* Notes how the tunnel ended. The first reason counts, and is logged here and nowhere else. */
 static void note_end(struct tunnel *t, enum reason reason, const char *detail)
 {
+    const struct connlog_totals totals = {t->relay.sent, t->relay.received, since(t, t->started)};
+    const struct connlog c = describe(t);
+
     if (t->reason != REASON_NONE)
         return;
     t->reason = reason;
-    stats_ended(t->stats, reason); /* first: who reads the line may count on it */
-    log_end_of(t, detail);
+    stats_ended(t->stats, reason); /* first: who reads the line finds it counted */
+    connlog_ended(&c, t->opened, reason, detail, &totals);
     if (t->events->ended)
         t->events->ended(t, reason, detail, t->owner);
 }
@@ -194,7 +184,7 @@ static void refuse(struct tunnel *t, enum reason reason, const char *detail, boo
     start_linger(t, reset_upstream);
 }
 
-/* Deadlines of RELAY: looked at when the timer fires, not moved with each byte. */
+/* Deadlines of RELAY. They are checked when the timer fires, not moved with each byte. */
 
 static void arm_timer(struct tunnel *t);
 static void take_result(struct tunnel *t, struct relay_end end);
@@ -203,8 +193,10 @@ static void on_inactivity(struct tunnel *t, enum reason reason)
 {
     const bool client_has_finished = t->relay.client_eof || t->client.fin_received;
 
-    /* what still waits for the client would be lost behind a clean end; and where the client has
-       finished, a clean end would pass off a server's half answer as a whole one */
+    /*
+     * A clean end would lose what still waits for the client. And if the client has finished, it
+     * would make half of the server's answer look whole.
+     */
     if (endpoint_is_idle(&t->client) && (t->relay.server_eof || !client_has_finished))
         close_gracefully(t, reason);
     else
@@ -264,6 +256,18 @@ static void take_result(struct tunnel *t, struct relay_end end)
 
 /* The greeting. */
 
+static void on_upstream_step(struct upstream *u)
+{
+    tunnel_step(container_of(u, struct tunnel, upstream));
+}
+
+static void on_upstream_closed(struct upstream *u)
+{
+    release(container_of(u, struct tunnel, upstream));
+}
+
+static const struct upstream_events upstream_events = {on_upstream_step, on_upstream_closed};
+
 static void start_upstream(struct tunnel *t)
 {
     t->state = STATE_UPSTREAM;
@@ -312,11 +316,10 @@ static void step_greeting(struct tunnel *t)
 static void count_opened(const struct tunnel *t)
 {
     const struct trust_verdict *v = tls_verdict(t->upstream.tls);
-    struct stats *stats = t->section->stats;
 
     if (v->reported != REASON_OK)
-        stats_add(stats, STATS_MISMATCHES, 1);
-    stats_opened(stats, v->pin ? pin_label(v->pin) : "", peerchain_leaf(v));
+        stats_add(t->stats, STATS_MISMATCHES, 1);
+    stats_opened(t->stats, v->pin ? pin_label(v->pin) : "", peerchain_leaf(v));
 }
 
 /* The choke point: from here on bytes flow. Called in one place, for a trusted upstream only. */
@@ -329,10 +332,10 @@ static void enter_relay(struct tunnel *t)
     t->state = STATE_RELAY;
     t->opened = true;
     t->relay.last_activity = uv_now(&t->thread->loop);
-    count_opened(t); /* first: who reads the line may count on it */
+    count_opened(t); /* first: who reads the line finds it counted */
     connlog_opened(&c, since(t, t->started));
     arm_timer(t);
-    /* the only place that reports success to a client, and before any byte of the server */
+    /* the only place that reports success to a client; it goes before any byte of the server */
     (void)greeting_reply(&t->greeting, REASON_OK);
     t->relay.client_bytes = t->greeting.early;
     t->relay.client_count = t->greeting.early_count;
@@ -342,7 +345,7 @@ static void enter_relay(struct tunnel *t)
 
 static void tunnel_step(struct tunnel *t)
 {
-    /* a client that is gone need not wait for the upstream's deadlines */
+    /* a client that has reset does not wait for the upstream's deadlines */
     if (is_opening(t) && endpoint_is_gone(&t->client))
         abort_tunnel(t, REASON_CLIENT_RESET, "");
     switch (t->state) {
@@ -396,19 +399,8 @@ static void on_client_closed(struct endpoint *ep)
     release(from_client(ep));
 }
 
-static void on_upstream_step(struct upstream *u)
-{
-    tunnel_step(container_of(u, struct tunnel, upstream));
-}
-
-static void on_upstream_closed(struct upstream *u)
-{
-    release(container_of(u, struct tunnel, upstream));
-}
-
 static const struct endpoint_events client_events = {on_client_read, on_client_changed,
                                                      on_client_closed};
-static const struct upstream_events upstream_events = {on_upstream_step, on_upstream_closed};
 
 struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
                             const struct frontend *frontend, const struct stream *client,

@@ -4,15 +4,15 @@
  *     GREETING -> UPSTREAM -> RELAY -> (LINGER ->) CLOSING -> freed
  *         \___________\__________________/
  *
- * GREETING  the front reads the client's greeting (front.h); a raw client has none, and is not read
+ * GREETING  the front reads the client's greeting (front.h); a raw client has none and is not read
  * UPSTREAM  the upstream is dialled and judged, by the latest configuration; the client is not read
  * RELAY     both are read, each while the other has nothing waiting to be written
- * LINGER    the stream broke off: the client gets what was authenticated, then a reset; or it was
- *           refused: it gets the front's answer and the end of the stream
+ * LINGER    the server's stream broke off: the client gets what was authenticated, then a reset.
+ *           Or the client was refused: it gets the front's answer, then the end of the stream
  * CLOSING   the handles are being closed
  *
- * tunnel_step() looks at the state, moves all that can move, and derives what to wait for. It is
- * entered from events only, never from itself. RELAY is entered in one place.
+ * tunnel_step() checks the state, moves all that can move, and derives what to wait for. Only
+ * events call it. RELAY is entered in one place.
  */
 #ifndef PROXY_TUNNEL_H
 #define PROXY_TUNNEL_H
@@ -27,11 +27,12 @@ struct tunnel;
 struct upstream;
 
 struct tunnel_events {
-    /* Its server is trusted, and bytes are about to flow. May be NULL. */
+    /* Called when the server is trusted, before any plaintext moves. May be NULL. */
     void (*opening)(struct tunnel *t, void *owner);
-    /* The tunnel has ended. reason: how; detail: more words, or "". Comes once. May be NULL. */
+    /* Called once, when the tunnel has ended. detail is more words about the reason, "" or NULL. May
+       be NULL. */
     void (*ended)(struct tunnel *t, enum reason reason, const char *detail, void *owner);
-    /* Its handles are closed; it is freed after this call. */
+    /* Called when all handles are closed, before the tunnel is freed. */
     void (*freed)(struct tunnel *t, void *owner);
 };
 
@@ -45,23 +46,23 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
                             const struct tunnel_events *events, void *owner);
 
 /*
- * Applies a configuration that has replaced the tunnel's own. A tunnel that is not open yet takes
- * it over, with a reference: its server is judged by it alone. If its front end or its section is
- * no longer there, nobody is trusted, and it is ended. A tunnel that is open keeps its own, and is ended if its
- * server is revoked now, or if its pin is gone where on_pin_removed = close.
+ * Applies a configuration that has replaced the tunnel's own. A tunnel that is not open yet
+ * continues under it, with a reference: its server is judged by it alone, and if its front end or
+ * section was removed, the client is refused. A tunnel that is open keeps its own configuration. It
+ * is ended if its server is revoked now, or if its pin was removed where on_pin_removed = close.
  */
 void tunnel_apply(struct tunnel *t, struct snapshot *now);
 
-/* Ends a tunnel at once, with resets on both sides. Idempotent. */
+/* Ends a tunnel at once with resets on both sides, in any state. Idempotent. */
 void tunnel_kill(struct tunnel *t, enum reason reason);
 
 /*
- * Returns true if the server's stream broke off, so that the client gets a reset: for use within
- * ended(). The reason may be REASON_OK all the same, where the log has no fault to report.
+ * Returns true if the server's stream broke off, so that the client gets a reset. For use in
+ * ended(). The reason may still be REASON_OK, where there is no fault to report.
  */
 bool tunnel_is_cut(const struct tunnel *t);
 
-/* The upstream's side, to be looked at within ended(). */
+/* Returns the upstream's side, for use in ended(). A raw client's tunnel always has one. */
 const struct upstream *tunnel_upstream(const struct tunnel *t);
 
 #endif

@@ -39,7 +39,7 @@ struct worker {
     _Atomic uint64_t load;
 
     struct pinfetch *pinfetch; /* NULL: another worker has it */
-    struct snapshot *current;  /* that was applied last; NULL: there was no order yet */
+    struct snapshot *current;  /* was applied last; NULL: there was no order yet */
     _Atomic uint64_t ordered;  /* generations of the last order, and of the last one applied */
     _Atomic uint64_t applied;
 
@@ -50,7 +50,7 @@ struct worker {
     bool stop;
 };
 
-static void leave(struct worker *w)
+static void count_freed(struct worker *w)
 {
     atomic_fetch_sub(&w->load, 1);
     atomic_fetch_sub(&w->pool->tunnels, 1);
@@ -64,17 +64,17 @@ static void on_freed(struct tunnel *t, void *owner)
 
     (void)t;
     LIST_REMOVE(m, link);
-    leave(m->worker);
+    count_freed(m->worker);
     free(m);
 }
 
 static const struct tunnel_events events = {.freed = on_freed};
 
-static void shed(struct worker *w, const struct handoff *handoff)
+static void refuse_handoff(struct worker *w, const struct handoff *handoff)
 {
     connlog_limit(handoff->frontend->name, REASON_MEMORY, NULL);
     stats_ended(handoff->frontend->stats, REASON_MEMORY);
-    leave(w);
+    count_freed(w);
 }
 
 static void start_tunnel(struct worker *w, struct handoff *handoff)
@@ -85,7 +85,7 @@ static void start_tunnel(struct worker *w, struct handoff *handoff)
         m->tunnel = tunnel_start(&w->thread, handoff->snapshot, handoff->frontend, &handoff->client,
                                  &events, m);
     if (!m || !m->tunnel) {
-        shed(w, handoff);
+        refuse_handoff(w, handoff);
         if (!m) {
             sock_close_reset(handoff->client.fd);
             snapshot_release(handoff->snapshot);
@@ -94,7 +94,7 @@ static void start_tunnel(struct worker *w, struct handoff *handoff)
     } else {
         m->worker = w;
         LIST_INSERT_HEAD(&w->tunnels, m, link);
-        /* written before an order that was applied while it was in the queue */
+        /* it was queued before an order that has been applied meanwhile */
         if (w->current && handoff->snapshot != w->current)
             tunnel_apply(m->tunnel, w->current);
     }
@@ -108,7 +108,7 @@ static bool is_current(const char *section, const uint8_t *policy_id, const void
     return s && memcmp(s->policy->id, policy_id, POLICY_ID_SIZE) == 0;
 }
 
-/* Applies a configuration (a reference, taken over; NULL: none) to all that the worker has. */
+/* Applies a configuration to all tunnels. Takes ownership of the reference; NULL: does nothing. */
 static void apply_snapshot(struct worker *w, struct snapshot *latest, uint64_t generation)
 {
     struct tunnel_node *m, *next;
@@ -128,7 +128,7 @@ static void apply_snapshot(struct worker *w, struct snapshot *latest, uint64_t g
     (void)uv_async_send(w->pool->wake);
 }
 
-/* An order does not wait for the wakeup, which may be behind a thousand other events. */
+/* Applies an order before the wakeup, which may be behind a thousand other events. */
 static void on_turn(struct thread *r)
 {
     struct worker *w = container_of(r, struct worker, thread);
@@ -155,7 +155,7 @@ static void on_wakeup(uv_async_t *wakeup)
     uint64_t generation;
     bool kill, stop;
 
-    /* in one piece: a handoff is then never of a later configuration than the one that is applied */
+    /* under one lock: no handoff is then of a later configuration than the one that is applied */
     pthread_mutex_lock(&w->lock);
     STAILQ_CONCAT(&queue, &w->queue);
     latest = w->latest;
@@ -184,7 +184,7 @@ static void on_wakeup(uv_async_t *wakeup)
     }
 }
 
-static void *run(void *arg)
+static void *run_worker(void *arg)
 {
     struct worker *w = arg;
 
@@ -215,7 +215,7 @@ struct worker *worker_start(struct worker_pool *pool, bool announces)
     if (error)
         goto fail_thread;
     w->pinfetch = announces ? pinfetch_new(&w->thread) : NULL;
-    error = bgthread_start(&w->pthread, "worker", run, w);
+    error = bgthread_start(&w->pthread, "worker", run_worker, w);
     if (error == 0)
         return w;
     pinfetch_close(w->pinfetch);
@@ -271,7 +271,7 @@ uint64_t worker_load(const struct worker *w)
     return atomic_load(&w->load);
 }
 
-static void wake(struct worker *w, bool *order)
+static void send_order(struct worker *w, bool *order)
 {
     pthread_mutex_lock(&w->lock);
     *order = true;
@@ -281,14 +281,14 @@ static void wake(struct worker *w, bool *order)
 
 void worker_kill(struct worker *w)
 {
-    wake(w, &w->kill);
+    send_order(w, &w->kill);
 }
 
 bool worker_stop(struct worker *w)
 {
     struct timespec until;
 
-    wake(w, &w->stop);
+    send_order(w, &w->stop);
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += 1;
     if (pthread_timedjoin_np(w->pthread, NULL, &until) != 0)

@@ -1,6 +1,7 @@
 /*
- * A worker: a thread with a loop and its tunnels. What reaches it from other threads comes through
- * its queue; what leaves it are counters. Nothing else is shared but immutable snapshots.
+ * A worker: a thread with a loop and its tunnels. Other threads reach it through its queue of
+ * clients and orders only, and it reports to them through counters. Besides these, threads share
+ * immutable snapshots.
  */
 #ifndef PROXY_WORKER_H
 #define PROXY_WORKER_H
@@ -15,31 +16,33 @@
 
 struct worker;
 
-/* What all workers count together. */
+/* The counters and the wakeup that all workers share. */
 struct worker_pool {
-    _Atomic uint64_t tunnels; /* from worker_take() to the last handle's close */
-    atomic_bool notify;       /* wake is wanted when a tunnel has gone */
-    uv_async_t *wake;         /* on the loop of whoever hands out clients and orders */
+    _Atomic uint64_t tunnels; /* from worker_take() until the last handle of a tunnel has closed */
+    atomic_bool notify;       /* send wake whenever a tunnel has ended */
+    uv_async_t *wake;         /* on the main loop, which hands out clients and orders */
 };
 
 /*
- * Starts the thread. announces: it also asks hosts for the pins that they announce (pinfetch.h).
- * Returns NULL with errno when it cannot be.
+ * Starts a worker's thread. Borrows the pool, which must outlive it. If announces is true, the
+ * worker also asks hosts for the pins that they announce (pinfetch.h). Returns NULL with errno on
+ * failure. worker_stop() frees the worker.
  */
 struct worker *worker_start(struct worker_pool *pool, bool announces);
 
 /*
- * Hands over a client and a reference to its front end's snapshot, which must not be a later one than
- * that of the last worker_apply(). Counted in the pool at once. False when memory is short: then
- * both are still the caller's.
+ * Queues a client for the worker, and counts it at once: in the pool and in the front end's stats.
+ * Takes ownership of the client and of a reference to the snapshot, which has the front end and
+ * must not be later than that of the last worker_apply(). Returns false if memory is short; then
+ * the caller still owns both.
  */
 bool worker_take(struct worker *w, struct snapshot *snapshot, const struct frontend *frontend,
                  const struct stream *client);
 
 /*
- * Orders the worker to apply a configuration to all of its tunnels (tunnel_apply()), of which it
- * takes a reference. Does not wait: worker_applied() tells when it is done, and the pool's wake is
- * sent then. generation: higher than that of every order before.
+ * Orders the worker to apply a configuration to all of its tunnels (tunnel_apply()), and takes a
+ * reference to it. Does not wait: the pool's wake is sent when worker_applied() returns this
+ * generation, which must be higher than that of every order before.
  */
 void worker_apply(struct worker *w, struct snapshot *now, uint64_t generation);
 
@@ -49,16 +52,16 @@ void worker_apply(struct worker *w, struct snapshot *now, uint64_t generation);
  */
 uint64_t worker_applied(const struct worker *w);
 
-/* Tunnels it has, to find the least busy one. */
+/* Returns how many tunnels the worker has. */
 uint64_t worker_load(const struct worker *w);
 
-/* Ends all of its tunnels with resets. */
+/* Orders the worker to end all of its tunnels with resets. Does not wait. */
 void worker_kill(struct worker *w);
 
 /*
- * Ends the thread, tunnels and all, and frees the worker. False when a change to the learned pins,
- * which cannot be cancelled, keeps it longer than a second: then it is left as it is, for the
- * process to end.
+ * Ends all tunnels and the thread, waits for it, and frees the worker. Returns false if the thread
+ * has not ended after a second, since a change to the learned pins cannot be cancelled. Then
+ * nothing is freed, and the process should exit.
  */
 bool worker_stop(struct worker *w);
 

@@ -95,21 +95,37 @@ static void an_ordinary_end_is_no_failure(void **state)
     free(text);
 }
 
-static void a_closed_tunnel_shows_its_totals(void **state)
+static void a_tunnel_that_had_opened_shows_its_totals(void **state)
 {
     const struct connlog_totals totals = {.sent = 11, .received = 22, .ms = 33};
     char *text;
 
     (void)state;
     capture_start();
-    connlog_closed(&(struct connlog){.name = "a.example"}, REASON_DRAINED, "why", &totals);
-    connlog_closed(&(struct connlog){.name = "b.example"}, REASON_TRUNCATED, "hidden", &totals);
+    connlog_ended(&(struct connlog){.name = "a.example"}, true, REASON_DRAINED, "why", &totals);
+    connlog_ended(&(struct connlog){.name = "b.example"}, true, REASON_TRUNCATED, "once", &totals);
     text = capture_end();
     assert_contains(text, "event=tunnel_close section=a.example sent=11 received=22 ms=33 "
                           "reason=drained detail=why");
     /* truncated has its own event, which has the detail */
-    assert_contains(text, "section=b.example sent=11 received=22 ms=33 reason=truncated");
-    assert_lacks(text, "hidden");
+    assert_contains(text, "event=truncated section=b.example detail=once");
+    assert_contains(text, "section=b.example sent=11 received=22 ms=33 reason=truncated\n");
+    free(text);
+}
+
+static void a_tunnel_that_never_opened_leaves_one_event(void **state)
+{
+    const struct connlog_totals totals = {.ms = 33};
+    char *text;
+
+    (void)state;
+    capture_start();
+    connlog_ended(&(struct connlog){.name = "a.example"}, false, REASON_CONNECT, "", &totals);
+    connlog_ended(&(struct connlog){.name = "b.example"}, false, REASON_CLIENT_RESET, "", &totals);
+    text = capture_end();
+    assert_contains(text, "event=upstream_error section=a.example");
+    assert_lacks(text, "event=tunnel_close section=a.example");
+    assert_contains(text, "event=tunnel_close section=b.example");
     free(text);
 }
 
@@ -152,7 +168,8 @@ int main(void)
         cmocka_unit_test(a_front_logs_a_refusal_before_there_is_a_section),
         cmocka_unit_test(the_upstream_is_the_host_until_there_is_an_address),
         cmocka_unit_test(an_ordinary_end_is_no_failure),
-        cmocka_unit_test(a_closed_tunnel_shows_its_totals),
+        cmocka_unit_test(a_tunnel_that_had_opened_shows_its_totals),
+        cmocka_unit_test(a_tunnel_that_never_opened_leaves_one_event),
         cmocka_unit_test(a_limit_names_what_ran_out),
         cmocka_unit_test(a_learned_key_is_shown_with_its_origin),
     };
