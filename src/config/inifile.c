@@ -22,7 +22,7 @@ struct reader {
     struct inifile *out;
     struct diag_list *diags;
     const char *section; /* NULL before the first, and after a wrong header */
-    bool have_head;      /* there was a header, perhaps a wrong one */
+    bool have_header;    /* there was a header, perhaps a wrong one */
     bool have_key;       /* an indented line would add a value to an option */
     bool continued;      /* the current line does that */
     const char *comment; /* after its value, or NULL */
@@ -42,7 +42,7 @@ static struct inifile_entry *add_entry(struct reader *r, const char *key, const 
     return e;
 }
 
-static void trim(const char **s, size_t *n)
+static void trim_blanks(const char **s, size_t *n)
 {
     while (*n && isspace((unsigned char)**s)) {
         (*s)++;
@@ -59,13 +59,13 @@ static bool starts_comment(const char *s, size_t i)
 }
 
 /* Reads "[name]", perhaps with a comment. Returns false if inih must not see the line. */
-static bool read_section_head(struct reader *r, const char *s, size_t n)
+static bool read_header(struct reader *r, const char *s, size_t n)
 {
     const char *close, *rest;
     size_t rest_len, end = 0;
 
     r->section = NULL;
-    r->have_head = true;
+    r->have_header = true;
     r->have_key = false;
     while (end < n && s[end] != ']' && !starts_comment(s, end))
         end++;
@@ -76,7 +76,7 @@ static bool read_section_head(struct reader *r, const char *s, size_t n)
     }
     rest = close + 1;
     rest_len = n - (size_t)(rest - s);
-    trim(&rest, &rest_len);
+    trim_blanks(&rest, &rest_len);
     if (rest_len && *rest != ';' && *rest != '#') {
         diag_add(r->diags, r->where,
                  s[1] == '[' ? "IPv6 address with two pairs of brackets: write one pair, and a "
@@ -86,7 +86,7 @@ static bool read_section_head(struct reader *r, const char *s, size_t n)
     }
     n = (size_t)(close - s) - 1;
     s++;
-    trim(&s, &n);
+    trim_blanks(&s, &n);
     if (n == 0) {
         diag_add(r->diags, r->where, "section header without a name: write [NAME]");
         return false;
@@ -104,7 +104,7 @@ static bool read_section_head(struct reader *r, const char *s, size_t n)
 }
 
 /* Reads "key = value". Returns false if inih must not see the line. */
-static bool read_key(struct reader *r, const char *s, size_t n)
+static bool check_key(struct reader *r, const char *s, size_t n)
 {
     const char *separator;
     size_t key = 0;
@@ -136,7 +136,7 @@ static bool read_key(struct reader *r, const char *s, size_t n)
  * Returns true if an indented line is a section header, "[name]" with only a comment after it. An
  * IPv6 address in brackets is none: it may be a value.
  */
-static bool is_head(const char *s, size_t n)
+static bool is_header(const char *s, size_t n)
 {
     const char *close = n && *s == '[' ? memchr(s, ']', n) : NULL;
     char name[INET6_ADDRSTRLEN + IF_NAMESIZE];
@@ -169,7 +169,7 @@ static const char *find_comment(struct reader *r, const char *s, size_t n)
 /*
  * Returns true if inih may see this line (without its newline). *flush: without its indentation.
  */
-static bool examine(struct reader *r, const char *line, size_t n, size_t max, bool *flush)
+static bool check_line(struct reader *r, const char *line, size_t n, size_t max, bool *flush)
 {
     const char *s = line;
     size_t len = n;
@@ -187,7 +187,7 @@ static bool examine(struct reader *r, const char *line, size_t n, size_t max, bo
         diag_add(r->diags, r->where, "NUL byte: this is not a text file");
         return false;
     }
-    trim(&s, &len);
+    trim_blanks(&s, &len);
     if (len == 0)
         return false;
     /* some editors show it as the end of a line, so a comment could hide an option */
@@ -205,7 +205,7 @@ static bool examine(struct reader *r, const char *line, size_t n, size_t max, bo
     }
     if (*s == ';' || *s == '#')
         return false;
-    if (indented && (r->have_key ? is_head(s, len) : *s != '[')) {
+    if (indented && (r->have_key ? is_header(s, len) : *s != '[')) {
         diag_add(r->diags, r->where,
                  "%s is indented: remove the blanks and tabs before it, because an indented line "
                  "adds a value to the option above it",
@@ -217,12 +217,12 @@ static bool examine(struct reader *r, const char *line, size_t n, size_t max, bo
         return r->section != NULL;
     }
     if (*s == '[')
-        return read_section_head(r, s, len);
-    if (!read_key(r, s, len))
+        return read_header(r, s, len);
+    if (!check_key(r, s, len))
         return false;
     r->comment = find_comment(r, s, len);
     if (!r->section) {
-        if (!r->have_head)
+        if (!r->have_header)
             diag_add(
                 r->diags, r->where,
                 "option before the first section header: move it below [global], [defaults] or "
@@ -247,7 +247,7 @@ static char *next_line(char *out, int size, void *stream)
     newline = memchr(r->next, '\n', (size_t)(r->end - r->next));
     n = newline ? (size_t)(newline - r->next) : (size_t)(r->end - r->next);
     /* without the newline, so that a line may fill the buffer */
-    taken = examine(r, r->next, n, room, &flush) ? n : 0;
+    taken = check_line(r, r->next, n, room, &flush) ? n : 0;
     start = r->next;
     for (; flush && taken && isspace((unsigned char)*start); taken--)
         start++;
@@ -273,7 +273,7 @@ static char *copy_value(struct arena *arena, const char *value)
     return arena_strndup(arena, value, n);
 }
 
-static int take_key(void *user, const char *section, const char *key, const char *value)
+static int on_key(void *user, const char *section, const char *key, const char *value)
 {
     struct reader *r = user;
     struct inifile_entry *e;
@@ -297,7 +297,7 @@ void inifile_parse(const char *path, const char *text, size_t len, struct arena 
         .out = out,
         .diags = diags,
     };
-    int failed = ini_parse_stream(next_line, &r, take_key, &r);
+    int failed = ini_parse_stream(next_line, &r, on_key, &r);
 
     if (failed && diags->count == 0) {
         r.where.line = failed > 0 ? (unsigned)failed : 0;

@@ -41,32 +41,32 @@ struct loader {
     const char *dir;
 };
 
-static void start_host(struct loader *l, const struct inifile_entry *head)
+static void start_host(struct loader *l, const struct inifile_entry *header)
 {
     struct config *c = l->config;
     struct config_section *s;
     const char *why;
 
-    if (config_is_reserved(head->section)) {
-        diag_add(l->diags, head->where,
+    if (config_is_reserved(header->section)) {
+        diag_add(l->diags, header->where,
                  "unknown section [%s]: write [global], [defaults] and [proxy] in lower case",
-                 head->section);
+                 header->section);
         return;
     }
-    why = foreign_host(head->section);
+    why = foreign_host(header->section);
     if (why) {
-        diag_add(l->diags, head->where, "section name '%s' %s", head->section, why);
+        diag_add(l->diags, header->where, "section name '%s' %s", header->section, why);
         return;
     }
-    if (strchr(head->section, ':') && !hostname_is_ip(head->section)) {
-        diag_add(l->diags, head->where,
+    if (strchr(header->section, ':') && !hostname_is_ip(header->section)) {
+        diag_add(l->diags, header->where,
                  "unknown kind of section [%s]: expected [global], [defaults] or [HOST]",
-                 head->section);
+                 header->section);
         return;
     }
     s = arena_alloc(&c->arena, sizeof(*s));
-    s->name = config_bare_name(&c->arena, head->section);
-    s->where = head->where;
+    s->name = config_bare_name(&c->arena, header->section);
+    s->where = header->where;
     s->config_path = c->path;
     c->sections = arena_grow(&c->arena, c->sections, c->count, sizeof(struct config_section *));
     c->sections[c->count++] = s;
@@ -74,37 +74,37 @@ static void start_host(struct loader *l, const struct inifile_entry *head)
 }
 
 /* Starts [global] or [defaults]. *at: its header, if it has been read before. */
-static void start_once(struct loader *l, const struct inifile_entry *head, struct location *at,
+static void start_once(struct loader *l, const struct inifile_entry *header, struct location *at,
                        struct section_parser section)
 {
     if (at->file) {
-        diag_add(l->diags, head->where, "section [%s] is already defined at %s:%u: merge the two",
-                 head->section, at->file, at->line);
+        diag_add(l->diags, header->where, "section [%s] is already defined at %s:%u: merge the two",
+                 header->section, at->file, at->line);
         return;
     }
-    *at = head->where;
+    *at = header->where;
     l->section = section;
 }
 
 /* Starts the section of this header. If it is wrong, its options are not read. */
-static void start_section(struct loader *l, const struct inifile_entry *head)
+static void start_section(struct loader *l, const struct inifile_entry *header)
 {
     struct config_global *global = &l->config->global;
-    const char *name = head->section;
+    const char *name = header->section;
 
     l->section.target = NULL;
     if (strcmp(name, "global") == 0)
-        start_once(l, head, &l->global_at,
+        start_once(l, header, &l->global_at,
                    (struct section_parser){OPTION_GLOBAL, global, &global->lines});
     else if (strcmp(name, "defaults") == 0)
-        start_once(l, head, &l->defaults_at,
+        start_once(l, header, &l->defaults_at,
                    (struct section_parser){OPTION_SECTION, &l->defaults, &l->defaults.lines});
     else if (strcmp(name, "proxy") == 0 || starts_with(name, "proxy:"))
-        diag_add(l->diags, head->where, "section [%s] is not supported yet", name);
+        diag_add(l->diags, header->where, "section [%s] is not supported yet", name);
     else
-        start_host(l, head);
+        start_host(l, header);
     if (l->section.target)
-        l->section.lines->file = head->where.file;
+        l->section.lines->file = header->where.file;
 }
 
 /* Returns the line of an option, or NULL if the section has not set it so far. */
@@ -144,7 +144,7 @@ static const char *add_include(struct loader *l, const struct inifile_entry *e)
 }
 
 /* Ends the current option. A list without a value on its first line must have had indented lines. */
-static void end_key(struct loader *l)
+static void end_option(struct loader *l)
 {
     const struct current *c = &l->current;
 
@@ -163,7 +163,7 @@ static void end_key(struct loader *l)
 }
 
 /* Reads an indented line: one more value of the current option, or an option indented by mistake. */
-static void continue_key(struct loader *l, struct inifile_entry *e)
+static void continue_option(struct loader *l, struct inifile_entry *e)
 {
     const char *value, *key = options_find_key(e->value, &value);
 
@@ -172,7 +172,7 @@ static void continue_key(struct loader *l, struct inifile_entry *e)
                  "'%s' is indented: remove the blanks and tabs before it, because an indented line "
                  "adds a value to the option above it",
                  key);
-        end_key(l);
+        end_option(l);
         e->value = value;
         e->continued = false;
         l->current = (struct current){.key = key, .where = e->where};
@@ -243,16 +243,16 @@ static const char *read_value(struct loader *l, const struct option_row *o,
     return why;
 }
 
-static void read_key(struct loader *l, struct inifile_entry e)
+static void read_option(struct loader *l, struct inifile_entry e)
 {
     const struct option_row *o;
     struct config_line *line;
     const char *why;
 
     if (e.continued) {
-        continue_key(l, &e);
+        continue_option(l, &e);
     } else {
-        end_key(l);
+        end_option(l);
         l->current = (struct current){.key = e.key, .where = e.where};
     }
     o = options_find(e.key, l->section.scope);
@@ -290,16 +290,16 @@ static void read_entries(struct loader *l, const char *path, const struct inifil
     l->section.target = NULL;
     for (i = 0; i < file->count; i++) {
         if (!file->entries[i].key) {
-            end_key(l);
+            end_option(l);
             start_section(l, &file->entries[i]);
         } else if (l->section.target) {
-            read_key(l, file->entries[i]);
+            read_option(l, file->entries[i]);
         }
     }
-    end_key(l);
+    end_option(l);
 }
 
-static void read_file(struct loader *l, const char *path, enum file_origin origin)
+static void load_file(struct loader *l, const char *path, enum file_origin origin)
 {
     struct config_strings *files = &l->config->files;
     struct arena *arena = &l->config->arena;
@@ -312,7 +312,7 @@ static void read_file(struct loader *l, const char *path, enum file_origin origi
     read_entries(l, path, &file);
 }
 
-static void read_includes(struct loader *l)
+static void load_includes(struct loader *l)
 {
     struct arena *arena = &l->config->arena;
     const char *why;
@@ -329,7 +329,7 @@ static void read_includes(struct loader *l)
         else if (found.count == 0)
             l->unmatched = *include;
         for (j = 0; j < found.count; j++)
-            read_file(l, found.paths[j], FILE_CONFIGURED);
+            load_file(l, found.paths[j], FILE_CONFIGURED);
     }
 }
 
@@ -361,7 +361,7 @@ static void set_global_defaults(struct config *c)
     c->global.state_dir = PINPROXY_LOCALSTATEDIR "/lib/pinproxy";
 }
 
-static void finish(struct loader *l)
+static void finish_load(struct loader *l)
 {
     struct config_section built_in = {0};
     struct config *c = l->config;
@@ -378,7 +378,7 @@ static void finish(struct loader *l)
     validate_config(c, l->unmatched.text ? &l->unmatched : NULL, l->diags);
 }
 
-static void start(struct loader *l, const char *path, struct diag_list *diags)
+static void start_load(struct loader *l, const char *path, struct diag_list *diags)
 {
     struct config *c = xcalloc(1, sizeof(*c));
 
@@ -393,10 +393,10 @@ struct config *config_load(const char *path, enum file_origin origin, struct dia
 {
     struct loader l;
 
-    start(&l, path, diags);
-    read_file(&l, path, origin);
-    read_includes(&l);
-    finish(&l);
+    start_load(&l, path, diags);
+    load_file(&l, path, origin);
+    load_includes(&l);
+    finish_load(&l);
     return l.config;
 }
 
@@ -405,11 +405,11 @@ struct config *config_parse(const char *path, const char *text, size_t len, stru
     struct inifile file = {0};
     struct loader l;
 
-    start(&l, path, diags);
+    start_load(&l, path, diags);
     inifile_parse(l.config->path, text, len, &l.config->arena, &file, diags);
     read_entries(&l, l.config->path, &file);
-    read_includes(&l);
-    finish(&l);
+    load_includes(&l);
+    finish_load(&l);
     return l.config;
 }
 

@@ -297,8 +297,8 @@ static size_t smallest(size_t a, size_t b, size_t c)
     return c < a ? c : a;
 }
 
-/* Levenshtein's distance between a word, in any case, and a short one in lower case. */
-static size_t distance(const char *a, const char *b)
+/* Levenshtein's edit_distance between a word, in any case, and a short one in lower case. */
+static size_t edit_distance(const char *a, const char *b)
 {
     size_t row[64], n = strlen(b), i, j;
 
@@ -328,7 +328,7 @@ static const struct option_row *find_nearest(const char *key, enum option_scope 
     size_t best = 3, i;
 
     for (i = 0; i < options_count; i++) {
-        size_t n = distance(key, options[i].name);
+        size_t n = edit_distance(key, options[i].name);
 
         if (n < best && options_find(options[i].name, scope)) {
             best = n;

@@ -213,19 +213,19 @@ struct listen_place {
  */
 static char *name_file(const char *path)
 {
-    char *one = xstrdup(path), *two = xstrdup(path), *above = NULL, *name;
+    char *one = xstrdup(path), *two = xstrdup(path), *above, *name;
     const char *last = basename(one), *parent = dirname(two);
     struct stat st;
 
-    if (stat(parent, &st) == 0)
+    if (stat(parent, &st) == 0) {
         name = xasprintf("%jx:%jx/%s", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, last);
-    else if (strcmp(parent, path) == 0) /* "." or "/", which may not be searched */
+    } else if (strcmp(parent, path) == 0) { /* "." or "/", which may not be searched */
         name = xstrdup(path);
-    else if (strcmp(last, ".") == 0)
-        name = name_file(parent);
-    else
-        name = xasprintf("%s/%s", above = name_file(parent), last);
-    free(above);
+    } else {
+        above = name_file(parent);
+        name = strcmp(last, ".") == 0 ? xstrdup(above) : xasprintf("%s/%s", above, last);
+        free(above);
+    }
     free(one);
     free(two);
     return name;
