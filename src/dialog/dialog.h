@@ -1,12 +1,12 @@
 /*
- * Dialogs: what is said on the bare connection to a server before TLS starts, such as STARTTLS, or
- * a parent proxy's CONNECT. Bytes in, bytes out: no socket, no callback, no clock.
+ * Dialogs: the messages on a bare connection before TLS starts, such as STARTTLS, or the CONNECT of
+ * a parent proxy. Bytes in, bytes out: no socket, no callback, no clock.
  *
- * A dialog is one struct dialog_ops. A section has a list of them, which run in order. What one
- * leaves unread is the next one's input, for a parent proxy's answer and the greeting of the server
- * behind it may come together. What the last one leaves unread is an error, which the owner must
- * report: it came before TLS, so that anybody on the way may have sent it, and after the handshake
- * it would pass for the server's (CVE-2011-0411).
+ * A dialog is one struct dialog_ops. A section has a list of them, which run in order. Bytes that
+ * one dialog leaves unread are the next one's input, because the answer of a parent proxy and the
+ * greeting of the server behind it may come together. Bytes that the last dialog leaves unread are
+ * an error, which the owner must report. They came before TLS, so anyone on the network may have
+ * sent them, and after the handshake they would pass for the server's (CVE-2011-0411).
  */
 #ifndef DIALOG_DIALOG_H
 #define DIALOG_DIALOG_H
@@ -35,19 +35,19 @@ enum dialog_result {
 
 /* One call of run(). */
 struct dialog_io {
-    const struct config_section *section; /* not to be stored: a reload may replace it */
-    const uint8_t *in;                    /* all that has come and was not used */
+    const struct config_section *section; /* must not be stored: a reload may replace it */
+    const uint8_t *in;                    /* all bytes that were received and not used */
     size_t in_len;
-    size_t used;        /* set by run(): the bytes of it that need not be shown again */
-    struct strbuf *out; /* run() adds what is to be sent */
-    char *detail;       /* DIALOG_FAILED: why; DIALOG_DETAIL_SIZE. May quote the server as it is */
+    size_t used;        /* set by run(): how many of them it has used */
+    struct strbuf *out; /* run() adds the bytes to be sent */
+    char *detail;       /* set if it fails: DIALOG_DETAIL_SIZE; may quote the server, unescaped */
 };
 
 struct dialog_ops {
     const char *name;   /* for messages */
     enum reason reason; /* for failures */
     size_t size;        /* of the state, which is zeroed before the first call */
-    /* Called once at first, with or without input, and then whenever more has come. */
+    /* Called once at first, with or without input, and then when more input has come. */
     enum dialog_result (*run)(void *state, struct dialog_io *io);
 };
 
@@ -69,24 +69,24 @@ struct dialog *dialog_new(const struct dialog_list *list);
 void dialog_free(struct dialog *d);
 
 /*
- * Gives a run the n bytes that have come; none in the first call. Returns DIALOG_DONE after the last
- * dialog, or the result of the one that has not ended. More than DIALOG_INPUT_MAX bytes are a
- * failure. After every call, a failed one too, what dialog_output() returns is to be sent. Must not
- * be called after it has returned another result than DIALOG_MORE.
+ * Passes n bytes of input to a run: 0 in the first call. Returns DIALOG_DONE if the last dialog is
+ * done, or else the result of the dialog that runs. More than DIALOG_INPUT_MAX bytes in all are a
+ * failure. The caller sends what dialog_output() returns after every call, also after a failure,
+ * and calls again only after DIALOG_MORE.
  */
 enum dialog_result dialog_feed(struct dialog *d, const struct config_section *section,
                                const uint8_t *bytes, size_t n);
 
-/* Returns what the last call has to send, *n bytes. Valid until the next one. */
+/* Returns the *n bytes that are to be sent after the last call. Valid until the next one. */
 const uint8_t *dialog_output(const struct dialog *d, size_t *n);
 
-/* Returns how many bytes have come that no dialog has used. */
+/* Returns how many bytes of input no dialog has used. */
 size_t dialog_unread(const struct dialog *d);
 
-/* Returns the dialog that runs, or that was the last to run. */
+/* Returns the dialog that runs, or that ran last. Lives for ever. */
 const struct dialog_ops *dialog_current(const struct dialog *d);
 
-/* Returns why it failed, or "". Valid as long as the run. */
+/* Returns why a run failed, or "". Valid until dialog_free(). */
 const char *dialog_detail(const struct dialog *d);
 
 #endif

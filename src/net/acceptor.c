@@ -21,8 +21,8 @@ static bool is_unix(const struct acceptor *a)
 }
 
 /*
- * A descriptor of the socket's own file, whatever may be at its path by now. -1 with errno: ENOENT,
- * or EEXIST when another file is there.
+ * Opens the socket's own file, and no other that may be at its path by now. Returns a descriptor,
+ * or -1 with errno: ENOENT, or EEXIST if another file is there.
  */
 static int open_file(const struct acceptor *a)
 {
@@ -37,16 +37,16 @@ static int open_file(const struct acceptor *a)
     return -1;
 }
 
-/* Puts what place says in the place of what it is without. */
+/* Replaces in *want what place sets. Returns NULL, or what is wrong, which the caller frees. */
 static char *read_access(const struct config_listen *place, struct acceptor_access *want)
 {
     const struct passwd *pw = place->user ? getpwnam(place->user) : NULL;
     const struct group *gr = place->group ? getgrnam(place->group) : NULL;
 
     if (place->user && !pw)
-        return xasprintf("there is no user %s", place->user);
+        return xasprintf("user= names an unknown user: %s", place->user);
     if (place->group && !gr)
-        return xasprintf("there is no group %s", place->group);
+        return xasprintf("group= names an unknown group: %s", place->group);
     if (pw)
         want->uid = pw->pw_uid;
     if (gr)
@@ -56,7 +56,7 @@ static char *read_access(const struct config_listen *place, struct acceptor_acce
     return NULL;
 }
 
-/* fchmod(2) refuses descriptors of a path alone, and fchmodat2(2) is younger than Linux 6.6. */
+/* fchmod(2) refuses O_PATH descriptors, and Linux has fchmodat2(2) only since 6.6. */
 static char *change_mode(int fd, mode_t mode)
 {
     char link[64];
@@ -73,13 +73,13 @@ static char *change_owner(int fd, const struct config_listen *place,
         return NULL;
     if (errno != EPERM)
         return xasprintf("user= and group=: %s", strerror(errno));
-    return xasprintf("%s: %s: only root can give a socket away; leave %s out, and let clients in "
-                     "by mode= or, under systemd, by Group= in the unit",
+    return xasprintf("%s: %s: only root can change the owner of a socket: remove %s, and admit "
+                     "clients with mode= or, under systemd, with Group= in the unit",
                      place->user ? "user=" : "group=", strerror(errno),
                      place->user ? "user=" : "group=");
 }
 
-/* What is allowed meanwhile is allowed before and afterwards. */
+/* In between nothing is allowed that is not allowed both before and after. */
 static char *change_access(int fd, const struct config_listen *place,
                            const struct acceptor_access *want)
 {
@@ -120,8 +120,8 @@ char *acceptor_set_access(const struct acceptor *a, const struct config_listen *
 }
 
 /*
- * Returns what is wrong with the file that is where a socket is to be, or NULL. The caller frees
- * it.
+ * Checks a file at the path of a socket that is to be bound. Returns NULL, or what is wrong, which
+ * the caller frees.
  */
 static char *check_file(const struct config_listen *place, uid_t user)
 {
@@ -131,14 +131,14 @@ static char *check_file(const struct config_listen *place, uid_t user)
     if (lstat(place->addr.un.sun_path, &st) != 0)
         return NULL;
     if (!S_ISSOCK(st.st_mode))
-        return xstrdup("there is a file that is no socket: remove it, or choose another path");
+        return xstrdup("there is a file that is not a socket: remove it, or choose another path");
     if (!safepath_is_trusted(st.st_uid, user) && !(pw && pw->pw_uid == st.st_uid))
         return xasprintf("there is a socket of another user (uid %u): choose another path",
                          (unsigned)st.st_uid);
     return NULL;
 }
 
-/* A socket file that nobody listens on is left over from a crash: makes room. */
+/* Removes a socket file on which no program listens: a crash has left it. */
 static char *remove_stale_socket(const struct config_listen *place)
 {
     const char *path = place->addr.un.sun_path;
@@ -152,12 +152,13 @@ static char *remove_stale_socket(const struct config_listen *place)
     if (error == ENOENT)
         return NULL;
     if (error == 0)
-        return xstrdup("another program listens there");
+        return xstrdup("another program listens on it");
     if (error != ECONNREFUSED)
-        return xasprintf("there is a socket, and whether a program listens there cannot be "
-                         "found out: %s",
+        return xasprintf("there is a socket, and it cannot be found out whether a program "
+                         "listens on it: %s",
                          strerror(error));
-    return unlink(path) == 0 ? NULL : xasprintf("the old socket: %s", strerror(errno));
+    return unlink(path) == 0 ? NULL
+                             : xasprintf("the old socket cannot be removed: %s", strerror(errno));
 }
 
 static char *check_directory(const char *path, uid_t user)
@@ -185,8 +186,8 @@ char *acceptor_check(const struct config_listen *place, uid_t user)
     return why ? why : check_file(place, user);
 }
 
-/* Notes which file has just been bound, and its access. */
-static char *identify(struct acceptor *a, mode_t mask)
+/* Notes which file was just bound, and its access. */
+static char *note_file(struct acceptor *a, mode_t mask)
 {
     const int fd = open(a->addr.un.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
@@ -198,9 +199,9 @@ static char *identify(struct acceptor *a, mode_t mask)
     close(fd);
     if (error)
         return xstrdup(strerror(error));
-    /* the daemon's user, who can write to the directory, may have been quicker */
+    /* the daemon's user can write to the directory, and may have replaced the file */
     if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)
-        return xstrdup("another file has been put in its place");
+        return xstrdup("another file was put in its place");
     a->listening.dev = st.st_dev;
     a->listening.ino = st.st_ino;
     a->born = (struct acceptor_access){st.st_uid, st.st_gid, 0777 & ~mask};
@@ -222,7 +223,7 @@ static char *bind_unix(struct acceptor *a, const struct config_listen *place, ui
     (void)umask(mask);
     if (error)
         return xstrdup(strerror(error));
-    why = identify(a, mask);
+    why = note_file(a, mask);
     return why ? why : acceptor_set_access(a, place);
 }
 
@@ -236,10 +237,10 @@ static char *bind_tcp(struct acceptor *a, const struct acceptor_options *options
     (void)setsockopt(a->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (addr->sa.sa_family == AF_INET6)
         (void)setsockopt(a->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-    /* only a socket of the same user can share the port, later, when we are no longer root */
+    /* only sockets of the same user can share a port, and a later one is bound without root */
     if (options->user != 0)
         given = fchown(a->fd, options->user, (gid_t)-1);
-    (void)given; /* without the right to do so, such a reload fails: the address is in use */
+    (void)given; /* without that right a reload that shares the port fails: address in use */
     if (options->share_port)
         sock_share_port(a->fd, true);
     if (bind(a->fd, &addr->sa, addr->len) != 0)

@@ -23,8 +23,10 @@ uint64_t endpoints_hold(void)
     return atomic_load_explicit(&held, memory_order_relaxed);
 }
 
-/* Appends a copy; to nothing, when u is NULL. NULL: no memory, and u is as it was. */
-static struct unsent *append(struct unsent *u, const uint8_t *bytes, size_t n)
+/*
+ * Appends a copy to u, which may be NULL. Returns NULL if memory is short, and leaves u as it was.
+ */
+static struct unsent *unsent_append(struct unsent *u, const uint8_t *bytes, size_t n)
 {
     const size_t have = u ? u->len : 0;
     struct unsent *grown = realloc(u, sizeof(*grown) + have + n);
@@ -37,29 +39,27 @@ static struct unsent *append(struct unsent *u, const uint8_t *bytes, size_t n)
     return grown;
 }
 
-static void discard(struct unsent *u)
+static void unsent_free(struct unsent *u)
 {
     if (u)
         (void)atomic_fetch_sub_explicit(&held, u->len, memory_order_relaxed);
     free(u);
 }
 
-/* Keeps the socket watched while libuv would report nothing of it. */
+/* Watches the socket while libuv reports nothing about it. */
 static void update_watch(struct endpoint *ep)
 {
     watch_set(ep->io->watch, &ep->watched, ep->open && !ep->error && (ep->unacked || !ep->reading));
 }
 
-/* The first error stands, but for EPIPE: a write can meet it where the socket knows of a reset. */
+/* Keeps the first error, except EPIPE, which a write can meet before the socket reports a reset. */
 static void set_write_error(struct endpoint *ep, int error)
 {
     if (error && (!ep->write_error || ep->write_error == UV_EPIPE))
         ep->write_error = error;
 }
 
-/*
- * Learns from the socket that nothing can be written any more. What came before can still be read.
- */
+/* Asks the socket whether writing has failed. Bytes that came before can still be read. */
 static void note_socket_error(struct endpoint *ep)
 {
     set_write_error(ep, -sock_take_error(ep->watched.fd));
@@ -74,7 +74,7 @@ static bool was_reset(const struct endpoint *ep)
     return ep->write_error && ep->write_error != UV_EPIPE;
 }
 
-/* Returns true if poll(2) told something new about an endpoint that is not read. */
+/* Notes what poll(2) has reported of an endpoint that is not read. Returns true if it is new. */
 static bool note_poll(struct endpoint *ep, short revents)
 {
     const bool had_fin = ep->fin_received, could_write = !ep->write_error;
@@ -83,13 +83,13 @@ static bool note_poll(struct endpoint *ep, short revents)
         note_socket_error(ep);
     else if (revents & POLLRDHUP)
         ep->fin_received = true;
-    /* a Unix socket hangs up when both directions are shut: by the peer, unless one is by us */
+    /* POLLHUP: both directions of a Unix socket are shut, by the peer unless we have shut one */
     if (!ep->is_tcp && (revents & POLLHUP) && !ep->fin_sent)
         set_write_error(ep, UV_EPIPE);
     return ep->fin_received != had_fin || (could_write && ep->write_error);
 }
 
-/* Returns true if everything has been acknowledged, or the peer has not answered for too long. */
+/* Checks acknowledgments. Returns true if all have come, or if the peer is lost. */
 static bool note_acks(struct endpoint *ep)
 {
     const int64_t now = (int64_t)uv_now(ep->io->loop);
@@ -213,7 +213,7 @@ size_t endpoint_queued(const struct endpoint *ep)
     return ep->queued ? ep->queued->len : 0;
 }
 
-/* Something was given to the kernel that the peer has to acknowledge. */
+/* Notes that the kernel has bytes which the peer has to acknowledge. */
 static void expect_acks(struct endpoint *ep)
 {
     if (!ep->is_tcp || ep->unacked)
@@ -239,7 +239,7 @@ static void write_later(struct endpoint *ep, struct unsent *u)
     int error = uv_write(&u->request, &ep->uv.stream, &buf, 1, on_written);
 
     if (error) {
-        discard(u);
+        unsent_free(u);
         ep->write_error = error;
         return;
     }
@@ -251,11 +251,11 @@ static void on_written(uv_write_t *request, int status)
     struct endpoint *ep = request->handle->data;
     struct unsent *next = ep->queued;
 
-    discard(ep->in_flight);
+    unsent_free(ep->in_flight);
     ep->in_flight = NULL;
     ep->queued = NULL;
     if (!ep->open || status < 0) {
-        discard(next);
+        unsent_free(next);
         if (!ep->open)
             return; /* cancelled by endpoint_close() */
         set_write_error(ep, status);
@@ -269,9 +269,9 @@ static void on_written(uv_write_t *request, int status)
     ep->events->changed(ep);
 }
 
-static void queue(struct endpoint *ep, const uint8_t *bytes, size_t n)
+static void queue_bytes(struct endpoint *ep, const uint8_t *bytes, size_t n)
 {
-    struct unsent *grown = append(ep->queued, bytes, n);
+    struct unsent *grown = unsent_append(ep->queued, bytes, n);
 
     if (grown)
         ep->queued = grown;
@@ -288,7 +288,7 @@ void endpoint_write(struct endpoint *ep, const uint8_t *bytes, size_t n)
     if (n == 0 || ep->error || ep->write_error || !ep->open)
         return;
     if (ep->in_flight) {
-        queue(ep, bytes, n);
+        queue_bytes(ep, bytes, n);
         return;
     }
     expect_acks(ep);
@@ -301,7 +301,7 @@ void endpoint_write(struct endpoint *ep, const uint8_t *bytes, size_t n)
     }
     if ((size_t)sent == n)
         return;
-    rest = append(NULL, bytes + sent, n - (size_t)sent);
+    rest = unsent_append(NULL, bytes + sent, n - (size_t)sent);
     if (rest)
         write_later(ep, rest);
     else

@@ -1,8 +1,9 @@
 /*
- * One end of a tunnel: a connected byte stream on a loop. Client and upstream are the same struct.
+ * One end of a tunnel: a connected byte stream on a loop. The client's end and the server's end are
+ * the same struct.
  *
- * The owner embeds it, gives it a table of events, and says what it wants; facts are kept here in
- * plain fields for the owner to look at. Nothing here decides anything.
+ * The owner embeds it, passes a table of events, and reads the plain fields below, in which this
+ * module notes facts. It makes no decision.
  */
 #ifndef NET_ENDPOINT_H
 #define NET_ENDPOINT_H
@@ -18,20 +19,20 @@
 struct endpoint;
 struct unsent;
 
-/* What all endpoints of a thread share; it outlives them. */
+/* Shared by all endpoints of a thread, which it must outlive. */
 struct endpoint_io {
     uv_loop_t *loop;
     struct watch *watch;
-    uint8_t *input; /* reads go here */
+    uint8_t *input; /* where bytes are read to */
     size_t input_size;
 };
 
 struct endpoint_events {
-    /* Bytes have come; they are gone when this returns. */
+    /* Bytes were read. They are valid until this returns. */
     void (*read)(struct endpoint *ep, const uint8_t *bytes, size_t n);
-    /* Everything written has left for the kernel, or the stream has ended or failed. */
+    /* The kernel has taken everything that was written, or the stream has ended or failed. */
     void (*changed)(struct endpoint *ep);
-    /* The handle is gone and its memory free. */
+    /* The handle is closed. Nothing is called after this, and the owner may free the endpoint. */
     void (*closed)(struct endpoint *ep);
 };
 
@@ -45,78 +46,80 @@ struct endpoint {
     const struct endpoint_events *events;
     const struct endpoint_io *io;
     struct watched watched;
-    int64_t ack_limit; /* ms without an acknowledgment after which the peer is gone; 0: no limit */
-    int64_t silent_since; /* loop time: since then nothing was acknowledged that should have been */
+    int64_t ack_limit; /* ms without an acknowledgment after which the peer is lost; 0: no limit */
+    int64_t silent_since; /* loop time since which no expected acknowledgment has come */
 
-    struct unsent *in_flight; /* what the kernel did not take at once; NULL: nothing */
-    struct unsent *queued;    /* what came while that was in flight */
+    struct unsent *in_flight; /* bytes that the kernel did not take at once, or NULL */
+    struct unsent *queued;    /* bytes that were written while others were in flight, or NULL */
 
     bool open;         /* the handle is initialised and not closing */
-    bool is_tcp;       /* knows resets */
-    bool reading;      /* as last asked for */
-    bool unacked;      /* TCP: something written may not have been acknowledged */
-    bool fin_wanted;   /* to be finished once everything is written */
-    bool fin_sent;     /* our FIN is out */
-    bool fin_received; /* the peer's FIN has come; there may be more to read before it */
-    bool eof;          /* the peer's FIN has been read */
-    int write_error;   /* a libuv error code: nothing can be written; there may be more to read */
-    int error;         /* likewise: the stream is of no more use */
+    bool is_tcp;       /* see struct stream */
+    bool reading;      /* as endpoint_want_read() was last called */
+    bool unacked;      /* TCP: some written bytes may not have been acknowledged */
+    bool fin_wanted;   /* endpoint_shutdown() was called */
+    bool fin_sent;     /* our FIN was sent */
+    bool fin_received; /* the peer's FIN was received; bytes before it may not have been read */
+    bool eof;          /* the peer's FIN was read */
+    int write_error;   /* a libuv error code: nothing can be written; bytes may be left to read */
+    int error;         /* a libuv error code: nothing can be read or written */
 };
 
 /*
- * Opens an endpoint on a stream, whose descriptor it takes ownership of; ep->error is set if that
- * fails. keepalive_ms is as set with sock_tune(). A TCP peer that acknowledges nothing for
- * sock_keepalive_limit() although it should is lost: ep->error is UV_ETIMEDOUT. (The kernel sends
- * its keepalive probes only while nothing is outstanding.)
+ * Opens an endpoint on a stream and takes ownership of it. Sets ep->error if it fails.
+ *
+ * keepalive_ms is the value that sock_tune() was called with. A TCP peer that does not acknowledge
+ * bytes for sock_keepalive_limit() is lost: ep->error is then UV_ETIMEDOUT. (The kernel sends
+ * keepalive probes only while no byte is unacknowledged.)
  */
 void endpoint_open(struct endpoint *ep, const struct endpoint_io *io, const struct stream *stream,
                    int64_t keepalive_ms, const struct endpoint_events *events);
 
 /*
- * Starts or stops reading. While an endpoint is not read, the socket is checked twice a second: a
- * reset, a FIN, or the close of a Unix peer is found in write_error and fin_received, and reported
- * by changed.
+ * Starts or stops reading. While an endpoint is not read, its socket is checked twice a second. A
+ * reset, a FIN, or the close of a Unix peer then sets write_error or fin_received, and is reported
+ * by changed().
  */
 void endpoint_want_read(struct endpoint *ep, bool want);
 
 /*
- * Writes all of it: at once as far as the kernel takes it, the rest is copied. Bulk data is written
- * only when endpoint_is_idle(), so that at most one turn of it is held here; what has to go out in
- * between (TLS alerts, key updates) queues behind. A failure is found in ep->write_error.
+ * Writes n bytes: passes to the kernel what it takes at once, and copies the rest, to be written
+ * later. The caller writes bulk data only if endpoint_is_idle(), so that at most one turn of it is
+ * held here. Other bytes (TLS alerts, key updates) may be written at any time, and are queued. Sets
+ * ep->write_error if it fails.
  */
 void endpoint_write(struct endpoint *ep, const uint8_t *bytes, size_t n);
 
-/* Nothing is waiting to be written. */
+/* Returns true if the kernel has taken everything that was written. */
 bool endpoint_is_idle(const struct endpoint *ep);
 
-/* Bytes that queue behind what is in flight. */
+/* Returns how many bytes are queued behind those in flight. */
 size_t endpoint_queued(const struct endpoint *ep);
 
-/* Bytes that all endpoints of the process hold now, written and not yet taken by the kernel. */
+/* Returns how many bytes all endpoints of the process hold that the kernel has not yet taken. */
 uint64_t endpoints_hold(void);
 
-/* Sends FIN once everything is written. */
+/* Sends a FIN when the kernel has taken everything that was written. */
 void endpoint_shutdown(struct endpoint *ep);
 
-/* Bytes that the kernel holds and the peer has not acknowledged. */
+/* Returns how many bytes the kernel holds that a TCP peer has not acknowledged; 0 for others. */
 int endpoint_unsent(const struct endpoint *ep);
 
-/* Returns the bytes in flight that the peer has not taken, here and in the kernel. */
+/* Returns how many written bytes the peer has not taken, here and in the kernel. */
 size_t endpoint_backlog(const struct endpoint *ep);
 
 /*
- * Returns true if the peer has reset the stream or is lost. A Unix peer that has closed in order
- * cannot be written to either, but what it sent before is whole: it is not reset.
+ * Returns true if the peer has reset the stream or is lost. A Unix peer that has closed in order is
+ * no reset: nothing can be written to it, but everything that it has sent can be read.
  */
 bool endpoint_is_reset(const struct endpoint *ep);
 
 /*
- * Returns true if the peer has reset the stream, or has closed a Unix socket and left nothing to
- * read.
+ * Returns true if the peer has reset the stream, or if it has closed a Unix socket and nothing is
+ * left to read.
  */
 bool endpoint_is_gone(const struct endpoint *ep);
 
-/* Closes, with a reset where the transport knows one. Idempotent; ends in the closed event. */
+/* Closes the endpoint, with a reset if it is TCP and reset is set. Idempotent. Ends in closed(). */
 void endpoint_close(struct endpoint *ep, bool reset);
 
 #endif

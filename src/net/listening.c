@@ -10,7 +10,7 @@
 
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 
-/* By port, so that a dial does not get slower with each listener. Unix sockets are at 0. */
+/* Hashed by port, so that connecting does not get slower with each listener. Unix: port 0. */
 #define BUCKETS 256
 static LIST_HEAD(, listening) table[BUCKETS];
 
@@ -71,7 +71,7 @@ static struct addr find_destination(const struct addr *to, const struct addr *fr
     return out;
 }
 
-/* A destination, and what has been found out about it. */
+/* A destination, and what is known about it. */
 struct destination {
     struct addr addr;
     struct stat file; /* Unix */

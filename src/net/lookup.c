@@ -9,7 +9,7 @@
 
 #include "base/bgthread.h"
 
-/* The part of the maximum that a class and the worse ones may take together. */
+/* The part of the maximum that a class and those below it may use together. */
 static const double part[LOOKUP_CLASSES] = {
     [LOOKUP_PROMPT] = 1,
     [LOOKUP_NEW] = 0.75,
@@ -31,14 +31,14 @@ static bool has_room(enum lookup_class class)
 
     for (i = LOOKUP_CLASSES - 1; i >= 0; i--) {
         sum += lookups.running[i];
-        /* one at least */
+        /* at least one may run */
         if (i <= (int)class && sum > 0 && sum >= part[i] * lookups.max)
             return false;
     }
     return true;
 }
 
-/* The first of those that wait and for which there is room, or NULL. */
+/* Returns the first look-up that waits and for which there is room, or NULL. */
 static struct lookup *take_next(void)
 {
     struct lookup *l;
@@ -92,7 +92,7 @@ static int start_thread(struct lookup *l)
     return error;
 }
 
-/* Undoes the start of a look-up that got no thread. Another one's thread may take it over. */
+/* Queues a look-up for which no thread could be started, if a thread runs that can take it. */
 static int wait_instead(struct lookup *l, int error)
 {
     int others = 0, i;

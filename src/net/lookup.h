@@ -1,11 +1,10 @@
 /*
- * Runs getaddrinfo(3), which blocks and cannot be called back, in threads of its own. A thread
- * starts with a look-up for which there is room, continues with those that wait, and ends when none
- * does.
+ * Runs getaddrinfo(3), which blocks and cannot be cancelled, in threads of its own. A thread starts
+ * with a look-up for which there is room, continues with those that wait, and ends when none waits.
  *
- * There are LOOKUPS_MAX look-ups at once in the process. Names that failed or were slow last time
- * get a part of them, and so do names that have not been looked up before: a name server that is
- * silent about some hosts must not hold up the others.
+ * At most LOOKUPS_MAX look-ups run at once in the process. Names that failed or were slow last time
+ * may only use a part of them, and so may names that have not been looked up before, so that a name
+ * server that does not answer for some hosts cannot delay the others.
  */
 #ifndef NET_LOOKUP_H
 #define NET_LOOKUP_H
@@ -15,13 +14,13 @@
 
 #define LOOKUPS_MAX 64
 
-/* Descriptors of a look-up: a socket to the name server, and one to sort its answers by. */
+/* Descriptors that a look-up needs: a socket to the name server, and one to sort its answers. */
 #define LOOKUP_FILES 2
 
-/* A look-up that takes longer, in milliseconds, is slow. */
+/* A look-up that takes longer is slow, in milliseconds. */
 #define LOOKUP_SLOW_MS 1000
 
-/* What is known of a name, the best first. */
+/* How the last look-up of a name went, the best first. */
 enum lookup_class {
     LOOKUP_PROMPT, /* was answered promptly last time */
     LOOKUP_NEW,    /* has not been looked up before */
@@ -30,27 +29,27 @@ enum lookup_class {
 
 #define LOOKUP_CLASSES 3
 
-/* Embedded by whoever looks up, who sets the first four before the first lookup_start(). */
+/* Embedded by the owner, which sets the first four fields before the first lookup_start(). */
 struct lookup {
-    const char *host;        /* stays in place until done() */
+    const char *host;        /* borrowed until done() */
     int family;              /* AF_UNSPEC, AF_INET or AF_INET6 */
-    enum lookup_class class; /* LOOKUP_NEW; later, this module sets it */
+    enum lookup_class class; /* LOOKUP_NEW at first; this module then sets it */
     /*
-     * Called once, from a thread of this module: with zero and a list, which the callee frees with
-     * freeaddrinfo(3), or with an error as in getaddrinfo(3) and NULL. The look-up may be freed or
-     * started again by then.
+     * Called once, from a thread of this module. error is 0 and list is the result, which the
+     * callee frees with freeaddrinfo(3); or error is that of getaddrinfo(3) and list is NULL. The
+     * callee may free the look-up, or start it again.
      */
     void (*done)(struct lookup *l, int error, struct addrinfo *list);
 
     TAILQ_ENTRY(lookup) link;
 };
 
-/* Sets how many look-ups may run at once from now on: 1 to LOOKUPS_MAX, which is the default. */
+/* Sets how many look-ups may run at once: 1 to LOOKUPS_MAX, which is the default. */
 void lookup_set_max(int max);
 
 /*
- * Starts a look-up, or lets it wait for room. From any thread. Returns 0, or an errno when there is
- * no thread for it; done() is not called then.
+ * Starts a look-up, or queues it until there is room. May be called from any thread. Returns 0, or
+ * an errno value if no thread could be started; done() is then not called.
  */
 int lookup_start(struct lookup *l);
 

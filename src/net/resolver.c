@@ -11,15 +11,15 @@
 #include "base/util.h"
 #include "net/lookup.h"
 
-/* How long the last good answer is used after a failure before the name is looked up again. */
+/* After a failure, the last good answer is used for this time without a new look-up. */
 #define RETRY_MS 2000
 
-/* How long a new answer is waited for when there is an old one. */
+/* If there is an old answer, a new one is awaited for this time. */
 #define LATE_MS 1000
 
 #define BUCKETS 1024
 
-/* Names in memory; beyond it, those that nobody has asked for longest go. */
+/* Names in the cache. Beyond that, the least recently used name is dropped. */
 #define NAMES_MAX 16384
 
 struct resolver_entry {
@@ -27,37 +27,37 @@ struct resolver_entry {
     int family;
     struct addr *addresses; /* of the last good answer */
     size_t count;
-    const char *error;    /* when there was none */
-    uint64_t resolved_at; /* when count > 0 */
+    const char *error;    /* if there was none */
+    uint64_t resolved_at; /* if count > 0 */
     uint64_t failed_at;   /* 0: the last look-up did not fail */
-    uint64_t started_at;  /* of the look-up */
+    uint64_t started_at;  /* of the look-up that runs */
     bool looking;         /* the look-up runs, or waits for room */
-    bool forgotten;       /* in no list: goes when the look-up is over */
+    bool forgotten;       /* in no list: freed when the look-up ends */
     struct lookup lookup;
     TAILQ_HEAD(, resolver_request) requests;
     LIST_ENTRY(resolver_entry) link;
     TAILQ_ENTRY(resolver_entry) age;
 };
 
-/* The process's memory. The lock is held for moments: never over a system call that may wait. */
+/* The cache of the process. The lock is never held over a system call that may wait. */
 static struct {
     pthread_mutex_t lock;
     LIST_HEAD(, resolver_entry) entries[BUCKETS];
-    TAILQ_HEAD(, resolver_entry) by_age; /* the one not asked for longest is the first */
+    TAILQ_HEAD(, resolver_entry) by_age; /* the least recently used one first */
     size_t count;
     size_t users;
-} memory = {.lock = PTHREAD_MUTEX_INITIALIZER, .by_age = TAILQ_HEAD_INITIALIZER(memory.by_age)};
+} cache = {.lock = PTHREAD_MUTEX_INITIALIZER, .by_age = TAILQ_HEAD_INITIALIZER(cache.by_age)};
 
 struct resolver {
     uv_loop_t *loop;
     uv_async_t wake;
     uv_timer_t late;
     int handles;
-    LIST_HEAD(, resolver_request) asked;     /* this loop's, answered ones too */
-    TAILQ_HEAD(, resolver_request) answered; /* under the memory's lock */
+    LIST_HEAD(, resolver_request) asked;     /* of this loop, answered ones too */
+    TAILQ_HEAD(, resolver_request) answered; /* under the cache's lock */
 };
 
-/* What uv_now() counts from, and for any thread. */
+/* Returns the clock of uv_now(), in any thread. */
 static uint64_t now_ms(void)
 {
     return uv_hrtime() / 1000000;
@@ -72,23 +72,23 @@ static void free_entry(struct resolver_entry *e)
     free(e);
 }
 
-static void forget(struct resolver_entry *e)
+static void forget_entry(struct resolver_entry *e)
 {
     LIST_REMOVE(e, link);
-    TAILQ_REMOVE(&memory.by_age, e, age);
-    memory.count--;
+    TAILQ_REMOVE(&cache.by_age, e, age);
+    cache.count--;
     e->forgotten = true;
     if (!e->looking)
         free_entry(e);
 }
 
-static void forget_oldest(void)
+static void forget_oldest_entry(void)
 {
     struct resolver_entry *e;
 
-    TAILQ_FOREACH (e, &memory.by_age, age) {
+    TAILQ_FOREACH (e, &cache.by_age, age) {
         if (!e->looking) {
-            forget(e);
+            forget_entry(e);
             return;
         }
     }
@@ -119,11 +119,11 @@ static struct resolver_entry *new_entry(const char *host, int family)
     e->lookup.class = LOOKUP_NEW;
     e->lookup.done = on_looked_up;
     TAILQ_INIT(&e->requests);
-    if (memory.count >= NAMES_MAX)
-        forget_oldest();
-    LIST_INSERT_HEAD(&memory.entries[bucket(host)], e, link);
-    TAILQ_INSERT_TAIL(&memory.by_age, e, age);
-    memory.count++;
+    if (cache.count >= NAMES_MAX)
+        forget_oldest_entry();
+    LIST_INSERT_HEAD(&cache.entries[bucket(host)], e, link);
+    TAILQ_INSERT_TAIL(&cache.by_age, e, age);
+    cache.count++;
     return e;
 }
 
@@ -131,10 +131,10 @@ static struct resolver_entry *find_entry(const char *host, int family)
 {
     struct resolver_entry *e;
 
-    LIST_FOREACH (e, &memory.entries[bucket(host)], link) {
+    LIST_FOREACH (e, &cache.entries[bucket(host)], link) {
         if (e->family == family && strcasecmp(e->host, host) == 0) {
-            TAILQ_REMOVE(&memory.by_age, e, age);
-            TAILQ_INSERT_TAIL(&memory.by_age, e, age);
+            TAILQ_REMOVE(&cache.by_age, e, age);
+            TAILQ_INSERT_TAIL(&cache.by_age, e, age);
             return e;
         }
     }
@@ -152,7 +152,7 @@ static bool is_late(const struct resolver_entry *e, uint64_t now)
     return e->looking && !is_within(e->started_at, now, LATE_MS);
 }
 
-/* Whether what is known is used without a wait. */
+/* Returns true if the answer that is known is used at once. */
 static bool is_usable(const struct resolver_entry *e, uint64_t now, int64_t max_age)
 {
     if (e->count == 0)
@@ -162,7 +162,7 @@ static bool is_usable(const struct resolver_entry *e, uint64_t now, int64_t max_
                && is_within(e->failed_at, now, max_age < RETRY_MS ? max_age : RETRY_MS));
 }
 
-static void answer(const struct resolver_entry *e, struct resolver_request *q)
+static void copy_answer(const struct resolver_entry *e, struct resolver_request *q)
 {
     q->count = e->count;
     q->error = e->error;
@@ -170,12 +170,12 @@ static void answer(const struct resolver_entry *e, struct resolver_request *q)
         memcpy(q->addresses, e->addresses, e->count * sizeof(e->addresses[0]));
 }
 
-/* Answers one who waits. Its loop is yet to be woken. */
-static void answer_waiting(struct resolver_entry *e, struct resolver_request *q)
+/* Answers a request that waits. The caller wakes its loop. */
+static void answer_request(struct resolver_entry *e, struct resolver_request *q)
 {
     TAILQ_REMOVE(&e->requests, q, link);
     q->entry = NULL;
-    answer(e, q);
+    copy_answer(e, q);
     TAILQ_INSERT_TAIL(&q->resolver->answered, q, link);
 }
 
@@ -185,8 +185,8 @@ static bool is_ip(int family)
 }
 
 /*
- * Returns how many addresses of a family are taken at most: up to half of the room is left to the
- * addresses of the other one.
+ * Returns the maximum number of addresses of a family: up to half of the room is left for the other
+ * one.
  */
 static size_t room_for(int family, const struct addrinfo *list)
 {
@@ -224,13 +224,13 @@ static const char *take_list(struct resolver_entry *e, const struct addrinfo *li
     return NULL;
 }
 
-/* The end of a look-up. From its thread, or from the one that could not start it. */
+/* Ends a look-up. Called from its thread, or from the one that could not start it. */
 static void end_lookup(struct resolver_entry *e, const char *error, const struct addrinfo *list)
 {
     struct resolver_request *q;
     const uint64_t now = now_ms();
 
-    pthread_mutex_lock(&memory.lock);
+    pthread_mutex_lock(&cache.lock);
     if (!error)
         error = take_list(e, list);
     if (!error)
@@ -239,12 +239,12 @@ static void end_lookup(struct resolver_entry *e, const char *error, const struct
     e->error = e->count ? NULL : error; /* the last good answer stays */
     e->looking = false;
     while ((q = TAILQ_FIRST(&e->requests))) {
-        answer_waiting(e, q);
+        answer_request(e, q);
         (void)uv_async_send(&q->resolver->wake);
     }
     if (e->forgotten)
         free_entry(e);
-    pthread_mutex_unlock(&memory.lock);
+    pthread_mutex_unlock(&cache.lock);
 }
 
 static void on_looked_up(struct lookup *l, int error, struct addrinfo *list)
@@ -257,9 +257,9 @@ static void on_looked_up(struct lookup *l, int error, struct addrinfo *list)
         freeaddrinfo(list);
 }
 
-/* One loop's part. */
+/* The part of one loop. */
 
-static void leave(struct resolver_request *q)
+static void end_request(struct resolver_request *q)
 {
     struct resolver *r = q->resolver;
 
@@ -267,31 +267,31 @@ static void leave(struct resolver_request *q)
     q->resolver = NULL;
     if (!LIST_EMPTY(&r->asked))
         return;
-    /* nothing to wait for: the loop may end */
+    /* nothing is awaited: the loop may end */
     uv_unref((uv_handle_t *)&r->wake);
     uv_timer_stop(&r->late);
 }
 
-static void deliver(struct resolver *r)
+static void deliver_answers(struct resolver *r)
 {
     struct resolver_request *q;
 
     for (;;) {
-        pthread_mutex_lock(&memory.lock);
+        pthread_mutex_lock(&cache.lock);
         q = TAILQ_FIRST(&r->answered);
         if (q)
             TAILQ_REMOVE(&r->answered, q, link);
-        pthread_mutex_unlock(&memory.lock);
+        pthread_mutex_unlock(&cache.lock);
         if (!q)
             return;
-        leave(q);
+        end_request(q);
         q->done(q);
     }
 }
 
 static void on_wake(uv_async_t *wake)
 {
-    deliver(wake->data);
+    deliver_answers(wake->data);
 }
 
 static void on_late(uv_timer_t *timer);
@@ -304,7 +304,7 @@ static void arm_late(struct resolver *r, uint64_t at)
         uv_timer_start(&r->late, on_late, ms, 0);
 }
 
-/* Who has waited for a new answer long enough gets the old one. */
+/* Gives the old answer to requests that have waited long enough for a new one. */
 static void on_late(uv_timer_t *timer)
 {
     struct resolver *r = timer->data;
@@ -312,21 +312,21 @@ static void on_late(uv_timer_t *timer)
     uint64_t next = UINT64_MAX;
     struct resolver_request *q;
 
-    pthread_mutex_lock(&memory.lock);
+    pthread_mutex_lock(&cache.lock);
     LIST_FOREACH (q, &r->asked, asked) {
         struct resolver_entry *e = q->entry;
 
         if (!e || e->count == 0)
             continue;
         if (is_late(e, now))
-            answer_waiting(e, q);
+            answer_request(e, q);
         else if (e->started_at + LATE_MS < next)
             next = e->started_at + LATE_MS;
     }
-    pthread_mutex_unlock(&memory.lock);
+    pthread_mutex_unlock(&cache.lock);
     if (next < UINT64_MAX)
         arm_late(r, next);
-    deliver(r);
+    deliver_answers(r);
 }
 
 int resolver_new(uv_loop_t *loop, struct resolver **out)
@@ -349,9 +349,9 @@ int resolver_new(uv_loop_t *loop, struct resolver **out)
     r->late.data = r;
     r->handles = 2;
     uv_unref((uv_handle_t *)&r->wake);
-    pthread_mutex_lock(&memory.lock);
-    memory.users++;
-    pthread_mutex_unlock(&memory.lock);
+    pthread_mutex_lock(&cache.lock);
+    cache.users++;
+    pthread_mutex_unlock(&cache.lock);
     *out = r;
     return 0;
 }
@@ -373,16 +373,19 @@ void resolver_close(struct resolver *r)
     assert(LIST_EMPTY(&r->asked));
     uv_close((uv_handle_t *)&r->wake, on_closed);
     uv_close((uv_handle_t *)&r->late, on_closed);
-    pthread_mutex_lock(&memory.lock);
-    if (--memory.users == 0)
-        while ((e = TAILQ_FIRST(&memory.by_age)))
-            forget(e);
-    pthread_mutex_unlock(&memory.lock);
+    pthread_mutex_lock(&cache.lock);
+    if (--cache.users == 0)
+        while ((e = TAILQ_FIRST(&cache.by_age)))
+            forget_entry(e);
+    pthread_mutex_unlock(&cache.lock);
 }
 
-/* Under the lock: has the request wait for the entry's look-up. True: that is yet to be started. */
-static bool wait_for(struct resolver_entry *e, struct resolver *r, struct resolver_request *q,
-                     uint64_t now)
+/*
+ * Lets a request wait for the entry's look-up. Returns true if the caller has to start it. The lock
+ * is held.
+ */
+static bool queue_request(struct resolver_entry *e, struct resolver *r, struct resolver_request *q,
+                          uint64_t now)
 {
     const bool first = !e->looking;
 
@@ -408,18 +411,18 @@ bool resolver_ask(struct resolver *r, const char *host, int family, int64_t max_
     request->error = "out of memory";
     request->resolver = NULL;
     request->entry = NULL;
-    pthread_mutex_lock(&memory.lock);
+    pthread_mutex_lock(&cache.lock);
     e = find_entry(host, family);
     if (!e || is_usable(e, now, max_age)) {
         if (e)
-            answer(e, request);
-        pthread_mutex_unlock(&memory.lock);
+            copy_answer(e, request);
+        pthread_mutex_unlock(&cache.lock);
         return true;
     }
-    first = wait_for(e, r, request, now);
+    first = queue_request(e, r, request, now);
     if (e->count > 0)
         late = e->started_at + LATE_MS;
-    pthread_mutex_unlock(&memory.lock);
+    pthread_mutex_unlock(&cache.lock);
 
     if (LIST_EMPTY(&r->asked))
         uv_ref((uv_handle_t *)&r->wake);
@@ -427,7 +430,7 @@ bool resolver_ask(struct resolver *r, const char *host, int family, int64_t max_
     if (late)
         arm_late(r, late);
     if (first && lookup_start(&e->lookup) != 0)
-        end_lookup(e, "no thread for the look-up", NULL);
+        end_lookup(e, "no thread could be started for the look-up", NULL);
     return false;
 }
 
@@ -435,12 +438,12 @@ void resolver_cancel(struct resolver_request *request)
 {
     if (!request->resolver)
         return;
-    pthread_mutex_lock(&memory.lock);
+    pthread_mutex_lock(&cache.lock);
     if (request->entry)
         TAILQ_REMOVE(&request->entry->requests, request, link);
     else
         TAILQ_REMOVE(&request->resolver->answered, request, link);
     request->entry = NULL;
-    pthread_mutex_unlock(&memory.lock);
-    leave(request);
+    pthread_mutex_unlock(&cache.lock);
+    end_request(request);
 }

@@ -1,10 +1,10 @@
 /*
- * Host names to addresses, with a memory that all loops of the process share: one that is asked for
- * by many has one look-up at a time, and what one has learned serves all.
+ * Resolves host names to addresses, with a cache that all loops of the process share. At most one
+ * look-up of a name runs at a time, and its answer serves every loop.
  *
- * An answer is used for as long as the asker allows. When a new look-up fails, or has not ended
- * within a second, the last good answer is used; the look-up goes on, and serves those who ask
- * next. Look-ups belong to the process and outlive a loop.
+ * The caller sets the age up to which an answer is used. If a new look-up fails, or takes longer
+ * than a second, the last good answer is used; the look-up continues, and serves later requests.
+ * Look-ups belong to the process and may outlive a loop.
  */
 #ifndef NET_RESOLVER_H
 #define NET_RESOLVER_H
@@ -19,40 +19,40 @@
 
 #define RESOLVER_ADDRESSES_MAX 16
 
-struct resolver; /* one loop's part */
+struct resolver; /* the part of one loop */
 struct resolver_entry;
 
-/* One who waits, on the loop's thread. Embedded in its owner; zeroed before use. */
+/* A request, on the thread of the loop. Embedded by its owner, and zeroed before use. */
 struct resolver_request {
     void (*done)(struct resolver_request *r);
     struct addr addresses[RESOLVER_ADDRESSES_MAX]; /* without a port */
     size_t count;                                  /* 0: the look-up failed */
-    const char *error;                             /* then, why; valid for good */
+    const char *error;                             /* why it failed; never freed */
 
-    struct resolver *resolver;    /* NULL: nothing is under way */
-    struct resolver_entry *entry; /* that is being looked up, or NULL: answered, not told yet */
-    TAILQ_ENTRY(resolver_request) link; /* in the entry, or in the resolver's answered ones */
+    struct resolver *resolver;    /* NULL: it waits for nothing */
+    struct resolver_entry *entry; /* that is looked up; NULL: answered, done() is to be called */
+    TAILQ_ENTRY(resolver_request) link; /* in the entry, or in the resolver's answered requests */
     LIST_ENTRY(resolver_request) asked; /* in the resolver */
 };
 
-/* Stores *out and returns zero, or returns a libuv error. */
+/* Creates the resolver of a loop. Returns 0 after setting *out, or a libuv error code. */
 int resolver_new(uv_loop_t *loop, struct resolver **out);
 
 /*
- * Closes its handles; it frees itself when the loop has seen to that. No request may be waiting.
- * With the last resolver of the process its memory of names goes as well.
+ * Closes a resolver, which frees itself when the loop has closed its handles. No request may be
+ * waiting. The last resolver of the process also frees the cache.
  */
 void resolver_close(struct resolver *r);
 
 /*
- * Asks for the addresses of a host. family: AF_UNSPEC, AF_INET or AF_INET6; max_age in
- * milliseconds. True: the answer is in the request already. False: done() will be called, from the
- * loop.
+ * Requests the addresses of a host. family is AF_UNSPEC, AF_INET or AF_INET6; max_age is in
+ * milliseconds. Returns true if the request has the answer already. Otherwise done() is called
+ * later, from the loop.
  */
 bool resolver_ask(struct resolver *r, const char *host, int family, int64_t max_age,
                   struct resolver_request *request);
 
-/* done() will not be called. Harmless when nothing is under way. */
+/* Cancels a request: done() is not called. Has no effect if the request waits for nothing. */
 void resolver_cancel(struct resolver_request *request);
 
 #endif

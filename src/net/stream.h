@@ -1,11 +1,12 @@
 /*
- * A connected stream socket, as an acceptor or a transport hands it over: from there to the
- * endpoint that reads and writes it.
+ * A connected stream socket, on its way from an acceptor or a transport to the endpoint that reads
+ * and writes it.
  *
- * Exactly one holder owns the descriptor. Whoever produces a stream gives it to the caller, who
- * then owns it. A function that takes ownership says so in its comment, and closes the descriptor
- * itself if it fails, unless the comment leaves it to the caller. To copy the struct into a queue
- * moves ownership to the copy. endpoint_open() takes ownership for good.
+ * The descriptor has one owner at any time. The caller owns a stream that a function returns or
+ * passes to a callback. A function takes ownership of a stream only if its comment says so; it then
+ * closes the descriptor if it fails, unless the comment leaves that to the caller. A copy of the
+ * struct, in a queue for example, takes ownership from the original. The last owner is an endpoint:
+ * endpoint_open() takes ownership in every case.
  */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H

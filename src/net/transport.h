@@ -3,15 +3,15 @@
  * transport is a row of VIA_TRANSPORTS (config/via.h) and a file transport_NAME.c that defines the
  * operations below.
  *
- * Every transport ends by handing over a descriptor, and this includes TLS inside TLS, a section
- * that is reached over another section's connection: such a transport starts a tunnel of the other
- * section (tunnel_start()) on one end of a socket pair, as `pinproxy connect` does. When that tunnel
- * opens it hands over the other end, and when the tunnel is refused it fails. So an endpoint need
- * not become an interface with a descriptor behind one kind and an engine behind the other. The
- * other section's trust, limits, reloads and log lines are those of any tunnel, and its plaintext is
- * not in the thread's buffers while this section's engine uses them: an engine inside an engine
- * would need a second set of buffers in each thread. The price is two descriptors, and a copy
- * through the kernel in each direction.
+ * Every transport hands over a descriptor in the end. This includes TLS inside TLS, where a section
+ * is reached over another section's connection: that transport starts a tunnel of the other section
+ * (tunnel_start()) on one end of a socket pair, as `pinproxy connect` does. When the tunnel opens,
+ * the transport hands over the other end; when the tunnel is refused, the transport fails. So there
+ * need not be two kinds of endpoints, one with a descriptor and one with an engine. The other
+ * section's trust, limits, reloads and log lines are those of any tunnel. Its plaintext is never in
+ * the thread's buffers while this section's engine uses them; an engine inside an engine would need
+ * a second set of buffers in each thread. The price is two descriptors, and a copy through the
+ * kernel in each direction.
  */
 #ifndef NET_TRANSPORT_H
 #define NET_TRANSPORT_H
@@ -37,9 +37,9 @@ struct transport_owner {
 };
 
 /*
- * A transport's operations, as the functions below have them. What start() returns begins with a
- * struct transport. It frees itself once the owner was called or cancel() was, and may outlive both:
- * handles have to be closed and look-ups to end.
+ * The operations of a transport: see the functions of the same names below. start() returns the
+ * first member of a larger struct. After a call of the owner, or of cancel(), the transport frees
+ * itself as soon as its handles are closed and its look-ups have ended.
  */
 struct transport_ops {
     struct transport *(*start)(uv_loop_t *loop, struct resolver *resolver,
@@ -50,7 +50,7 @@ struct transport_ops {
 
 struct transport {
     const struct transport_ops *ops;
-    struct transport_owner *owner; /* NULL: it was called, or has cancelled */
+    struct transport_owner *owner; /* NULL: it was called, or it has cancelled */
 };
 
 #define X(id, name) extern const struct transport_ops transport_##name;
@@ -58,22 +58,17 @@ VIA_TRANSPORTS(X)
 #undef X
 
 /*
- * Starts to connect to the section's server, by the transport that the section selects. Borrows the
- * section until it ends. Returns NULL if memory is short.
+ * Starts to connect to a section's server, over the transport that the section selects. Borrows the
+ * section until the owner is called. Returns NULL if memory is short.
  */
 struct transport *transport_start(uv_loop_t *loop, struct resolver *resolver,
                                   const struct config_section *section,
                                   struct transport_owner *owner);
 
-/*
- * Replaces the section by one with the same server, which it borrows from now on in place of the
- * other.
- */
+/* Replaces the section by another one with the same server, and borrows that one instead. */
 void transport_set_section(struct transport *t, const struct config_section *section);
 
-/*
- * Ends it without a call of the owner. t may be NULL. Must not be called after the owner was.
- */
+/* Ends a transport without a call of its owner, who was not called yet. t may be NULL. */
 void transport_cancel(struct transport *t);
 
 #endif

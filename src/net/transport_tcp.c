@@ -23,12 +23,12 @@
 /* Attempts of one dial at once. */
 #define ATTEMPTS_MAX 3
 
-/* How long an attempt lasts at most when another address waits for its place. */
+/* How long an attempt lasts at most while another address waits. */
 #define PATIENCE_MS 1500
 
 #define DETAIL_SIZE 512
 
-/* One address being connected to. */
+/* A connect that is in progress. */
 struct attempt {
     struct dial *dial;
     uv_poll_t poll;
@@ -39,12 +39,12 @@ struct attempt {
 };
 
 struct dial {
-    struct transport transport; /* without an owner only handles remain to be closed */
+    struct transport transport; /* without an owner, it only waits for its handles to close */
     uv_loop_t *loop;
     struct resolver *resolver;
     const struct config_section *section;
 
-    size_t next_target; /* of the section's addresses, or just its host */
+    size_t next_target; /* an index: target_at() */
     struct addr addresses[RESOLVER_ADDRESSES_MAX];
     size_t count;
     size_t next;
@@ -53,7 +53,7 @@ struct dial {
     uint64_t started_at;            /* loop time */
     TAILQ_HEAD(, attempt) attempts; /* the oldest first */
     int in_flight;
-    int borrowed; /* of the spare ones: in_flight - 1, or one more while another is started */
+    int borrowed; /* spare attempts: in_flight - 1, or one more while an attempt starts */
     uv_timer_t stagger;
     int holds; /* handles not yet closed */
 
@@ -61,7 +61,7 @@ struct dial {
     char detail[DETAIL_SIZE];
 };
 
-/* Attempts beyond one for each dial, in the process. */
+/* Attempts in addition to one for each dial, in the process. */
 static struct {
     _Atomic int64_t max;
     _Atomic int64_t taken;
@@ -69,7 +69,9 @@ static struct {
 
 static void dial_advance(struct dial *d);
 
-/* Of several failures the heaviest is the dial's; of equal ones the first. */
+/*
+ * A dial fails for the reason that weighs most among those of its attempts, and the first of them.
+ */
 static int weight(enum reason reason)
 {
     switch (reason) {
@@ -101,7 +103,7 @@ static bool borrow_spare(struct dial *d)
     return true;
 }
 
-/* Gives back what is not in flight. */
+/* Returns the spare attempts that are not in flight. */
 static void return_spare(struct dial *d)
 {
     const int needed = d->in_flight > 1 ? d->in_flight - 1 : 0;
@@ -143,7 +145,7 @@ static void on_attempt_closed(uv_handle_t *handle)
     free(a);
 }
 
-/* Stops watching the descriptor; it is the caller's to close or to keep. */
+/* Ends an attempt and returns its descriptor, which the caller owns. */
 static int end_attempt(struct attempt *a)
 {
     struct dial *d = a->dial;
@@ -154,7 +156,7 @@ static int end_attempt(struct attempt *a)
     return a->fd;
 }
 
-/* Stops everything. The dial frees itself when its last handle has closed. */
+/* Stops everything. The dial frees itself when its last handle is closed. */
 static void dial_end(struct dial *d)
 {
     struct attempt *a;
@@ -173,13 +175,13 @@ static void dial_fail(struct dial *d)
     char detail[DETAIL_SIZE];
 
     memcpy(detail, d->detail, sizeof(detail));
-    dial_end(d); /* d lives on until its handles have closed, after this callback */
+    dial_end(d); /* d is not freed before its handles are closed, after this callback */
     owner->failed(owner, d->reason == REASON_NONE ? REASON_RESOLVE : d->reason, detail);
 }
 
 /*
- * A connect to a port of this machine that nobody listens on can meet itself, when the kernel picks
- * that very port as the source: TCP simultaneous open, RFC 9293 section 3.5.
+ * A connect to a port of this machine on which no program listens can meet itself, if the kernel
+ * chooses this port as the source: TCP simultaneous open, RFC 9293 section 3.5.
  */
 static bool is_self_connected(int fd)
 {
@@ -193,7 +195,7 @@ static bool is_self_connected(int fd)
     return addr_equal(&local, &peer);
 }
 
-/* True for an address that this process listens on itself. */
+/* Refuses an address that this process listens on. Returns true if it did. */
 static bool refuse_loop(struct dial *d, const struct addr *peer)
 {
     char address[ADDR_TEXT_SIZE], why[LISTENING_TEXT_SIZE];
@@ -205,15 +207,15 @@ static bool refuse_loop(struct dial *d, const struct addr *peer)
 }
 
 /*
- * Looks at a connect that is over, for better or worse, and takes over the descriptor. True: the
- * owner has it, and d is over.
+ * Checks how a connect has ended, and takes ownership of the descriptor. Returns true if it has
+ * succeeded: the owner has the stream, and d has ended.
  */
 static bool settle(struct dial *d, int fd, const struct addr *peer, int status)
 {
     struct transport_owner *owner = d->transport.owner;
     char text[ADDR_TEXT_SIZE];
     struct stream stream;
-    /* libuv says no more than EBADF of a failed connect; the socket knows why */
+    /* libuv reports a failed connect as EBADF; the socket knows the reason */
     int error = sock_take_error(fd);
 
     if (error == 0)
@@ -225,13 +227,13 @@ static bool settle(struct dial *d, int fd, const struct addr *peer, int status)
         note_failure(d, REASON_CONNECT, addr_format(peer, text), strerror(error));
         return false;
     }
-    /* a reload may have begun to listen there since */
+    /* since the connect began, a reload may have bound that address */
     if (refuse_loop(d, peer)) {
         close(fd);
         return false;
     }
     stream = (struct stream){.fd = fd, .is_tcp = true, .peer = *peer};
-    dial_end(d); /* d lives on until its handles have closed, after this callback */
+    dial_end(d); /* d is not freed before its handles are closed, after this callback */
     owner->connected(owner, &stream);
     return true;
 }
@@ -249,7 +251,7 @@ static void on_writable(uv_poll_t *poll, int status, int events)
     dial_advance(d);
 }
 
-/* A socket that connects, or -1 with errno. */
+/* Returns a socket that connects, or -1 with errno. */
 static int start_connect(const struct config_section *s, const struct addr *peer)
 {
     int fd = sock_open(peer->sa.sa_family), error;
@@ -268,7 +270,7 @@ fail:
     return -1;
 }
 
-/* On this machine a connect is over before one could wait for it. */
+/* A connect to this machine ends at once: without a poll handle for it, system calls are saved. */
 static bool is_settled(int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLOUT};
@@ -278,7 +280,7 @@ static bool is_settled(int fd)
 
 enum started { STARTED, NOT_STARTED, DIALLED };
 
-/* DIALLED: d is over. */
+/* Tries an address. If the result is DIALLED, d has ended. */
 static enum started start_attempt(struct dial *d, const struct addr *peer)
 {
     struct attempt *a = NULL;
@@ -321,7 +323,10 @@ static void take_addresses(struct dial *d, const struct addr *list, size_t count
     d->next = 0;
     d->count = target_addresses(d->section, list, count, t->port, d->addresses);
     if (d->count == 0)
-        note_failure(d, REASON_RESOLVE, t->host, "no address of the wanted family");
+        note_failure(d, REASON_RESOLVE, t->host,
+                     target_family(d->section) == AF_INET6
+                         ? "no IPv6 address, which family or bind requires"
+                         : "no IPv4 address, which family or bind requires");
 }
 
 static void take_answer(struct dial *d)
@@ -343,7 +348,7 @@ static void on_answer(struct resolver_request *request)
     dial_advance(d);
 }
 
-/* Starts on the next place to dial. False: there is none left. */
+/* Begins with the next target. Returns false if there is none. */
 static bool next_target(struct dial *d)
 {
     struct config_target t;
@@ -370,8 +375,9 @@ static void on_stagger(uv_timer_t *timer)
 }
 
 /*
- * How long an attempt may last while another address waits: an equal share of what is left of
- * connect_timeout for each address, those in flight together. See dial.h for the bounds.
+ * Returns how long an attempt may last while another address waits, in milliseconds. Each address
+ * has an equal share of the rest of connect_timeout, and those in flight use theirs together. The
+ * bounds are explained in transport_tcp.h.
  */
 static int64_t patience(const struct dial *d)
 {
@@ -396,7 +402,10 @@ static void give_way(struct attempt *a, int64_t age)
     return_spare(d);
 }
 
-/* True when an attempt may start. False: the timer is set for when the oldest one gives way. */
+/*
+ * Ends attempts that have had their time. Returns true if another one may start; otherwise the
+ * timer is set for the end of the oldest one.
+ */
 static bool make_room(struct dial *d)
 {
     struct attempt *oldest;
@@ -414,7 +423,7 @@ static bool make_room(struct dial *d)
     return true;
 }
 
-/* Starts what can be started next. Fails if nothing is left or under way. */
+/* Starts what can be started next. Fails if no address is left and none is being tried. */
 static void dial_advance(struct dial *d)
 {
     enum started started;
@@ -457,7 +466,7 @@ static struct transport *start(uv_loop_t *loop, struct resolver *resolver,
     (void)uv_timer_init(loop, &d->stagger); /* cannot fail */
     d->stagger.data = d;
     d->holds = 1;
-    /* from the loop rather than from here: the owner need not expect to be called at once */
+    /* from the loop, so that the owner is never called from within this function */
     uv_timer_start(&d->stagger, on_stagger, 0, 0);
     return &d->transport;
 }

@@ -6,7 +6,7 @@
 #define TICK_MS 500
 #define ROOM_MIN 64
 
-/* Makes room for all members. Returns false if memory is short: then the tick is missed. */
+/* Makes room for all members. Returns false if memory is short; this tick is then skipped. */
 static bool make_room(struct watch *watch)
 {
     size_t room = watch->room ? watch->room : ROOM_MIN;
@@ -50,7 +50,7 @@ static void on_tick(uv_timer_t *timer)
         return;
     n = collect(watch);
     if (poll(watch->fds, (nfds_t)n, 0) < 0)
-        return; /* EINTR, ENOMEM: the next tick will do */
+        return; /* EINTR, ENOMEM: wait for the next tick */
     for (i = 0; i < n; i++)
         if (watch->members[i]->on) /* an earlier one may have removed it */
             watch->members[i]->tick(watch->members[i], watch->fds[i].revents);

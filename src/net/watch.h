@@ -12,22 +12,22 @@
 #include <sys/queue.h>
 #include <uv.h>
 
-/* Embedded by the owner of a socket. */
+/* A socket. Embedded by its owner. */
 struct watched {
     TAILQ_ENTRY(watched) link;
     bool on; /* in the list */
     int fd;
-    /* Called on each tick. revents: as poll(2) returns them for POLLRDHUP. */
+    /* Called on each tick, with what poll(2) returns for POLLRDHUP. */
     void (*tick)(struct watched *w, short revents);
 };
 
 struct watch {
     uv_loop_t *loop;
     uv_timer_t timer;
-    bool has_timer; /* from the first socket on */
+    bool has_timer; /* since the first socket was added */
     TAILQ_HEAD(, watched) list;
     size_t count;
-    size_t room; /* of the two arrays, which each tick fills again */
+    size_t room; /* elements of the two arrays, which each tick fills again */
     struct pollfd *fds;
     struct watched **members;
 };
@@ -36,15 +36,15 @@ struct watch {
 void watch_init(struct watch *watch, uv_loop_t *loop);
 
 /*
- * Adds or removes a socket. Idempotent; may be called from within tick(). The owner must keep *w in
- * memory until the loop's next turn after it was removed.
+ * Adds or removes a socket. Idempotent. May be called from tick(). The owner must not free *w
+ * before the loop's next turn after it was removed.
  */
 void watch_set(struct watch *watch, struct watched *w, bool on);
 
-/* Closes the timer, if there is one yet: the loop must run until that is done. Idempotent. */
+/* Closes the timer. The loop must then run until its handles are closed. Idempotent. */
 void watch_close(struct watch *watch);
 
-/* Frees the memory; the loop must have ended. */
+/* Frees the memory. The loop must have ended. */
 void watch_free(struct watch *watch);
 
 #endif

@@ -11,10 +11,10 @@
 #include "learned/learned.h"
 #include "trust/policy.h"
 
-/* How long upstream_end() waits for the server's end. */
+/* How long upstream_end() waits for the server to end the stream. */
 #define ENDING_MS 1000
 
-/* Starts a change to the learned pins, about the key that the server has shown. */
+/* Starts a change to the learned pins, for the key that the server has presented. */
 static struct learn_job *start_learn(struct upstream *u, enum learn_kind kind,
                                      struct learn_owner *owner)
 {
@@ -27,8 +27,8 @@ static struct learn_job *start_learn(struct upstream *u, enum learn_kind kind,
 }
 
 /*
- * Notes a changed key for `pinproxy learned accept`. The server has proved that it holds the key:
- * until then the engine does not fail for this reason.
+ * Stores a changed key as refused, for `pinproxy learned accept`. The server has proved that it
+ * holds the key: the engine does not fail for this reason before that.
  */
 static void note_refused(struct upstream *u)
 {
@@ -73,7 +73,7 @@ static int64_t limit_ms(const struct upstream *u, enum limit limit)
 
 static void on_deadline(uv_timer_t *timer);
 
-/* Deadlines are absolute: armed when a limit begins, whatever trickles in after that. */
+/* Deadlines are absolute: bytes that trickle in do not extend them. */
 static void update_deadline(struct upstream *u, enum limit before)
 {
     const enum limit now = limits[u->state];
@@ -117,7 +117,7 @@ static void set_state(struct upstream *u, enum upstream_state state)
     update_interest(u);
 }
 
-static void fail(struct upstream *u, enum reason reason, const char *detail)
+static void upstream_fail(struct upstream *u, enum reason reason, const char *detail)
 {
     set_state(u, UPSTREAM_FAILED);
     if (reason == REASON_TOFU_CHANGED && u->use == UPSTREAM_FOR_TUNNEL && !u->overtaken)
@@ -148,7 +148,7 @@ static void on_deadline(uv_timer_t *timer)
     u->transport = NULL;
     learn_cancel(u->learn);
     u->learn = NULL;
-    fail(u, REASON_TIMEOUT, detail);
+    upstream_fail(u, REASON_TIMEOUT, detail);
 }
 
 void upstream_flush(struct upstream *u)
@@ -159,11 +159,11 @@ void upstream_flush(struct upstream *u)
     endpoint_write(&u->conn, bytes, n);
 }
 
-static void step(struct upstream *u);
+static void upstream_step(struct upstream *u);
 
 /*
- * The key is in the file, or another connection's was there first. In either case the server is
- * judged again, by what the file has now.
+ * The key is in the file, or the key of another connection was stored first. In both cases the
+ * server is judged again, by what the file has now.
  */
 static void on_learned(struct learn_owner *owner, enum learned_result result, const char *detail)
 {
@@ -171,39 +171,41 @@ static void on_learned(struct learn_owner *owner, enum learned_result result, co
 
     u->learn = NULL;
     if (result == LEARNED_FAILED) {
-        fail(u, REASON_UNSAVED, detail);
+        upstream_fail(u, REASON_UNSAVED, detail);
         return;
     }
     set_state(u, UPSTREAM_LEARNED);
-    step(u);
+    upstream_step(u);
 }
 
-/* The server has proved a key, and its section has none yet. */
+/* The server has proved that it holds a key, and its section has none yet. */
 static void learn_key(struct upstream *u)
 {
     if (u->overtaken) {
-        fail(u, REASON_UNSAVED, "a reload has changed the server's address during the handshake");
+        upstream_fail(u, REASON_UNSAVED,
+                      "a reload has changed the server's address during the handshake");
         return;
     }
     if (u->use != UPSTREAM_FOR_TUNNEL) {
-        fail(u, REASON_FIRST_USE, tls_verdict(u->tls)->detail);
+        upstream_fail(u, REASON_FIRST_USE, tls_verdict(u->tls)->detail);
         return;
     }
     if (u->state == UPSTREAM_LEARNED) {
-        fail(u, REASON_UNSAVED, "it was removed as soon as it was stored");
+        upstream_fail(u, REASON_UNSAVED, "it was removed as soon as it was stored");
         return;
     }
     set_state(u, UPSTREAM_LEARN);
     u->learn_owner.done = on_learned;
     u->learn = start_learn(u, LEARN_FIRST_USE, &u->learn_owner);
     if (!u->learn)
-        fail(u, REASON_MEMORY, "");
+        upstream_fail(u, REASON_MEMORY, "");
 }
 
-/* The stream has failed in the handshake. */
+/* Fails because the stream has failed during the handshake. */
 static void fail_lost(struct upstream *u)
 {
-    fail(u, REASON_TLS, u->conn.error == UV_ETIMEDOUT ? upstream_loss(u) : tls_loss(u->tls, true));
+    upstream_fail(u, REASON_TLS,
+                  u->conn.error == UV_ETIMEDOUT ? upstream_loss(u) : tls_loss(u->tls, true));
 }
 
 static void handshake(struct upstream *u)
@@ -212,10 +214,10 @@ static void handshake(struct upstream *u)
     const char *detail;
     enum reason reason;
 
-    upstream_flush(u); /* in every case: the alert is to reach the server's log */
+    upstream_flush(u); /* in every case, so that the server receives the alert */
     switch (result) {
     case TLS_OK:
-        /* the only place: tls_handshake() says so only of a server that the policy trusts */
+        /* the only place: tls_handshake() returns this only for a server that the policy trusts */
         set_state(u, UPSTREAM_READY);
         u->readable = true; /* data may have come with the last flight */
         u->events->step(u);
@@ -233,7 +235,7 @@ static void handshake(struct upstream *u)
         break;
     }
     reason = tls_failure(u->tls, &detail);
-    fail(u, reason, detail);
+    upstream_fail(u, reason, detail);
 }
 
 static void start_tls(struct upstream *u)
@@ -241,7 +243,7 @@ static void start_tls(struct upstream *u)
     u->tls = tls_new(u->section->ctx, u->section->policy, &u->thread->tls,
                      u->use == UPSTREAM_FOR_TUNNEL);
     if (!u->tls) {
-        fail(u, REASON_MEMORY, "");
+        upstream_fail(u, REASON_MEMORY, "");
         return;
     }
     set_state(u, UPSTREAM_HANDSHAKE);
@@ -254,10 +256,10 @@ static void fail_dialog(struct upstream *u, const char *why)
     char detail[DIALOG_DETAIL_SIZE + 64];
 
     snprintf(detail, sizeof(detail), "%s: %s", ops->name, why);
-    fail(u, ops->reason, detail);
+    upstream_fail(u, ops->reason, detail);
 }
 
-/* Gives the dialogs what the server has sent. After the last one TLS starts. */
+/* Passes to the dialogs what the server has sent. Starts TLS after the last one. */
 static void run_dialogs(struct upstream *u, const uint8_t *bytes, size_t n)
 {
     const enum dialog_result result = dialog_feed(u->dialog, u->section->config, bytes, n);
@@ -283,30 +285,30 @@ static void start_dialogs(struct upstream *u)
 {
     u->dialog = dialog_new(&u->section->dialogs);
     if (!u->dialog) {
-        fail(u, REASON_MEMORY, "");
+        upstream_fail(u, REASON_MEMORY, "");
         return;
     }
     set_state(u, UPSTREAM_DIALOG);
     run_dialogs(u, NULL, 0);
 }
 
-static void step(struct upstream *u)
+static void upstream_step(struct upstream *u)
 {
-    thread_turn(u->thread); /* may change the state: close the connection, or replace its section */
+    thread_turn(u->thread); /* may close the connection, or replace its section */
     if (u->state == UPSTREAM_HANDSHAKE || u->state == UPSTREAM_LEARNED)
         handshake(u);
     else if (u->state == UPSTREAM_READY)
         u->events->step(u);
 }
 
-static struct upstream *from_wire(struct endpoint *ep)
+static struct upstream *from_conn(struct endpoint *ep)
 {
     return container_of(ep, struct upstream, conn);
 }
 
 static void on_read(struct endpoint *ep, const uint8_t *bytes, size_t n)
 {
-    struct upstream *u = from_wire(ep);
+    struct upstream *u = from_conn(ep);
 
     if (u->state == UPSTREAM_ENDING)
         return;
@@ -318,12 +320,12 @@ static void on_read(struct endpoint *ep, const uint8_t *bytes, size_t n)
     }
     tls_put_records(u->tls, bytes, n);
     u->readable = true;
-    step(u);
+    upstream_step(u);
 }
 
 static void on_changed(struct endpoint *ep)
 {
-    struct upstream *u = from_wire(ep);
+    struct upstream *u = from_conn(ep);
 
     if (u->state == UPSTREAM_ENDING) {
         if (ep->eof || ep->error || ep->write_error)
@@ -343,10 +345,10 @@ static void on_changed(struct endpoint *ep)
         tls_put_end(u->tls);
         u->readable = true;
     }
-    step(u);
+    upstream_step(u);
 }
 
-static void release(struct upstream *u)
+static void upstream_release(struct upstream *u)
 {
     if (--u->holds > 0)
         return;
@@ -361,12 +363,12 @@ static void release(struct upstream *u)
 
 static void on_conn_closed(struct endpoint *ep)
 {
-    release(from_wire(ep));
+    upstream_release(from_conn(ep));
 }
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-    release(handle->data);
+    upstream_release(handle->data);
 }
 
 static const struct endpoint_events conn_events = {on_read, on_changed, on_conn_closed};
@@ -395,12 +397,12 @@ static void on_not_connected(struct transport_owner *owner, enum reason reason, 
     struct upstream *u = from_transport(owner);
 
     u->transport = NULL;
-    fail(u, reason, detail);
+    upstream_fail(u, reason, detail);
 }
 
 static void on_no_memory(uv_timer_t *timer)
 {
-    fail(timer->data, REASON_MEMORY, "");
+    upstream_fail(timer->data, REASON_MEMORY, "");
 }
 
 static void start_dial(struct upstream *u)
@@ -433,7 +435,7 @@ static bool texts_equal(const char *a, const char *b)
     return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
-/* Returns true if a connection that was made for one section is to a server of the other as well. */
+/* Returns true if a connection that was made for one section leads to the server of the other. */
 static bool leads_to_same(const struct config_section *a, const struct config_section *b)
 {
     size_t i;
@@ -455,7 +457,7 @@ void upstream_set_section(struct upstream *u, const struct section *section)
     u->overtaken |= u->conn.open && !leads_to_same(u->section->config, section->config);
     u->section = section;
     if (u->state == UPSTREAM_LEARNED)
-        set_state(u, UPSTREAM_HANDSHAKE); /* the key is stored for the section before */
+        set_state(u, UPSTREAM_HANDSHAKE); /* the key was stored for the section before */
     if (u->tls)
         tls_set_policy(u->tls, section->policy);
     if (!u->transport)

@@ -1,9 +1,9 @@
 /*
- * One connection to a section's host: dialled, shaken hands with, judged. It is READY only when the
- * server has been trusted by the section's policy on this very connection.
+ * One connection to a section's host: it connects, makes the handshake, and judges the server. It
+ * is READY only after the section's policy has trusted the server on this very connection.
  *
- * Whoever wants such a connection (a tunnel, the tool's probe) embeds it. Every event arrives as
- * one call of step(), after which the owner looks at the fields.
+ * Its owner (a tunnel, a request for pins, a probe) embeds it. Each event is one call of step(),
+ * after which the owner reads the fields.
  */
 #ifndef PROXY_UPSTREAM_H
 #define PROXY_UPSTREAM_H
@@ -24,18 +24,18 @@
 
 enum upstream_state {
     UPSTREAM_NEW,       /* zeroed */
-    UPSTREAM_DIAL,      /* being connected, within connect_timeout */
+    UPSTREAM_DIAL,      /* connects, within connect_timeout */
     UPSTREAM_DIALOG,    /* the section's dialogs run before TLS, within the rest of that */
     UPSTREAM_HANDSHAKE, /* within handshake_timeout, which nothing extends */
     UPSTREAM_LEARN,     /* the key of a first use is being stored, within the rest of that */
     UPSTREAM_LEARNED,   /* it is stored, and the server is judged again */
-    UPSTREAM_READY,     /* trusted: plaintext may flow. Set in one place */
+    UPSTREAM_READY,     /* trusted: plaintext may flow; set in one place */
     UPSTREAM_FAILED,    /* reason and detail say why */
     UPSTREAM_ENDING,    /* upstream_end() was called: no more step() */
     UPSTREAM_CLOSING,   /* upstream_close() was called: no more step() */
 };
 
-/* What a connection is made for. */
+/* The purpose of a connection. */
 enum upstream_use {
     UPSTREAM_FOR_TUNNEL, /* stores the key of a first use, resumes sessions */
     UPSTREAM_FOR_FETCH,  /* asks for announced pins: neither */
@@ -45,9 +45,9 @@ enum upstream_use {
 struct upstream;
 
 struct upstream_events {
-    /* READY or FAILED is reached, or in READY records have come or everything is written. */
+    /* READY or FAILED is reached; or, in READY, records were read or everything is written. */
     void (*step)(struct upstream *u);
-    /* Every handle is gone and the memory free; comes once, after upstream_close(). */
+    /* Every handle is closed and all memory freed. Called once, after upstream_close(). */
     void (*closed)(struct upstream *u);
 };
 
@@ -59,9 +59,9 @@ struct upstream {
     enum upstream_state state;
     enum reason reason;
     char *detail;     /* or NULL */
-    struct addr peer; /* what was connected to; len 0 before */
+    struct addr peer; /* that it is connected to; len 0 before */
 
-    struct transport *transport; /* NULL: none is connecting */
+    struct transport *transport; /* in DIAL */
     struct transport_owner transport_owner;
     struct endpoint conn;
     struct dialog *dialog; /* in DIALOG, and in FAILED after it */
@@ -69,40 +69,41 @@ struct upstream {
     uv_timer_t deadline;
     struct learn_job *learn;
     struct learn_owner learn_owner;
-    bool overtaken; /* a reload has changed the address: no key is learned from the one before */
-    bool readable;  /* READY: the engine has records or an end that were not yet read */
+    bool overtaken; /* a reload has changed the address: no key of the old server is learned */
+    bool readable;  /* READY: the engine has records, or an end, that were not read yet */
     int holds;      /* handles not yet closed */
 };
 
-/* Starts. The section must outlive it. No event is called from within. */
+/* Starts a connection. Borrows the section until closed(). Does not call an event itself. */
 void upstream_start(struct upstream *u, struct thread *thread, const struct section *section,
                     enum upstream_use use, const struct upstream_events *events);
 
 /*
- * Continues a connection that is not READY under another configuration's section of the same name,
- * which must outlive it from now on. Its server is judged by the new section alone. Address and TLS
- * settings stay, unless it is still dialling and something has changed: then it dials again.
- * Deadlines stay.
- * If host, port, address or sni has changed, a key that is seen first is refused: it would be stored
- * for another server.
+ * Continues a connection that is not READY under the section of the same name of another
+ * configuration, and borrows that section instead. The server is judged by the new section alone.
+ * In DIAL it connects again if the section's identity has changed. Later it keeps its address, its
+ * dialogs and, once the handshake has begun, its TLS settings. Deadlines stay.
+ *
+ * If via, host, port, address or sni has changed after DIAL, the key of a first use is refused: it
+ * would be stored for another server.
  */
 void upstream_set_section(struct upstream *u, const struct section *section);
 
-/* Sends what the engine has written: to be called after every use of u->tls. */
+/* Sends the records that the engine has written. Must be called after every use of u->tls. */
 void upstream_flush(struct upstream *u);
 
 /*
- * Ends it in order: sends close_notify and a FIN, and reads until the server ends as well, for a
- * second at most, so that what it has still sent (tickets of TLS 1.3) does not make the close a
- * reset. Then it closes, as upstream_close() does. What is read is discarded. Plaintext must not be
- * waiting to be written.
+ * Ends a connection in order: sends close_notify and a FIN, and reads until the server ends as
+ * well, for at most a second; otherwise bytes that the server has still sent (tickets of TLS 1.3)
+ * would make the close a reset. Then closes, as upstream_close() does. Discards what it reads. No
+ * plaintext may wait to be written.
  */
 void upstream_end(struct upstream *u);
 
-/* Ends it in any state, at once. Idempotent. reset: not in order, let the server see that. */
+/* Closes a connection at once, in any state. With reset, the server sees a reset. Idempotent. */
 void upstream_close(struct upstream *u, bool reset);
 
-/* Returns in words how the connection broke, or "" if the server has not broken it. A literal. */
+/* Returns in words how the server broke the connection, or "" if it did not. A literal. */
 const char *upstream_loss(const struct upstream *u);
 
 /* Returns where it goes to, for people: section_upstream(). */

@@ -125,7 +125,7 @@ def test_a_unix_socket_that_cannot_be_created_is_a_warning(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
-    places = {"none/x.sock": "No such file", "file": "no socket", "open/x.sock": "other users can write"}
+    places = {"none/x.sock": "No such file", "file": "not a socket", "open/x.sock": "other users can write"}
     for place, word in places.items():
         run = check(tmp_path, {NAME: {"listen": f"unix:{place}", "pin": PIN}})
         assert run.returncode == 0

@@ -468,8 +468,8 @@ static void a_loop_ends_without_its_look_ups(void **state)
         assert_int_equal(a[i].answers, 0);
 }
 
-/* With the last loop goes the memory; look-ups under way end by themselves. */
-static void the_last_loop_frees_the_memory(void **state)
+/* Look-ups that run end by themselves. */
+static void the_last_loop_frees_the_cache(void **state)
 {
     struct asking a = {0}, b = {0};
 
@@ -519,7 +519,7 @@ static void *hammer(void *arg)
     return NULL;
 }
 
-static void threads_share_the_memory(void **state)
+static void threads_share_the_cache(void **state)
 {
     pthread_t second;
 
@@ -569,8 +569,8 @@ int main(void)
         ASKING_TEST(a_known_address_is_used_when_the_name_server_is_silent),
         ASKING_TEST(an_answer_within_a_second_is_waited_for),
         ASKING_TEST(a_loop_ends_without_its_look_ups),
-        ASKING_TEST(the_last_loop_frees_the_memory),
-        ASKING_TEST(threads_share_the_memory),
+        ASKING_TEST(the_last_loop_frees_the_cache),
+        ASKING_TEST(threads_share_the_cache),
         ASKING_TEST(an_idle_resolver_closes),
     };
 
