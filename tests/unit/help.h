@@ -9,6 +9,9 @@
 
 #include <cmocka.h>
 
+/* cmocka 2 defines a macro of this name, which several tests have for a function. */
+#undef stop
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* A directory that goes away with all that is in it when the program ends. */

@@ -234,7 +234,7 @@ static void the_key_has_all_that_a_context_is_made_from(void **state)
 static void versions_are_bounded_as_asked(void **state)
 {
     static const struct {
-        int min, max;
+        enum config_tls min, max;
         long want_min, want_max;
     } rows[] = {
         {CONFIG_TLS_1_2, CONFIG_TLS_ANY, TLS1_2_VERSION, 0},
@@ -318,7 +318,7 @@ static void a_context_is_strict(void **state)
 /* One row: some settings, and the name that stands in the error, or NULL where they work. */
 struct offer_row {
     const char *ciphers, *ciphersuites, *groups, *sigalgs;
-    int min, max;
+    enum config_tls min, max;
     const char *part;
 };
 
