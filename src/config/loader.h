@@ -11,6 +11,9 @@
 #include "config/diag.h"
 #include "config/section.h"
 
+/* The configuration of both programs, if no other is named. */
+#define CONFIG_DEFAULT_PATH PINPROXY_SYSCONFDIR "/pinproxy/pinproxyd.conf"
+
 /*
  * Reads a configuration and the files that it includes. origin: FILE_CONFIGURED if the file must
  * exist to be read again at a reload. Every error is added to diags. If there is one, the result

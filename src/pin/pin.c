@@ -126,6 +126,16 @@ bool pin_is_of_ca(const struct pin_list *list, const struct pin *pin)
     return found;
 }
 
+bool pin_is_of_intermediate(const struct pin *pin)
+{
+    X509 *ca = certificate_of(pin);
+    const bool found = ca && X509_check_ca(ca) == 1
+                       && X509_NAME_cmp(X509_get_subject_name(ca), X509_get_issuer_name(ca)) != 0;
+
+    X509_free(ca);
+    return found;
+}
+
 const struct pin *pin_first(const struct pin_list *list, enum pin_role role)
 {
     size_t i;

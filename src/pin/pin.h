@@ -110,6 +110,9 @@ bool pin_equal(const struct pin *a, const struct pin *b);
  */
 bool pin_is_of_ca(const struct pin_list *list, const struct pin *pin);
 
+/* Returns whether a pin was read from the certificate of a CA that another CA has issued. */
+bool pin_is_of_intermediate(const struct pin *pin);
+
 /* Returns the first pin of a role in a list, or NULL. */
 const struct pin *pin_first(const struct pin_list *list, enum pin_role role);
 

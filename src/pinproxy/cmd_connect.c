@@ -35,7 +35,7 @@ static const char usage[] =
     "\n"
     "Exit status: 0 ok, 1 network or TLS failure, 2 usage, 3 refused by trust, 78 configuration.\n";
 
-static const struct option words[] = {
+static const struct option long_options[] = {
     {"pin", required_argument, NULL, 'p'},
     {"sni", required_argument, NULL, 's'},
     {"timeout", required_argument, NULL, 't'},
@@ -381,14 +381,14 @@ static int run_adhoc(const char *host, const char *const *pins, size_t count, co
     return status;
 }
 
-static int run(int argc, char **argv)
+static int run_connect(int argc, char **argv)
 {
     const char **pins = xcalloc((size_t)argc, sizeof(*pins));
     const char *config = NULL, *sni = NULL, *timeout = NULL;
     size_t count = 0;
     int status, c;
 
-    while ((c = getopt_long(argc, argv, ":c:h", words, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, ":c:h", long_options, NULL)) != -1) {
         if (c == 'p') {
             pins[count++] = optarg;
         } else if (c == 's') {
@@ -419,4 +419,4 @@ static int run(int argc, char **argv)
     return status;
 }
 
-const struct command command_connect = {.name = "connect", .usage = usage, .run = run};
+const struct command command_connect = {.name = "connect", .usage = usage, .run = run_connect};

@@ -12,6 +12,7 @@
 #include "pinproxy/adhoc.h"
 #include "pinproxy/command.h"
 #include "pinproxy/probe.h"
+#include "pinproxy/renewal.h"
 #include "pinproxy/report.h"
 
 static const char usage[] =
@@ -27,9 +28,7 @@ static const char usage[] =
     "\n"
     "Exit status: 0 ok, 1 network or TLS failure, 2 usage.\n";
 
-enum { FORMAT_TEXT = 0, FORMAT_INI = 1, FORMAT_JSON = 2 };
-
-static const struct option words[] = {
+static const struct option long_options[] = {
     {"sni", required_argument, NULL, 's'},
     {"timeout", required_argument, NULL, 't'},
     {"starttls", required_argument, NULL, 'L'}, /* not yet */
@@ -74,7 +73,19 @@ static void print_section(const struct probe *p, const char *sni)
         printf("sni = %s\n", sni);
     printf("; seen on %s, not confirmed\npin = %s\n", today, pin);
     printf(
-        "; a second pin, of the next key, makes its renewal no outage: 'pinproxy hash NEXT.csr'\n");
+        "; add the pin of the next key, so that a renewal is no outage: 'pinproxy hash NEXT.csr'\n");
+}
+
+static void print_renewal(const struct probe *p)
+{
+    json_t *notes = renewal_of_chain(p->chain, p->chain_count);
+    size_t i;
+
+    printf("About the next renewal:\n");
+    for (i = 0; i < json_array_size(notes); i++)
+        printf("  - %s\n", json_string_value(json_array_get(notes, i)));
+    putchar('\n');
+    json_decref(notes);
 }
 
 static void print_text(const struct probe *p, const char *sni)
@@ -87,6 +98,7 @@ static void print_text(const struct probe *p, const char *sni)
         report_cert(stdout, i, &p->chain[i]);
         putchar('\n');
     }
+    print_renewal(p);
     printf(
         "This is what answers here and now; it is NOT YET TRUSTED. Confirm the pin by another\n"
         "way: have it read to you from the server, where 'pinproxy hash CERTIFICATE' prints it,\n"
@@ -101,13 +113,14 @@ static void print_json(const struct probe *p)
 
     for (i = 0; i < p->chain_count; i++)
         json_array_append_new(chain, report_cert_json(i, &p->chain[i]));
-    o = json_pack("{s:s, s:I, s:s, s:s, s:s, s:b, s:o}", "host", p->section->config->host, "port",
-                  (json_int_t)p->section->config->port, "upstream", p->upstream, "tls", p->tls,
-                  "cipher", p->cipher, "trusted", 0, "chain", chain);
+    o = json_pack("{s:s, s:I, s:s, s:s, s:s, s:b, s:o, s:o}", "host", p->section->config->host,
+                  "port", (json_int_t)p->section->config->port, "upstream", p->upstream, "tls",
+                  p->tls, "cipher", p->cipher, "trusted", 0, "chain", chain, "renewal",
+                  renewal_of_chain(p->chain, p->chain_count));
     report_json(o);
 }
 
-static int fetch(struct adhoc *o, const char *sni, int format)
+static int fetch(struct adhoc *o, const char *sni, bool ini, bool json)
 {
     struct probe p = {0};
     int status = EXITCODE_OK;
@@ -118,9 +131,9 @@ static int fetch(struct adhoc *o, const char *sni, int format)
     if (p.reason != REASON_PROBE_ONLY || p.chain_count == 0) {
         report_refusal(stderr, o->section->host, p.reason, p.detail, o->section, NULL, NULL);
         status = EXITCODE_FAILURE;
-    } else if (format == FORMAT_INI) {
+    } else if (ini) {
         print_section(&p, sni);
-    } else if (format == FORMAT_JSON) {
+    } else if (json) {
         print_json(&p);
     } else {
         print_text(&p, sni);
@@ -129,36 +142,39 @@ static int fetch(struct adhoc *o, const char *sni, int format)
     return status;
 }
 
-static int run(int argc, char **argv)
+static int run_fetch(int argc, char **argv)
 {
     const char *sni = NULL, *timeout = NULL, *why;
-    int format = FORMAT_TEXT, status, c;
+    bool ini = false, json = false;
+    int status, c;
     struct adhoc o;
 
-    while ((c = getopt_long(argc, argv, ":h", words, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
         if (c == 's')
             sni = optarg;
         else if (c == 't')
             timeout = optarg;
-        else if (c == 'i' || c == 'j')
-            format |= c == 'i' ? FORMAT_INI : FORMAT_JSON;
+        else if (c == 'i')
+            ini = true;
+        else if (c == 'j')
+            json = true;
         else if (c == 'L')
             return command_misused(&command_fetch, "--starttls and --via are not supported yet");
         else
             return command_option(&command_fetch, c, argv);
     }
-    if (format == (FORMAT_INI | FORMAT_JSON))
-        return command_misused(&command_fetch, "--ini or --json, not both");
+    if (ini && json)
+        return command_misused(&command_fetch, "--ini and --json cannot be used together");
     if (argc - optind != 1)
-        return command_misused(&command_fetch, "which host? one HOST[:PORT]");
+        return command_misused(&command_fetch, "expected one HOST[:PORT]");
     why = adhoc_init(&o, argv[optind]);
     if (!why && sni)
         why = adhoc_set(&o, "sni", sni);
     if (!why && timeout)
         why = adhoc_set_timeout(&o, timeout);
-    status = why ? command_misused(&command_fetch, "%s", why) : fetch(&o, sni, format);
+    status = why ? command_misused(&command_fetch, "%s", why) : fetch(&o, sni, ini, json);
     adhoc_free(&o);
     return status;
 }
 
-const struct command command_fetch = {.name = "fetch", .usage = usage, .run = run};
+const struct command command_fetch = {.name = "fetch", .usage = usage, .run = run_fetch};

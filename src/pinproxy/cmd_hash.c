@@ -18,7 +18,7 @@ static const char usage[] =
     "\n"
     "Exit status: 0 ok, 1 a file could not be read, 2 usage.\n";
 
-static const struct option words[] = {
+static const struct option long_options[] = {
     {"json", no_argument, NULL, 'j'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -83,13 +83,13 @@ static bool hash_file(const char *path, json_t *all)
     return true;
 }
 
-static int run(int argc, char **argv)
+static int run_hash(int argc, char **argv)
 {
     int status = EXITCODE_OK, c, i;
     bool json = false;
     json_t *all;
 
-    while ((c = getopt_long(argc, argv, ":h", words, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
         if (c != 'j')
             return command_option(&command_hash, c, argv);
         json = true;
@@ -105,4 +105,4 @@ static int run(int argc, char **argv)
     return status;
 }
 
-const struct command command_hash = {.name = "hash", .usage = usage, .run = run};
+const struct command command_hash = {.name = "hash", .usage = usage, .run = run_hash};

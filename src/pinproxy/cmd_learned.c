@@ -17,8 +17,6 @@
 /* The learned pins may not be read; as monitoring plugins have it. */
 #define EXITCODE_UNKNOWN 3
 
-#define DEFAULT_CONFIG PINPROXY_SYSCONFDIR "/pinproxy/pinproxyd.conf"
-
 static const char usage[] =
     "usage: pinproxy learned list [-c FILE] [--json]\n"
     "       pinproxy learned forget SECTION [-c FILE]\n"
@@ -29,13 +27,13 @@ static const char usage[] =
     "  list       all of them, those that were refused too\n"
     "  forget     those of a section: the next connection is a first use again\n"
     "  accept     the refused key PIN becomes the section's; the log and list have its PIN\n"
-    "  -c FILE    configuration (default: " DEFAULT_CONFIG ")\n"
+    "  -c FILE    configuration (default: " CONFIG_DEFAULT_PATH ")\n"
     "  --json     as JSON\n"
     "\n"
     "A running daemon applies the change within about a second. Exit status: 0 done, 1 nothing to do or\n"
     "it failed, 2 usage, 3 list may not read them, 78 configuration.\n";
 
-static const struct option words[] = {
+static const struct option long_options[] = {
     {"json", no_argument, NULL, 'j'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -237,13 +235,13 @@ static const char *read_words(struct order *o, char **arguments, int count)
                       : "which key? accept takes one SECTION and one PIN";
 }
 
-static int run(int argc, char **argv)
+static int run_learned(int argc, char **argv)
 {
-    struct order order = {.path = DEFAULT_CONFIG};
+    struct order order = {.path = CONFIG_DEFAULT_PATH};
     const char *why;
     int c;
 
-    while ((c = getopt_long(argc, argv, ":c:h", words, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, ":c:h", long_options, NULL)) != -1) {
         if (c == 'c')
             order.path = optarg;
         else if (c == 'j')
@@ -255,4 +253,4 @@ static int run(int argc, char **argv)
     return why ? command_misused(&command_learned, "%s", why) : carry_out(&order);
 }
 
-const struct command command_learned = {.name = "learned", .usage = usage, .run = run};
+const struct command command_learned = {.name = "learned", .usage = usage, .run = run_learned};

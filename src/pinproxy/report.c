@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/print.h"
 #include "base/strbuf.h"
 #include "base/units.h"
@@ -16,6 +17,20 @@ char *report_safe(const char *text)
 
     strbuf_add_safe(&out, text, strlen(text), 1024);
     return strbuf_detach(&out);
+}
+
+json_t *report_json_text(const char *format, va_list ap)
+{
+    char *text, *safe;
+    json_t *value;
+
+    if (vasprintf(&text, format, ap) < 0)
+        text = xstrdup("out of memory");
+    safe = report_safe(text);
+    value = json_string(safe);
+    free(safe);
+    free(text);
+    return value;
 }
 
 long report_days_left(int64_t until)
@@ -77,6 +92,24 @@ json_t *report_cert_json(size_t depth, const struct cert_info *c)
                   (json_int_t)report_days_left(c->not_after), "pin", key, "cert_pin", cert);
     free(subject);
     free(issuer);
+    return o;
+}
+
+json_t *report_crl_json(const struct crl_info *c)
+{
+    char *issuer = report_safe(c->issuer), *file = report_safe(c->file);
+    char from[UNITS_DATE_SIZE], until[UNITS_DATE_SIZE];
+    json_t *o;
+
+    units_format_date(c->this_update, from);
+    o = json_pack("{s:s, s:s, s:s}", "issuer", issuer, "file", file, "this_update", from);
+    if (c->next_update != INT64_MAX) {
+        units_format_date(c->next_update, until);
+        json_object_set_new(o, "next_update", json_string(until));
+        json_object_set_new(o, "days_left", json_integer(report_days_left(c->next_update)));
+    }
+    free(issuer);
+    free(file);
     return o;
 }
 

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/print.h"
+#include "config/loader.h"
 #include "config/options.h"
 #include "pinproxyd/daemon.h"
 #include "pinproxyd/expiry.h"
@@ -17,14 +18,12 @@
 #include "tls/tls.h"
 #include "tls/tlsmem.h"
 
-#define DEFAULT_CONFIG PINPROXY_SYSCONFDIR "/pinproxy/pinproxyd.conf"
-
 static const char usage[] =
     "usage: pinproxyd [-c FILE] [-t] [-V] [-h] [--help-config]\n"
     "\n"
     "A pinning TLS forward proxy. Runs in the foreground and logs to standard error.\n"
     "\n"
-    "  -c FILE         read the configuration from FILE (default: " DEFAULT_CONFIG ")\n"
+    "  -c FILE         read the configuration from FILE (default: " CONFIG_DEFAULT_PATH ")\n"
     "  -t              check the configuration and exit\n"
     "  -V, --version   print the version and exit\n"
     "  -h, --help      print this help and exit\n"
@@ -71,7 +70,7 @@ static int test_config(const char *path)
 
 static int run(int argc, char **argv)
 {
-    const char *path = DEFAULT_CONFIG;
+    const char *path = CONFIG_DEFAULT_PATH;
     bool only_test = false;
     struct snapshot *snapshot;
     int c;

@@ -11,10 +11,10 @@
 
 #include "base/file.h"
 #include "base/print.h"
+#include "config/loader.h"
 #include "net/acceptor.h"
 #include "pinproxyd/privileges.h"
 
-#define INSTALLED_CONFIG PINPROXY_SYSCONFDIR "/pinproxy/pinproxyd.conf"
 #define INSTALLED_STATE PINPROXY_LOCALSTATEDIR "/lib/pinproxy"
 
 /* nobody: a user without files, as that of DynamicUser= is. */
@@ -200,7 +200,7 @@ void preflight_print(const struct snapshot *s, FILE *to)
 {
     struct preflight p = {.config = s->config};
     const struct config_global *g = &s->config->global;
-    const bool unit = !g->user && strcmp(s->config->path, INSTALLED_CONFIG) == 0;
+    const bool unit = !g->user && strcmp(s->config->path, CONFIG_DEFAULT_PATH) == 0;
 
     if (geteuid() == 0 && (g->user || unit)) {
         p.who = unit ? "pinproxyd.service, which runs as a user of its own (DynamicUser=yes),"

@@ -158,7 +158,7 @@ def test_check_suggests_the_certificate_of_an_issuer(check, tls_server, inner):
     pins = [f"issuer:{inner.cert.pin}", f"issuer-cert:{inner.cert.pem_file()}"]
     run = check({NAME: to(server, pin=pins)})
     assert run.returncode == OK, run.out
-    assert f"issuer:{inner.cert.pin} binds the CA's key alone" in run.out and "issuer-cert:FILE" in run.out
+    assert f"issuer:{inner.cert.pin} binds only the key of the CA" in run.out and "issuer-cert:FILE" in run.out
     assert "alone" not in check({NAME: to(server, pin=[pins[1], OTHER])}).out
 
 

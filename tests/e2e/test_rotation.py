@@ -53,7 +53,7 @@ def test_a_rotation_under_load_fails_no_request(written, pinproxyd, tls_server, 
     # 5. the server uses it
     run = check_live(daemon.file)
     assert run.returncode == OK, run.out + run.err
-    assert "pin next matches" in run.out and "the server already uses next: pin today can go" in run.out
+    assert "pin next matches" in run.out and "the server already uses next: pin today can be removed" in run.out
     # 6. today's pin is removed
     daemon.reload({NAME: to(server, pin=next_pin)})
     clients.wait_more()
@@ -96,21 +96,21 @@ def test_check_names_the_backup_pins_that_are_not_used_yet(check_pins):
     assert status == OK, out
     assert "pin today matches" in out
     assert "backup pin next: not seen yet" in out and "backup pin after: not seen yet" in out
-    assert "can go" not in out
+    assert "can be removed" not in out
 
 
 def test_check_says_that_the_old_pin_can_go(check_pins):
     status, out = check_pins(1, "name=today", "name=next", "name=after")
     assert status == OK, out
     assert "pin next matches" in out
-    assert "the server already uses next: pin today can go" in out
+    assert "the server already uses next: pin today can be removed" in out
     assert "backup pin after: not seen yet" in out
     assert "today: not seen" not in out
 
 
 def test_check_names_no_backup_when_the_last_pin_matches(check_pins):
     _, out = check_pins(1, "name=today", "name=next")
-    assert "the server already uses next: pin today can go" in out
+    assert "the server already uses next: pin today can be removed" in out
     assert "not seen yet" not in out
 
 

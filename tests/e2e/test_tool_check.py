@@ -9,6 +9,7 @@ from harness import certs
 from harness.certs import NAME, day
 from harness.config import to
 from harness.daemon import run_pinproxy
+from harness.revocation import crl
 from harness.servers import closed_port
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
@@ -74,7 +75,7 @@ def test_a_pin_that_expires_soon_is_a_warning(live, check, tls_server, backup):
 
 
 def test_a_certificate_that_expires_soon_is_a_warning(check, tls_server, tmp_path, backup):
-    server = tls_server(cert=certs.self_signed(tmp_path, end=5))
+    server = tls_server(cert=certs.self_signed(tmp_path, start=-90, end=5))
     config = {NAME: two_pins(server, backup)}
     assert check(config).returncode == OK
     assert check(config, "--live").returncode == WARNING
@@ -176,3 +177,69 @@ def test_json_of_a_failure_is_valid(check, tls_server, backup):
 def test_an_unknown_option_is_critical_or_unknown():
     """For a monitoring plugin 2 is critical. A wrong call must not look like success or a warning."""
     assert run_pinproxy("check", "--no-such-option").returncode in (CRITICAL, UNKNOWN)
+
+
+# Lives of 6 days and longer: the warning begins 14 days ahead, or with the last third of a shorter life.
+
+@pytest.mark.parametrize("life, left, status", [
+    (6, 5.9, OK), (6, 2.1, OK), (6, 1.9, WARNING), (6, -0.1, WARNING), (39, 13.1, OK), (39, 12.9, WARNING),
+    (47, 15, OK), (47, 14.1, OK), (47, 13.9, WARNING), (90, 14.1, OK), (90, 13.9, WARNING), (398, 13.9, WARNING)])
+def test_the_share_of_a_life_decides_when_a_certificate_is_a_warning(life, left, status, check, tls_server, tmp_path,
+                                                                     backup):
+    server = tls_server(cert=certs.self_signed(tmp_path, start=left - life, end=left))
+    run = check({NAME: two_pins(server, backup)}, "--live")
+    assert run.returncode == status, run.out
+
+
+@pytest.mark.parametrize("days, status", [(4, WARNING), (2, OK), (0, OK)])
+def test_warn_days_are_meant_however_short_a_life_is(days, status, check, tls_server, tmp_path, backup):
+    server = tls_server(cert=certs.self_signed(tmp_path, start=-3, end=3))
+    config = {NAME: two_pins(server, backup)}
+    assert check(config, "--live").returncode == OK
+    assert check(config, "--live", "--warn-days", days).returncode == status
+
+
+def test_an_expired_certificate_is_a_warning_with_any_days(check, tls_server, tmp_path, backup):
+    server = tls_server(cert=certs.self_signed(tmp_path, start=-3, end=-0.1))
+    run = check({NAME: two_pins(server, backup)}, "--live", "--warn-days", "0")
+    assert run.returncode == WARNING and "expired on" in run.out
+
+
+# Revocation lists.
+
+def with_list(server, ca, path):
+    return {NAME: to(server, verify="pki", ca_file=ca.cert.pem_file(), crl_file=path)}
+
+
+@pytest.mark.parametrize("live", [[], ["--live"]], ids=["", "live"])
+@pytest.mark.parametrize("start, end, status", [(-1, 7, OK), (-4, 3, OK), (-6, 2, WARNING), (-60, 15, OK),
+                                                (-60, 13, WARNING)])
+def test_a_revocation_list_that_expires_soon_is_a_warning(start, end, status, live, check, tls_server, ca, tmp_path):
+    path = crl(tmp_path, ca, start=start, end=end)
+    run = check(with_list(tls_server(cert=ca.issue()), ca, path), *live)
+    assert run.returncode == status, run.out
+    expires = f"the revocation list of CN=Test Root in {path} expires on {day(end)}, in "
+    assert (expires in run.out) == (status == WARNING)
+
+
+def test_an_expired_revocation_list_is_a_warning_and_live_a_refusal(check, tls_server, ca, tmp_path):
+    config = with_list(tls_server(cert=ca.issue()), ca, crl(tmp_path, ca, start=-9, end=-2))
+    run = check(config)
+    assert run.returncode == WARNING and "expired on" in run.out, run.out
+    assert check(config, "--live").returncode == CRITICAL
+
+
+def test_warn_days_apply_to_revocation_lists(check, tls_server, ca, tmp_path):
+    config = with_list(tls_server(cert=ca.issue()), ca, crl(tmp_path, ca, start=-1, end=7))
+    assert check(config, "--warn-days", "8").returncode == WARNING
+    assert check(config, "--warn-days", "6").returncode == OK
+
+
+def test_json_has_the_dates_of_revocation_lists(check, tls_server, ca, inner, tmp_path):
+    server = tls_server(cert=inner.issue())
+    lists = [crl(tmp_path, ca, end=9), crl(tmp_path, inner, end=5)]
+    run = check({NAME: to(server, verify="pki", ca_file=ca.cert.pem_file(), crl_file=lists)}, "--json")
+    section, = json.loads(run.out)["sections"]
+    assert [(one["issuer"], one["file"], one["next_update"]) for one in section["crls"]] == [
+        ("CN=Test Root", str(lists[0]), day(9)), ("CN=Inner Authority", str(lists[1]), day(5))]
+    assert [one["days_left"] in (end - 1, end) for one, end in zip(section["crls"], (9, 5))] == [True, True]
