@@ -85,8 +85,8 @@ static int version_number(enum config_tls tls)
     return 0;
 }
 
-static void complain(struct diag_list *diags, const char *key, const struct config_string *value,
-                     const char *fallback)
+static void report_setting(struct diag_list *diags, const char *key,
+                           const struct config_string *value, const char *fallback)
 {
     const unsigned long error = ERR_peek_last_error();
     const char *text = ERR_reason_error_string(error);
@@ -116,7 +116,7 @@ static bool set_ciphers(SSL_CTX *ctx, const struct config_string *ciphers, struc
         return false;
     }
     if (SSL_CTX_set_cipher_list(ctx, ciphers->text) != 1) {
-        complain(diags, "ciphers", ciphers, "not a cipher list (openssl-ciphers(1))");
+        report_setting(diags, "ciphers", ciphers, "not a cipher list (openssl-ciphers(1))");
         return false;
     }
     list = SSL_CTX_get_ciphers(ctx);
@@ -144,7 +144,7 @@ static bool set_groups(SSL_CTX *ctx, const struct config_string *groups, struct 
     if (groups->text) {
         if (SSL_CTX_set1_groups_list(ctx, groups->text) == 1)
             return true;
-        complain(diags, "groups", groups, "not a list of groups that OpenSSL knows");
+        report_setting(diags, "groups", groups, "not a list of groups that OpenSSL knows");
         return false;
     }
     for (i = 0; i < COUNT_OF(groups_default); i++) {
@@ -189,13 +189,14 @@ static bool apply(SSL_CTX *ctx, const struct config_tls_settings *s, struct diag
     SSL_CTX_set_security_callback(ctx, is_permitted);
     SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
     if (s->ciphersuites.text && SSL_CTX_set_ciphersuites(ctx, s->ciphersuites.text) != 1) {
-        complain(diags, "ciphersuites", &s->ciphersuites, "not a list of TLS 1.3 cipher suites");
+        report_setting(diags, "ciphersuites", &s->ciphersuites,
+                       "not a list of TLS 1.3 cipher suites");
         ok = false;
     }
     ok = set_groups(ctx, &s->groups, diags) && ok;
     if (s->sigalgs.text && SSL_CTX_set1_sigalgs_list(ctx, s->sigalgs.text) != 1) {
-        complain(diags, "sigalgs", &s->sigalgs,
-                 "not a list of signature algorithms that OpenSSL knows");
+        report_setting(diags, "sigalgs", &s->sigalgs,
+                       "not a list of signature algorithms that OpenSSL knows");
         ok = false;
     }
     return ok && SSL_CTX_set_min_proto_version(ctx, version_number(s->min)) == 1
@@ -207,7 +208,7 @@ static SSL_CTX *make(const struct config_tls_settings *s, struct diag_list *diag
     SSL_CTX *ctx = SSL_CTX_new_ex(libctx(), NULL, TLS_client_method());
 
     if (!ctx) {
-        diag_add(diags, (struct location){.file = "openssl"}, "no TLS context: %s",
+        diag_add(diags, (struct location){.file = "openssl"}, "cannot create a TLS context: %s",
                  ERR_reason_error_string(ERR_peek_last_error()));
         return NULL;
     }

@@ -238,8 +238,8 @@ static void check_name(const struct list *l, const struct config_string *value, 
                  OpenSSL_version(OPENSSL_VERSION));
     else
         diag_add(diags, value->where,
-                 "%s = %s: '%s' is never offered: security level %d or the TLS versions of "
-                 "this section shut it out, so remove it",
+                 "%s = %s: '%s' is never offered, because security level %d or the TLS versions "
+                 "of this section exclude it: remove it",
                  l->key, value->text, name, SSL_CTX_get_security_level(ctx));
 }
 
@@ -292,19 +292,21 @@ static void check_whole(SSL_CTX *ctx, const struct config_tls_settings *s, struc
     if (!reason)
         reason = "nothing is offered";
     if (o.ciphers + o.ciphersuites == 0 && value->text)
-        diag_add(diags, value->where, "%s = %s: no connection could ever be made with it: %s", key,
+        diag_add(diags, value->where, "%s = %s: no connection can be made with it: %s", key,
                  value->text, reason);
     else if (o.ciphers + o.ciphersuites == 0)
-        diag_add(diags, (struct location){.file = "openssl"},
-                 "no connection could ever be made: %s", reason);
+        diag_add(diags, (struct location){.file = "openssl"}, "no connection can be made: %s",
+                 reason);
     else if (s->sigalgs.text && s->min == CONFIG_TLS_1_3 && o.sigalgs_13 == 0)
         diag_add(diags, s->sigalgs.where,
-                 "sigalgs = %s: no server of TLS 1.3 can sign with any of these", s->sigalgs.text);
+                 "sigalgs = %s: no server of TLS 1.3 can sign with any of these: add another",
+                 s->sigalgs.text);
     else if (s->ciphers.text && allows(s, TLS1_2_VERSION) && o.ciphers == 0)
-        diag_add(diags, s->ciphers.where,
-                 "ciphers = %s: none of these is ever offered: sigalgs or the security level "
-                 "shut them all out",
-                 s->ciphers.text);
+        diag_add(
+            diags, s->ciphers.where,
+            "ciphers = %s: none of these is ever offered, because sigalgs or the security level "
+            "excludes them all",
+            s->ciphers.text);
     ERR_clear_error();
 }
 
