@@ -10,6 +10,7 @@
 #include "proxy/connlog.h"
 #include "proxy/greeting.h"
 #include "proxy/relay.h"
+#include "proxy/route.h"
 #include "proxy/upstream.h"
 #include "trust/peerchain.h"
 
@@ -24,10 +25,7 @@ struct tunnel {
     const struct tunnel_events *events;
     void *owner;
     struct thread *thread;
-    struct snapshot *snapshot;
-    const struct frontend *frontend;
-    const struct section *section; /* NULL: the client has not named one yet */
-    struct stats *stats;           /* where it is counted now */
+    struct route route;
     enum state state;
     enum reason reason;
 
@@ -64,7 +62,7 @@ static void release(struct tunnel *t)
     if (--t->holds > 0)
         return;
     t->events->freed(t, t->owner);
-    snapshot_release(t->snapshot);
+    route_release(&t->route);
     greeting_free(&t->greeting);
     free(t);
 }
@@ -85,7 +83,7 @@ static struct connlog describe(const struct tunnel *t)
     if (t->has_upstream)
         return upstream_connlog(&t->upstream, &t->client_addr);
     return (struct connlog){
-        .name = t->frontend->name, .client = &t->client_addr, .section = t->section};
+        .name = t->route.frontend->name, .client = &t->client_addr, .section = t->route.section};
 }
 
 static void close_upstream(struct tunnel *t, bool reset)
@@ -113,7 +111,7 @@ static void note_end(struct tunnel *t, enum reason reason, const char *detail)
     if (t->reason != REASON_NONE)
         return;
     t->reason = reason;
-    stats_ended(t->stats, reason); /* first: who reads the line finds it counted */
+    stats_ended(t->route.stats, reason); /* first: who reads the line finds it counted */
     connlog_ended(&c, t->opened, reason, detail, &totals);
     if (t->events->ended)
         t->events->ended(t, reason, detail, t->owner);
@@ -273,18 +271,8 @@ static void start_upstream(struct tunnel *t)
     t->state = STATE_UPSTREAM;
     t->has_upstream = true;
     t->holds++;
-    upstream_start(&t->upstream, t->thread, t->section, UPSTREAM_FOR_TUNNEL, &upstream_events);
-}
-
-/* Chooses the section that the client has named. Returns false if there is none. */
-static bool choose_section(struct tunnel *t)
-{
-    t->section = snapshot_route(t->snapshot, t->greeting.target.host, t->greeting.target.port);
-    if (!t->section)
-        return false;
-    stats_move(t->stats, t->section->stats);
-    t->stats = t->section->stats;
-    return true;
+    upstream_start(&t->upstream, t->thread, t->route.section, UPSTREAM_FOR_TUNNEL,
+                   &upstream_events);
 }
 
 /* Gives the front what the client has sent. The first call has no bytes. */
@@ -292,7 +280,7 @@ static void greet(struct tunnel *t, const uint8_t *bytes, size_t n)
 {
     enum reason reason = greeting_feed(&t->greeting, bytes, n);
 
-    if (reason == REASON_OK && !t->section && !choose_section(t))
+    if (reason == REASON_OK && !t->route.section && !route_choose(&t->route, &t->greeting.target))
         reason = REASON_UNKNOWN_HOST;
     if (reason == REASON_OK)
         start_upstream(t);
@@ -318,8 +306,8 @@ static void count_opened(const struct tunnel *t)
     const struct trust_verdict *v = tls_verdict(t->upstream.tls);
 
     if (v->reported != REASON_OK)
-        stats_add(t->stats, STATS_MISMATCHES, 1);
-    stats_opened(t->stats, v->pin ? pin_label(v->pin) : "", peerchain_leaf(v));
+        stats_add(t->route.stats, STATS_MISMATCHES, 1);
+    stats_opened(t->route.stats, v->pin ? pin_label(v->pin) : "", peerchain_leaf(v));
 }
 
 /* The choke point: from here on bytes flow. Called in one place, for a trusted upstream only. */
@@ -416,10 +404,7 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
     t->events = events;
     t->owner = owner;
     t->thread = thread;
-    t->snapshot = snapshot;
-    t->frontend = frontend;
-    t->section = frontend->section;
-    t->stats = frontend->stats;
+    route_init(&t->route, snapshot, frontend);
     t->state = STATE_GREETING;
     t->reason = REASON_NONE;
     t->client_addr = client->peer;
@@ -438,26 +423,15 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
 /* Continues a tunnel that is not open under another snapshot. */
 static void take_over(struct tunnel *t, struct snapshot *now)
 {
-    const struct frontend *frontend = snapshot_find_frontend(now, t->frontend->name);
-    const struct section *section = t->section ? snapshot_find(now, t->section->config->name)
-                                               : NULL;
-    struct snapshot *before = t->snapshot;
-    struct stats *stats;
+    struct route next;
 
-    if (!frontend || (t->section && !section)) {
+    if (!route_find(&t->route, now, &next)) {
         refuse(t, REASON_PIN_REMOVED, "a reload has removed the section", true);
         return;
     }
     if (t->has_upstream)
-        upstream_set_section(&t->upstream, section);
-    /* not the same if the section was away for one reload */
-    stats = section ? section->stats : frontend->stats;
-    stats_move(t->stats, stats);
-    t->stats = stats;
-    t->frontend = frontend;
-    t->section = section;
-    t->snapshot = snapshot_hold(now);
-    snapshot_release(before);
+        upstream_set_section(&t->upstream, next.section); /* compares it with the one before */
+    route_replace(&t->route, &next);
 }
 
 void tunnel_apply(struct tunnel *t, struct snapshot *now)
@@ -469,7 +443,8 @@ void tunnel_apply(struct tunnel *t, struct snapshot *now)
         take_over(t, now);
     if (t->state != STATE_RELAY)
         return;
-    reason = snapshot_recheck(now, t->section, tls_verdict(t->upstream.tls), t->checked, detail);
+    reason = snapshot_recheck(now, t->route.section, tls_verdict(t->upstream.tls), t->checked,
+                              detail);
     t->checked = clock_now();
     if (reason != REASON_OK)
         abort_tunnel(t, reason, detail);
