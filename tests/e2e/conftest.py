@@ -1,4 +1,4 @@
-"""The fixtures. What a test starts is stopped after it, and a failed test shows the logs of its daemons."""
+"""The fixtures. They stop everything that a test started, and show the logs of the daemons of a failed test."""
 
 import os
 import resource

@@ -56,7 +56,8 @@ def test_configured_keys_alone_are_not_stored(state, pinproxyd, announcer, backu
 
 def forms(announcer, ca):
     """Returns pins that match the server, each with the form in which the file records it as an origin."""
-    return {"key": (announcer.cert.pin, announcer.cert.pin), "key_file": (f"key:{announcer.cert.pubkey_file()}", announcer.cert.pin),
+    return {"key": (announcer.cert.pin, announcer.cert.pin),
+            "key_file": (f"key:{announcer.cert.pubkey_file()}", announcer.cert.pin),
             "cert": (f"cert:{announcer.cert.pem_file()}", announcer.cert.cert_pin),
             "issuer": (f"issuer:{ca.cert.pin}", f"issuer:{ca.cert.pin}"),
             "issuer_cert": (f"issuer-cert:{ca.cert.pem_file()}", f"issuer-cert:sha256:{ca.cert.hex}")}
@@ -186,7 +187,8 @@ def test_a_revoked_key_removes_the_pins_announced_over_it(state, pinproxyd, anno
 
 def test_an_announcement_does_not_extend_a_configured_pin(state, pinproxyd, announcer, backup):
     state.write(line(backup.pin, announcer.cert.pin))
-    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=[announcer.cert.pin, f"{backup.pin} until={day(0)}"])}))
+    pins = [announcer.cert.pin, f"{backup.pin} until={day(0)}"]
+    daemon = pinproxyd(state.config({NAME: with_pins_url(announcer, pin=pins)}))
     wait_stored(state)
     announcer.use(backup)
     assert_refused(daemon, "refused", "expired_pins")

@@ -376,7 +376,7 @@ class BlockReader(threading.Thread):
 
 @pytest.mark.parametrize("message, rounds", [("key_update_requested", 24_000), ("ticket", 4000)])
 def test_tls_messages_between_data_do_not_pile_up(message, rounds, pinproxyd, message_server, tls_server):
-    """The server sends as many messages as its data permits, and reads no answer. The client reads all and sends what it can.
+    """The server sends as many messages as its data permits, and reads no answer. The client reads and sends.
 
     Whether the daemon refuses, delays or accepts this is not tested here.
     """

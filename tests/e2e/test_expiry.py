@@ -23,7 +23,7 @@ def reload_once(daemon):
 
 
 def long_lived(directory, end, **options):
-    """A certificate of a long life, of which so many days are left."""
+    """Returns a certificate with a long life that ends in `end` days."""
     return certs.self_signed(directory, start=end - 398, end=end, **options)
 
 
@@ -101,7 +101,7 @@ def test_a_certificate_that_ends_soon_is_logged(end, pinproxyd, tls_server, tmp_
 
 
 def test_an_expired_certificate_is_logged(pinproxyd, tls_server, tmp_path):
-    """It is pinned, and accepted all the same."""
+    """It is pinned, and still accepted."""
     server = tls_server(cert=certs.self_signed(tmp_path, start=-20, end=-10))
     daemon = pinproxyd({NAME: to(server)})
     assert_accepted(daemon)
@@ -132,7 +132,7 @@ def test_a_certificate_is_logged_by_the_share_of_its_life(life, left, expected, 
     daemon = pinproxyd({NAME: to(server)})
     assert_accepted(daemon)
     mark = reload_once(daemon)
-    logged = expiring(daemon, mark, what="certificate")
+    logged = expiring_events(daemon, mark, what="certificate")
     assert [(event["within"], event["stage"]) for event in logged[:1]] == ([expected] if expected else [])
 
 
@@ -201,7 +201,7 @@ def test_a_revocation_list_is_logged_at_start_by_the_share_of_its_life(start, en
     daemon = pinproxyd(with_lists(tls_server(cert=ca.issue()), ca, path))
     reload_once(daemon)
     daemon.stop()
-    logged = expiring(daemon, section=NAME)
+    logged = expiring_events(daemon, section=NAME)
     assert [(event["within"], event["stage"]) for event in logged[:1]] == ([expected] if expected else [])
     for event in logged:
         assert (event["what"], event["issuer"], event["file"]) == ("crl", "CN=Test Root", str(path))
@@ -215,7 +215,7 @@ def test_the_list_that_expires_last_is_the_one_that_is_logged(pinproxyd, tls_ser
     daemon = pinproxyd(with_lists(tls_server(cert=inner.issue()), ca, lists))
     assert_accepted(daemon)
     daemon.stop()
-    assert [event["issuer"] for event in expiring(daemon)] == ["CN=Inner Authority"]
+    assert [event["issuer"] for event in expiring_events(daemon)] == ["CN=Inner Authority"]
 
 
 def test_a_new_revocation_list_ends_the_warnings_at_a_reload(pinproxyd, tls_server, ca, tmp_path):
@@ -225,4 +225,4 @@ def test_a_new_revocation_list_ends_the_warnings_at_a_reload(pinproxyd, tls_serv
     path.write_bytes(crl(tmp_path, ca).read_bytes())
     mark = reload_once(daemon)
     daemon.stop()
-    assert expiring(daemon, mark) == []
+    assert expiring_events(daemon, mark) == []

@@ -44,5 +44,5 @@ def test_idle_tunnels_take_little_memory_and_return_it(pinproxyd, tls_server):
         client.close()
     wait_until(lambda: len(daemon.events(event="tunnel_close")) == TUNNELS, "the end of all but one")
     if not instrumented():
-        wait_until(lambda: daemon.anonymous_memory() - before <= TUNNELS * TUNNEL_MAX / 2, "the memory of what has gone")
+        wait_until(lambda: daemon.anonymous_memory() - before <= TUNNELS * TUNNEL_MAX / 2, "memory given back")
     ping(first)

@@ -83,7 +83,7 @@ def test_a_state_dir_that_the_user_cannot_write_to_is_a_warning(tmp_path):
 
 @root
 def test_files_that_the_user_cannot_read_are_warnings(tmp_path):
-    """There is one for each file, also for included files and the files that they name, because a reload reads them again."""
+    """There is one for each file, also for included files and the files that they name: a reload reads them."""
     open_up(tmp_path)
     cert, ca = certs.self_signed(tmp_path), certs.CA(tmp_path)
     more, pinned, anchors = tmp_path / "more.conf", tmp_path / "pinned.pem", tmp_path / "anchors.pem"

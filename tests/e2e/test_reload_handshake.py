@@ -220,7 +220,8 @@ def test_old_configurations_are_freed(handshake):
     handshake.start_server("judged")
     handshake.begin({})
     for seconds in range(20):
-        handshake.reload({"half_close_timeout": seconds + 1, "pin": [certs.self_signed(handshake.directory).pin, handshake.server.cert.pin]})
+        pins = [certs.self_signed(handshake.directory).pin, handshake.server.cert.pin]
+        handshake.reload({"half_close_timeout": seconds + 1, "pin": pins})
     handshake.assert_accepted()
 
 
@@ -326,7 +327,7 @@ def test_a_key_that_stays_in_the_file_is_accepted(handshake, state):
     handshake.start_server("judged")
     state.write(line(handshake.server.cert.pin))
     handshake.begin(TOFU)
-    state.write("# another line\n" + line(handshake.server.cert.pin) + line(handshake.other.pin).replace(NAME, "second.test"))
+    state.write("# another line\n" + line(handshake.server.cert.pin) + line(handshake.other.pin, section="second.test"))
     handshake.assert_accepted()
 
 

@@ -42,7 +42,8 @@ def test_a_key_revoked_during_the_handshake_is_refused(first, version, pinproxyd
 
 @pytest.mark.parametrize("trust", ["pki", "pin+pki", "issuer", "tofu"])
 @pytest.mark.parametrize("key", ["server", "inner", "root"])
-def test_a_key_of_the_chain_revoked_during_the_handshake_is_refused_if_it_is_relied_on(key, trust, pinproxyd, tls_server, relay, ca, tmp_path):
+def test_a_key_of_the_chain_revoked_during_the_handshake_is_refused_if_it_is_relied_on(key, trust, pinproxyd, tls_server, relay,
+                                                                                       ca, tmp_path):
     """With a learned key alone, the keys of the CAs have no effect."""
     inner = certs.CA(tmp_path, "Inner", parent=ca)
     server = tls_server(cert=inner.issue())
@@ -146,7 +147,7 @@ class WaitingClients:
 
 
 def reload_during_handshakes(pinproxyd, stalled, before, after):
-    """Begins 50 handshakes before a reload and 50 after it. Returns the daemon, and whether each client was accepted."""
+    """Begins 50 handshakes before a reload and 50 after it. Returns the daemon and whether each was accepted."""
     daemon = pinproxyd({NAME: to(stalled, **before)})
     early = WaitingClients(daemon.address(NAME), 50, 0)
     stalled.wait_held(50)
@@ -165,7 +166,8 @@ def test_a_hundred_handshakes_are_accepted_by_the_new_configuration(version, pin
     """Half of them began under one configuration and half under the next. All are judged by the next."""
     server = tls_server(minimum=version, maximum=version)
     stalled = relay(server)
-    daemon, accepted = reload_during_handshakes(pinproxyd, stalled, {"pin": f"{server.cert.pin} name=a"}, {"pin": f"{server.cert.pin} name=b"})
+    before, after = {"pin": f"{server.cert.pin} name=a"}, {"pin": f"{server.cert.pin} name=b"}
+    daemon, accepted = reload_during_handshakes(pinproxyd, stalled, before, after)
     assert accepted == [True] * 100
     pins = [event["pin"] for event in daemon.events(event="tunnel_open", section=NAME)]
     assert pins == ["b"] * 100
@@ -178,7 +180,8 @@ def test_a_hundred_handshakes_are_refused_by_a_wrong_pin(version, pinproxyd, tls
     """All are refused, with one event each and no plaintext, although half of them began under the right pin."""
     server = tls_server(minimum=version, maximum=version)
     stalled = relay(server)
-    daemon, accepted = reload_during_handshakes(pinproxyd, stalled, {"pin": f"{server.cert.pin} name=a"}, {"pin": f"{certs.self_signed(tmp_path).pin} name=c"})
+    before, after = {"pin": f"{server.cert.pin} name=a"}, {"pin": f"{certs.self_signed(tmp_path).pin} name=c"}
+    daemon, accepted = reload_during_handshakes(pinproxyd, stalled, before, after)
     assert accepted == [False] * 100
     assert not daemon.events(event="tunnel_open")
     refused = daemon.events(event="pin_mismatch", section=NAME)

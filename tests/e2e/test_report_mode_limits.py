@@ -1,4 +1,4 @@
-"""enforce = report: what it refuses, where it is an error, and when it ends."""
+"""enforce = report: its refusals, its errors in the configuration, and its end."""
 
 import signal
 
@@ -176,14 +176,16 @@ def test_a_revoked_key_is_refused_though_pins_are_only_reported(pinned, which, p
 @pytest.mark.parametrize("days", [-1, 0])
 def test_a_mismatch_is_refused_from_the_date_on(days, pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
-    event = assert_refused(pinproxyd(section(server, ca, tmp_path, enforce=f"report until={day(days)}")), "pin_mismatch", server=server)
+    daemon = pinproxyd(section(server, ca, tmp_path, enforce=f"report until={day(days)}"))
+    event = assert_refused(daemon, "pin_mismatch", server=server)
     assert "enforce" not in event
 
 
 def test_an_expired_pin_is_refused_from_the_date_on(pinproxyd, tls_server, ca, tmp_path):
     server = tls_server(cert=ca.issue())
     pin = f"{server.cert.pin} until={day(-1)}"
-    event = assert_refused(pinproxyd(section(server, ca, tmp_path, pin, f"report until={day(0)}")), "refused", "expired_pins", server=server)
+    daemon = pinproxyd(section(server, ca, tmp_path, pin, f"report until={day(0)}"))
+    event = assert_refused(daemon, "refused", "expired_pins", server=server)
     assert "enforce" not in event
 
 

@@ -15,7 +15,7 @@ from harness.config import to
 from harness.tls_connection import reset
 from harness.waiting import wait_until
 
-ROUNDS = 25  # a race shows in one of so many rounds
+ROUNDS = 25  # a race shows in one of this many rounds
 
 
 def greet_then_echo(conn):
@@ -135,7 +135,7 @@ def test_a_client_that_resets_during_the_handshake_is_noticed(words, pinproxyd, 
 # a client that closes in order
 
 def test_data_that_a_client_sent_before_it_closed_is_delivered(listen, pinproxyd, tls_server, relay):
-    """The handshake is slow, and the client is gone before the answer."""
+    """The handshake is slow, and the client leaves before the answer."""
     server = tls_server(servers.count_bytes)
     slow = relay(server, first=200, pause=0.002)
     daemon = pinproxyd({NAME: to(slow, listen=listen, handshake_timeout="1h")})

@@ -25,7 +25,7 @@ def config(server, section=NAME, **options):
 
 
 def show(server, cert):
-    """Presents another certificate in the same context. Unlike with `use`, the ticket keys stay and old tickets are valid."""
+    """Presents another certificate in the same context. Unlike with `use`, old tickets stay valid."""
     server.context.load_cert_chain(cert.chain_file(), cert.key_file())
 
 
@@ -60,7 +60,8 @@ def test_no_ticket_is_offered_twice(pinproxyd, server_of):
     for sock in socks:
         sock.close()
     offered = [identity for conn in server.wait_conns(24) for identity in psk_identities(conn.wire)]
-    assert len(offered) >= 5  # three of the first four, and at least two of the twenty: the tickets that the first four left
+    # three of the first four, and at least two of the twenty: the tickets that the first four left
+    assert len(offered) >= 5
     assert len(set(offered)) == len(offered)
     yes = sum(event["resumed"] == "yes" for event in daemon.events(event="tunnel_open"))
     assert yes == len(offered)
@@ -137,7 +138,8 @@ def test_no_session_is_resumed_when_trust_changed_and_changed_back(version, pinp
     daemon = pinproxyd(config(server))
     assert resumed(daemon, 2) == ["no", "yes"]
     daemon.reload(config(server, revoked=server.cert.pin))
-    assert try_connection(daemon.address(NAME), SECRET) == REFUSED  # so the worker has seen this configuration before the next one
+    # so the worker has seen this configuration before the next one
+    assert try_connection(daemon.address(NAME), SECRET) == REFUSED
     daemon.reload(config(server))
     assert resumed(daemon, 1) == ["no"]
 

@@ -251,7 +251,8 @@ def test_no_descriptor_leaks(pinproxyd, tls_server, raw_server, tmp_path):
     good, bad, cut = tls_server(), tls_server(), tls_server(servers.send_then_truncate(b"x"))
     plain = raw_server(servers.close_at_hello)
     daemon = pinproxyd({
-        "global": {"workers": 1}, "good.test": to(good), "cut.test": to(cut), "plain.test": to(plain, pin=good.cert.pin),
+        "global": {"workers": 1}, "good.test": to(good), "cut.test": to(cut),
+        "plain.test": to(plain, pin=good.cert.pin),
         "bad.test": to(bad, pin=certs.self_signed(tmp_path).pin),
         "closed.test": {"listen": "127.0.0.1:0", "address": f"127.0.0.1:{servers.closed_port()}",
                         "pin": good.cert.pin}})

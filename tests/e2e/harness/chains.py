@@ -1,8 +1,8 @@
 """Chains for the trust matrix: good ones, and one for each fault.
 
 `Hierarchy` makes the good hierarchy (Root, Inner, the server's leaf) and has a method for each row of the
-matrix. A row's chain may bring other CAs, which then stand in for the good ones where pins and trust
-anchors are written down: `inner` and `root` of what the method returns.
+matrix. A row may have other CAs, `inner` and `root` in the dict that its method returns. These are then
+pinned, or trust anchors, in place of the good ones.
 """
 
 from cryptography import x509
@@ -108,7 +108,7 @@ class Hierarchy:
         return issue(self.directory, subject, signer, **options)
 
     def issue_leaf(self, signer, sent=None, **options):
-        """Returns a certificate with the right name and the pinned key, sent with its issuer, unless the options differ."""
+        """Returns a certificate with the right name and the pinned key, sent with its issuer, by default."""
         options.setdefault("key", self.key)
         options.setdefault("names", [NAME])
         return self.issue("the server", signer, sent=[signer] if sent is None else sent, **options)

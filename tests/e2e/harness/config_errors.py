@@ -1,8 +1,8 @@
 """Configurations with errors, and what pinproxyd must say about them.
 
 In a text, ">>" at the beginning of a line marks a line that the error must name. Where the error is about a whole
-section there is no mark, and any line of the file will do. The fixture `expand` replaces {good} and {other} by pins,
-and {cert}, {csr}, {key} and others by paths of files.
+section there is no mark, and the error may name any line of the file. The fixture `expand` replaces {good} and {other}
+by pins, and {cert}, {csr}, {key} and others by paths of files.
 """
 
 import re
