@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 
-/* The index of a certificate's `struct cert_digests`, which cert_remember() sets; -1: none yet. */
+/* The index under which cert_remember() stores a struct cert_digests; -1: there is none yet. */
 static int digests_index = -1;
 static pthread_once_t digests_once = PTHREAD_ONCE_INIT;
 
@@ -90,7 +90,7 @@ static char *bio_text(BIO *bio)
     return len > 0 ? xstrndup(data, (size_t)len) : xstrdup("");
 }
 
-/* RFC 4514's form, but with UTF-8 as it is rather than as hex. */
+/* The form of RFC 4514, with UTF-8 as it is and not in hex. */
 char *cert_format_name(const X509_NAME *name)
 {
     BIO *bio = BIO_new(BIO_s_mem());

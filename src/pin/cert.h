@@ -1,4 +1,4 @@
-/* What there is to say about one certificate: for logs, for the tool, and its two digests. */
+/* A certificate: its description for logs and for the tool, and its digests. */
 #ifndef PIN_CERT_H
 #define PIN_CERT_H
 
@@ -18,10 +18,10 @@ struct cert_digests {
 };
 
 struct cert_info {
-    char *subject;  /* "CN=api.example.com,O=Example", UTF-8 as far as the peer's is; not escaped */
-    char *issuer;   /* likewise */
-    char *names;    /* "api.example.com, 192.0.2.1": the names that count; may be "" */
-    char *key_type; /* "EC P-256", "RSA 2048" */
+    char *subject;      /* "CN=api.example.com,O=Example", in UTF-8 if the peer's is; not escaped */
+    char *issuer;       /* in the same form */
+    char *names;        /* of subjectAltName: "api.example.com, 192.0.2.1"; "" if there are none */
+    char *key_type;     /* "EC P-256", "RSA 2048" */
     int64_t not_before; /* seconds since the epoch */
     int64_t not_after;
     bool is_ca;
@@ -29,8 +29,13 @@ struct cert_info {
     struct cert_digests digests;
 };
 
-/* Fills in *info, to be freed with cert_info_free(). False when a digest cannot be had. */
+/*
+ * Describes a certificate in *info, which the caller frees with cert_info_free(). Returns false,
+ * with nothing to free, if its digests cannot be computed.
+ */
 bool cert_describe(const struct x509_st *cert, struct cert_info *info);
+
+/* Frees what cert_describe() has filled in. A zeroed *info is allowed. */
 void cert_info_free(struct cert_info *info);
 
 /* Returns a name as struct cert_info has it. The caller frees it. */
@@ -40,24 +45,26 @@ char *cert_format_name(const struct X509_name_st *name);
 int64_t cert_date(const struct asn1_string_st *date);
 
 /*
- * Returns whether issuer has issued cert, by name and signature. A certificate that has signed
- * itself was issued by no other, not by one of the same name and key either.
+ * Returns whether issuer has issued cert, by name and signature. No other certificate has issued
+ * one that has signed itself, not even one of the same name and key.
  */
 bool cert_was_issued_by(struct x509_st *cert, struct x509_st *issuer);
 
-/* Holds the same certificate once more; NULL: none. cert_release(NULL) does nothing. */
+/* Takes a reference to a certificate, and returns it. cert may be NULL. Returns NULL on failure. */
 struct x509_st *cert_hold(struct x509_st *cert);
+
+/* Drops a reference. cert may be NULL. */
 void cert_release(struct x509_st *cert);
 
-/* Computes the digests. Returns false, with *out unusable, only when memory is short. */
+/* Computes the digests. Returns false, with *out undefined, only if memory is short. */
 bool cert_compute_digests(const struct x509_st *cert, struct cert_digests *out);
 
-/* Computes the digest of the key alone, and otherwise as cert_compute_digests(). */
+/* Computes the digest of the key alone. Returns false as cert_compute_digests() does. */
 bool cert_key_digest(const struct x509_st *cert, uint8_t out[CERT_DIGEST_SIZE]);
 
 /*
- * Stores the digests with a certificate that no other thread knows yet, so that they are computed
- * once. They are freed with it.
+ * Stores the digests with a certificate that no other thread has yet, so that they are computed
+ * only once. They are freed with the certificate.
  */
 void cert_remember(struct x509_st *cert);
 

@@ -11,7 +11,7 @@ static const char *store_digest(const uint8_t from[CERT_DIGEST_SIZE],
     static const uint8_t zero[CERT_DIGEST_SIZE];
 
     if (memcmp(from, zero, sizeof(zero)) == 0)
-        return "an all-zero digest is no key's and no certificate's";
+        return "no key and no certificate has an all-zero digest";
     memcpy(digest, from, CERT_DIGEST_SIZE);
     return NULL;
 }

@@ -11,8 +11,8 @@
 #include "pin/pem.h"
 
 static const char encrypted[] =
-    "holds an encrypted private key: decrypt its public part first, with 'openssl pkey -in FILE "
-    "-pubout'";
+    "holds an encrypted private key: write its public key to a file first, with 'openssl pkey -in "
+    "FILE -pubout'";
 static const char unknown[] = "holds neither a certificate, a CSR nor a key, in PEM or DER";
 
 static struct keyfile_item *add_item(struct keyfile *out, enum keyfile_kind kind)
@@ -63,7 +63,7 @@ static bool add_certificate(struct keyfile *out, const X509 *cert)
     return true;
 }
 
-/* The four kinds of DER. Each takes all of the bytes or none. */
+/* The four kinds of DER. Each reads all of the bytes or fails. */
 static bool take_certificate(struct keyfile *out, const unsigned char *der, long len)
 {
     const unsigned char *p = der;
@@ -74,7 +74,7 @@ static bool take_certificate(struct keyfile *out, const unsigned char *der, long
     return ok;
 }
 
-/* OpenSSL's own "TRUSTED CERTIFICATE" carries trust settings behind the certificate. */
+/* OpenSSL's own "TRUSTED CERTIFICATE" has trust settings behind the certificate. */
 static bool take_trusted_certificate(struct keyfile *out, const unsigned char *der, long len)
 {
     const unsigned char *p = der;
@@ -120,7 +120,7 @@ typedef bool take_der(struct keyfile *out, const unsigned char *der, long len);
 
 static const struct {
     const char *name; /* RFC 7468, and OpenSSL's older ones */
-    take_der *take;   /* NULL: parameters, nothing to pin */
+    take_der *take;   /* NULL: parameters, with nothing to pin */
 } blocks[] = {
     {PEM_STRING_X509, take_certificate},
     {PEM_STRING_X509_OLD, take_certificate},
@@ -147,7 +147,7 @@ static const char *take_block(struct keyfile *out, const struct pem_block *block
         if (strcmp(block->label, blocks[i].name) != 0)
             continue;
         if (blocks[i].take && !blocks[i].take(out, block->der, (long)block->len))
-            return "this PEM block is damaged: what it holds is not what its BEGIN line says";
+            return "this PEM block is damaged: its content does not match its BEGIN line";
         if (before < out->count)
             out->items[before].line = block->line;
         return NULL;
@@ -219,13 +219,13 @@ const char *keyfile_read(const char *path, enum file_origin origin, struct keyfi
     return why;
 }
 
-/* A certificate of a file, where the file is searched for a chain. */
+/* A certificate of a file that is searched for a chain. */
 struct candidate {
     X509 *cert; /* NULL: no certificate, or one that cannot be read */
     bool is_self_signed;
 };
 
-/* The index of a certificate that issued all[i], or that all[i] issued; or count. */
+/* Returns the index of a certificate that issued all[i], or that all[i] issued; or count. */
 static size_t find_relative(const struct candidate *all, size_t count, size_t i, bool issuer)
 {
     size_t k;
@@ -234,8 +234,8 @@ static size_t find_relative(const struct candidate *all, size_t count, size_t i,
         const struct candidate *cert = &all[issuer ? i : k], *ca = &all[issuer ? k : i];
 
         /*
-         * asked once for each certificate: a file may have many of one name, and a signature takes
-         * long
+         * is_self_signed was computed once for each certificate: a file may have many of one name,
+         * and to verify a signature takes long
          */
         if (cert != ca && cert->cert && ca->cert && !cert->is_self_signed
             && cert_was_issued_by(cert->cert, ca->cert))

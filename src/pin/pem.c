@@ -12,7 +12,7 @@
 #define END "-----END"
 #define DASHES "-----"
 
-/* A line of base64 of this length that begins like DER is no comment. */
+/* A run of base64 of this length that begins like DER is not a comment. */
 #define STRAY_MIN 60
 
 static const char stray[] = "base64 outside of a PEM block: its BEGIN line is missing or damaged";
@@ -20,7 +20,7 @@ static const char damaged[] = "this PEM block is damaged: it holds more than lin
 
 struct pem_line {
     const char *text;
-    size_t len; /* without its end, and without blanks before that */
+    size_t len; /* without its end, and without white space before that */
 };
 
 /* A block while its base64 is decoded. */
@@ -29,8 +29,8 @@ struct pem_decoder {
     size_t len;
     size_t size; /* of out */
     uint32_t bits;
-    unsigned count;   /* of the characters in bits, and of padding */
-    unsigned padding; /* behind which nothing may follow */
+    unsigned count;   /* the number of characters in bits, with padding */
+    unsigned padding; /* the number of '=' seen, after which nothing may follow */
 };
 
 static bool starts_with(const struct pem_line *l, const char *prefix)
@@ -83,7 +83,7 @@ static bool contains(const struct pem_line *l, const char *word)
     return false;
 }
 
-/* Whether the line may be the first of a block that has lost its BEGIN line. */
+/* Returns whether the line may be the first of a block that has lost its BEGIN line. */
 static bool holds_stray_base64(const struct pem_line *l)
 {
     size_t i, run = 0;
@@ -101,16 +101,16 @@ static bool holds_stray_base64(const struct pem_line *l)
     return false;
 }
 
-/* Checks a line outside of blocks. No other program may take it for a part of a block. */
+/* Checks a line outside of blocks: no other program may read it as a part of a block. */
 static const char *check_text(const struct pem_line *l)
 {
     if (memchr(l->text, '\0', l->len))
-        return "a NUL byte: this is no text file, or it is UTF-16, which is to be saved as UTF-8";
+        return "a NUL byte: the file is not text, or it is UTF-16: save it as UTF-8";
     if (!memmem(l->text, l->len, DASHES, strlen(DASHES)))
         return holds_stray_base64(l) ? stray : NULL;
     if (contains(l, BEGIN))
-        return "a PEM block that does not begin its line: remove what stands before '-----BEGIN', "
-               "blanks too, or remove the block";
+        return "a PEM block that does not begin its line: remove the text before '-----BEGIN', and "
+               "spaces too, or remove the block";
     if (contains(l, END))
         return "an END line without its BEGIN line: this PEM block is damaged";
     return holds_stray_base64(l) ? stray : NULL;
@@ -200,7 +200,7 @@ static const char *read_body(struct pem_reader *r, struct pem_block *block, stru
         first = first && l.len == 0;
     }
     r->line = block->line;
-    return "the PEM block that begins here has no END line of its own: it is cut short or damaged";
+    return "the PEM block that begins here has no END line: it is cut short or damaged";
 }
 
 static const char *read_block(struct pem_reader *r, const struct pem_line *begin,
@@ -211,7 +211,7 @@ static const char *read_block(struct pem_reader *r, const struct pem_line *begin
     const char *why;
 
     if (!read_label(begin, block->label))
-        return "a BEGIN line must read '-----BEGIN LABEL-----', and nothing may follow on it";
+        return "a BEGIN line must be '-----BEGIN LABEL-----', with no text after it";
     block->line = r->line;
     d.size = ((size_t)((last ? last : r->end) - r->next) / 4 + 1) * 3;
     d.out = xmalloc(d.size);

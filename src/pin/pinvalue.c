@@ -14,8 +14,8 @@
 #define ISSUER_PREFIX "issuer:"
 #define ISSUER_CERT_PREFIX "issuer-cert:"
 
-/* One `pin` value while it is read: everything new is added to list, from index first on. */
-struct reading {
+/* A value while it is read. Its pins are added to list, from the index first. */
+struct pinvalue {
     const char *dir;
     struct arena *arena;
     struct pin_list *list;
@@ -24,10 +24,10 @@ struct reading {
     enum pin_role role;
 };
 
-/* item and file: what it was read from, or NULL. */
-static const char *add(struct reading *r, enum pin_kind kind,
-                       const uint8_t digest[CERT_DIGEST_SIZE], const struct keyfile_item *item,
-                       const char *file)
+/* Adds a pin to the list. item and file: those that it was read from, or NULL. */
+static const char *add_pin(struct pinvalue *r, enum pin_kind kind,
+                           const uint8_t digest[CERT_DIGEST_SIZE], const struct keyfile_item *item,
+                           const char *file)
 {
     struct pin new = {.role = r->role, .kind = kind, .file = file}, *pin;
     char text[PIN_TEXT_SIZE];
@@ -36,7 +36,7 @@ static const char *add(struct reading *r, enum pin_kind kind,
     memcpy(new.digest, digest, CERT_DIGEST_SIZE);
     for (i = 0; i < r->list->count; i++)
         if (pin_equal(&r->list->items[i], &new))
-            return "the same one stands here already; give it once";
+            return "a duplicate: the same one is here already, remove one of the two";
     pin_format(r->role, kind, digest, text);
 
     r->list->items = arena_grow(r->arena, r->list->items, r->list->count, sizeof(*pin));
@@ -46,23 +46,23 @@ static const char *add(struct reading *r, enum pin_kind kind,
     if (item && item->cert.subject)
         pin->subject = arena_strdup(r->arena, item->cert.subject);
     if (item && item->der) {
-        /* of an issuer, to build the chain with, for servers need not send it */
+        /* chains are built with an issuer's, which servers need not send */
         pin->der = memcpy(arena_alloc(r->arena, item->der_len), item->der, item->der_len);
         pin->der_len = item->der_len;
     }
     return NULL;
 }
 
-static const char *read_key_digest(struct reading *r, const char *text, size_t n)
+static const char *read_key_digest(struct pinvalue *r, const char *text, size_t n)
 {
     uint8_t digest[CERT_DIGEST_SIZE];
     const char *why = digest_read_base64(text, n, digest);
 
-    return why ? why : add(r, PIN_KEY, digest, NULL, NULL);
+    return why ? why : add_pin(r, PIN_KEY, digest, NULL, NULL);
 }
 
 /* "sha256//A" or, as curl writes it, "sha256//A;sha256//B". */
-static const char *read_key_digests(struct reading *r, const char *text)
+static const char *read_key_digests(struct pinvalue *r, const char *text)
 {
     const char *why = NULL, *end;
     size_t n;
@@ -73,7 +73,7 @@ static const char *read_key_digests(struct reading *r, const char *text)
         text += strlen(KEY_PREFIX);
         end = strchrnul(text, ';');
         if (*end && r->role == PIN_ISSUER)
-            return "of issuers, give each a value of its own";
+            return "write each issuer's pin as a value of its own";
         n = (size_t)(end - text);
         why = read_key_digest(r, text, n);
         if (*end == ';' && *++end == '\0')
@@ -82,23 +82,23 @@ static const char *read_key_digests(struct reading *r, const char *text)
     return why;
 }
 
-static const char *read_cert_digest(struct reading *r, const char *text)
+static const char *read_cert_digest(struct pinvalue *r, const char *text)
 {
     uint8_t digest[CERT_DIGEST_SIZE];
     const char *why = digest_read_hex(text, strlen(text), digest);
 
-    return why ? why : add(r, PIN_CERT, digest, NULL, NULL);
+    return why ? why : add_pin(r, PIN_CERT, digest, NULL, NULL);
 }
 
-/* What is wrong with a file that a pin names, and in which line of it; 0: in all of it. */
-static const char *at_line(struct reading *r, const char *file, unsigned line, const char *why)
+/* Returns what is wrong with a file that a pin names. line: where, or 0 for all of the file. */
+static const char *at_line(struct pinvalue *r, const char *file, unsigned line, const char *why)
 {
     return line ? arena_printf(r->arena, "%s:%u: %s", file, line, why)
                 : arena_printf(r->arena, "%s: %s", file, why);
 }
 
-/* A chain is no list of pins: of its certificates one is meant, and the others are CAs. */
-static const char *check_chain(struct reading *r, const char *file, const struct keyfile *f)
+/* Refuses a chain: one of its certificates is meant, and the others are those of CAs. */
+static const char *check_chain(struct pinvalue *r, const char *file, const struct keyfile *f)
 {
     size_t issuer = 0;
     const size_t issued = keyfile_find_chain(f, &issuer);
@@ -108,26 +108,27 @@ static const char *check_chain(struct reading *r, const char *file, const struct
     if (r->revoked)
         return at_line(r, file, f->items[issued].line,
                        arena_printf(r->arena,
-                                    "the file is a chain: this certificate was issued by the one "
-                                    "in line %u, and a CA that is revoked takes all that it issued "
-                                    "with it: put the block that is meant alone into a file",
+                                    "the file is a chain: the certificate in line %u has issued "
+                                    "this one, and a CA that is revoked revokes all that it "
+                                    "issued: put the one block that you mean into a file of its "
+                                    "own",
                                     f->items[issuer].line));
     return at_line(
         r, file, f->items[issued].line,
         r->role == PIN_ISSUER
             ? arena_printf(r->arena,
-                           "the file is a chain: this CA was issued by the one in line %u, so that "
-                           "a pin of both is a pin of that one: put the block that is meant alone "
-                           "into a file",
+                           "the file is a chain: the CA in line %u has issued this one, so that "
+                           "to pin both is to pin that one: put the one block that you mean into a "
+                           "file of its own",
                            f->items[issuer].line)
             : arena_printf(r->arena,
-                           "the file is a chain: this certificate was issued by the one in line "
-                           "%u, which is not the server's: put the block that begins here alone "
-                           "into a file; a CA is pinned by issuer-cert:FILE",
+                           "the file is a chain: the certificate in line %u, which is not the "
+                           "server's, has issued this one: put the block that begins here into a "
+                           "file of its own; a CA is pinned by issuer-cert:FILE",
                            f->items[issuer].line));
 }
 
-static const char *read_file(struct reading *r, enum pin_kind kind, const char *path)
+static const char *read_pin_file(struct pinvalue *r, enum pin_kind kind, const char *path)
 {
     const char *file = file_resolve(r->arena, r->dir, path), *why;
     struct keyfile f;
@@ -137,7 +138,8 @@ static const char *read_file(struct reading *r, enum pin_kind kind, const char *
         return "a file name is missing";
     if (strncasecmp(path, "sha256:", 7) == 0 || strncasecmp(path, "sha256/", 7) == 0)
         return "a digest is written sha256//BASE64 for a key, cert:sha256:HEX for a certificate, and "
-               "with issuer: or issuer- before it for a CA's (for a file of such a name: ./sha256...)";
+               "with issuer: or issuer- before it for a CA's (write a file of this name as "
+               "./sha256...)";
     why = keyfile_read(file, r->dir ? FILE_CONFIGURED : FILE_ARGUMENT, &f);
     if (why)
         return at_line(r, file, f.wrong_line, why);
@@ -145,17 +147,19 @@ static const char *read_file(struct reading *r, enum pin_kind kind, const char *
         const struct keyfile_item *item = &f.items[i];
 
         if (item->kind == KEYFILE_PRIVATE_KEY)
-            why = "a private key does not belong near a configuration: pin what 'pinproxy hash "
-                  "FILE' prints for it";
+            why =
+                "a private key must not be near a configuration: pin its public key, as 'pinproxy "
+                "hash FILE' prints it, and move the file away";
         else if (kind == PIN_CERT && item->kind != KEYFILE_CERTIFICATE)
             why = r->role == PIN_ISSUER
                       ? "issuer-cert: takes a CA's certificate"
-                      : "cert: takes a certificate; for a key or a CSR say key:FILE";
+                      : "cert: takes a certificate; for a key or a CSR use key:FILE";
         else if (r->role == PIN_ISSUER && !item->cert.is_ca)
-            why = "this certificate is no CA's: it cannot have issued any; for a server's say "
+            why = "this certificate is not a CA's, so it cannot have issued any: pin a server's as "
                   "cert:FILE";
         else
-            why = add(r, kind, kind == PIN_CERT ? item->cert.digests.cert : item->key, item, file);
+            why = add_pin(r, kind, kind == PIN_CERT ? item->cert.digests.cert : item->key, item,
+                          file);
         if (why)
             why = at_line(r, file, item->line, why);
     }
@@ -170,7 +174,7 @@ static bool starts_with_word(const char *text, const char *word)
     return strncasecmp(text, word, strlen(word)) == 0;
 }
 
-/* Whether a text begins as a pin does, in any of its forms. */
+/* Returns whether a text begins as a pin does, in any of its forms. */
 static bool begins_as_pin(const char *text)
 {
     static const char *const forms[] = {KEY_PREFIX, "cert:", "key:", ISSUER_PREFIX,
@@ -183,7 +187,7 @@ static bool begins_as_pin(const char *text)
     return false;
 }
 
-/* Whether there is a pin behind any of these separators, and blanks. */
+/* Returns whether a pin follows any of these separators, with spaces before it or without. */
 static bool has_pin_behind(const char *text, const char *separators)
 {
     for (; (text = strpbrk(text, separators)); text++)
@@ -192,7 +196,7 @@ static bool has_pin_behind(const char *text, const char *separators)
     return false;
 }
 
-/* MD5 and SHA-1, in any form and case. */
+/* Returns whether a text begins as a digest of MD5 or SHA-1, in any form and case. */
 static bool names_weak_digest(const char *text)
 {
     static const char *const forms[] = {
@@ -206,38 +210,38 @@ static bool names_weak_digest(const char *text)
     return false;
 }
 
-static const char *read_issuer_form(struct reading *r, const char *text)
+static const char *read_issuer_form(struct pinvalue *r, const char *text)
 {
     r->role = PIN_ISSUER;
     if (starts_with(text, ISSUER_PREFIX KEY_PREFIX))
         return read_key_digests(r, text + strlen(ISSUER_PREFIX));
     if (starts_with(text, ISSUER_PREFIX))
-        return "issuer: takes sha256//BASE64; for a file say issuer-cert:FILE";
+        return "issuer: takes sha256//BASE64; for a file use issuer-cert:FILE";
     text += strlen("issuer-");
     if (starts_with(text, CERT_PREFIX))
         return read_cert_digest(r, text + strlen(CERT_PREFIX));
-    return read_file(r, PIN_CERT, text + strlen("cert:"));
+    return read_pin_file(r, PIN_CERT, text + strlen("cert:"));
 }
 
-static const char *read_form(struct reading *r, const char *text)
+static const char *read_form(struct pinvalue *r, const char *text)
 {
     static const char certificates_change[] =
-        "revoke the key, as sha256//BASE64 or key:FILE: a certificate's digest can be changed "
+        "revoke the key, as sha256//BASE64 or key:FILE: the digest of a certificate can be changed "
         "without breaking its signature";
     const char *advice;
 
     if (starts_with(text, KEY_PREFIX))
         return read_key_digests(r, text);
     if (starts_with(text, "key:"))
-        return read_file(r, PIN_KEY, text + 4);
+        return read_pin_file(r, PIN_KEY, text + 4);
     if ((starts_with(text, "cert:") || starts_with(text, ISSUER_CERT_PREFIX)) && r->revoked)
         return certificates_change;
     if (starts_with(text, CERT_PREFIX))
         return read_cert_digest(r, text + strlen(CERT_PREFIX));
     if (names_weak_digest(text))
-        return "MD5 and SHA-1 digests can be forged: take SHA-256, as 'pinproxy hash' prints it";
+        return "MD5 and SHA-1 digests can be forged: use SHA-256, as 'pinproxy hash' prints it";
     if (starts_with(text, "cert:"))
-        return read_file(r, PIN_CERT, text + 5);
+        return read_pin_file(r, PIN_CERT, text + 5);
     if (!r->revoked && (starts_with(text, ISSUER_PREFIX) || starts_with(text, ISSUER_CERT_PREFIX)))
         return read_issuer_form(r, text);
     if (starts_with_word(text, KEY_PREFIX))
@@ -245,14 +249,14 @@ static const char *read_form(struct reading *r, const char *text)
     advice = foreign_pin(text);
     if (advice)
         return advice;
-    return r->revoked ? "expected sha256//BASE64 or key:FILE: whose key it is does not matter here"
+    return r->revoked ? "expected sha256//BASE64 or key:FILE, for the key of a server or of a CA"
                       : "expected sha256//BASE64, cert:sha256:HEX, cert:FILE, key:FILE, "
                         "issuer:sha256//BASE64, issuer-cert:sha256:HEX or issuer-cert:FILE";
 }
 
 /*
- * Takes the last word off the text if it is "PREFIX...", and returns what follows the prefix there;
- * else NULL. From the end, so that file names may hold spaces.
+ * Removes the last word of the text if it is "PREFIX...", and returns the part after the prefix; or
+ * returns NULL. It begins at the end, so that file names may have spaces.
  */
 static const char *take_suffix(struct arena *arena, char *text, const char *prefix)
 {
@@ -269,7 +273,7 @@ static const char *take_suffix(struct arena *arena, char *text, const char *pref
     return prefix;
 }
 
-/* Whether this is a word and '=' or ':', perhaps with blanks between them. */
+/* Returns whether the text begins with this word and '=' or ':', with spaces or without. */
 static bool is_assigned(const char *text, const char *word)
 {
     const size_t n = strlen(word);
@@ -277,7 +281,7 @@ static bool is_assigned(const char *text, const char *word)
     return strncasecmp(text, word, n) == 0 && strspn(text + n + strspn(text + n, " \t"), "=:") > 0;
 }
 
-/* Whether until= or name= was meant behind the pin: "name = WORD", "name=two words". */
+/* Returns whether until= or name= was meant after the pin: "name = WORD", "name=two words". */
 static bool has_suffix_left(const char *text)
 {
     for (; *text; text++)
@@ -287,7 +291,7 @@ static bool has_suffix_left(const char *text)
     return false;
 }
 
-static const char *check_name(const char *name)
+static const char *check_pin_name(const char *name)
 {
     const char *p;
 
@@ -299,7 +303,7 @@ static const char *check_name(const char *name)
     return NULL;
 }
 
-static const char *read_value(struct reading *r, const char *value)
+static const char *read_value(struct pinvalue *r, const char *value)
 {
     char *text = arena_strdup(r->arena, value);
     const char *until = NULL, *name = NULL, *word, *why;
@@ -312,22 +316,22 @@ static const char *read_value(struct reading *r, const char *value)
         else if (!word && (word = take_suffix(r->arena, text, "name=")) && !name)
             name = word;
         else if (word)
-            return "until= and name= may each stand once behind a pin";
+            return "until= and name= may each appear once after a pin";
         else
             break;
     }
     if (until && (why = units_date(until, &seconds)))
         return arena_printf(r->arena, "until= takes %s", why);
-    if (until && seconds <= 0) /* 0 stands for no end */
-        return "until= lies before the computer's time began";
-    if (name && (why = check_name(name)))
+    if (until && seconds <= 0) /* 0 means no end */
+        return "until= must be after 1970-01-01";
+    if (name && (why = check_pin_name(name)))
         return why;
     if (has_pin_behind(text + strspn(text, " \t"), " \t,"))
         return "one pin a line: write the second one on an indented line below";
     why = read_form(r, text);
     if (why && !r->revoked && has_suffix_left(text))
-        return "behind a pin there may be until=YYYY-MM-DD and name=WORD, in lower case and without "
-               "blanks in them";
+        return "only until=YYYY-MM-DD and name=WORD may follow a pin, in lower case and without spaces "
+               "in them";
     if (why)
         return why;
     for (i = r->first; i < r->list->count; i++) {
@@ -345,11 +349,11 @@ bool pinvalue_in_comment(const char *comment)
 static const char *parse(const char *value, const char *dir, struct arena *arena,
                          struct pin_list *list, bool revoked)
 {
-    struct reading r = {
+    struct pinvalue r = {
         .dir = dir, .arena = arena, .list = list, .first = list->count, .revoked = revoked};
     const char *why = read_value(&r, value);
 
-    /* arena_grow() wants an exact count, and what was added stays in the arena: a gap is no harm */
+    /* arena_grow() needs the exact count; the memory of what was added stays in the arena */
     if (why)
         list->count = r.first;
     return why;

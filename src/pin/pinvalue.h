@@ -20,9 +20,9 @@ const char *pinvalue_parse_revoked(const char *value, const char *dir, struct ar
                                    struct pin_list *list);
 
 /*
- * Checks whether a comment, from its ';' on, begins as a pin or as what follows one does, or
- * continues so behind another ';'. Behind a value of `pin` or `revoked` it was meant as a part of
- * the value, and a pin or its end would be lost with it.
+ * Checks whether a comment, from its ';' on, begins as a pin or as until= or name=, or continues so
+ * after another ';'. After a value of `pin` or `revoked` it was meant as a part of the value, and a
+ * pin or its last day would be lost with it.
  */
 bool pinvalue_in_comment(const char *comment);
 

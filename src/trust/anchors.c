@@ -24,7 +24,7 @@
 #include "trust/sigalg.h"
 #include "trust/sysanchors.h"
 
-/* Lists of large authorities have tens of megabytes. */
+/* The lists of large CAs have tens of megabytes. */
 #define CRL_SIZE_MAX ((size_t)64 * 1024 * 1024)
 
 struct store {
@@ -46,17 +46,17 @@ struct loading {
     EVP_MD_CTX *digest;
 };
 
-/* Where the contents of a file go to. */
+/* The store that a file is loaded into. */
 struct target {
     X509_STORE *store;
-    const char *path; /* of the file */
+    const char *path; /* the file's */
 };
 
 /* A kind of file with PEM blocks. */
 struct file_kind {
-    const char *option; /* that names it */
+    const char *option; /* the one that names such files */
     size_t max_size;
-    /* Takes a block, perhaps without effect. Returns NULL and adds to *taken, or what is wrong. */
+    /* Loads a block, or ignores it. Returns NULL and adds to *taken, or returns what is wrong. */
     const char *(*take)(const struct target *to, const struct pem_block *block, size_t *taken);
     /* The same for a file that is not PEM. */
     const char *(*take_der)(const struct target *to, const unsigned char *der, size_t len);
@@ -109,7 +109,7 @@ void anchors_free(struct anchors *a)
     free(a);
 }
 
-/* What OpenSSL's error queue says, or the fallback. Empties the queue. */
+/* Returns the text of OpenSSL's error queue, or the fallback, and empties the queue. */
 static const char *openssl_reason(const char *fallback)
 {
     const char *text = ERR_reason_error_string(ERR_peek_error());
@@ -139,9 +139,9 @@ static const char *take_anchor(const struct target *to, const struct pem_block *
     else if (is_label(block, PEM_STRING_X509_CRL))
         return "a revocation list has no effect among trust anchors: move it to a crl_file";
     else if (strstr(block->label, "PRIVATE KEY"))
-        return "a private key among trust anchors, which anyone may read: remove it";
+        return "a private key among trust anchors, which are public: remove it";
     else
-        return "this PEM block is no certificate: remove it";
+        return "this PEM block is not a certificate: remove it";
     ok = cert && p == block->der + block->len && X509_STORE_add_cert(to->store, cert) == 1;
     X509_free(cert);
     *taken += ok;
@@ -162,7 +162,8 @@ static const char *refuse_der(const struct target *to, const unsigned char *der,
 /* Revocation lists. */
 
 /*
- * OpenSSL passes over a list that does not tell all that the CA has revoked (RFC 5280 section 5.2).
+ * Returns whether a list does not have all that the CA has revoked (RFC 5280 section 5.2). OpenSSL
+ * would ignore it.
  */
 static bool is_partial(const X509_CRL *crl)
 {
@@ -185,7 +186,7 @@ static const char *add_crl(const struct target *to, const unsigned char *der, si
     const char *why = NULL;
 
     if (!crl || p != der + len)
-        why = "no revocation list, or a damaged one: PEM or DER is expected";
+        why = "not a revocation list, or a damaged one: PEM or DER is expected";
     else if (sigalg_is_weak(X509_CRL_get_signature_nid(crl)))
         why = "a revocation list signed with SHA-1 or MD5, which can be forged";
     else if (is_partial(crl))
@@ -197,7 +198,7 @@ static const char *add_crl(const struct target *to, const unsigned char *der, si
     return why;
 }
 
-/* CAs hand out their certificates along with their lists: those have no effect, and do no harm. */
+/* CAs publish their certificates together with their lists. They have no effect, and do no harm. */
 static const char *take_crl(const struct target *to, const struct pem_block *block, size_t *taken)
 {
     const char *why;
@@ -205,7 +206,7 @@ static const char *take_crl(const struct target *to, const struct pem_block *blo
     if (is_label(block, PEM_STRING_X509) || is_label(block, PEM_STRING_X509_TRUSTED))
         return NULL;
     if (!is_label(block, PEM_STRING_X509_CRL))
-        return "this PEM block is no revocation list: remove it";
+        return "this PEM block is not a revocation list: remove it";
     why = add_crl(to, block->der, block->len);
     *taken += !why;
     return why;
@@ -217,7 +218,7 @@ static const struct file_kind ca_files = {"ca_file", FILE_SIZE_MAX, take_anchor,
 static const struct file_kind ca_dirs = {"ca_dir", FILE_SIZE_MAX, take_anchor, refuse_der};
 static const struct file_kind crl_files = {"crl_file", CRL_SIZE_MAX, take_crl, add_crl};
 
-/* Takes all blocks of a file. *line is where it is wrong, or 0. */
+/* Loads all blocks of a file. Sets *line to the line that is wrong, or to 0. */
 static const char *take_file(const struct target *to, const struct file_kind *kind,
                              const char *data, size_t len, unsigned *line)
 {
@@ -250,7 +251,7 @@ static void add_to_digest(struct loading *l, const void *bytes, size_t n)
     EVP_DigestUpdate(l->digest, bytes, n);
 }
 
-/* Contents go into the digest: a file may change while its name stays. */
+/* The contents are a part of the digest, for a file may change while its name stays. */
 static void load_file(struct loading *l, const struct file_kind *kind, const char *path,
                       struct location where)
 {
@@ -295,7 +296,7 @@ static int is_crl_link(const struct dirent *entry)
     return is_link_name(entry->d_name, "r");
 }
 
-/* Loads the files whose names the filter likes. Returns how many those are, or -1 with errno. */
+/* Loads the files that the filter selects. Returns their number, or -1 with errno. */
 static int load_links(struct loading *l, const struct file_kind *kind, const char *path,
                       struct location where, int filter(const struct dirent *))
 {
@@ -316,8 +317,8 @@ static int load_links(struct loading *l, const struct file_kind *kind, const cha
 }
 
 /*
- * OpenSSL would look into the directory when it needs a certificate, in the midst of a handshake,
- * and might wait there. So all is read now, like any other file.
+ * OpenSSL would read the directory when it needs a certificate, in the middle of a handshake, and
+ * might wait for the disk. So all of it is read now, like any other file.
  */
 static void load_ca_dir(struct loading *l, const struct config_string *dir)
 {
@@ -338,8 +339,8 @@ static void load_ca_dir(struct loading *l, const struct config_string *dir)
 /* The system's. */
 
 /*
- * Adds the certificates of a store to the digest. Returns false if there are none, or none that can
- * be had.
+ * Adds the certificates of a store to the digest. Returns false if there are none, or if OpenSSL
+ * cannot list them.
  */
 static bool digest_certificates(struct loading *l)
 {
@@ -355,7 +356,7 @@ static bool digest_certificates(struct loading *l)
     return count > 0;
 }
 
-/* Whether one of the directories, separated by colons, has certificates under their hashes. */
+/* Returns whether one of the directories, separated by colons, has certificates by their hashes. */
 static bool has_links(const char *directories)
 {
     const char *end, *p;
@@ -396,8 +397,8 @@ static void load_system(struct loading *l)
 }
 
 /*
- * The section's own anchors, or the system's when it names none; and its revocation lists. Of a
- * section that goes by its pins alone the system's are not loaded: they take a megabyte, and 30 ms.
+ * Loads the section's own anchors, or the system's if it names none, and its revocation lists. A
+ * section that goes by its pins alone does not get the system's: they take a megabyte, and 30 ms.
  */
 static bool load(struct loading *l)
 {
@@ -432,7 +433,7 @@ static char *store_key(const struct config_section *s)
     return strbuf_detach(&key);
 }
 
-/* Takes over key. */
+/* Makes and loads a store. Takes ownership of key. */
 static struct store *store_new(char *key, const struct config_section *section,
                                struct diag_list *diags)
 {

@@ -1,4 +1,4 @@
-/* The names in a certificate, and the one rule by which a wanted name is compared with them. */
+/* The names in a certificate, and the one rule that compares a name with them. */
 #ifndef TRUST_CERTNAME_H
 #define TRUST_CERTNAME_H
 
@@ -6,12 +6,12 @@
 #include <stdbool.h>
 
 /*
- * Checks that a certificate carries a name in its subjectAltName extension; the subject's CN has no
+ * Checks that a certificate has a name in its subjectAltName extension; the subject's CN has no
  * effect. An IP address must equal one of its IP addresses. A host name must equal one of its DNS
- * names without regard to case, or match one that begins with "*.": the star stands for exactly one
- * whole label, and at least two labels follow it (RFC 9525 section 6.3). A label may have letters,
- * digits, hyphens and underscores, with a wildcard and without: X509_check_host(3) takes
- * underscores in an exact name only.
+ * names in any case, or match one that begins with "*.": the star matches exactly one whole label,
+ * and at least two labels follow it (RFC 9525 section 6.3). A label may have letters, digits,
+ * hyphens and underscores, with a wildcard and without: X509_check_host(3) accepts underscores in
+ * an exact name only.
  */
 bool certname_matches(X509 *cert, const char *name);
 

@@ -13,7 +13,7 @@
 #include "trust/certname.h"
 #include "trust/policy.h"
 
-/* Chains may be this deep below the anchor; what is longer is not a web server's. */
+/* The number of CAs that may be between a server's certificate and the anchor. */
 #define DEPTH_MAX 8
 
 /* Level 2: 112 bits, so RSA of 2048 bits, no SHA-1 (SSL_CTX_set_security_level(3)). */
@@ -70,7 +70,7 @@ static bool set_params(X509_STORE_CTX *ctx, const struct chain_request *r, bool 
                                     X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_CHECK_SS_SIGNATURE);
     if (r->anchors)
         X509_STORE_CTX_set0_trusted_stack(ctx, r->anchors);
-    /* a name that does not match is asked for as well, to be reported in the library's order */
+    /* set also for a name that does not match, so that the library reports its first error */
     if (name_matches)
         return true;
     return (hostname_is_ip(r->name) ? X509_VERIFY_PARAM_set1_ip_asc(param, r->name)
@@ -80,13 +80,13 @@ static bool set_params(X509_STORE_CTX *ctx, const struct chain_request *r, bool 
 
 bool chain_key_is_strong(const EVP_PKEY *key)
 {
-    /* the library rounds: RSA of 1963 bits counts as 112 there */
+    /* the library rounds: RSA of 1963 bits has 112 bits of strength there */
     if (EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_is_a(key, "RSA-PSS"))
         return EVP_PKEY_get_bits(key) >= RSA_BITS_MIN;
     return EVP_PKEY_get_security_bits(key) >= SECURITY_BITS;
 }
 
-/* A certificate that carries this one name, for NAME_CONSTRAINTS_check(3). NULL without memory. */
+/* Makes a certificate with one name, for NAME_CONSTRAINTS_check(). NULL: no memory. */
 static X509 *carrier_of(int type, const void *bytes, size_t len)
 {
     GENERAL_NAMES *names = GENERAL_NAMES_new();
@@ -101,7 +101,7 @@ static X509 *carrier_of(int type, const void *bytes, size_t len)
         value = NULL;
         ok = sk_GENERAL_NAME_push(names, name) > 0;
         name = ok ? NULL : name;
-        /* an extension needs version 3; X509_get_extension_flags() has the names read */
+        /* an extension needs version 3; X509_get_extension_flags() makes OpenSSL read the names */
         ok = ok && X509_set_version(x, X509_VERSION_3) == 1
              && X509_add1_ext_i2d(x, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) == 1
              && (X509_get_extension_flags(x), true);
@@ -125,8 +125,8 @@ static int check_carrier(X509 *carrier, NAME_CONSTRAINTS *constraints)
 }
 
 /*
- * Whether a DNS name in constraints can match: a host name, a suffix of one that begins with a dot,
- * or all.
+ * Returns whether a DNS name in constraints can match: a host name, a suffix of one that begins
+ * with a dot, or the empty one, which matches all.
  */
 static bool is_dns_constraint(const ASN1_STRING *base)
 {
@@ -146,9 +146,9 @@ static bool is_dns_constraint(const ASN1_STRING *base)
 }
 
 /*
- * Whether all of a CA's constraints have an effect. The library passes over an excluded
- * *.example.com or an address without a mask, as it matches nothing, and takes an empty list of
- * what is permitted for none.
+ * Returns whether all of a CA's constraints have an effect. The library ignores an excluded
+ * *.example.com or an address without a mask, which matches nothing, and ignores an empty list of
+ * permitted names.
  */
 static bool are_effective(const NAME_CONSTRAINTS *constraints)
 {
@@ -156,7 +156,7 @@ static bool are_effective(const NAME_CONSTRAINTS *constraints)
     const int excluded = sk_GENERAL_SUBTREE_num(constraints->excludedSubtrees);
     int i;
 
-    /* -1: no such list; RFC 5280 wants one of them, and neither empty */
+    /* -1: no such list. RFC 5280 requires one of them, and neither may be empty */
     if (permitted == 0 || excluded == 0 || permitted + excluded < 0)
         return false;
     for (i = 0; i < excluded; i++) {
@@ -171,7 +171,7 @@ static bool are_effective(const NAME_CONSTRAINTS *constraints)
     return true;
 }
 
-/* Whether a CA's constraints allow a name: X509_V_OK, or not. */
+/* Returns X509_V_OK if a CA's constraints allow a name, or an error. */
 static int check_constraints(NAME_CONSTRAINTS *constraints, const char *name)
 {
     NAME_CONSTRAINTS excluded = {.excludedSubtrees = constraints->excludedSubtrees};
@@ -200,9 +200,9 @@ static int check_constraints(NAME_CONSTRAINTS *constraints, const char *name)
 }
 
 /*
- * RFC 5280 section 4.2.1.10: the library compares a CA's constraints with the names as the
- * certificate has them, so that *.example.com gets round an excluded bar.example.com. The name that
- * was asked for must be allowed itself.
+ * RFC 5280 section 4.2.1.10: the library compares a CA's constraints with the names that the
+ * certificate has, so that *.example.com evades an excluded bar.example.com. So the name that the
+ * section wants must be allowed itself.
  */
 static int check_name_constraints(STACK_OF(X509) *chain, const char *name)
 {
@@ -215,7 +215,7 @@ static int check_name_constraints(STACK_OF(X509) *chain, const char *name)
 
         if (constraints && are_effective(constraints))
             error = check_constraints(constraints, name);
-        else if (constraints || critical != -1) /* they are there, and cannot be read */
+        else if (constraints || critical != -1) /* they are present, and cannot be read */
             error = X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX;
         NAME_CONSTRAINTS_free(constraints);
     }
@@ -236,7 +236,9 @@ bool chain_key_is_bounded(const EVP_PKEY *key)
     return ok;
 }
 
-/* What X509_verify_cert() lets through: X509_V_OK, or what is wrong at which depth. */
+/*
+ * Makes the checks that X509_verify_cert() does not. Returns X509_V_OK, or an error and its depth.
+ */
 static int check_further(const struct chain_request *r, STACK_OF(X509) *chain, int *depth)
 {
     const int last = sk_X509_num(chain) - 1;
@@ -250,8 +252,8 @@ static int check_further(const struct chain_request *r, STACK_OF(X509) *chain, i
             return i == 0 ? X509_V_ERR_EE_KEY_TOO_SMALL : X509_V_ERR_CA_KEY_TOO_SMALL;
     }
     /*
-     * of an anchor it does not ask for the flag that says it is a CA; 3: a root of X.509's version
-     * 1
+     * X509_verify_cert() does not require that an anchor has the CA flag; 3: a root of version 1 of
+     * X.509
      */
     if (last > 0 || X509_self_signed(sk_X509_value(chain, 0), 0) != 1) {
         const int ca = X509_check_ca(sk_X509_value(chain, last));
@@ -295,7 +297,7 @@ static bool verify_chain(const struct chain_request *r, bool partial, struct cha
     return result->chain != NULL;
 }
 
-/* Whether verification ended because the chain did not lead to a root in the store. */
+/* Returns whether verification failed because the chain does not lead to a root in the store. */
 static bool is_without_root(int error)
 {
     return error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT
@@ -305,8 +307,8 @@ static bool is_without_root(int error)
 }
 
 /*
- * A root is looked for first. If a CA below it were taken at once, nobody would ask what is above
- * it: its revocation list, whether the root is revoked, whether it is the pinned one.
+ * Looks for a root first. If a CA below it were accepted at once, nothing above it would be
+ * checked: its revocation list, whether the root is revoked, whether the root is the pinned one.
  */
 bool chain_verify(const struct chain_request *r, struct chain_result *result)
 {

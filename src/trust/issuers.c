@@ -7,10 +7,10 @@
 static void add(STACK_OF(X509) *anchors, X509 *ca)
 {
     if (X509_add_cert(anchors, ca, X509_ADD_FLAG_UP_REF | X509_ADD_FLAG_NO_DUP) != 1)
-        ERR_clear_error(); /* no memory: one anchor less, and so a refusal */
+        ERR_clear_error(); /* no memory: without the anchor the server is refused */
 }
 
-/* Whether a certificate is named as issuer by another that was sent. */
+/* Returns whether another certificate that was sent names this one as its issuer. */
 static bool is_named(const X509 *ca, const STACK_OF(X509) *sent)
 {
     int i;
@@ -25,10 +25,13 @@ static bool is_named(const X509 *ca, const STACK_OF(X509) *sent)
     return false;
 }
 
-/* The two ways to find the CAs of one pin. Each tells whether what was sent has to do with one. */
+/*
+ * The two ways to find the CAs of a pin: in the file of the pin, and among the certificates sent.
+ * Each returns true if a certificate that was sent is one, or names one as its issuer.
+ */
 
-static bool add_at_hand(STACK_OF(X509) *anchors, const struct pin *pin, const X509 *leaf,
-                        const STACK_OF(X509) *sent)
+static bool add_pinned(STACK_OF(X509) *anchors, const struct pin *pin, const X509 *leaf,
+                       const STACK_OF(X509) *sent)
 {
     const unsigned char *der = pin->der;
     X509 *ca = der ? d2i_X509(NULL, &der, (long)pin->der_len) : NULL;
@@ -74,7 +77,7 @@ void issuers_find(struct issuers *found, const struct pin_list *pins, int64_t no
 
         if (pin->role != PIN_ISSUER || !anchors)
             continue;
-        named = add_at_hand(anchors, pin, leaf, sent);
+        named = add_pinned(anchors, pin, leaf, sent);
         named = add_sent(anchors, pin, leaf, sent) || named;
         found->named = found->named || (named && !expired);
     }
@@ -99,8 +102,8 @@ const char *issuers_hint(const struct pin_list *pins, const struct issuers *foun
         return "";
     for (i = 0; i < pins->count; i++)
         if (pins->items[i].role == PIN_ISSUER && !pins->items[i].der)
-            return "no pinned issuer was sent, and a digest says nothing about a CA that the server "
-                   "does not send: pinned as issuer-cert:FILE it need not be sent";
+            return "the server sent no pinned CA, and one that is pinned by its digest must be sent: "
+                   "pinned as issuer-cert:FILE it need not be sent";
     return "";
 }
 

@@ -1,4 +1,4 @@
-/* Pinned issuers: which certificates may be the anchor of a chain that ends in a pinned CA. */
+/* Pinned CAs: which certificates may be the anchor of a chain, and whether a chain has one. */
 #ifndef TRUST_ISSUERS_H
 #define TRUST_ISSUERS_H
 
@@ -8,20 +8,21 @@
 #include "pin/pin.h"
 
 struct issuers {
-    STACK_OF(X509) *live;    /* pinned CAs at hand, and those on the wire whose digest is pinned */
-    STACK_OF(X509) *expired; /* those whose pins are past their date */
-    bool named;              /* a live one was sent, or is named as issuer by what was sent */
-    bool complete;           /* what was sent leads to a certificate that names itself its issuer */
+    STACK_OF(X509) *live;    /* those of pinned files, and those sent that a digest pins */
+    STACK_OF(X509) *expired; /* the same, of pins that have expired */
+    bool named;    /* a live one was sent, or a certificate sent names one as its issuer */
+    bool complete; /* the certificates sent lead to one that names itself as its issuer */
 };
 
 /*
- * Collects them from the pins and from what a server sent, at this time (seconds since the epoch).
- * The leaf is never among them: a server does not vouch for itself. To be freed with
- * issuers_free().
+ * Finds the pinned CAs in the pins and in the certificates that a server sent, at this time
+ * (seconds since the epoch). The leaf is never one of them: a server cannot vouch for itself. The
+ * caller frees *found with issuers_free().
  */
 void issuers_find(struct issuers *found, const struct pin_list *pins, int64_t now, X509 *leaf,
                   STACK_OF(X509) *sent);
 
+/* Frees what issuers_find() has filled in. */
 void issuers_free(struct issuers *found);
 
 /*
@@ -31,12 +32,12 @@ void issuers_free(struct issuers *found);
 void issuers_match(const struct pin_list *pins, const STACK_OF(X509) *chain, int64_t now,
                    struct pin_match *match);
 
-/* Where no pinned issuer was found: "", or what may be the matter. */
+/* Returns what may be wrong if no pinned CA was found, a constant text; or "". */
 const char *issuers_hint(const struct pin_list *pins, const struct issuers *found);
 
 /*
- * Looks for a pin that is written as the server's own and is that of a CA that the server sends.
- * Writes to text, of size bytes, that it is and how a CA is pinned; or "" if there is none.
+ * Looks for a pin that is written as the server's own but is that of a CA that the server sends.
+ * Writes to text, of size bytes, pin_describe_misplaced() of it, or "" if there is none.
  */
 void issuers_describe_misplaced(const struct pin_list *pins, const STACK_OF(X509) *sent, char *text,
                                 size_t size);

@@ -11,10 +11,10 @@
 #include "trust/asn1time.h"
 #include "trust/sigalg.h"
 
-/* Clocks differ. */
+/* The clocks of the responder and of this machine may differ by this, in seconds. */
 #define LEEWAY 300
 
-/* A response that does not say when the next one comes is good for so long. */
+/* A response without a date of the next one is valid for this long, in seconds. */
 #define UNDATED_MAX DAY_SECONDS
 
 /*
@@ -50,11 +50,11 @@ static const char *check_dates(const ASN1_GENERALIZEDTIME *from, const ASN1_GENE
     if (until && asn1time_compare(until, now - LEEWAY) <= 0)
         return "OCSP: the response has expired";
     if (!until && asn1time_compare(from, now - UNDATED_MAX) < 0)
-        return "OCSP: the response has expired: it names no next update, and is over a day old";
+        return "OCSP: the response has expired: it has no nextUpdate, and is more than a day old";
     return NULL;
 }
 
-/* The digests that responders name certificates by; SHA-1 is no signature here. */
+/* Tries the digests that a responder may name the certificate by. SHA-1 signs nothing here. */
 static bool find(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer, int *status,
                  ASN1_GENERALIZEDTIME **from, ASN1_GENERALIZEDTIME **until)
 {
@@ -111,7 +111,7 @@ const char *ocsp_check(const uint8_t *der, size_t len, X509 *leaf, X509 *issuer,
     if (!response || p != der + len)
         why = "OCSP: the response cannot be read";
     else if (OCSP_response_status(response) != OCSP_RESPONSE_STATUS_SUCCESSFUL)
-        why = "OCSP: the responder had no answer to give";
+        why = "OCSP: the responder answered with an error";
     else if (!basic)
         why = "OCSP: the response is of an unknown kind";
     else

@@ -7,9 +7,10 @@
 #include <stdint.h>
 
 /*
- * Whether a response, in DER, says at this time (seconds since the epoch) that a certificate is
- * good. issuer: the certificate that has issued it by a verified signature. Returns NULL, or what
- * is wrong, which begins with "OCSP: ". der NULL: none came.
+ * Checks that a response, len bytes of DER at der, says at this time (seconds since the epoch) that
+ * the certificate leaf is good. issuer: the certificate that has issued leaf, by a verified
+ * signature. der is NULL if no response came. Returns NULL, or what is wrong, a constant text that
+ * begins with "OCSP: ".
  */
 const char *ocsp_check(const uint8_t *der, size_t len, X509 *leaf, X509 *issuer, int64_t now);
 

@@ -1,25 +1,31 @@
-/* What a server presented, for people: of a verdict (trust.h), whichever it was. */
+/* The chain that a server presented, for people: of any verdict (trust.h), trusted or not. */
 #ifndef TRUST_PEERCHAIN_H
 #define TRUST_PEERCHAIN_H
 
 #include "trust/trust.h"
 
-/* The server's own certificate, for as long as the verdict lives; NULL when it has shown none. */
+/* Returns the server's own certificate, or NULL if it presented none. The verdict owns it. */
 struct x509_st *peerchain_leaf(const struct trust_verdict *v);
 
-/* The presented certificates, the server's own first. index < count; see cert_describe(). */
+/* Returns the number of certificates. The server's own is the first. */
 size_t peerchain_length(const struct trust_verdict *v);
+
+/* Returns whether this is the server's own certificate. */
 bool peerchain_starts_with(const struct trust_verdict *v, const struct x509_st *leaf);
+
+/* Describes a certificate, as cert_describe(). index < peerchain_length(v). */
 bool peerchain_describe(const struct trust_verdict *v, size_t index, struct cert_info *info);
 
 /*
- * The server's pins and each CA's, in the configuration's own form, space-separated. Caller frees.
+ * Returns the server's pins and each CA's, in the configuration's own form, separated by spaces.
+ * The caller frees it.
  */
 char *peerchain_pins(const struct trust_verdict *v);
 
 /*
- * Whether the PKI finds the presented chain valid for the section's name at this time, whatever the
- * pins say: "valid", or what is wrong. It tells a renewal from an attack. Caller frees.
+ * Returns what the PKI finds of the presented chain for the section's name at this time (seconds
+ * since the epoch), whatever the pins say: "valid", or what is wrong. It distinguishes a renewal
+ * from an attack. The caller frees it.
  */
 char *peerchain_pki(const struct policy *policy, const struct trust_verdict *v, int64_t now);
 

@@ -99,26 +99,26 @@ static const struct pin *find_via(const struct config_section *section,
     return via->known ? find_configured(section, &pin) : NULL;
 }
 
-/* A key that the section would not learn today has no effect because it did once. */
-static bool is_kept_key(const struct config_section *s, const struct learned_key *k)
+/* Returns whether a key from first use is accepted: only if the section would still learn it. */
+static bool is_first_use(const struct config_section *s, const struct learned_key *k)
 {
     return k->from == LEARNED_TOFU && !k->refused && config_uses_tofu(s);
 }
 
-static bool has_kept_key(const struct config_section *s, const struct learned_key *keys, size_t n,
-                         const uint8_t digest[CERT_DIGEST_SIZE])
+static bool has_first_use(const struct config_section *s, const struct learned_key *keys, size_t n,
+                          const uint8_t digest[CERT_DIGEST_SIZE])
 {
     size_t i;
 
     for (i = 0; i < n; i++)
-        if (is_kept_key(s, &keys[i]) && memcmp(keys[i].digest, digest, CERT_DIGEST_SIZE) == 0)
+        if (is_first_use(s, &keys[i]) && memcmp(keys[i].digest, digest, CERT_DIGEST_SIZE) == 0)
             return true;
     return false;
 }
 
 /*
- * Whether a key from pins_url is accepted, of all n that the file has. What the configuration pins
- * itself ends when the configuration says so, and not when the host does.
+ * Returns whether a key from pins_url is accepted, of all n keys that the file has. A key that the
+ * configuration pins itself is not: its last day is the configuration's, and not the host's.
  */
 static bool is_vouched_for(const struct config_section *s, const struct learned_key *k,
                            const struct learned_key *keys, size_t n)
@@ -130,7 +130,7 @@ static bool is_vouched_for(const struct config_section *s, const struct learned_
         return false;
     return find_via(s, via)
            || (via->role == PIN_SERVER && via->kind == PIN_KEY
-               && has_kept_key(s, keys, n, via->digest));
+               && has_first_use(s, keys, n, via->digest));
 }
 
 static bool is_accepted(const struct config_section *s, const struct learned_key *k,
@@ -138,7 +138,7 @@ static bool is_accepted(const struct config_section *s, const struct learned_key
 {
     if (k->from == LEARNED_PINS_URL)
         return s->pins_url && is_vouched_for(s, k, keys, n);
-    return is_kept_key(s, k);
+    return is_first_use(s, k);
 }
 
 /* Fills in the learned keys that the policy accepts, and returns how many they are. */

@@ -1,6 +1,6 @@
 /*
- * A policy: whom a section trusts, made ready to judge by (trust.h). Built once from the
- * configuration, and never changed.
+ * A policy: which servers a section trusts, in the form that verdicts need (trust.h). It is built
+ * once from the configuration, and never changed.
  */
 #ifndef TRUST_POLICY_H
 #define TRUST_POLICY_H
@@ -21,28 +21,29 @@ struct x509_store_st; /* OpenSSL's X509_STORE */
 
 struct policy {
     const struct config_section *section;
-    struct x509_store_st *store; /* a reference; NULL when only observing */
+    struct x509_store_st *store; /* a reference; NULL if probe_only */
     struct learned *learned;     /* a reference; NULL: the section learns nothing */
-    char *hostport;              /* "host:port", which learned pins are for */
-    bool probe_only;             /* trusts nobody */
-    /* SHA-256 over all that shapes whom the section trusts and how it speaks to them */
+    char *hostport;              /* "host:port", under which its pins are learned */
+    bool probe_only;             /* it trusts no server */
+    /* see policyid.h: a session is resumed only under the policy that it was made under */
     uint8_t id[POLICY_ID_SIZE];
 };
 
 /*
- * The policy of a section. The section must outlive it; the anchors need not. learned: the store of
- * learned pins; NULL only if the section learns none. NULL after adding to problems what cannot be
- * loaded.
+ * Makes the policy of a section. The section must outlive it; the anchors need not. learned: the
+ * store of learned pins, which it takes a reference to; NULL only if the section learns none. The
+ * caller frees the policy. Returns NULL after adding to diags what cannot be loaded.
  */
 struct policy *policy_new(const struct config_section *section, struct anchors *anchors,
                           struct learned *learned, struct diag_list *diags);
 
-/* A policy that trusts nobody: to look at a server's certificates. The section must outlive it. */
+/* Makes a policy that trusts no server, to see its certificates. The section must outlive it. */
 struct policy *policy_new_probe(const struct config_section *section);
 
+/* Frees a policy. p may be NULL. */
 void policy_free(struct policy *p);
 
-/* Whether a server must staple a good OCSP response. */
+/* Returns whether a server must staple a good OCSP response. */
 bool policy_wants_staple(const struct policy *p);
 
 /* Returns whether the section's `revoked` names this key. */
@@ -78,20 +79,18 @@ void policy_pins_match(const struct policy_pins *pins, const struct cert_digests
                        int64_t now, struct pin_match *match);
 
 /*
- * Fills in the keys from pins_url that this policy does not accept any more or has no need of, as
- * the file has them, and returns how many. A later configuration must not find them there.
+ * Fills in the keys from pins_url that this policy no longer accepts or needs, as the file has
+ * them, and returns how many they are. A later configuration must not find them there.
  */
 size_t policy_stale_keys(const struct policy *p, struct learned_key out[LEARNED_KEYS_MAX]);
 
 /*
- * Finds the pin that what is announced on a connection goes back to. pin is the one that the
- * connection was accepted on. Returns false if it has been removed since.
+ * Finds the pin that keys depend on which the host announces on a connection. pin: the one that the
+ * connection was accepted on. Returns true with *via, or false if pin was removed since.
  */
 bool policy_trace_pin(const struct policy *p, const struct pin *pin, struct learned_via *via);
 
-/*
- * A number that changes whenever those keys may have changed; 0 where the section learns nothing.
- */
+/* Returns a number that changes whenever learned keys may have changed; 0 if it learns none. */
 uint64_t policy_learned_generation(const struct policy *p);
 
 #endif

@@ -17,7 +17,7 @@ static const struct pin *find_pin(const struct policy_pins *pins, const struct p
     return NULL;
 }
 
-/* Fills in detail if a key of a trusted server or of its chain is revoked now. */
+/* Returns true, with detail, if a key of a trusted server or of its chain is revoked now. */
 static bool is_revoked_now(const struct config_section *section, const uint8_t *key, char *detail)
 {
     char text[PIN_KEY_TEXT_SIZE];
@@ -47,7 +47,7 @@ enum reason recheck_verdict(const struct policy *policy, const struct trust_verd
     policy_pins(policy, &pins);
     pin = find_pin(&pins, verdict->pin);
     if (!pin) {
-        snprintf(detail, TRUST_DETAIL_SIZE, "pin %s was taken away", pin_label(verdict->pin));
+        snprintf(detail, TRUST_DETAIL_SIZE, "pin %s was removed", pin_label(verdict->pin));
         return REASON_PIN_REMOVED;
     }
     if (pin->until <= since || pin->until > now)

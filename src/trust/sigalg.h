@@ -1,5 +1,6 @@
 /*
- * Signatures that are relied on beside those of certificates: on revocation lists, OCSP responses.
+ * The signatures of revocation lists and of OCSP responses, which X509_verify_cert(3) does not
+ * check for strength.
  */
 #ifndef TRUST_SIGALG_H
 #define TRUST_SIGALG_H
@@ -7,8 +8,7 @@
 #include <stdbool.h>
 
 /*
- * Whether an algorithm (OpenSSL's number of it) goes by MD5, SHA-1 or another digest under 112
- * bits.
+ * Returns whether a signature algorithm (its NID) uses MD5, SHA-1 or another digest under 112 bits.
  */
 bool sigalg_is_weak(int algorithm);
 

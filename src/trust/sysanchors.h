@@ -1,7 +1,7 @@
 /*
- * The system's trust anchors, for sections that go by their pins alone: only the `pki` field of a
- * refusal asks them. They take a megabyte and 30 ms, so they are loaded when they are first asked
- * for, once for the whole process.
+ * The system's trust anchors, for the `pki` field in the log of a section that goes by its pins
+ * alone. They take a megabyte and 30 ms, so they are loaded once for the whole process, when they
+ * are first needed.
  */
 #ifndef TRUST_SYSANCHORS_H
 #define TRUST_SYSANCHORS_H
@@ -15,8 +15,8 @@ struct x509_store_st; /* OpenSSL's X509_STORE */
 struct x509_store_st *sysanchors_get(void);
 
 /*
- * Drops the store, so that the next sysanchors_get() reads the files again: each load of a
- * configuration calls it. References that others have stay valid. May be called from any thread.
+ * Drops the store, so that the next sysanchors_get() reads the files again. Each load of a
+ * configuration does so. References that others have stay valid. May be called from any thread.
  */
 void sysanchors_drop(void);
 

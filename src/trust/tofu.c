@@ -30,7 +30,7 @@ enum tofu_result tofu_decide(const struct policy_pins *pins, const struct pin_ma
     return pins->count > 0 ? TOFU_MISMATCH : TOFU_FIRST_USE;
 }
 
-/* `pinproxy learned accept SECTION PIN -c FILE`, in an order that survives a leading dash. */
+/* Adds `pinproxy learned accept SECTION PIN -c FILE`, in an order for names with a leading dash. */
 static void add_command(struct strbuf *b, const struct config_section *s, const char *pin)
 {
     const bool dash = s->name[0] == '-';
@@ -59,8 +59,8 @@ char *tofu_explain_change(const struct config_section *section, const struct pol
     pin_format_key(shown, pin);
     units_format_date(stored->first_seen, day);
     strbuf_addf(&text,
-                "the server presents %s, the key kept on %s is %s: if you have made sure that the "
-                "new one is right, accept it with: ",
+                "the server presents the key %s; the stored key, since %s, is %s: if you have "
+                "verified the new one, accept it with: ",
                 pin, day, stored->text);
     add_command(&text, section, pin);
     return strbuf_detach(&text);

@@ -18,7 +18,7 @@
 #include "trust/policy.h"
 #include "trust/tofu.h"
 
-/* One judgement under way. */
+/* One evaluation of the evidence. */
 struct eval {
     const struct policy *policy;
     const struct config_section *section;
@@ -29,7 +29,7 @@ struct eval {
     struct trust_verdict *verdict;
 };
 
-/* Stores the words of a verdict. If memory is short it goes without them. */
+/* Sets the details of a verdict, which has none if memory is short. */
 static void set_detail(struct trust_verdict *v, const char *detail)
 {
     free(v->detail);
@@ -87,8 +87,8 @@ static bool chain_not_revoked(struct eval *t, const STACK_OF(X509) *chain)
 /* Pins. */
 
 /*
- * Accepts the server on this pin. A learned one is valid as long as the judgement only, so that the
- * verdict gets a copy, text and all.
+ * Accepts the server on this pin. A learned one is valid only during the evaluation, so the verdict
+ * gets a copy with its text.
  */
 static bool accept_pin(struct eval *t, const struct pin *pin)
 {
@@ -119,8 +119,8 @@ static struct pin_match match_server(const struct eval *t)
 }
 
 /*
- * Returns why no pin is accepted, and fills in detail: none matches, or one did until its date.
- * hint: the detail where there is no better one.
+ * Returns why no pin is accepted, and fills in detail: none matches, or the one that does has
+ * expired. hint: the detail if there is no better one.
  */
 static enum reason mismatch_reason(const struct eval *t, const struct pin_match *match,
                                    const char *hint, char detail[TRUST_DETAIL_SIZE])
@@ -149,7 +149,7 @@ static bool refuse_pins(struct eval *t, const struct pin_match *match, const cha
                   detail);
 }
 
-/* The server's own key is strong enough, and not one whose signatures take too long. */
+/* Checks that the server's own key is strong, and that its signatures are not too slow. */
 static bool key_is_strong(struct eval *t)
 {
     EVP_PKEY *key = X509_get0_pubkey(t->leaf);
@@ -160,11 +160,11 @@ static bool key_is_strong(struct eval *t)
         return true;
     snprintf(detail, sizeof(detail), "the server's key has %d bits%s",
              key ? EVP_PKEY_get_bits(key) : 0,
-             strong ? ": RSA keys may have 8192, and an exponent of 64" : "");
+             strong ? ": RSA keys may have at most 8192, and an exponent of at most 64" : "");
     return refuse(t, REASON_WEAK, X509_V_ERR_EE_KEY_TOO_SMALL, detail);
 }
 
-/* also_check: what the PKI would have looked at, where a pin alone would do. */
+/* also_check: the checks of the PKI that are wanted although a pin alone is enough. */
 static bool also_check(struct eval *t)
 {
     const char *name = t->section->verify_name;
@@ -211,13 +211,13 @@ static bool staple_holds(struct eval *t, const STACK_OF(X509) *chain)
 
     if (!policy_wants_staple(t->policy) || !e->complete)
         return true;
-    /* a certificate that is an anchor itself has no issuer but itself */
+    /* a certificate that is an anchor itself is its own issuer */
     why = ocsp_check(e->staple, e->staple_len, t->leaf,
                      sk_X509_value(chain, sk_X509_num(chain) > 1 ? 1 : 0), t->now);
     return why ? refuse(t, REASON_PKI, X509_V_ERR_OCSP_VERIFY_FAILED, why) : true;
 }
 
-/* What has to hold of a chain that has been verified. */
+/* Checks what must be true of a chain that has been verified. */
 static bool chain_holds(struct eval *t, STACK_OF(X509) *chain)
 {
     sk_X509_pop_free(t->verdict->verified, X509_free);
@@ -225,7 +225,7 @@ static bool chain_holds(struct eval *t, STACK_OF(X509) *chain)
     return chain_not_revoked(t, chain) && key_is_strong(t) && staple_holds(t, chain);
 }
 
-/* The whole of PKI verification, and the deny list over the chain that it built. */
+/* All of PKI verification, and the deny list for the chain that it built. */
 static bool pki_holds(struct eval *t)
 {
     struct chain_result r;
@@ -235,15 +235,15 @@ static bool pki_holds(struct eval *t)
     return ok;
 }
 
-/* What is checked after the pins: all of the PKI, or what also_check asks for. */
+/* Makes the checks that come after the pins: all of the PKI, or those of also_check. */
 static bool rest_holds(struct eval *t)
 {
     return config_uses_pki(t->section) ? pki_holds(t) : also_check(t);
 }
 
 /*
- * verify = pin, and no server pin has matched (match): a chain to a pinned issuer is required, and
- * no more than that.
+ * verify = pin, and no server pin is live (match): the chain must lead to a pinned CA, which is
+ * enough.
  */
 static bool issuer_holds(struct eval *t, struct pin_match *match)
 {
@@ -259,7 +259,7 @@ static bool issuer_holds(struct eval *t, struct pin_match *match)
     } else if (found.named && !match->expired) {
         ok = refuse_chain(t, &r);
     } else {
-        /* a chain to an expired one is still refused, but for that reason */
+        /* a chain to a CA whose pin has expired is refused for that reason */
         if (sk_X509_num(found.expired) > 0 && verify(t, found.expired, &r))
             issuers_match(&t->section->pins, r.chain, t->now, match);
         ok = refuse_pins(t, match, issuers_hint(&t->section->pins, &found));
@@ -270,13 +270,13 @@ static bool issuer_holds(struct eval *t, struct pin_match *match)
 }
 
 /*
- * verify = pin+pki, and no server pin has matched (match): the chain that the PKI verifies must
- * have a pinned issuer.
+ * verify = pin+pki, and no server pin is live (match): the chain that the PKI verifies must have a
+ * pinned CA.
  */
 static bool issuer_and_pki_hold(struct eval *t, struct pin_match *match)
 {
     static const char partial[] =
-        "the chain ends at a CA of ca_file that is no root, and the pinned issuer is not in it: if it "
+        "the chain ends at a CA of ca_file that is not a root, and the pinned CA is not in it: if it "
         "is above that CA, add it to ca_file";
     struct issuers found;
     struct chain_result r;
@@ -295,7 +295,7 @@ static bool issuer_and_pki_hold(struct eval *t, struct pin_match *match)
     return ok;
 }
 
-/* enforce = report: the PKI must hold. What the pins say is reported, and has no other effect. */
+/* enforce = report: the PKI must hold. A mismatch is reported, and has no other effect. */
 static bool report_holds(struct eval *t)
 {
     struct pin_match match = match_server(t);
@@ -339,8 +339,9 @@ static bool refuse_changed(struct eval *t)
 }
 
 /*
- * A key is stored, as the accepted or as a refused one, only if it is strong enough: one that costs
- * too much, or may never be accepted, is not.
+ * The key of a first use or of a change is stored, as the accepted or as a refused one, after the
+ * handshake has proved it. So it must be strong: a weak one may never be accepted, and the
+ * signatures of a slow one must not be verified.
  */
 static bool tofu_holds(struct eval *t)
 {
@@ -353,8 +354,9 @@ static bool tofu_holds(struct eval *t)
         return key_is_strong(t) && refuse_changed(t);
     case TOFU_FIRST_USE:
         return key_is_strong(t) && rest_holds(t)
-               && refuse(t, REASON_FIRST_USE, X509_V_ERR_APPLICATION_VERIFICATION,
-                         "the first connection keeps the key that it then sees");
+               && refuse(
+                   t, REASON_FIRST_USE, X509_V_ERR_APPLICATION_VERIFICATION,
+                   "the section has no key yet: its first connection stores the key that it sees");
     case TOFU_MISMATCH:
         break;
     }

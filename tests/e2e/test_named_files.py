@@ -261,10 +261,10 @@ def test_hash_names_the_line_of_a_broken_block(tmp_path, ca):
 @pytest.mark.parametrize("option, content, word", [
     ("ca_file", lambda ca, tmp: ca.cert.key_file().read_bytes(), "private key"),
     ("ca_file", lambda ca, tmp: crl(tmp, ca).read_bytes(), "crl_file"),
-    ("ca_file", lambda ca, tmp: ca.cert.csr_file().read_bytes(), "no certificate"),
-    ("ca_file", lambda ca, tmp: ca.cert.pubkey_file().read_bytes(), "no certificate"),
-    ("crl_file", lambda ca, tmp: ca.cert.key_file().read_bytes(), "no revocation list"),
-    ("crl_file", lambda ca, tmp: ca.cert.csr_file().read_bytes(), "no revocation list"),
+    ("ca_file", lambda ca, tmp: ca.cert.csr_file().read_bytes(), "not a certificate"),
+    ("ca_file", lambda ca, tmp: ca.cert.pubkey_file().read_bytes(), "not a certificate"),
+    ("crl_file", lambda ca, tmp: ca.cert.key_file().read_bytes(), "not a revocation list"),
+    ("crl_file", lambda ca, tmp: ca.cert.csr_file().read_bytes(), "not a revocation list"),
     ("pin", lambda ca, tmp: crl(tmp, ca).read_bytes(), "neither"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_a_pem_block_of_another_kind_is_an_error(option, content, word, tls_server, ca, tmp_path):

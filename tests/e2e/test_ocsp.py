@@ -66,7 +66,7 @@ CERT_STATUS = {"unknown": ocsp.OCSPCertStatus.UNKNOWN, "revoked": ocsp.OCSPCertS
 BAD = {
     "missing": (lambda cert, ca: None, "no response was stapled"),
     "expired": (lambda cert, ca: response(cert, ca, start=-9, end=-2), "has expired"),
-    "old_without_a_next_update": (lambda cert, ca: response(cert, ca, start=-3, end=None), "over a day old"),
+    "old_without_a_next_update": (lambda cert, ca: response(cert, ca, start=-3, end=None), "more than a day old"),
     "early": (lambda cert, ca: response(cert, ca, start=2, end=9), "not valid yet"),
     "for_another_certificate": (response_for_another, "for another certificate"),
     "unknown": (lambda cert, ca: response(cert, ca, status=CERT_STATUS["unknown"]), "does not know"),
@@ -87,7 +87,7 @@ BAD = {
     "the_server_itself": (lambda cert, ca: response(cert, ca, cert), "not signed by"),
     "basic_of_garbage": (lambda cert, ca: with_body(BASIC, b"garbage"), "unknown kind"),
     "another_kind": (lambda cert, ca: with_body("2b06010505073001" + "7f", b"\x05\x00"), "unknown kind"),
-    **{f"status_{status}": (lambda cert, ca, status=status: in_wrapping(status), "no answer")
+    **{f"status_{status}": (lambda cert, ca, status=status: in_wrapping(status), "answered with an error")
        for status in (1, 2, 3, 5, 6)},
 }
 

@@ -86,7 +86,7 @@ static void revoked_adds_to_that_of_defaults(void **state)
     assert_string_equal(c->sections[1]->revoked.items[1].text, A);
     assert_int_equal(c->sections[2]->revoked.count, 2);
     config_free(c);
-    refuse("[a.example]\nverify = pki\nrevoked = " A "\n  " A "\n", 4, "same one");
+    refuse("[a.example]\nverify = pki\nrevoked = " A "\n  " A "\n", 4, "duplicate");
 }
 
 static void a_key_given_twice_is_refused_unless_it_is_a_list(void **state)
@@ -97,7 +97,7 @@ static void a_key_given_twice_is_refused_unless_it_is_a_list(void **state)
     refuse("[a.example]\npin = " A "\nport = 1\n  2\n", 4, "takes one value");
     refuse("[global]\nworkers = 1\nworkers = 1\n", 3, "set twice");
     refuse("[defaults]\nsni = off\nsni = off\n", 3, "set twice");
-    refuse("[a.example]\npin = " A "\npin = " A "\n", 3, "same one");
+    refuse("[a.example]\npin = " A "\npin = " A "\n", 3, "duplicate");
     config_free(take("[a.example]\npin = " A "\npin = " B "\nport = 1\n[b.example]\npin = " A
                      "\nport = 1\n"));
 }

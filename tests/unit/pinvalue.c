@@ -152,8 +152,8 @@ static void a_wrong_pin_on_a_line_takes_the_others_with_it(void **state)
     refuse(A ";;" A, "after ';'");
     refuse(";" A, "expected");
     refuse(A ";cert:sha256:" HEX, "after ';'");
-    refuse(A ";" A, "same one");
-    refuse(A ";" B, "same one"); /* B stands there already */
+    refuse(A ";" A, "duplicate");
+    refuse(A ";" B, "duplicate"); /* B stands there already */
     refuse(A ";sha256//short", "44");
     refuse(A "; sha256//Vjs8r4z+80wjNcr1YKepWQboSIRi63WsWXhIMN+eWys=", "one pin a line");
 }
@@ -242,9 +242,9 @@ static void issuer_pins_are_not_taken_for_server_pins(void **state)
     assert_int_equal(list.items[3].kind, PIN_CERT);
     assert_true(list.items[3].der_len > 0);
     assert_string_equal(list.items[3].subject, "CN=Example CA");
-    refuse("issuer-cert:leaf.pem", "no CA");
+    refuse("issuer-cert:leaf.pem", "not a CA's");
     refuse("issuer:ca.pem", "issuer-cert:FILE");
-    refuse("issuer:" A ";" A, "each a value of its own");
+    refuse("issuer:" A ";" A, "as a value of its own");
     refuse("issuer-cert:sha1:00", "SHA-256");
     refuse("issuer-cert:", "missing");
 }
@@ -378,7 +378,7 @@ static void a_file_that_cannot_be_taken_whole_is_refused(void **state)
     refuse("key:encrypted.pem", "encrypted");
     refuse("cert:server.pub", "takes a certificate");
     refuse("cert:server.csr", "takes a certificate");
-    refuse("cert:twice.pem", "same one");
+    refuse("cert:twice.pem", "duplicate");
     refuse("cert:empty.pem", "holds neither");
     refuse("key:junk.pem", "holds neither");
     refuse("cert:none.pem", "No such file");
@@ -423,18 +423,18 @@ static void the_same_pin_in_another_form_is_a_duplicate(void **state)
     temp_text("server.pem", certs_pem(server.x509));
     temp_text("server.pub", certs_public_pem(server.key));
     assert_null(pinvalue_parse(certs_key_pin(&server), NULL, &arena, &list));
-    assert_contains(pinvalue_parse("key:server.pem", temp_dir(), &arena, &list), "same one");
-    assert_contains(pinvalue_parse("key:server.pub", temp_dir(), &arena, &list), "same one");
+    assert_contains(pinvalue_parse("key:server.pem", temp_dir(), &arena, &list), "duplicate");
+    assert_contains(pinvalue_parse("key:server.pub", temp_dir(), &arena, &list), "duplicate");
     assert_int_equal(list.count, 1);
     /* in another role it is another pin */
     assert_null(pinvalue_parse("cert:server.pem", temp_dir(), &arena, &list));
     value = certs_cert_pin(&server);
-    assert_contains(pinvalue_parse(value, NULL, &arena, &list), "same one");
+    assert_contains(pinvalue_parse(value, NULL, &arena, &list), "duplicate");
     assert_int_equal(list.count, 2);
     /* a date or a name does not make it another */
     assert_contains(
         pinvalue_parse("key:server.pub until=2027-06-30 name=x", temp_dir(), &arena, &list),
-        "same one");
+        "duplicate");
     assert_int_equal(list.count, 2);
     assert_null(list.items[0].name);
     assert_int_equal(list.items[0].until, 0);
@@ -452,7 +452,7 @@ static void only_keys_are_revoked(void **state)
     assert_contains(pinvalue_parse_revoked("cert:sha256:" HEX, NULL, &arena, &list), "signature");
     assert_contains(pinvalue_parse_revoked("cert:server.pem", temp_dir(), &arena, &list),
                     "signature");
-    assert_contains(pinvalue_parse_revoked(A, NULL, &arena, &list), "same one");
+    assert_contains(pinvalue_parse_revoked(A, NULL, &arena, &list), "duplicate");
     assert_non_null(pinvalue_parse_revoked(A " until=2027-06-30", NULL, &arena, &list));
     assert_non_null(pinvalue_parse_revoked(A " name=x", NULL, &arena, &list));
     assert_non_null(pinvalue_parse_revoked("issuer:" A, NULL, &arena, &list));
