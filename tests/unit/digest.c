@@ -1,128 +1,144 @@
-/* pin/digest: the written forms of a digest. Each is read in one spelling, and exactly. */
-#include "pin/digest.h"
+/* config/digest: different values give different bytes, also when more values follow. */
+#include "config/digest.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "config/section.h"
 #include "help.h"
 
-#define BASE64 "YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="
-#define HEX "60b87575447dcba2a36b7d11ac09fb24a9db406fee12d2cc90180517616e8a18"
-
-static const uint8_t bytes[CERT_DIGEST_SIZE] = {
-    0x60, 0xb8, 0x75, 0x75, 0x44, 0x7d, 0xcb, 0xa2, 0xa3, 0x6b, 0x7d, 0x11, 0xac, 0x09, 0xfb, 0x24,
-    0xa9, 0xdb, 0x40, 0x6f, 0xee, 0x12, 0xd2, 0xcc, 0x90, 0x18, 0x05, 0x17, 0x61, 0x6e, 0x8a, 0x18};
-
-static void both_forms_are_written_and_read(void **state)
+static struct strbuf digest_of(value_digest *digest, const void *value)
 {
-    char base64[DIGEST_BASE64_LEN + 1], hex[DIGEST_HEX_LEN + 1];
-    uint8_t digest[CERT_DIGEST_SIZE];
+    struct strbuf out = {0};
 
-    (void)state;
-    digest_write_base64(bytes, base64);
-    digest_write_hex(bytes, hex);
-    assert_string_equal(base64, BASE64);
-    assert_string_equal(hex, HEX);
-    assert_null(digest_read_base64(base64, strlen(base64), digest));
-    assert_memory_equal(digest, bytes, sizeof(bytes));
-    memset(digest, 0, sizeof(digest));
-    assert_null(digest_read_hex(hex, strlen(hex), digest));
-    assert_memory_equal(digest, bytes, sizeof(bytes));
+    digest(value, &out);
+    return out;
 }
 
-/* Every other character in every place: another digest, or none. */
-static void one_digest_has_one_base64(void **state)
+/*
+ * Checks that no digest of several values is the beginning of another: then no two lists of values
+ * look the same, whatever follows.
+ */
+static void assert_apart(value_digest *digest, const void *values, size_t count, size_t size)
 {
-    uint8_t digest[CERT_DIGEST_SIZE];
-    char text[] = BASE64;
-    size_t i;
-    int c;
+    size_t i, j;
 
-    (void)state;
-    for (i = 0; i < DIGEST_BASE64_LEN; i++)
-        for (c = 0; c < 256; c++) {
-            if ((char)c == BASE64[i])
-                continue;
-            text[i] = (char)c;
-            memcpy(digest, bytes, sizeof(digest));
-            if (digest_read_base64(text, DIGEST_BASE64_LEN, digest))
-                assert_memory_equal(digest, bytes, sizeof(bytes)); /* left alone */
-            else
-                assert_memory_not_equal(digest, bytes, sizeof(bytes));
-            text[i] = BASE64[i];
+    for (i = 0; i < count; i++) {
+        struct strbuf a = digest_of(digest, (const char *)values + i * size);
+        struct strbuf again = digest_of(digest, (const char *)values + i * size);
+
+        assert_true(a.len > 0);
+        assert_int_equal(a.len, again.len);
+        assert_memory_equal(a.data, again.data, a.len);
+        strbuf_free(&again);
+        for (j = 0; j < count; j++) {
+            struct strbuf b = digest_of(digest, (const char *)values + j * size);
+
+            if (i != j && b.len >= a.len && memcmp(a.data, b.data, a.len) == 0)
+                fail_msg("value %zu looks like the beginning of value %zu", i, j);
+            strbuf_free(&b);
         }
-    assert_non_null(digest_read_base64(BASE64, DIGEST_BASE64_LEN - 1, digest));
-    assert_non_null(digest_read_base64(BASE64 "=", DIGEST_BASE64_LEN + 1, digest));
-}
-
-static void hex_is_of_either_case_with_all_colons_or_none(void **state)
-{
-    static const char *const wrong[] = {
-        "",
-        "60",
-        "60b87575447dcba2a36b7d11ac09fb24a9db406fee12d2cc90180517616e8a1",
-        "60b87575447dcba2a36b7d11ac09fb24a9db406fee12d2cc90180517616e8a180",
-        "g0b87575447dcba2a36b7d11ac09fb24a9db406fee12d2cc90180517616e8a18",
-        "0x60b87575447dcba2a36b7d11ac09fb24a9db406fee12d2cc90180517616e8a",
-        " 0b87575447dcba2a36b7d11ac09fb24a9db406fee12d2cc90180517616e8a18",
-        "60:b87575447dcba2a36b7d11ac09fb24a9db406fee12d2cc90180517616e8a1",
-        "60:b8:75:75:44:7d:cb:a2:a3:6b:7d:11:ac:09:fb:24:a9:db:40:6f:ee:12:d2:cc:90:18:05:17:61:6e:"
-        "8a-18",
-        ":60:b8:75:75:44:7d:cb:a2:a3:6b:7d:11:ac:09:fb:24:a9:db:40:6f:ee:12:d2:cc:90:18:05:17:61:6e"
-        ":8a18",
-    };
-    static const char *const right[] = {
-        "60B87575447DCBA2A36B7D11AC09FB24A9DB406FEE12D2CC90180517616E8A18",
-        "60:b8:75:75:44:7d:cb:a2:a3:6b:7d:11:ac:09:fb:24:a9:db:40:6F:EE:12:D2:CC:90:18:05:17:61:6E:"
-        "8A:18",
-    };
-    uint8_t digest[CERT_DIGEST_SIZE] = {0};
-    size_t i;
-
-    (void)state;
-    for (i = 0; i < COUNT(wrong); i++)
-        if (!digest_read_hex(wrong[i], strlen(wrong[i]), digest))
-            fail_msg("%s", wrong[i]);
-    for (i = 0; i < CERT_DIGEST_SIZE; i++)
-        assert_int_equal(digest[i], 0); /* left alone */
-    for (i = 0; i < COUNT(right); i++) {
-        memset(digest, 0, sizeof(digest));
-        assert_null(digest_read_hex(right[i], strlen(right[i]), digest));
-        assert_memory_equal(digest, bytes, sizeof(bytes));
+        strbuf_free(&a);
     }
 }
 
-/* The text of a digest is often part of a longer one. */
-static void no_more_than_n_bytes_are_read(void **state)
+#define ASSERT_APART(digest, values)                                                               \
+    assert_apart(digest, values, COUNT(values), sizeof((values)[0]))
+
+static void numbers_are_kept_apart(void **state)
 {
-    uint8_t digest[CERT_DIGEST_SIZE];
+    static const bool bools[] = {false, true};
+    static const int ints[] = {0, 1, -1, 256};
+    static const unsigned unsigneds[] = {0, 1, 256, 0x80000000};
+    static const long longs[] = {0, 1, -1, 65535};
+    static const int64_t int64s[] = {0, 1, -1, INT64_MAX, INT64_MIN};
+    static const struct config_enforce enforces[] = {{false, 0}, {true, 0}, {true, 1}, {true, 256}};
 
     (void)state;
-    assert_null(digest_read_base64(BASE64 ";more", DIGEST_BASE64_LEN, digest));
-    assert_memory_equal(digest, bytes, sizeof(bytes));
-    assert_null(digest_read_hex(HEX "00", DIGEST_HEX_LEN, digest));
-    assert_memory_equal(digest, bytes, sizeof(bytes));
+    ASSERT_APART(digest_bool, bools);
+    ASSERT_APART(digest_int, ints);
+    ASSERT_APART(digest_unsigned, unsigneds);
+    ASSERT_APART(digest_long, longs);
+    ASSERT_APART(digest_int64, int64s);
+    ASSERT_APART(digest_enforce, enforces);
 }
 
-static void a_digest_of_zeros_is_refused(void **state)
+static void texts_are_kept_apart(void **state)
 {
-    static const char base64[] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-    static const char hex[] = "0000000000000000000000000000000000000000000000000000000000000000";
-    uint8_t digest[CERT_DIGEST_SIZE];
+    static const char *const texts[] = {NULL, "", "a", "ab", "b"};
+    static struct config_string ab[] = {{"a", {"x", 1}}, {"b", {"x", 2}}},
+                                whole[] = {{"ab", {"x", 3}}};
+    const struct config_string strings[] = {{NULL, {"x", 1}}, {"", {"x", 1}}, ab[0], whole[0]};
+    const struct config_strings lists[] = {{NULL, 0}, {ab, 1}, {ab, 2}, {ab + 1, 1}, {whole, 1}};
+    const struct config_string elsewhere = {"a", {"y", 9}};
+    struct strbuf here = digest_of(digest_string, &ab[0]);
+    struct strbuf there = digest_of(digest_string, &elsewhere);
 
     (void)state;
-    assert_contains(digest_read_base64(base64, strlen(base64), digest), "all-zero");
-    assert_contains(digest_read_hex(hex, strlen(hex), digest), "all-zero");
+    ASSERT_APART(digest_text, texts);
+    ASSERT_APART(digest_string, strings);
+    ASSERT_APART(digest_strings, lists);
+    assert_int_equal(here.len, there.len);
+    assert_memory_equal(here.data, there.data, here.len);
+    strbuf_free(&here);
+    strbuf_free(&there);
+}
+
+static void addresses_are_kept_apart(void **state)
+{
+    struct addr addrs[4] = {{.len = 0}};
+    struct config_target one[] = {{"a", 0}, {"b", 0}}, other[] = {{"a", 1}};
+    const struct config_targets targets[] = {{NULL, 0}, {one, 1}, {one, 2}, {other, 1}};
+    struct config_listen listen[4] = {{.mode = -1}, {.mode = 0}, {.mode = -1}, {.mode = -1}};
+    const struct config_listens listens[] = {
+        {NULL, 0}, {listen, 1}, {listen + 1, 1}, {listen + 2, 1}, {listen + 3, 1}, {listen + 2, 2},
+    };
+
+    (void)state;
+    assert_true(addr_from_ip(&addrs[1], "127.0.0.1", 0));
+    assert_true(addr_from_ip(&addrs[2], "127.0.0.1", 1));
+    assert_true(addr_from_ip(&addrs[3], "::1", 1));
+    listen[0].addr = listen[1].addr = listen[2].addr = listen[3].addr = addrs[2];
+    listen[2].user = "u";
+    listen[3].group = "u";
+    ASSERT_APART(digest_addr, addrs);
+    ASSERT_APART(digest_targets, targets);
+    ASSERT_APART(digest_listens, listens);
+}
+
+static void pins_are_kept_apart(void **state)
+{
+    static const uint8_t der[] = {0x30, 0};
+    struct pin pins[] = {
+        {.role = PIN_SERVER, .kind = PIN_KEY},
+        {.role = PIN_SERVER, .kind = PIN_CERT},
+        {.role = PIN_ISSUER, .kind = PIN_CERT},
+        {.role = PIN_ISSUER, .kind = PIN_CERT, .der = der, .der_len = sizeof(der)},
+        {.role = PIN_SERVER, .kind = PIN_KEY, .digest = {1}},
+        {.role = PIN_SERVER, .kind = PIN_KEY, .until = 1},
+    };
+    struct pin named = {.role = PIN_SERVER, .kind = PIN_KEY, .name = "today", .text = "x"};
+    const struct pin_list lists[] = {{NULL, 0},     {pins, 1},     {pins + 1, 1}, {pins + 2, 1},
+                                     {pins + 3, 1}, {pins + 4, 1}, {pins + 5, 1}, {pins, 2}};
+    const struct pin_list named_list = {&named, 1};
+    struct strbuf a = digest_of(digest_pins, &lists[1]), b = digest_of(digest_pins, &named_list);
+
+    (void)state;
+    ASSERT_APART(digest_pins, lists);
+    /* a name is for logs alone */
+    assert_int_equal(a.len, b.len);
+    assert_memory_equal(a.data, b.data, a.len);
+    strbuf_free(&a);
+    strbuf_free(&b);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_forms_are_written_and_read),
-        cmocka_unit_test(one_digest_has_one_base64),
-        cmocka_unit_test(hex_is_of_either_case_with_all_colons_or_none),
-        cmocka_unit_test(no_more_than_n_bytes_are_read),
-        cmocka_unit_test(a_digest_of_zeros_is_refused),
+        cmocka_unit_test(numbers_are_kept_apart),
+        cmocka_unit_test(texts_are_kept_apart),
+        cmocka_unit_test(addresses_are_kept_apart),
+        cmocka_unit_test(pins_are_kept_apart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,9 @@ static void listeners_are_checked(void **state)
         {"unix:/x,user=", "expected"},
         {"unix:/x,", "unix:PATH"},
         {"unix:/x,owner=u", "unix:PATH"},
+        {"unix:/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+         "shorter"},
     };
     struct arena arena = {0};
     size_t i;

@@ -229,7 +229,7 @@ static void files_are_a_part_of_the_id_by_what_they_hold(void **state)
     assert_false(is_same(id_of_files(options_text), before));
 }
 
-static void the_system_s_anchors_are_a_part_of_the_id(void **state)
+static void system_anchors_are_a_part_of_the_id(void **state)
 {
     const struct cert one = certs_ca("One"), two = certs_ca("Two");
     struct id before;
@@ -263,7 +263,7 @@ int main(void)
         cmocka_unit_test(the_name_and_the_anchors_are_a_part_of_the_id),
         cmocka_unit_test(values_that_follow_each_other_are_kept_apart),
         cmocka_unit_test(files_are_a_part_of_the_id_by_what_they_hold),
-        cmocka_unit_test(the_system_s_anchors_are_a_part_of_the_id),
+        cmocka_unit_test(system_anchors_are_a_part_of_the_id),
         cmocka_unit_test(how_a_value_is_written_makes_no_difference),
     };
 
