@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,7 +112,7 @@ bool file_open_standard(void)
     for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) >= 0)
             continue;
-        /* the lowest descriptor that is free, which is this one: open(2) */
+        /* open(2) takes the lowest descriptor that is free, which is this one */
         if (open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR) != fd)
             return false;
     }
@@ -136,6 +137,14 @@ const char *file_directory(struct arena *a, const char *path)
     return arena_strndup(a, path, (size_t)(slash - path));
 }
 
+/* Waits until a descriptor that is non-blocking and full takes bytes again. */
+static bool wait_writable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+    return poll(&p, 1, -1) >= 0 || errno == EINTR;
+}
+
 bool file_write_all(int fd, const void *bytes, size_t n)
 {
     const char *at = bytes;
@@ -143,9 +152,9 @@ bool file_write_all(int fd, const void *bytes, size_t n)
     while (n > 0) {
         ssize_t done = write(fd, at, n);
 
-        if (done < 0 && errno == EINTR)
+        if (done < 0 && (errno == EINTR || (errno == EAGAIN && wait_writable(fd))))
             continue;
-        if (done < 0)
+        if (done <= 0)
             return false;
         at += done;
         n -= (size_t)done;

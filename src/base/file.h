@@ -42,7 +42,8 @@ const char *file_resolve(struct arena *a, const char *dir, const char *path);
 const char *file_directory(struct arena *a, const char *path);
 
 /*
- * Writes all of the bytes to a descriptor. Returns false with errno set; some may be written then.
+ * Writes all n bytes to a descriptor. Waits if it takes no more for now, also if it is non-blocking.
+ * Returns true, or false with errno set; some bytes may be written then.
  */
 bool file_write_all(int fd, const void *bytes, size_t n);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/sock.h"
 #include "base/util.h"
@@ -61,31 +62,16 @@ struct stdio {
 };
 
 /*
- * Checks errno after read(2) or write(2). Returns true if the call can be repeated, and waits until
- * then: whoever has started this program may have set its end, which is shared, to non-blocking.
+ * Checks errno after read(2). Returns true if the call can be repeated, and waits until then:
+ * whoever has started this program may have set its end, which is shared, to non-blocking.
  */
-static bool can_repeat(int fd, short events)
+static bool can_repeat(int fd)
 {
-    struct pollfd p = {.fd = fd, .events = events};
+    struct pollfd p = {.fd = fd, .events = POLLIN};
 
     if (errno == EAGAIN)
         return poll(&p, 1, -1) >= 0 || errno == EINTR;
     return errno == EINTR;
-}
-
-static bool write_all(int fd, const char *bytes, size_t n)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, bytes, n);
-
-        if (done < 0 && can_repeat(fd, POLLOUT))
-            continue;
-        if (done <= 0)
-            return false;
-        bytes += done;
-        n -= (size_t)done;
-    }
-    return true;
 }
 
 enum pump_result { PUMP_EOF, PUMP_READ_FAILED, PUMP_WRITE_FAILED };
@@ -98,13 +84,13 @@ static enum pump_result pump(int from, int to)
 
     for (;;) {
         n = read(from, bytes, sizeof(bytes));
-        if (n < 0 && can_repeat(from, POLLIN))
+        if (n < 0 && can_repeat(from))
             continue;
         if (n < 0)
             return PUMP_READ_FAILED;
         if (n == 0)
             return PUMP_EOF;
-        if (!write_all(to, bytes, (size_t)n))
+        if (!file_write_all(to, bytes, (size_t)n))
             return PUMP_WRITE_FAILED;
     }
 }

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +53,7 @@ static void a_file_that_is_too_large_is_not_cut(void **state)
     assert_string_equal(file_read("/dev/zero", FILE_ARGUMENT, 100000, &data, &len), "is too large");
 }
 
-static void what_is_no_readable_file_is_said(void **state)
+static void a_file_that_cannot_be_read_is_an_error(void **state)
 {
     char *data = NULL;
     size_t len;
@@ -87,7 +89,7 @@ static void what_a_configuration_names_must_be_a_regular_file(void **state)
     close(fd);
 }
 
-static void a_link_to_a_regular_file_will_do(void **state)
+static void a_link_to_a_regular_file_is_read(void **state)
 {
     const char *path = temp_path("to-file");
     char *data;
@@ -189,15 +191,53 @@ static void a_file_is_replaced_whole(void **state)
     close(dir);
 }
 
+static void *read_slowly(void *arg)
+{
+    static char bytes[1 << 20];
+    const int fd = *(int *)arg;
+    size_t got = 0;
+    ssize_t n;
+
+    usleep(20000);
+    while (got < sizeof(bytes) && (n = read(fd, bytes + got, 4096)) > 0)
+        got += (size_t)n;
+    close(fd);
+    return got == sizeof(bytes) && bytes[0] == 'a' && bytes[got - 1] == 'z' ? arg : NULL;
+}
+
+/* Also to a pipe that someone has made non-blocking. */
+static void all_bytes_are_written_or_the_failure_is_returned(void **state)
+{
+    static char bytes[1 << 20];
+    pthread_t reader;
+    int fds[2];
+    void *ok;
+
+    (void)state;
+    signal(SIGPIPE, SIG_IGN);
+    bytes[0] = 'a';
+    bytes[sizeof(bytes) - 1] = 'z';
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    assert_int_equal(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(pthread_create(&reader, NULL, read_slowly, &fds[0]), 0);
+    assert_true(file_write_all(fds[1], bytes, sizeof(bytes)));
+    assert_int_equal(pthread_join(reader, &ok), 0);
+    assert_non_null(ok);
+    assert_false(file_write_all(fds[1], bytes, 1));
+    assert_int_equal(errno, EPIPE);
+    close(fds[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_replaced_whole),
+        cmocka_unit_test(all_bytes_are_written_or_the_failure_is_returned),
         cmocka_unit_test(a_file_comes_whole_and_terminated),
         cmocka_unit_test(a_file_that_is_too_large_is_not_cut),
-        cmocka_unit_test(what_is_no_readable_file_is_said),
+        cmocka_unit_test(a_file_that_cannot_be_read_is_an_error),
         cmocka_unit_test(what_a_configuration_names_must_be_a_regular_file),
-        cmocka_unit_test(a_link_to_a_regular_file_will_do),
+        cmocka_unit_test(a_link_to_a_regular_file_is_read),
         cmocka_unit_test(a_file_of_proc_comes_with_its_content),
         cmocka_unit_test(a_pipe_on_the_command_line_is_read_to_its_end),
         cmocka_unit_test(relative_paths_start_at_the_directory),
