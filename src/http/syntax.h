@@ -12,7 +12,9 @@ static inline bool http_is_tchar(char c)
            || (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
-/* Returns true for a byte that a field value may contain (RFC 9110 section 5.5): no control byte. */
+/*
+ * Returns true for a byte that a field value may contain (RFC 9110 section 5.5): no control byte.
+ */
 static inline bool http_is_value_byte(char c)
 {
     const unsigned char byte = (unsigned char)c;

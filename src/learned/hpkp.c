@@ -10,8 +10,8 @@
 #define NAME_MAX 64
 #define VALUE_MAX 1024
 
-/* A field's value while it is read: RFC 7469 section 2.1, words of RFC 9110 section 5.6. */
-struct reading {
+/* A value that is being parsed: RFC 7469 section 2.1, with the words of RFC 9110 section 5.6. */
+struct value_parser {
     const char *p, *end;
     struct hpkp pkp;
     bool has_max_age, has_subdomains, has_report;
@@ -20,14 +20,14 @@ struct reading {
     bool has_value, quoted, cut;
 };
 
-static void skip_blanks(struct reading *r)
+static void skip_blanks(struct value_parser *r)
 {
     while (r->p < r->end && http_is_blank(*r->p))
         r->p++;
 }
 
-/* What is too long is cut, not refused: it is no directive of ours, and the others are ignored. */
-static const char *read_token(struct reading *r, char *out, size_t max)
+/* A longer name or value is cut, not refused: unknown directives are ignored. */
+static const char *read_token(struct value_parser *r, char *out, size_t max)
 {
     size_t n = 0;
 
@@ -41,7 +41,7 @@ static const char *read_token(struct reading *r, char *out, size_t max)
     return n ? NULL : "a directive's name or value is missing";
 }
 
-static const char *read_quoted(struct reading *r)
+static const char *read_quoted(struct value_parser *r)
 {
     size_t n = 0;
 
@@ -62,7 +62,7 @@ static const char *read_quoted(struct reading *r)
 }
 
 /* No blanks about the '=' (RFC 7469 section 2.1), which "UAs must not attempt to fix". */
-static const char *read_directive(struct reading *r)
+static const char *read_directive(struct value_parser *r)
 {
     const char *why;
 
@@ -78,7 +78,7 @@ static const char *read_directive(struct reading *r)
     return r->p < r->end && *r->p == '"' ? read_quoted(r) : read_token(r, r->value, VALUE_MAX);
 }
 
-static const char *take_pin(struct reading *r)
+static const char *take_pin(struct value_parser *r)
 {
     uint8_t digest[CERT_DIGEST_SIZE];
     size_t i;
@@ -86,7 +86,7 @@ static const char *take_pin(struct reading *r)
     if (!r->quoted)
         return "a pin is not in quotes";
     if (strcasecmp(r->name, "pin-sha256") != 0)
-        return NULL; /* of another algorithm: to be ignored */
+        return NULL; /* another algorithm is ignored */
     if (digest_read_base64(r->value, strlen(r->value), digest))
         return "a pin-sha256 is not the base64 of 32 bytes";
     for (i = 0; i < r->pkp.count; i++)
@@ -98,12 +98,12 @@ static const char *take_pin(struct reading *r)
     return NULL;
 }
 
-static const char *take_max_age(struct reading *r)
+static const char *take_max_age(struct value_parser *r)
 {
     const char *p;
 
     if (r->has_max_age)
-        return "max-age stands twice";
+        return "max-age is there twice";
     r->has_max_age = true;
     if (!*r->value || r->cut || strspn(r->value, "0123456789") != strlen(r->value))
         return "max-age is not a number of seconds";
@@ -118,12 +118,12 @@ static const char *take_max_age(struct reading *r)
 static const char *take_once(bool *has)
 {
     if (*has)
-        return "a directive stands twice";
+        return "a directive is there twice";
     *has = true;
     return NULL;
 }
 
-static const char *take_directive(struct reading *r)
+static const char *take_directive(struct value_parser *r)
 {
     if (strncasecmp(r->name, "pin-", 4) == 0)
         return take_pin(r);
@@ -136,7 +136,7 @@ static const char *take_directive(struct reading *r)
     return NULL;
 }
 
-static const char *read_value(struct reading *r)
+static const char *read_value(struct value_parser *r)
 {
     const char *why = NULL;
 
@@ -153,13 +153,13 @@ static const char *read_value(struct reading *r)
         if (r->p == r->end)
             return NULL;
         if (*r->p++ != ';')
-            return "directives are separated by something else than ';'";
+            return "directives are not separated by ';'";
     }
 }
 
 const char *hpkp_parse(const char *value, size_t len, struct hpkp *out)
 {
-    struct reading r = {.p = value, .end = value + len};
+    struct value_parser r = {.p = value, .end = value + len};
     const char *why;
     size_t i;
 

@@ -1,6 +1,6 @@
 /*
- * Pins that a host announces: the value of the Public-Key-Pins field (RFC 7469 sections 2.1 and
- * 2.2). Which pins have to be announced (today's and a backup) is checked by the caller.
+ * Parses the pins that a host announces: the value of the Public-Key-Pins field (RFC 7469 sections
+ * 2.1 and 2.2). The caller checks that today's key and a backup are among them.
  */
 #ifndef LEARNED_HPKP_H
 #define LEARNED_HPKP_H
@@ -10,7 +10,7 @@
 
 #include "pin/cert.h"
 
-/* Announced pins that are taken; a host that announces more is refused as a whole. */
+/* The maximum number of announced pins. A field with more is refused as a whole. */
 #define HPKP_PINS_MAX 16
 
 #define HPKP_FIELD "Public-Key-Pins"
@@ -18,7 +18,7 @@
 struct hpkp {
     uint8_t pins[HPKP_PINS_MAX][CERT_DIGEST_SIZE]; /* pin-sha256, each once */
     size_t count;
-    int64_t max_age; /* seconds, 0 or more; what is larger than INT32_MAX counts as that */
+    int64_t max_age; /* seconds, from 0 to INT32_MAX, which stands for anything longer */
 };
 
 /*

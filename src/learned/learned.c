@@ -21,11 +21,11 @@
 #include "learned/learnedfile.h"
 #include "learned/pending.h"
 
-/* How long to wait for another process that is changing the file, and how often to look. */
+/* How long to wait for another process that changes the file, and how often to try again. */
 #define LOCK_WAIT_MS 5000
 #define LOCK_POLL_MS 20
 
-/* The file as it was read once. It never changes, and whoever holds it may read it. */
+/* The file as it was read at one time. It never changes: a reference is enough to read it. */
 struct image {
     _Atomic unsigned refs;
     struct learnedfile file;
@@ -35,20 +35,20 @@ struct learned {
     _Atomic unsigned refs;
     char *dir;
     char *path;
-    uid_t user; /* besides root, who may change what is there; or LEARNEDDIR_OWNER */
+    uid_t user; /* who may change the directory besides root; or LEARNEDDIR_OWNER */
     struct pending pending;
 
-    pthread_mutex_t
-        reading;          /* held while the file is read: the latest reading is the one in force */
-    struct stat identity; /* of what was read last, whether or not it could be; or all zero */
-    bool failed;          /* it could not be read: that may be mended without a change to it */
+    /* held from reading the file to publishing it, so that no older image comes later */
+    pthread_mutex_t reading;
+    struct stat identity; /* of the file that was read last, also if that failed; or all zero */
+    bool failed;          /* it could not be read, which may end without a change to it */
 
-    pthread_mutex_t lock; /* of the pointer. Never held while anything is read or written */
-    struct image *image;  /* what is in force */
+    pthread_mutex_t lock; /* of the pointer. Never held while a file is read or written */
+    struct image *image;  /* a reference: what is in force */
     _Atomic uint64_t generation;
 };
 
-/* A change under way. */
+/* A change that is being made. */
 struct change {
     struct learned *l;
     int lock; /* descriptor of the lock file */
@@ -58,8 +58,8 @@ struct change {
     char *why;
 };
 
-/* What there is; all zero if it is nothing. */
-static struct stat identify(const char *path)
+/* Returns what stat(2) says, or all zero if there is nothing. */
+static struct stat identify_file(const char *path)
 {
     struct stat st;
 
@@ -68,15 +68,15 @@ static struct stat identify(const char *path)
     return st;
 }
 
-/* Whether it is the same file in the same state: rename(2) makes another, an editor changes it. */
-static bool is_same(const struct stat *a, const struct stat *b)
+/* Returns true for the same file in the same state. rename(2) makes another file. */
+static bool is_same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size
            && a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec
            && a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-/* Reads the file. A file that is not there is empty; a directory that is not there has none. */
+/* Reads the file. Returns NULL, or a complaint. A missing file, or directory, is an empty file. */
 static char *read_file(const char *path, struct learnedfile *f)
 {
     const char *failed;
@@ -123,7 +123,7 @@ static void release_image(struct image *image)
  * Puts a file in force, of which it takes ownership. With `reading` held. Returns true if the keys
  * have changed.
  */
-static bool publish(struct learned *l, struct learnedfile *f, const struct stat *identity)
+static bool publish_image(struct learned *l, struct learnedfile *f, const struct stat *identity)
 {
     struct image *image = xcalloc(1, sizeof(*image)), *before = l->image;
     const bool changed = !learnedfile_same_keys(&before->file, f);
@@ -135,7 +135,7 @@ static bool publish(struct learned *l, struct learnedfile *f, const struct stat 
     l->failed = false;
     pthread_mutex_lock(&l->lock);
     l->image = image;
-    /* after the keys: who sees the new generation sees the new keys */
+    /* after the keys: a thread that sees the new generation finds the new keys */
     if (changed)
         atomic_fetch_add(&l->generation, 1);
     pthread_mutex_unlock(&l->lock);
@@ -144,11 +144,11 @@ static bool publish(struct learned *l, struct learnedfile *f, const struct stat 
 }
 
 /* Reads the file if it is another one, or could not be read before. With `reading` held. */
-static bool refresh(struct learned *l, char **why)
+static bool refresh_image(struct learned *l, char **why)
 {
-    /* before reading: a change in between is then found the next time */
-    const struct stat now = identify(l->path);
-    const bool known = is_same(&now, &l->identity);
+    /* before reading, so that a change in between is found the next time */
+    const struct stat now = identify_file(l->path);
+    const bool known = is_same_file(&now, &l->identity);
     struct learnedfile f;
 
     *why = NULL;
@@ -158,7 +158,7 @@ static bool refresh(struct learned *l, char **why)
     if (!*why)
         *why = read_file(l->path, &f);
     if (!*why)
-        return publish(l, &f, &now);
+        return publish_image(l, &f, &now);
     l->identity = now;
     l->failed = true;
     if (known) { /* reported already */
@@ -185,7 +185,7 @@ struct learned *learned_open(const char *dir, bool create, uid_t user, char **wh
     l->path = xasprintf("%s/learned", dir);
     l->image = xcalloc(1, sizeof(*l->image));
     atomic_init(&l->image->refs, 1);
-    (void)refresh(l, why);
+    (void)refresh_image(l, why);
     if (!*why)
         return l;
     learned_release(l);
@@ -226,7 +226,7 @@ bool learned_refresh(struct learned *l, char **why)
     bool changed;
 
     pthread_mutex_lock(&l->reading);
-    changed = refresh(l, why);
+    changed = refresh_image(l, why);
     pthread_mutex_unlock(&l->reading);
     return changed;
 }
@@ -263,7 +263,7 @@ struct learned_key *learned_list(struct learned *l, size_t *count)
 
 /* Changes. */
 
-static bool complain(struct change *c, const char *name)
+static bool change_complain(struct change *c, const char *name)
 {
     c->why = xasprintf("%s%s%s: %s", c->l->dir, *name ? "/" : "", name, strerror(errno));
     return false;
@@ -276,10 +276,10 @@ static bool take_lock(struct change *c)
 
     c->lock = openat(c->dir, "learned.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (c->lock < 0 || !file_give_to_owner(c->dir, c->lock))
-        return complain(c, "learned.lock");
+        return change_complain(c, "learned.lock");
     for (waited = 0; flock(c->lock, LOCK_EX | LOCK_NB) != 0; waited += LOCK_POLL_MS) {
         if (errno != EWOULDBLOCK && errno != EINTR)
-            return complain(c, "learned.lock");
+            return change_complain(c, "learned.lock");
         if (waited >= LOCK_WAIT_MS) {
             c->why = xasprintf("%s/learned.lock: is locked by another process", c->l->dir);
             return false;
@@ -289,8 +289,11 @@ static bool take_lock(struct change *c)
     return true;
 }
 
-/* Begins a change: the file as it is now, and nobody else changes it. End it in either case. */
-static bool begin(struct change *c, struct learned *l)
+/*
+ * Begins a change: takes the lock and reads the file. Returns false with c->why. change_end()
+ * follows in either case.
+ */
+static bool change_begin(struct change *c, struct learned *l)
 {
     *c = (struct change){.l = l, .lock = -1, .dir = -1};
     c->why = learneddir_check(l->dir, l->user);
@@ -298,18 +301,18 @@ static bool begin(struct change *c, struct learned *l)
         return false;
     c->dir = open(l->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (c->dir < 0)
-        return complain(c, "");
+        return change_complain(c, "");
     if (!take_lock(c))
         return false;
-    c->identity = identify(l->path);
+    c->identity = identify_file(l->path);
     c->why = read_file(l->path, &c->file);
     return !c->why;
 }
 
 /*
- * What is about to be written reads back as what is meant: a name with a blank in it, a line that
- * became too long or a file that became too large would make the store unreadable, and stop the
- * next start.
+ * Checks that the text reads back as what is meant. A name with a blank in it, a line that became
+ * too long or a file that became too large would make the store unreadable, and the next start
+ * fail.
  */
 static bool check_readable(struct change *c, const struct strbuf *text)
 {
@@ -319,11 +322,12 @@ static bool check_readable(struct change *c, const struct strbuf *text)
 
     why = learnedfile_parse(strbuf_text(text), text->len, &again, &line);
     if (why)
-        c->why = xasprintf("%s: cannot be changed, for its line %u would then be wrong: %s",
+        c->why = xasprintf("%s: cannot be changed, since its line %u would then be wrong: %s",
                            c->l->path, line, why);
     else if (!learnedfile_same_keys(&c->file, &again))
-        c->why = xasprintf("%s: cannot be changed: a name or a day would read as another",
-                           c->l->path);
+        c->why = xasprintf(
+            "%s: cannot be changed: a name or a day would not be read as it was written",
+            c->l->path);
     if (!why)
         learnedfile_free(&again);
     free(why);
@@ -338,36 +342,38 @@ static bool write_file(struct change *c)
     learnedfile_print(&c->file, &text);
     ok = check_readable(c, &text)
          && (file_replace(c->dir, "learned", strbuf_text(&text), text.len, &c->identity)
-             || complain(c, "learned.new"));
+             || change_complain(c, "learned.new"));
     strbuf_free(&text);
     return ok;
 }
 
 /* Returns true if c->file is what the file says now: as it was read, or as it was written. */
-static bool is_written(struct change *c, enum learned_result result)
+static bool change_is_written(struct change *c, enum learned_result result)
 {
     return !c->why && result != LEARNED_FAILED && (result != LEARNED_DONE || write_file(c));
 }
 
 /*
- * Ends a change with what has come of it, and writes it down if it is one. What the file says is in
- * force before the lock is given up: a verdict that follows sees it, and no other change can come
- * between.
+ * Ends a change with its result, and writes the file if it is to be changed. What the file says is
+ * in force before the lock is given up: a verdict that follows sees it, and no other change can
+ * come between.
  */
-static enum learned_result end(struct change *c, enum learned_result result, char **why)
+static enum learned_result change_end(struct change *c, enum learned_result result, char **why)
 {
-    if (is_written(c, result)) {
+    if (change_is_written(c, result)) {
         pthread_mutex_lock(&c->l->reading);
-        (void)publish(c->l, &c->file, &c->identity);
+        (void)publish_image(c->l, &c->file, &c->identity);
         pthread_mutex_unlock(&c->l->reading);
     }
     if (result == LEARNED_FAILED && !c->why)
-        c->why = xasprintf("%s: the section has too many keys: 'pinproxy learned forget' helps",
-                           c->l->path);
+        c->why = xasprintf(
+            "%s: the section has too many keys: remove some of them, for instance with "
+            "'pinproxy learned forget'",
+            c->l->path);
     *why = c->why;
     learnedfile_free(&c->file);
     if (c->lock >= 0)
-        close(c->lock); /* and with it the lock goes */
+        close(c->lock); /* which releases the lock */
     if (c->dir >= 0)
         close(c->dir);
     return *why ? LEARNED_FAILED : result;
@@ -378,9 +384,9 @@ enum learned_result learned_add(struct learned *l, const struct learned_key *key
     enum learned_result result = LEARNED_FAILED;
     struct change c;
 
-    if (begin(&c, l))
+    if (change_begin(&c, l))
         result = learnedfile_add(&c.file, key);
-    return end(&c, result, why);
+    return change_end(&c, result, why);
 }
 
 enum learned_result learned_note_refused(struct learned *l, const struct learned_key *key,
@@ -389,9 +395,9 @@ enum learned_result learned_note_refused(struct learned *l, const struct learned
     enum learned_result result = LEARNED_FAILED;
     struct change c;
 
-    if (begin(&c, l))
+    if (change_begin(&c, l))
         result = learnedfile_refuse(&c.file, key);
-    return end(&c, result, why);
+    return change_end(&c, result, why);
 }
 
 bool learned_begin_refused(struct learned *l, const struct learned_key *key)
@@ -419,7 +425,8 @@ enum learned_result learned_announce(struct learned *l, const struct learned_ann
     size_t i;
 
     if (a->count > LEARNED_KEYS_MAX) {
-        *why = xasprintf("%s: the host announces too many keys: %d fit", l->path, LEARNED_KEYS_MAX);
+        *why = xasprintf("%s: the host announces too many keys, the maximum is %d", l->path,
+                         LEARNED_KEYS_MAX);
         return LEARNED_FAILED;
     }
     for (i = 0; i < a->count; i++) {
@@ -430,9 +437,9 @@ enum learned_result learned_announce(struct learned *l, const struct learned_ann
                                                                        : keys[i].until);
     }
     days.keys = keys;
-    if (begin(&c, l))
+    if (change_begin(&c, l))
         result = learnedfile_announce(&c.file, &days);
-    return end(&c, result, why);
+    return change_end(&c, result, why);
 }
 
 enum learned_result learned_remove(struct learned *l, const struct learned_key *keys, size_t count,
@@ -441,9 +448,9 @@ enum learned_result learned_remove(struct learned *l, const struct learned_key *
     enum learned_result result = LEARNED_FAILED;
     struct change c;
 
-    if (begin(&c, l))
+    if (change_begin(&c, l))
         result = learnedfile_remove(&c.file, keys, count);
-    return end(&c, result, why);
+    return change_end(&c, result, why);
 }
 
 enum learned_result learned_forget(struct learned *l, const char *section, char **why)
@@ -451,9 +458,9 @@ enum learned_result learned_forget(struct learned *l, const char *section, char 
     enum learned_result result = LEARNED_FAILED;
     struct change c;
 
-    if (begin(&c, l))
+    if (change_begin(&c, l))
         result = learnedfile_forget(&c.file, section);
-    return end(&c, result, why);
+    return change_end(&c, result, why);
 }
 
 enum learned_result learned_accept(struct learned *l, const char *section,
@@ -464,9 +471,9 @@ enum learned_result learned_accept(struct learned *l, const char *section,
     struct learned_key accepted;
     struct change c;
 
-    if (begin(&c, l))
+    if (change_begin(&c, l))
         result = learnedfile_accept(&c.file, section, digest, learnedkey_day(now), &accepted);
-    result = end(&c, result, why);
+    result = change_end(&c, result, why);
     if (result != LEARNED_FAILED && result != LEARNED_NONE)
         *key = accepted;
     return result;

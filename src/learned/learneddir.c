@@ -13,8 +13,8 @@
 #include "base/util.h"
 
 /*
- * Checks the last component of a path by one look at it: another process of ours may rename or
- * remove the file at any time.
+ * Checks the last component of a path with one call of lstat(2): another process of ours may rename
+ * or remove the file at any time.
  */
 static char *check_last(const char *path, uid_t user)
 {
@@ -27,7 +27,7 @@ static char *check_last(const char *path, uid_t user)
     if (!safepath_is_trusted(st.st_uid, user))
         return xasprintf("it belongs to another user (uid %u)", (unsigned)st.st_uid);
     /*
-     * nor in a directory with the sticky bit: others could make the file before this process does
+     * in a directory with the sticky bit too: others could make the file before this process does
      */
     if (st.st_mode & (S_IWGRP | S_IWOTH))
         return xasprintf("other users can write to it (mode %04o)", (unsigned)st.st_mode & 07777);
@@ -41,12 +41,12 @@ char *learneddir_check(const char *dir, uid_t user)
     struct stat st;
     size_t i;
 
-    if (stat(dir, &st) != 0) /* EACCES is told when the file is read */
+    if (stat(dir, &st) != 0) /* EACCES is reported when the file is read */
         return NULL;
     if (user == LEARNEDDIR_OWNER)
         user = st.st_uid;
     why = safepath_check(dir, user);
-    if (!why && (st.st_mode & (S_IWGRP | S_IWOTH))) /* where a link leads to as well */
+    if (!why && (st.st_mode & (S_IWGRP | S_IWOTH))) /* of the target, if it is a link */
         why = xasprintf("other users can write to it (mode %04o)", (unsigned)st.st_mode & 07777);
     for (i = 0; !why && i < COUNT_OF(names); i++) {
         free(path);
@@ -63,7 +63,7 @@ char *learneddir_check(const char *dir, uid_t user)
     return text;
 }
 
-/* Checks that a directory that is not there can be made: its parents are never. */
+/* Checks that a missing directory could be made. Its parents are never made. */
 static char *check_parent(const char *dir)
 {
     struct arena arena = {0};
@@ -73,7 +73,7 @@ static char *check_parent(const char *dir)
 
     /* systemd makes StateDirectory= before the daemon starts */
     if (strcmp(parent, PINPROXY_LOCALSTATEDIR "/lib/pinproxy") != 0 && stat(parent, &st) != 0)
-        why = xasprintf("%s: %s: %s: make that directory first", dir, parent, strerror(errno));
+        why = xasprintf("%s: %s: %s: create that directory first", dir, parent, strerror(errno));
     arena_free(&arena);
     return why;
 }
@@ -83,7 +83,7 @@ char *learneddir_open(const char *dir, bool create, uid_t user)
     struct stat st;
 
     if (create && mkdir(dir, 0700) != 0 && errno != EEXIST)
-        return xasprintf("%s: %s: make this directory, for the daemon to write to", dir,
+        return xasprintf("%s: %s: create this directory, for the daemon to write to", dir,
                          strerror(errno));
     if (stat(dir, &st) != 0)
         return errno == ENOENT && !create ? check_parent(dir)

@@ -36,7 +36,7 @@ static int compare_owners(const void *a, const void *b)
     return hostname_compare(x->keys[0]->section, y->keys[0]->section);
 }
 
-/* What a line may not say after those before it. */
+/* Checks a key against those in the lines before it. Returns NULL, or what is wrong. */
 static const char *check_against(void **owners, const struct learned_key *k)
 {
     struct owner *o = xcalloc(1, sizeof(*o)), **found;
@@ -48,21 +48,21 @@ static const char *check_against(void **owners, const struct learned_key *k)
         return NULL;
     free(o);
     if (!found)
-        return "it does not fit into memory";
+        return "out of memory";
     o = *found;
     for (i = 0; i < o->count; i++) {
         if (learnedkey_same(o->keys[i], k))
-            return "the same key stands here already: take one of the lines away";
+            return "the same key is in an earlier line: remove one of the lines";
         if (o->keys[i]->refused && k->refused)
-            return "the section has another refused key already: take one of the lines away";
+            return "the section has another refused key: remove one of the lines";
     }
     if (o->count == LEARNED_KEYS_MAX)
-        return "the section has too many keys: 32 at most, take some of the lines away";
+        return "the section has too many keys, the maximum is 32: remove some of the lines";
     o->keys[o->count++] = k;
     return NULL;
 }
 
-static struct learnedfile_line *append(struct learnedfile *f, char *text)
+static struct learnedfile_line *append_line(struct learnedfile *f, char *text)
 {
     struct learnedfile_line *line;
 
@@ -77,8 +77,8 @@ static struct learnedfile_line *append(struct learnedfile *f, char *text)
 }
 
 /*
- * As a part of the first name, a byte order mark would have that section learn its key again. It may
- * begin any line: of files that were joined, or once the lines above it have gone.
+ * As a part of a section's name, a byte order mark would have that section learn its key again. It
+ * may be in front of any line: files were joined, or the lines above it were removed.
  */
 static const char *skip_marks(const char *text, const char *end)
 {
@@ -101,14 +101,14 @@ char *learnedfile_parse(const char *text, size_t len, struct learnedfile *f, uns
         newline = memchr(text, '\n', (size_t)(end - text));
         n = (size_t)((newline ? newline : end) - text);
         if (len > LEARNEDFILE_MAX)
-            why = "the file is too large: 4 MiB fit";
+            why = "the file is too large, the maximum is 4 MiB";
         else if (memchr(text, '\0', n))
             why = "a NUL byte: expected text";
         else if (n > LINE_MAX)
-            why = "the line is too long: 1024 bytes fit";
+            why = "the line is too long, the maximum is 1024 bytes";
         if (why)
             break;
-        line = append(f, xstrndup(text, n));
+        line = append_line(f, xstrndup(text, n));
         why = read_line(line);
         if (!why && line->key)
             why = check_against(&owners, line->key);
@@ -164,8 +164,8 @@ bool learnedfile_same_keys(const struct learnedfile *a, const struct learnedfile
 
 /* Changes. */
 
-/* Writes the line anew from its key, when that has been changed; a comment behind it stays. */
-static void update(struct learnedfile_line *line)
+/* Writes the line again from its key, which has changed. A comment behind it stays. */
+static void update_line(struct learnedfile_line *line)
 {
     const char *comment = line->text ? line->text + learnedkey_comment(line->text) : "";
     char *key = learnedkey_format(line->key), *text;
@@ -176,56 +176,56 @@ static void update(struct learnedfile_line *line)
     line->text = text;
 }
 
-static void drop(struct learnedfile *f, size_t index)
+static void remove_line(struct learnedfile *f, size_t index)
 {
     free_line(&f->lines[index]);
     f->count--;
     memmove(&f->lines[index], &f->lines[index + 1], (f->count - index) * sizeof(*f->lines));
 }
 
-static bool is_of(const struct learnedfile_line *line, const char *section)
+static bool is_of_section(const struct learnedfile_line *line, const char *section)
 {
     return line->key && hostname_compare(line->key->section, section) == 0;
 }
 
-/* One more key at the end, if the section may have it. */
-static enum learned_result add(struct learnedfile *f, const struct learned_key *key)
+/* Appends a key, if the section may have one more. */
+static enum learned_result append_key(struct learnedfile *f, const struct learned_key *key)
 {
     struct learnedfile_line *line;
     size_t n = 0, i;
 
     for (i = 0; i < f->count; i++)
-        n += is_of(&f->lines[i], key->section);
+        n += is_of_section(&f->lines[i], key->section);
     if (n >= LEARNED_KEYS_MAX)
         return LEARNED_FAILED;
-    line = append(f, NULL);
+    line = append_line(f, NULL);
     line->key = xmalloc(sizeof(*key));
     *line->key = *key;
-    update(line);
+    update_line(line);
     return LEARNED_DONE;
 }
 
-/* Takes out what is refused of a section; where digest is not NULL, only if it is that key. */
-static void drop_refused(struct learnedfile *f, const char *section, const uint8_t *digest)
+/* Removes the refused key of a section. If digest is not NULL, only if it is that key. */
+static void remove_refused(struct learnedfile *f, const char *section, const uint8_t *digest)
 {
     size_t i;
 
     for (i = f->count; i-- > 0;) {
         const struct learned_key *k = f->lines[i].key;
 
-        if (is_of(&f->lines[i], section) && k->refused
+        if (is_of_section(&f->lines[i], section) && k->refused
             && (!digest || memcmp(k->digest, digest, CERT_DIGEST_SIZE) == 0))
-            drop(f, i);
+            remove_line(f, i);
     }
 }
 
-/* Whether the very key stands there already, accepted or refused. */
-static bool stands(const struct learnedfile *f, const struct learned_key *key)
+/* Returns true if the file has this key, accepted or refused. */
+static bool has_key(const struct learnedfile *f, const struct learned_key *key)
 {
     size_t i;
 
     for (i = 0; i < f->count; i++)
-        if (is_of(&f->lines[i], key->section) && learnedkey_same(f->lines[i].key, key))
+        if (is_of_section(&f->lines[i], key->section) && learnedkey_same(f->lines[i].key, key))
             return true;
     return false;
 }
@@ -237,24 +237,24 @@ enum learned_result learnedfile_add(struct learnedfile *f, const struct learned_
     for (i = 0; i < f->count; i++) {
         const struct learned_key *k = f->lines[i].key;
 
-        if (is_of(&f->lines[i], key->section) && strcasecmp(k->hostport, key->hostport) == 0
+        if (is_of_section(&f->lines[i], key->section) && strcasecmp(k->hostport, key->hostport) == 0
             && k->from == LEARNED_TOFU && !k->refused)
             return memcmp(k->digest, key->digest, CERT_DIGEST_SIZE) == 0 ? LEARNED_SAME
                                                                          : LEARNED_OTHER;
     }
-    drop_refused(f, key->section, key->digest);
-    return add(f, key);
+    remove_refused(f, key->section, key->digest);
+    return append_key(f, key);
 }
 
 enum learned_result learnedfile_refuse(struct learnedfile *f, const struct learned_key *key)
 {
     struct learned_key refused = *key;
 
-    if (stands(f, key))
+    if (has_key(f, key))
         return LEARNED_SAME;
-    drop_refused(f, key->section, NULL);
+    remove_refused(f, key->section, NULL);
     refused.refused = true;
-    return add(f, &refused);
+    return append_key(f, &refused);
 }
 
 static const struct learned_key *find_announced(const struct learned_announcement *a,
@@ -276,14 +276,14 @@ static bool update_announced(struct learnedfile *f, size_t index,
     const struct learned_key *again = find_announced(a, line->key);
 
     if (!again) {
-        drop(f, index);
+        remove_line(f, index);
         return true;
     }
     if (again->until == line->key->until && learnedkey_same_via(&again->via, &line->key->via))
         return false;
     line->key->until = again->until;
     line->key->via = again->via;
-    update(line);
+    update_line(line);
     return true;
 }
 
@@ -296,14 +296,14 @@ enum learned_result learnedfile_announce(struct learnedfile *f,
     for (i = f->count; i-- > 0;) {
         const struct learned_key *k = f->lines[i].key;
 
-        if (is_of(&f->lines[i], a->section) && k->from == LEARNED_PINS_URL
+        if (is_of_section(&f->lines[i], a->section) && k->from == LEARNED_PINS_URL
             && strcasecmp(k->hostport, a->hostport) == 0 && update_announced(f, i, a))
             result = LEARNED_DONE;
     }
     for (i = 0; i < a->count; i++) {
-        if (stands(f, &a->keys[i]))
+        if (has_key(f, &a->keys[i]))
             continue;
-        result = add(f, &a->keys[i]);
+        result = append_key(f, &a->keys[i]);
         if (result == LEARNED_FAILED)
             break;
     }
@@ -322,7 +322,7 @@ enum learned_result learnedfile_remove(struct learnedfile *f, const struct learn
                 break;
         if (!f->lines[i].key || j == count)
             continue;
-        drop(f, i);
+        remove_line(f, i);
         result = LEARNED_DONE;
     }
     return result;
@@ -334,15 +334,15 @@ enum learned_result learnedfile_forget(struct learnedfile *f, const char *sectio
     size_t i;
 
     for (i = f->count; i-- > 0;) {
-        if (!is_of(&f->lines[i], section))
+        if (!is_of_section(&f->lines[i], section))
             continue;
-        drop(f, i);
+        remove_line(f, i);
         result = LEARNED_DONE;
     }
     return result;
 }
 
-/* Why a key cannot be accepted, though *key is what is refused (NULL: nothing is). */
+/* Returns why a key cannot be accepted. refused is the key that is refused, or NULL. */
 static enum learned_result not_refused(const struct learnedfile *f, const char *section,
                                        const uint8_t digest[CERT_DIGEST_SIZE],
                                        const struct learned_key *refused, struct learned_key *key)
@@ -352,7 +352,7 @@ static enum learned_result not_refused(const struct learnedfile *f, const char *
     for (i = 0; i < f->count; i++) {
         const struct learned_key *k = f->lines[i].key;
 
-        if (!is_of(&f->lines[i], section) || k->from != LEARNED_TOFU || k->refused
+        if (!is_of_section(&f->lines[i], section) || k->from != LEARNED_TOFU || k->refused
             || memcmp(k->digest, digest, CERT_DIGEST_SIZE) != 0)
             continue;
         *key = *k;
@@ -372,21 +372,21 @@ enum learned_result learnedfile_accept(struct learnedfile *f, const char *sectio
     size_t i;
 
     for (i = 0; i < f->count && !refused; i++)
-        if (is_of(&f->lines[i], section) && f->lines[i].key->refused)
+        if (is_of_section(&f->lines[i], section) && f->lines[i].key->refused)
             refused = f->lines[i].key;
     if (!refused || memcmp(refused->digest, digest, CERT_DIGEST_SIZE) != 0)
         return not_refused(f, section, digest, refused, key);
     refused->refused = false;
     refused->first_seen = today;
-    update(&f->lines[i - 1]);
+    update_line(&f->lines[i - 1]);
     *key = *refused;
-    /* in place of those that were accepted until now */
+    /* it takes the place of those that were accepted until now */
     for (i = f->count; i-- > 0;) {
         const struct learned_key *k = f->lines[i].key;
 
-        if (is_of(&f->lines[i], section) && k->from == LEARNED_TOFU && !learnedkey_same(k, key)
-            && strcasecmp(k->hostport, key->hostport) == 0)
-            drop(f, i);
+        if (is_of_section(&f->lines[i], section) && k->from == LEARNED_TOFU
+            && !learnedkey_same(k, key) && strcasecmp(k->hostport, key->hostport) == 0)
+            remove_line(f, i);
     }
     return LEARNED_DONE;
 }

@@ -1,7 +1,7 @@
 /*
- * The file of learned pins as text: lines to keys and back. What is not changed is written as it
- * was read, comments and all. The grammar is that of learned.h; bytes in, bytes out, no file is
- * touched.
+ * The file of learned pins in memory: its lines, the keys in them, and changes to them. A line that
+ * is not changed is written as it was read, with its comment. The grammar is that of learned.h.
+ * Bytes in, bytes out: nothing is read or written here.
  */
 #ifndef LEARNED_LEARNEDFILE_H
 #define LEARNED_LEARNEDFILE_H
@@ -12,12 +12,12 @@
 #include "base/strbuf.h"
 #include "learned/learnedkey.h"
 
-/* A file may be so large, in bytes. */
+/* The maximum size of a file, in bytes. */
 #define LEARNEDFILE_MAX ((size_t)4 * 1024 * 1024)
 
 struct learnedfile_line {
-    char *text;              /* as it stands, without its newline */
-    struct learned_key *key; /* what it says; NULL: nothing, it is blank or a comment */
+    char *text;              /* without its newline */
+    struct learned_key *key; /* NULL: the line is blank or a comment */
 };
 
 struct learnedfile {
@@ -26,22 +26,27 @@ struct learnedfile {
 };
 
 /*
- * Reads a text. NULL with *f filled in, to be freed with learnedfile_free(); or what is wrong, and
- * in which line. The complaint is the caller's to free.
+ * Parses the len bytes of a text. Returns NULL with *f filled in, which learnedfile_free() frees;
+ * or what is wrong, which the caller frees, with its line in *line.
  */
 char *learnedfile_parse(const char *text, size_t len, struct learnedfile *f, unsigned *line);
 
-/* The text of all lines. */
+/* Appends the text of all lines. */
 void learnedfile_print(const struct learnedfile *f, struct strbuf *out);
 
+/* Frees what is in *f, and zeroes it. */
 void learnedfile_free(struct learnedfile *f);
 
-/* Whether they say the same keys in the same order, whatever else stands between them. */
+/*
+ * Returns true if both have the same keys in the same order. Comments and blank lines do not
+ * matter.
+ */
 bool learnedfile_same_keys(const struct learnedfile *a, const struct learnedfile *b);
 
 /*
- * The changes that learned.h has, made to the lines. LEARNED_FAILED: a section would have too many
- * keys. Days are whole ones: first_seen and until are midnights.
+ * Make the changes of learned.h to the lines. They return LEARNED_FAILED if a section would have
+ * too many keys; some lines may be changed then. first_seen and until must be midnights, for the
+ * file has whole days.
  */
 enum learned_result learnedfile_add(struct learnedfile *f, const struct learned_key *key);
 enum learned_result learnedfile_refuse(struct learnedfile *f, const struct learned_key *key);

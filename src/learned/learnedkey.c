@@ -38,8 +38,8 @@ const char *learnedkey_origin(enum learned_origin origin)
     return origins[origin];
 }
 
-/* The fields of one line while they are read. */
-struct reading {
+/* A line that is being parsed. */
+struct line_parser {
     char *rest;
     struct learned_key *key;
     bool has_from, has_until;
@@ -55,7 +55,7 @@ const char *learnedkey_parse_pin(const char *word, uint8_t digest[CERT_DIGEST_SI
     return NULL;
 }
 
-static const char *copy(char *out, size_t size, const char *word, const char *hint)
+static const char *copy_word(char *out, size_t size, const char *word, const char *hint)
 {
     if (!word || strlen(word) >= size)
         return hint;
@@ -63,9 +63,9 @@ static const char *copy(char *out, size_t size, const char *word, const char *hi
     return NULL;
 }
 
-static const char *read_place(struct learned_key *k, const char *word)
+static const char *read_hostport(struct learned_key *k, const char *word)
 {
-    static const char hint[] = "no place of a key: expected host:port behind the section";
+    static const char hint[] = "no host and port: expected host:port behind the section";
     const char *colon = word ? strrchr(word, ':') : NULL;
     long port;
 
@@ -73,7 +73,8 @@ static const char *read_place(struct learned_key *k, const char *word)
         return hint;
     if (units_number(colon + 1, 1, 65535, &port))
         return "no port: expected host:port with a number from 1 to 65535";
-    return copy(k->hostport, sizeof(k->hostport), word, "host:port is too long: 271 bytes fit");
+    return copy_word(k->hostport, sizeof(k->hostport), word,
+                     "host:port is too long, the maximum is 271 bytes");
 }
 
 static const char *read_pin(struct learned_key *k, const char *word)
@@ -84,7 +85,7 @@ static const char *read_pin(struct learned_key *k, const char *word)
            "host:port";
 }
 
-/* From 1970 on, for years of fewer digits are not printed as they are read. */
+/* From 1970 on: years of fewer digits would not be printed as they are read. */
 static bool read_day(const char *word, int64_t min, int64_t *day)
 {
     int64_t seconds;
@@ -95,7 +96,7 @@ static bool read_day(const char *word, int64_t min, int64_t *day)
     return true;
 }
 
-static const char *read_origin(struct reading *r, const char *word)
+static const char *read_origin(struct line_parser *r, const char *word)
 {
     size_t i;
 
@@ -121,10 +122,10 @@ static const char *read_via(struct learned_key *k, const char *word)
     return NULL;
 }
 
-/* What may stand behind the date, each once, in any order. */
-static const char *read_option(struct reading *r, const char *word)
+/* Reads a word behind the date. Each may be there once, in any order. */
+static const char *read_option(struct line_parser *r, const char *word)
 {
-    static const char twice[] = "the same word stands twice: take one of the two away";
+    static const char twice[] = "a word is there twice: remove one of the two";
 
     if (strncmp(word, "from=", 5) == 0) {
         if (r->has_from)
@@ -136,7 +137,7 @@ static const char *read_option(struct reading *r, const char *word)
         if (r->has_until)
             return twice;
         r->has_until = true;
-        return read_day(word + 6, 1, &r->key->until) /* 0 stands for no end */
+        return read_day(word + 6, 1, &r->key->until) /* 0 would be no end */
                    ? NULL
                    : "no day: expected until=YYYY-MM-DD, a date that exists, from 1970 on";
     }
@@ -151,15 +152,15 @@ static const char *read_option(struct reading *r, const char *word)
     return "an unknown word: expected from=, until=, via=, refused or a comment behind the date";
 }
 
-static const char *read_fields(struct reading *r)
+static const char *read_fields(struct line_parser *r)
 {
     struct learned_key *k = r->key;
     const char *word, *why;
 
-    why = copy(k->section, sizeof(k->section), strtok_r(r->rest, " \t", &r->rest),
-               "the section's name is too long: 63 bytes fit");
+    why = copy_word(k->section, sizeof(k->section), strtok_r(r->rest, " \t", &r->rest),
+                    "the section's name is too long, the maximum is 63 bytes");
     if (!why)
-        why = read_place(k, strtok_r(NULL, " \t", &r->rest));
+        why = read_hostport(k, strtok_r(NULL, " \t", &r->rest));
     if (!why)
         why = read_pin(k, strtok_r(NULL, " \t", &r->rest));
     if (why)
@@ -170,9 +171,9 @@ static const char *read_fields(struct reading *r)
     while (!why && (word = strtok_r(NULL, " \t", &r->rest)))
         why = read_option(r, word);
     if (!why && k->refused && k->from == LEARNED_PINS_URL)
-        return "a key from pins_url is never refused: take one of the two words away";
+        return "a key from pins_url is never refused: remove one of the two words";
     if (!why && k->via.known && k->from != LEARNED_PINS_URL)
-        return "only a key with from=pins_url goes back to another pin: take via= away";
+        return "only a key with from=pins_url depends on another pin: remove via=";
     return why;
 }
 
@@ -189,16 +190,16 @@ size_t learnedkey_comment(const char *text)
 const char *learnedkey_parse(const char *text, struct learned_key *key, bool *is_key)
 {
     const size_t end = learnedkey_comment(text);
-    struct reading r = {.key = key};
+    struct line_parser r = {.key = key};
     char *fields;
     const char *why;
 
     memset(key, 0, sizeof(*key));
     *is_key = strspn(text, " \t\r") < end;
     if (!*is_key)
-        return NULL; /* nothing but a comment */
+        return NULL;
     fields = xstrndup(text, end);
-    /* a file that went through an editor of another system */
+    /* an editor of another system ends lines in CR LF */
     if (end == strlen(text) && fields[end - 1] == '\r')
         fields[end - 1] = '\0';
     r.rest = fields;

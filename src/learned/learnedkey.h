@@ -1,6 +1,5 @@
 /*
- * A learned key, and the line of the file that says it (learned.h has the grammar). Text in, text
- * out.
+ * A learned key, and its line in the file. learned.h has the grammar. Text in, text out.
  */
 #ifndef LEARNED_LEARNEDKEY_H
 #define LEARNED_LEARNEDKEY_H
@@ -12,22 +11,22 @@
 #include "pin/cert.h"
 #include "pin/pin.h"
 
-/* Longest section name (inih's) and "HOST:PORT", with their NUL. */
+/* The sizes of the longest section name (inih's) and the longest "HOST:PORT", with their NUL. */
 #define LEARNED_SECTION_SIZE 64
 #define LEARNED_HOSTPORT_SIZE 272
 
-/* Keys that one section may have, of all kinds together. */
+/* The maximum number of keys of a section, of all kinds together. */
 #define LEARNED_KEYS_MAX 32
 
 enum learned_origin { LEARNED_TOFU, LEARNED_PINS_URL };
 
 /*
- * The pin that a key from pins_url goes back to: the connection that announced the key was accepted
- * on it, or on a learned pin that goes back to it. It is one of the configuration, or a key from
- * tofu.
+ * The pin that a key from pins_url depends on: the connection that announced the key was accepted
+ * on that pin, or on a learned pin that depends on it. It is in the configuration, or it is a key
+ * from tofu.
  */
 struct learned_via {
-    bool known; /* false: the line does not say it */
+    bool known; /* false: the line has no via= */
     enum pin_role role;
     enum pin_kind kind;
     uint8_t digest[CERT_DIGEST_SIZE];
@@ -44,6 +43,7 @@ struct learned_key {
     struct learned_via via;
 };
 
+/* What became of a change. */
 enum learned_result {
     LEARNED_DONE,   /* the file was changed */
     LEARNED_SAME,   /* there was nothing to change */
@@ -71,36 +71,34 @@ bool learnedkey_init(struct learned_key *key, const char *section, const char *h
 /* Returns the day of a time, which is its midnight (UTC). The file has whole days. */
 int64_t learnedkey_day(int64_t seconds);
 
-/* Returns the word for an origin, as it is written behind "from=". */
+/* Returns the name of an origin: what the file has behind "from=", and the log in `from`. */
 const char *learnedkey_origin(enum learned_origin origin);
 
 /*
- * Reads a line without its newline. Fills in *key and sets *is_key, or clears *is_key if the line
- * is blank or a comment. Returns NULL, or what is wrong and what would be right.
+ * Parses a line without its newline. Sets *is_key and fills in *key, or clears *is_key if the line
+ * is blank or a comment. Returns NULL, or what is wrong and what is expected, a literal.
  */
 const char *learnedkey_parse(const char *text, struct learned_key *key, bool *is_key);
 
 /*
- * Reads a key's pin, "sha256//" and 44 characters of base64. Returns NULL and fills in digest, or
- * returns what is wrong and what would be right.
+ * Parses a key's pin, "sha256//" and 44 characters of base64. Returns NULL with digest filled in,
+ * or what is wrong and what is expected, a literal.
  */
 const char *learnedkey_parse_pin(const char *word, uint8_t digest[CERT_DIGEST_SIZE]);
 
-/*
- * Returns the line that says a key, without a newline and without a comment. The caller frees it.
- */
+/* Returns the line of a key, without a newline and without a comment. The caller frees it. */
 char *learnedkey_format(const struct learned_key *k);
 
-/* Returns whether two keys go back to the same pin, or both to none. */
+/* Returns true if two keys depend on the same pin, or both on none. */
 bool learnedkey_same_via(const struct learned_via *a, const struct learned_via *b);
 
-/* Returns where the comment of a line begins, or the line's length if it has none. */
+/* Returns the offset of the comment of a line, or the length of the line if it has none. */
 size_t learnedkey_comment(const char *text);
 
-/* Returns whether two keys of one section are the same key, of the same host and origin. */
+/* Returns true if two keys of one section have the same host, origin and digest. */
 bool learnedkey_same(const struct learned_key *a, const struct learned_key *b);
 
-/* Returns whether two keys are equal in every field. */
+/* Returns true if two keys are equal in every field. */
 bool learnedkey_equal(const struct learned_key *a, const struct learned_key *b);
 
 #endif

@@ -13,23 +13,23 @@
 #include "base/bgthread.h"
 #include "base/log.h"
 
-/* How often to look, whatever inotify says. */
+/* How often to check the file, whatever inotify reports. */
 #define PERIOD_MS 1000
 
 /* How long learnedwatch_stop() waits for the thread. */
 #define STOP_SECONDS 1
 
 /*
- * Not IN_MODIFY: whoever writes the file in place empties it first, and an empty file would forget
- * every key.
+ * Not IN_MODIFY: a program that writes the file in place empties it first, and an empty file has no
+ * key.
  */
 #define EVENTS (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR)
 
 struct learnedwatch {
     _Atomic unsigned refs; /* the owner's and the thread's */
     pthread_t thread;
-    int inotify; /* -1: there is none, and the look every second has to do */
-    int wakeup;  /* an eventfd: there is an order */
+    int inotify; /* -1: there is none, and only the check every second remains */
+    int wakeup;  /* an eventfd, readable when `learned` or `stop` has changed */
 
     pthread_mutex_t lock; /* of the fields below */
     void (*changed)(void *arg);
@@ -56,7 +56,7 @@ static void wake(struct learnedwatch *w)
 {
     const uint64_t one = 1;
 
-    /* it fails only if the thread is to be woken already */
+    /* it fails only if the descriptor is readable already */
     (void)!write(w->wakeup, &one, sizeof(one));
 }
 
@@ -97,7 +97,9 @@ static void check(struct learnedwatch *w, struct learned *l)
 {
     char *why;
 
-    /* before reading, and again each time: the directory may be another one by now */
+    /*
+     * before reading the file; and again each time, since the directory may be another one by now
+     */
     if (w->inotify >= 0)
         (void)inotify_add_watch(w->inotify, learned_dir(l), EVENTS);
     (void)learned_refresh(l, &why);
@@ -107,7 +109,7 @@ static void check(struct learnedwatch *w, struct learned *l)
     report(w, l);
 }
 
-/* Waits for an order, an event or the next look. */
+/* Waits for a change of the fields, an event, or the next check. */
 static void wait(struct learnedwatch *w, int timeout)
 {
     struct pollfd fds[] = {{.fd = w->wakeup, .events = POLLIN},
@@ -187,7 +189,7 @@ bool learnedwatch_stop(struct learnedwatch *w)
         return true;
     pthread_mutex_lock(&w->lock);
     w->stop = true;
-    w->changed = NULL; /* also if the thread does not end */
+    w->changed = NULL; /* in case the thread does not end now */
     pthread_mutex_unlock(&w->lock);
     wake(w);
     clock_gettime(CLOCK_REALTIME, &until);

@@ -1,7 +1,7 @@
 /*
- * Notices changes to the file of learned pins that people and other processes make, in a thread of
- * its own: a disk that does not answer holds up nobody else. inotify(7) reports most changes at
- * once; a look every second finds the rest (another machine's, on NFS).
+ * Notices changes that people and other processes make to the file of learned pins. It has a thread
+ * of its own, so that a disk that does not answer holds up nothing else. inotify(7) reports most
+ * changes at once; a check every second finds the rest, such as changes by another machine on NFS.
  */
 #ifndef LEARNED_LEARNEDWATCH_H
 #define LEARNED_LEARNEDWATCH_H
@@ -13,18 +13,20 @@
 struct learnedwatch;
 
 /*
- * Starts the thread, which has nothing to watch yet. changed(arg) is called in it when the keys of
- * the store have changed, whoever has changed them; it must not wait. A file that cannot be read is
- * logged as `learned_failed`. Returns NULL with errno set if the thread cannot be started.
+ * Starts the thread, which watches nothing yet. The thread calls changed(arg), which must not wait,
+ * when the keys of the store have changed, also by a change of this process. It logs
+ * `learned_failed` if the file cannot be read. Returns NULL with errno set if the thread cannot be
+ * started.
  */
 struct learnedwatch *learnedwatch_start(void (*changed)(void *arg), void *arg);
 
-/* Watches this store, of which it takes a reference, in place of the one before. l may be NULL. */
+/* Watches a store, of which it takes a reference, in place of the one before. l may be NULL. */
 void learnedwatch_set(struct learnedwatch *w, struct learned *l);
 
 /*
- * Ends the thread and frees w, which may be NULL. changed() is not called any more when it returns.
- * Returns false if the thread waits for a disk that does not answer: it is then left to itself.
+ * Ends the thread and frees w, which may be NULL. changed() is not called after it has returned.
+ * Returns false if the thread waits for a disk that does not answer; the thread then ends later by
+ * itself.
  */
 bool learnedwatch_stop(struct learnedwatch *w);
 

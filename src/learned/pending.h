@@ -1,7 +1,7 @@
 /*
- * Refused keys that wait to be written. A server that shows another key at each connection must not
- * fill the threads that write: one key of a section is written at a time, and of those that are
- * refused meanwhile only the latest waits.
+ * Coalesces refused keys that are to be written. One key of a section is written at a time, and of
+ * those that are refused meanwhile only the latest waits. Otherwise a server that shows another key
+ * at each connection could occupy all threads that write.
  */
 #ifndef LEARNED_PENDING_H
 #define LEARNED_PENDING_H
@@ -20,7 +20,10 @@ struct pending {
     LIST_HEAD(, pending_section) sections; /* whose key is being written */
 };
 
+/* Initializes it without a key. */
 void pending_init(struct pending *p);
+
+/* Frees what is in it. */
 void pending_destroy(struct pending *p);
 
 /*
@@ -36,7 +39,7 @@ bool pending_begin(struct pending *p, const struct learned_key *key);
  */
 bool pending_end(struct pending *p, struct learned_key *key);
 
-/* Ends a write that could not be made, and forgets the key that waits behind it. */
+/* Ends a write that could not be started, and drops the key that waits behind it. */
 void pending_abort(struct pending *p, const struct learned_key *key);
 
 #endif

@@ -30,7 +30,7 @@ static void log_failed(const struct learn_job *k)
     log_end(&l);
 }
 
-/* A key that has ended with the pin that it goes back to. */
+/* Logs that a key is removed together with the pin that it depends on. */
 static void log_removed(const struct section *s, const struct learned_key *key)
 {
     char pin[PIN_KEY_TEXT_SIZE], via[PIN_TEXT_SIZE] = "";
@@ -44,8 +44,8 @@ static void log_removed(const struct section *s, const struct learned_key *key)
     log_add(&l, "via", via);
     log_add(&l, "detail",
             key->via.known
-                ? "the pin of the configuration that it goes back to was removed or revoked"
-                : "nothing tells which pin of the configuration it goes back to");
+                ? "the pin of the configuration that it depends on was removed or revoked"
+                : "the file does not say on which pin of the configuration it depends");
     log_end(&l);
 }
 
@@ -82,7 +82,7 @@ static void on_done(uv_work_t *work, int status)
 {
     struct learn_job *k = work->data;
 
-    /* logged whether or not the one who asked for it is still there */
+    /* logged even if the owner has cancelled it */
     if (k->kind == LEARN_FIRST_USE && status == 0 && k->result == LEARNED_DONE)
         connlog_learned(k->section, k->keys[0].digest, LEARNED_TOFU, k->hostport, 0);
     if (k->kind == LEARN_STALE && k->result == LEARNED_FAILED)
@@ -115,7 +115,7 @@ static struct learn_job *new_job(enum learn_kind kind, const struct section *s, 
     return k;
 }
 
-/* Returns false if a name does not fit: cut, it would be that of another. */
+/* Returns false if a name does not fit: a name that was cut would be that of another. */
 static bool fill_in(struct learn_job *k, const struct learn_order *o)
 {
     const char *section = o->section->config->name, *hostport = o->section->policy->hostport;

@@ -1,6 +1,7 @@
 /*
- * A change to the learned pins, made off the loop: it waits for a lock and for the disk. An object
- * of its own, which may outlive whoever asked for it.
+ * Makes a change to the learned pins off the loop, in libuv's threads, since it waits for a lock
+ * and for the disk. Each change is an object of its own, which may outlive the owner who asked for
+ * it.
  */
 #ifndef PROXY_LEARN_H
 #define PROXY_LEARN_H
@@ -15,14 +16,14 @@ struct learn_job;
 
 enum learn_kind {
     LEARN_FIRST_USE, /* learned_add() */
-    LEARN_REFUSED,   /* learned_note_refused(); one at a time for each section */
+    LEARN_REFUSED,   /* learned_note_refused(), one at a time for each section */
     LEARN_ANNOUNCED, /* learned_announce() */
     LEARN_STALE,     /* learned_remove(); see learn_remove_stale() */
 };
 
 struct learn_order {
     enum learn_kind kind;
-    const struct section *section; /* whose learned pins; not used after learn_start() */
+    const struct section *section; /* the keys' section; not used after learn_start() */
     uint8_t digests[HPKP_PINS_MAX][CERT_DIGEST_SIZE];
     size_t count;
     struct learned_via via; /* of LEARN_ANNOUNCED */
@@ -30,14 +31,15 @@ struct learn_order {
     int64_t now;
 };
 
-/* Embedded by whoever waits. detail: of LEARNED_FAILED, else "". */
+/* Embedded by the owner. detail is why, for LEARNED_FAILED, or ""; it is valid in the call only. */
 struct learn_owner {
     void (*done)(struct learn_owner *owner, enum learned_result result, const char *detail);
 };
 
 /*
- * Starts a change. owner: its done() is called once, from the loop; NULL: nothing is called.
- * Returns NULL when memory is short, or when a change that is under way makes this one afterwards.
+ * Starts a change. owner->done() is called once, from the loop; owner may be NULL. Returns NULL if
+ * there is no memory, or if a change of the same section that is being made makes this one as well
+ * (LEARN_REFUSED).
  */
 struct learn_job *learn_start(uv_loop_t *loop, const struct learn_order *order,
                               struct learn_owner *owner);
@@ -48,7 +50,7 @@ struct learn_job *learn_start(uv_loop_t *loop, const struct learn_order *order,
  */
 void learn_remove_stale(uv_loop_t *loop, const struct section *section);
 
-/* The owner will not be told; the change is made all the same. k may be NULL. */
+/* Has owner->done() not called. The change is made all the same. k may be NULL. */
 void learn_cancel(struct learn_job *k);
 
 #endif

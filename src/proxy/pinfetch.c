@@ -17,10 +17,10 @@
 #define DAY_MS (UINT64_C(1000) * DAY_SECONDS)
 #define RETRY_MS (UINT64_C(1000) * 3600)
 
-/* Hosts are asked one after the other, not all in one moment. */
+/* The pause between two hosts at a start: they are not asked all in one moment. */
 #define STAGGER_MS 20
 
-/* For the response. The connection before it has timeouts of its own, which are options. */
+/* The timeout of the response. The connection before it has timeouts that are options. */
 #define RESPONSE_MS 10000
 
 enum job_state {
@@ -29,10 +29,10 @@ enum job_state {
     JOB_WAITING,    /* the request is sent; `deadline` runs */
     JOB_STORING,    /* the announced pins are being written */
     JOB_ENDING,     /* the connection ends, in order; `due` runs already */
-    JOB_CLOSING,    /* the section is gone: frees itself when its last handle has closed */
+    JOB_CLOSING,    /* the section was removed: frees itself when its last handle has closed */
 };
 
-/* A host that is asked: one section's. */
+/* The host of one section, which is asked. */
 struct job {
     struct pinfetch *pinfetch;
     char *name; /* the section's */
@@ -103,7 +103,9 @@ static void on_deadline(uv_timer_t *deadline)
     job_fail(deadline->data, "no response in time");
 }
 
-/* The only place that changes the state: what is read and whether the deadline runs follow from it. */
+/*
+ * The only place that changes the state: what is read and whether the deadline runs follow from it.
+ */
 static void set_state(struct job *j, enum job_state state)
 {
     j->state = state;
@@ -127,7 +129,7 @@ static void schedule(struct job *j, uint64_t ms)
     uv_timer_start(&j->due, on_due, ms, 0);
 }
 
-/* Ends the connection, which has done its part. The next one is due after that long. */
+/* Ends the connection, in order. The next one is due after next_ms. */
 static void job_finish(struct job *j, uint64_t next_ms)
 {
     schedule(j, next_ms);
@@ -147,7 +149,7 @@ static void job_fail(struct job *j, const char *why)
     job_finish(j, RETRY_MS);
 }
 
-/* Ends the job in any state. A write that is under way is made all the same. */
+/* Ends the job in any state. A write that has been started is made all the same. */
 static void job_close(struct job *j)
 {
     const bool connected = j->state != JOB_SCHEDULED;
@@ -163,7 +165,7 @@ static void job_close(struct job *j)
     uv_close((uv_handle_t *)&j->deadline, on_timer_closed);
 }
 
-/* Returns whether the host has announced a key before, and it is accepted. */
+/* Returns true if the host has announced this key before, and it is accepted. */
 static bool is_announced(const struct policy_pins *pins, const uint8_t *key)
 {
     size_t i;
@@ -266,7 +268,7 @@ static void job_connected(struct job *j)
         send_request(j);
         return;
     }
-    /* a key that has yet to be seen first is the first client's matter, and no failure */
+    /* a first use is left to the first client, and is no failure */
     j->unknown = u->reason == REASON_FIRST_USE;
     if (!j->unknown)
         connlog_failed(&c, u->reason, u->detail);
@@ -299,7 +301,7 @@ static void job_connect(struct job *j)
     struct pinfetch *p = j->pinfetch;
     const struct section *section = snapshot_find(p->snapshot, j->name);
 
-    if (!section) /* pinfetch_update() has closed the job */
+    if (!section) /* pinfetch_update() closes the job of such a section */
         return;
     j->snapshot = snapshot_hold(p->snapshot);
     j->unknown = false;
@@ -351,7 +353,7 @@ static void job_new(struct pinfetch *p, const struct section *s, uint64_t delay_
     schedule(j, delay_ms);
 }
 
-/* Has the hosts asked whose key was not known. */
+/* Asks the hosts whose key was not known before. */
 static void ask_unknown(struct pinfetch *p)
 {
     struct job *j;
@@ -361,7 +363,7 @@ static void ask_unknown(struct pinfetch *p)
             schedule(j, 0);
 }
 
-/* What is under way was begun with a configuration that is no longer in service. */
+/* Asks again if the connection was made with a configuration that is no longer in service. */
 static void job_restart(struct job *j)
 {
     if (j->state == JOB_CONNECTING || j->state == JOB_WAITING)

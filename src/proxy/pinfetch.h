@@ -15,16 +15,16 @@ struct pinfetch;
 struct pinfetch *pinfetch_new(struct thread *thread);
 
 /*
- * Applies a snapshot, of which it takes a reference. Hosts whose section is new or has another
- * trust are asked at once, those that are being asked are asked again, and the others when their
- * day has passed. With the snapshot that it has already, keys have been learned: those hosts are
- * asked whose key was not known before.
+ * Applies a snapshot, of which it takes a reference. Asks at once the hosts whose section is new or
+ * has another trust, and again those that are being asked. It asks the others when their day has
+ * passed. If it has this snapshot already, keys may have been learned: it then asks the hosts whose
+ * key was not known before.
  */
 void pinfetch_update(struct pinfetch *p, struct snapshot *snapshot);
 
 /*
- * Ends it in any state. It frees itself when its last handle has closed. A write to the learned pins
- * that is under way is made all the same. p may be NULL.
+ * Ends it in any state. It frees itself when its last handle has closed. A write to the learned
+ * pins that is under way is made all the same. p may be NULL.
  */
 void pinfetch_close(struct pinfetch *p);
 

@@ -77,7 +77,7 @@ static void what_is_no_directory_or_no_file_is_refused(void **state)
 static void a_damaged_file_is_not_opened_and_not_changed(void **state)
 {
     static const char *const texts[] = {"# fine\n\noops", "a h:1 " A " 2026-01-02\nb h:1 oops\n"};
-    static const char *const parts[] = {"learned:3: no place of a key",
+    static const char *const parts[] = {"learned:3: no host and port",
                                         "learned:2: no key's digest"};
     static const char nul[] = "# fine\na h:1 " A " 2026-01-02 # \0\n";
     char *big = xcalloc((4 << 20) + 1, 1);

@@ -41,8 +41,9 @@ static struct {
     pthread_t thread;
     _Atomic int behaviour;
     _Atomic unsigned connections, requests;
-    char response[4096]; /* written between two connections */
-} server;
+    pthread_mutex_t lock; /* of the response */
+    char response[4096];
+} server = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static struct cert leaf, backup;
 
@@ -63,7 +64,9 @@ static void serve(int fd)
         if (n > 0)
             atomic_fetch_add(&server.requests, 1);
         if (n > 0 && server.behaviour == ANSWERS) {
+            pthread_mutex_lock(&server.lock);
             (void)SSL_write(ssl, server.response, (int)strlen(server.response));
+            pthread_mutex_unlock(&server.lock);
             (void)SSL_shutdown(ssl);
         }
     }
@@ -157,7 +160,9 @@ static char *pinned(void)
 
 static void answer(const char *field)
 {
+    pthread_mutex_lock(&server.lock);
     snprintf(server.response, sizeof(server.response), "HTTP/1.1 200 OK\r\n%s\r\n\r\n", field);
+    pthread_mutex_unlock(&server.lock);
     server.behaviour = ANSWERS;
 }
 
