@@ -54,7 +54,7 @@ static void fields_are_read_as_they_are_written(void **state)
 
 static void blank_lines_and_comments_have_no_key(void **state)
 {
-    static const char *const lines[] = {"", " \t ", "\r", "# x", "  # " A, "#"};
+    static const char *const lines[] = {"", " \t ", "\r", "# x", ("  # " A), "#"};
     struct learned_key key;
     bool is_key;
     size_t i;
