@@ -18,9 +18,14 @@ if ! "$python" -c 'import pytest'; then
     exit 77
 fi
 
-# Most tests wait most of the time, so more of them run at once than there are CPUs.
+# Most tests wait most of the time, so more of them run at once than there are CPUs. Under sanitizers
+# and valgrind they compute more than they wait.
 if [ $# = 0 ] && "$python" -c 'import xdist' 2>/dev/null; then
-    set -- -n "$(($(nproc) + 1))"
+    workers=$(($(nproc) * 2 + 1))
+    if [ -n "${PINPROXY_WRAPPER:-}" ] || grep -qE '__(asan|tsan)_init' "$PINPROXYD"; then
+        workers=$(($(nproc) + 1))
+    fi
+    set -- -n "$workers"
 fi
 set -- --durations=10 "$@"
 # shellcheck disable=SC2086 # PINPROXY_PYTEST is a list of words, which may be quoted
