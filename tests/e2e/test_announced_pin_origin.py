@@ -9,8 +9,8 @@ from harness.assertions import assert_accepted, assert_not_sent, assert_refused
 from harness.certs import NAME, OTHER, day
 from harness.clients import open_tunnel, ping, read_to_any_end
 from harness.daemon import run_pinproxy
-from harness.learned import FROM_URL, PLACE, Announcer, http_response, eventually, tofu, with_pins_url
-from harness.waiting import wait_until
+from harness.learned import FROM_URL, PLACE, Announcer, http_response, tofu, with_pins_url
+from harness.waiting import eventually, wait_until
 
 WARNING = 1
 

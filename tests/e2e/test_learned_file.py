@@ -11,8 +11,9 @@ from harness.assertions import assert_accepted, assert_not_sent, assert_refused
 from harness.certs import NAME, OTHER, day
 from harness.config import ini
 from harness.daemon import Daemon, run_pinproxyd
-from harness.learned import PLACE, State, parse, eventually, tofu
+from harness.learned import PLACE, State, parse, tofu
 from harness.mount_namespace import in_mount_namespace
+from harness.waiting import eventually
 
 
 # A file edited by hand.

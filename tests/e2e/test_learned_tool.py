@@ -11,7 +11,8 @@ from harness.certs import NAME, OTHER, day
 from harness.clients import open_tunnel, ping, read_to_any_end
 from harness.config import ini
 from harness.daemon import run_pinproxy
-from harness.learned import PLACE, Announcer, eventually, tofu
+from harness.learned import PLACE, Announcer, tofu
+from harness.waiting import eventually
 
 DONE, NOTHING, USAGE, TRUST, CONFIG = 0, 1, 2, 3, 78
 OK, WARNING, CRITICAL = 0, 1, 2

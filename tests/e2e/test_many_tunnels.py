@@ -136,6 +136,7 @@ def test_the_daemon_recovers_when_no_descriptor_is_left(pinproxyd, tls_server):
 def test_a_low_descriptor_limit_makes_clients_wait_and_loses_none(pinproxyd, tls_server):
     """With max_connections = 0 the limit comes from RLIMIT_NOFILE."""
     daemon = pinproxyd({"global": {"workers": 1}, NAME: to(tls_server())}, nofile=96)
+
     def ping_twice(i):
         with connect(daemon.address(NAME)) as client:
             ping(client, b"%04d" % i)

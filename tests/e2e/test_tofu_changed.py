@@ -11,8 +11,9 @@ from harness.assertions import assert_accepted, assert_not_sent, assert_refused
 from harness.certs import NAME, OTHER, day
 from harness.clients import try_exchange
 from harness.daemon import PINPROXYD, WRAPPER, Daemon, run_pinproxy
-from harness.learned import PLACE, eventually, tofu
+from harness.learned import PLACE, tofu
 from harness.parallel import run_parallel
+from harness.waiting import eventually
 
 
 def command_in(detail):

@@ -1,12 +1,11 @@
 """The file of learned keys, and servers that announce pins."""
 
 import re
-import time
 from typing import NamedTuple, Optional
 
 from harness.certs import NAME
 from harness.config import to
-from harness.waiting import DEADLINE, wait_until
+from harness.waiting import wait_until
 
 LINE = re.compile(
     r"(?P<section>\S+) (?P<place>\S+:\d+) (?P<pin>sha256//[A-Za-z0-9+/]{43}=) (?P<since>\d{4}-\d\d-\d\d)"
@@ -72,19 +71,6 @@ def parse(text, section=None):
             assert match, line
             found.append(Key(**{**match.groupdict(), "refused": bool(match["refused"])}))
     return [key for key in found if section in (None, key.section)]
-
-
-def eventually(assertion, *arguments):
-    """Repeats an assertion until it holds, and returns its value. A change that others make to the file is in force
-    within about a second."""
-    end = time.monotonic() + DEADLINE
-    while True:
-        try:
-            return assertion(*arguments)
-        except (AssertionError, OSError):
-            if time.monotonic() > end:
-                raise
-        time.sleep(0.05)
 
 
 def tofu(server, **options):

@@ -30,3 +30,18 @@ def wait_steady(measure, quiet=0.7, deadline=DEADLINE):
         if now != last:
             last, since = now, time.monotonic()
     return last
+
+
+def eventually(assertion, *arguments):
+    """Repeats an assertion until it holds, and returns its value. Fails at the deadline.
+
+    For the file of learned keys: the daemon reads an edited file within about a second.
+    """
+    end = time.monotonic() + DEADLINE
+    while True:
+        try:
+            return assertion(*arguments)
+        except (AssertionError, OSError):
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.05)
