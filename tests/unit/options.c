@@ -46,6 +46,9 @@ static void every_row_can_be_used(void **state)
             assert_true(islower((unsigned char)*p) || *p == '_');
         assert_true(o->help && *o->help && !strchr(o->help, '\n'));
         assert_true(o->help[strlen(o->help) - 1] != '.');
+        /* the loops over these rows read one struct alone */
+        assert_true(o->scope == OPTION_GLOBAL || !(o->flags & OPTION_RESTART));
+        assert_true(o->scope != OPTION_GLOBAL || !(o->flags & OPTION_TLS));
         if (o->flags & OPTION_LATER)
             continue;
         assert_true(o->kind || strcmp(o->name, "include") == 0);
