@@ -7,7 +7,6 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +20,6 @@
 #include "pin/cert.h"
 #include "pin/pem.h"
 #include "trust/crl.h"
-#include "trust/sigalg.h"
 #include "trust/sysanchors.h"
 
 /* The lists of large CAs have tens of megabytes. */
@@ -161,38 +159,17 @@ static const char *refuse_der(const struct target *to, const unsigned char *der,
 
 /* Revocation lists. */
 
-/*
- * Returns whether a list does not have all that the CA has revoked (RFC 5280 section 5.2). OpenSSL
- * would ignore it.
- */
-static bool is_partial(const X509_CRL *crl)
-{
-    int critical = 0;
-    ISSUING_DIST_POINT *point = X509_CRL_get_ext_d2i(crl, NID_issuing_distribution_point, &critical,
-                                                     NULL);
-    const bool partial = X509_CRL_get_ext_by_NID(crl, NID_delta_crl, -1) >= 0
-                         || (point ? point->indirectCRL > 0 || point->onlyattr > 0
-                                         || point->onlysomereasons
-                                   : critical != -1);
-
-    ISSUING_DIST_POINT_free(point);
-    return partial;
-}
-
 static const char *add_crl(const struct target *to, const unsigned char *der, size_t len)
 {
     const unsigned char *p = der;
     X509_CRL *crl = d2i_X509_CRL(NULL, &p, (long)len);
-    const char *why = NULL;
+    const char *why;
 
-    if (!crl || p != der + len)
+    if (crl && p == der + len)
+        why = crl_check(crl);
+    else
         why = "not a revocation list, or a damaged one: PEM or DER is expected";
-    else if (sigalg_is_weak(X509_CRL_get_signature_nid(crl)))
-        why = "a revocation list signed with SHA-1 or MD5, which can be forged";
-    else if (is_partial(crl))
-        why = "a delta list, an indirect list or one for some reasons only, which would have no "
-              "effect: name the CA's complete list";
-    else if (!crl_add(to->store, crl, to->path))
+    if (!why && !crl_add(to->store, crl, to->path))
         why = openssl_reason("cannot be loaded");
     X509_CRL_free(crl);
     return why;

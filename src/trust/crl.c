@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "pin/cert.h"
+#include "trust/sigalg.h"
 
 /* Belongs to a store, and is freed with it. */
 struct crl_set {
@@ -90,6 +91,34 @@ static struct crl_info *find_item(struct crl_set *set, const X509_CRL *crl)
             return &set->items[i];
     set->items = arena_grow(&set->arena, set->items, set->count, sizeof(*set->items));
     return &set->items[set->count++];
+}
+
+/*
+ * Returns whether a list does not have all that the CA has revoked (RFC 5280 section 5.2). OpenSSL
+ * would ignore it.
+ */
+static bool is_partial(const X509_CRL *crl)
+{
+    int critical = 0;
+    ISSUING_DIST_POINT *point = X509_CRL_get_ext_d2i(crl, NID_issuing_distribution_point, &critical,
+                                                     NULL);
+    const bool partial = X509_CRL_get_ext_by_NID(crl, NID_delta_crl, -1) >= 0
+                         || (point ? point->indirectCRL > 0 || point->onlyattr > 0
+                                         || point->onlysomereasons
+                                   : critical != -1);
+
+    ISSUING_DIST_POINT_free(point);
+    return partial;
+}
+
+const char *crl_check(const X509_CRL *crl)
+{
+    if (sigalg_is_weak(X509_CRL_get_signature_nid(crl)))
+        return "a revocation list signed with SHA-1 or MD5, which can be forged";
+    if (is_partial(crl))
+        return "a delta list, an indirect list or one for some reasons only, which would have no "
+               "effect: name the CA's complete list";
+    return NULL;
 }
 
 bool crl_add(X509_STORE *store, X509_CRL *crl, const char *file)

@@ -20,6 +20,9 @@ struct crl_info {
     int64_t next_update;           /* from then on it has expired; INT64_MAX: it has no such date */
 };
 
+/* Checks that a list can have an effect. Returns NULL, or what is wrong, a constant text. */
+const char *crl_check(const struct X509_crl_st *crl);
+
 /*
  * Adds a list to a store that only this thread uses yet, and its dates to crl_list(). OpenSSL takes
  * the one of several lists that is valid. So of lists of the same CA, key and scope, crl_list() has
