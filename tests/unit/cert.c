@@ -49,7 +49,7 @@ static void remembered_digests_are_the_same(void **state)
     cert_release(NULL);
 }
 
-static void names_dates_and_keys_are_told(void **state)
+static void names_dates_and_keys_are_described(void **state)
 {
     struct cert ca = certs_ca("Example CA");
     struct cert c = certs_make(&(struct cert_order){.cn = "b\xc3\xbc"
@@ -108,7 +108,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_digests_are_those_of_openssl),
         cmocka_unit_test(remembered_digests_are_the_same),
-        cmocka_unit_test(names_dates_and_keys_are_told),
+        cmocka_unit_test(names_dates_and_keys_are_described),
         cmocka_unit_test(a_nul_byte_hides_nothing),
     };
 

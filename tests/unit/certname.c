@@ -45,7 +45,7 @@ static void an_underscore_is_a_character_as_any_other(void **state)
     assert_false(carries("DNS:*.my_zone.test", "a.my-zone.test"));
 }
 
-static void only_the_alternative_names_count(void **state)
+static void only_the_alternative_names_have_an_effect(void **state)
 {
     (void)state;
     assert_false(carries(NULL, "cn.test"));
@@ -203,7 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_wildcard_stands_for_one_whole_label),
         cmocka_unit_test(an_underscore_is_a_character_as_any_other),
-        cmocka_unit_test(only_the_alternative_names_count),
+        cmocka_unit_test(only_the_alternative_names_have_an_effect),
         cmocka_unit_test(an_address_is_compared_with_addresses_only),
         cmocka_unit_test(other_names_match_as_in_openssl),
         cmocka_unit_test(names_are_compared_as_dns_and_ip_have_them),

@@ -37,7 +37,7 @@ static void refuse(const char *text, const char *part)
     assert_null(f.items);
 }
 
-static void every_kind_is_told_by_what_it_is(void **state)
+static void every_kind_is_recognized_by_its_content(void **state)
 {
     const struct {
         const char *text;
@@ -136,7 +136,7 @@ static void a_block_that_is_indented_is_not_skipped(void **state)
 }
 
 /* Whichever comes first, the one that issued none is the server's. */
-static void a_chain_is_told_from_a_list(void **state)
+static void a_chain_is_distinguished_from_a_list(void **state)
 {
     struct cert root = certs_ca("Root"), sub, leaf, again;
     const struct cert *const orders[][3] = {
@@ -168,7 +168,7 @@ static void a_chain_is_told_from_a_list(void **state)
     keyfile_free(&f);
 }
 
-static void bytes_behind_der_are_an_error(void **state)
+static void bytes_after_der_are_an_error(void **state)
 {
     const unsigned char *der;
     size_t n = certs_der(server.x509, &der);
@@ -211,7 +211,7 @@ static void damaged_bytes_never_crash(void **state)
     assert_int_equal(i, 3000);
 }
 
-static void files_are_read_and_errors_said(void **state)
+static void files_are_read_and_errors_returned(void **state)
 {
     struct keyfile f;
 
@@ -237,14 +237,14 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_kind_is_told_by_what_it_is),
+        cmocka_unit_test(every_kind_is_recognized_by_its_content),
         cmocka_unit_test(text_around_the_blocks_does_no_harm),
         cmocka_unit_test(a_block_that_cannot_be_read_is_not_skipped),
         cmocka_unit_test(a_block_that_is_indented_is_not_skipped),
-        cmocka_unit_test(a_chain_is_told_from_a_list),
-        cmocka_unit_test(bytes_behind_der_are_an_error),
+        cmocka_unit_test(a_chain_is_distinguished_from_a_list),
+        cmocka_unit_test(bytes_after_der_are_an_error),
         cmocka_unit_test(damaged_bytes_never_crash),
-        cmocka_unit_test(files_are_read_and_errors_said),
+        cmocka_unit_test(files_are_read_and_errors_returned),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -48,7 +48,7 @@ static size_t make(int status, long from, long until, unsigned char **der)
     return make_with(EVP_sha256(), status, from, until, der);
 }
 
-static void a_weak_signature_is_none(void **state)
+static void a_weak_signature_is_refused(void **state)
 {
     unsigned char *der;
     size_t n = make_with(EVP_sha1(), V_OCSP_CERTSTATUS_GOOD, -HOUR, HOUR, &der);
@@ -74,7 +74,7 @@ static void expect(int status, long from, long until, const char *want)
     OPENSSL_free(der);
 }
 
-static void only_good_and_of_today_is_accepted(void **state)
+static void only_a_good_response_of_today_is_accepted(void **state)
 {
     (void)state;
     expect(V_OCSP_CERTSTATUS_GOOD, -HOUR, HOUR, NULL);
@@ -87,7 +87,7 @@ static void only_good_and_of_today_is_accepted(void **state)
     expect(V_OCSP_CERTSTATUS_GOOD, 200, HOUR, NULL);
 }
 
-static void no_response_is_no_good_one(void **state)
+static void a_missing_or_unreadable_response_is_refused(void **state)
 {
     (void)state;
     assert_contains(ocsp_check(NULL, 0, leaf.x509, ca.x509, NOW), "no response");
@@ -143,7 +143,7 @@ static bool reads_as(const unsigned char *bytes, size_t n, const unsigned char *
     return same;
 }
 
-static void no_damaged_response_is_good(void **state)
+static void a_damaged_response_is_refused(void **state)
 {
     unsigned char *der, *whole;
     size_t n = make(V_OCSP_CERTSTATUS_GOOD, -HOUR, HOUR, &der), i;
@@ -178,12 +178,12 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(only_good_and_of_today_is_accepted),
-        cmocka_unit_test(no_response_is_no_good_one),
-        cmocka_unit_test(a_weak_signature_is_none),
+        cmocka_unit_test(only_a_good_response_of_today_is_accepted),
+        cmocka_unit_test(a_missing_or_unreadable_response_is_refused),
+        cmocka_unit_test(a_weak_signature_is_refused),
         cmocka_unit_test(another_issuer_is_refused),
         cmocka_unit_test(another_serial_number_is_refused),
-        cmocka_unit_test(no_damaged_response_is_good),
+        cmocka_unit_test(a_damaged_response_is_refused),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

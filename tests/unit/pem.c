@@ -97,7 +97,7 @@ static void a_block_comes_with_its_label_its_line_and_its_bytes(void **state)
     free(text);
 }
 
-static void every_end_of_line_will_do(void **state)
+static void every_end_of_line_is_accepted(void **state)
 {
     static const char *const ends[] = {"\n", "\r\n", "\r", "\r\r\n", "\n\n", " \n", "\t \r\n"};
     size_t i;
@@ -255,7 +255,7 @@ static void a_nul_byte_is_an_error(void **state)
     free(text);
 }
 
-static void a_header_tells_an_encrypted_key(void **state)
+static void a_header_marks_an_encrypted_key(void **state)
 {
     static const char text[] = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"
                                "DEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
@@ -271,7 +271,7 @@ static void a_header_tells_an_encrypted_key(void **state)
 }
 
 /* Under a sanitizer this shows any access outside of the file or of the block. */
-static void no_damage_leads_astray(void **state)
+static void damaged_bytes_never_crash(void **state)
 {
     static const char bytes[] = "-=\n\r :A\0 BEGIN";
     char *text = joined(certs_pem(first.x509), certs_pem(second.x509));
@@ -307,15 +307,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block_comes_with_its_label_its_line_and_its_bytes),
-        cmocka_unit_test(every_end_of_line_will_do),
+        cmocka_unit_test(every_end_of_line_is_accepted),
         cmocka_unit_test(a_byte_order_mark_hides_nothing),
         cmocka_unit_test(text_around_blocks_is_a_comment),
         cmocka_unit_test(a_block_that_does_not_begin_its_line_is_an_error),
         cmocka_unit_test(a_block_that_is_damaged_is_an_error),
         cmocka_unit_test(a_file_that_is_cut_short_anywhere_in_a_block_is_an_error),
         cmocka_unit_test(a_nul_byte_is_an_error),
-        cmocka_unit_test(a_header_tells_an_encrypted_key),
-        cmocka_unit_test(no_damage_leads_astray),
+        cmocka_unit_test(a_header_marks_an_encrypted_key),
+        cmocka_unit_test(damaged_bytes_never_crash),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);
