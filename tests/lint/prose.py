@@ -15,6 +15,7 @@ import tempfile
 # What is checked: one pattern a line.
 FILES = [
     "man/*.[1-8]",
+    "ARCHITECTURE.md",
     "README.md",
     "CONTRIBUTING.md",
     "NEWS",
