@@ -1,6 +1,6 @@
 /*
  * A front: the protocol that a client speaks before its bytes are the server's. It reads the
- * client's greeting, and words the one answer to it: that the tunnel is open, or why there is none.
+ * client's greeting, and writes the one answer to it: that the tunnel is open, or why there is none.
  * Bytes in, bytes out: a front knows no socket, no callback and no clock.
  *
  * A new front is one file here with its struct front_ops, and one line where snapshot.c chooses the
@@ -26,7 +26,7 @@ enum front_result {
     FRONT_BAD,   /* the bytes are no greeting of this protocol */
 };
 
-/* Where the client wants to go to. */
+/* The host and port that the client names. */
 struct front_target {
     char host[HOSTNAME_MAX + 1]; /* as the client wrote it, NUL-terminated */
     long port;
@@ -34,8 +34,7 @@ struct front_target {
 
 struct front_ops {
     const char *name;
-    size_t
-        size; /* of a client's state, which is zeroed at the beginning and needs no cleaning up */
+    size_t size; /* of a client's state, which begins as zeros and is freed without a call */
 
     /*
      * Reads the next n bytes of the greeting, which are borrowed for this call. It is first called

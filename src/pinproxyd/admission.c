@@ -9,7 +9,7 @@
 #include "pinproxyd/limits.h"
 #include "proxy/connlog.h"
 
-/* How long accepting pauses when descriptors ran out, unless a tunnel ends before: with jitter. */
+/* Accepting pauses this long, with jitter, when descriptors ran out and no tunnel ends before. */
 #define SHORTAGE_MS 100
 
 static void update_accepting(struct admission *a)
@@ -17,7 +17,7 @@ static void update_accepting(struct admission *a)
     listener_set_pause(a->listeners, a->full || a->shortage);
 }
 
-/* Asks to be woken when tunnels end before it counts them, so that none can slip between. */
+/* Asks for a wakeup at ends of tunnels before it counts them, so that no end is missed. */
 static void update_full(struct admission *a)
 {
     const bool was_full = a->full;

@@ -17,17 +17,15 @@
 struct admission {
     struct pool *pool;
     struct heap_trim *trim;
-    struct snapshot *snapshot; /* in service; borrowed */
-    struct listener_set
-        *listeners; /* in service; borrowed. NULL: none, before the start and after a
-                                       stop */
+    struct snapshot *snapshot;      /* in service */
+    struct listener_set *listeners; /* in service; NULL before the start and after a stop */
     uint64_t max_tunnels;
-    bool full;     /* that many are open */
+    bool full;     /* there are max_tunnels */
     bool shortage; /* accept(2) found no descriptors, or no memory */
     uv_timer_t resume;
 };
 
-/* Initializes it, with a timer on the loop. Borrows pool and trim, which must outlive it. */
+/* Initializes *a, with a timer on the loop. Borrows pool and trim, which must outlive it. */
 void admission_init(struct admission *a, uv_loop_t *loop, struct pool *pool,
                     struct heap_trim *trim);
 
@@ -45,7 +43,7 @@ void admission_serve(struct admission *a, struct snapshot *snapshot,
  */
 void admission_stop(struct admission *a);
 
-/* Checks the limits again: to be called when the pool wakes the main loop. */
+/* Checks the limits again. The main loop calls it whenever the pool wakes it. */
 void admission_update(struct admission *a);
 
 #endif

@@ -72,7 +72,7 @@ static void log_state(const struct daemon *d, const char *event)
 }
 
 /* Logs what ends soon: once a day, and whenever there is a new configuration. */
-static void warn(struct daemon *d)
+static void log_warnings(struct daemon *d)
 {
     const int64_t now = clock_now();
 
@@ -88,7 +88,7 @@ static uint64_t order_snapshot(struct daemon *d)
     return pool_apply(&d->pool, d->snapshot);
 }
 
-static void describe(const struct daemon *d, char *out, size_t size)
+static void describe_state(const struct daemon *d, char *out, size_t size)
 {
     snprintf(out, size, "%zu sections, %zu listeners, %" PRIu64 " tunnels", d->snapshot->count,
              listener_set_count(d->listeners), pool_tunnels(&d->pool));
@@ -98,7 +98,7 @@ static void report_ready(const struct daemon *d)
 {
     char status[128];
 
-    describe(d, status, sizeof(status));
+    describe_state(d, status, sizeof(status));
     notify_ready(status);
 }
 
@@ -127,7 +127,7 @@ static void finish_reload(struct daemon *d)
     d->reloading = 0;
     release_replaced(d);
     log_state(d, "reload");
-    warn(d);
+    log_warnings(d);
     if (d->state == RUNNING)
         report_ready(d);
 }
@@ -186,7 +186,7 @@ static void close_handle(uv_handle_t *handle, void *arg)
         uv_close(handle, NULL);
 }
 
-static void stop(struct daemon *d)
+static void stop_daemon(struct daemon *d)
 {
     if (d->state == STOPPING)
         return;
@@ -197,7 +197,7 @@ static void stop(struct daemon *d)
 
 static void on_drained(uv_timer_t *timer)
 {
-    stop(timer->data);
+    stop_daemon(timer->data);
 }
 
 static void start_drain(struct daemon *d)
@@ -206,14 +206,14 @@ static void start_drain(struct daemon *d)
     char status[128];
 
     d->state = DRAINING;
-    describe(d, status, sizeof(status));
+    describe_state(d, status, sizeof(status));
     notify_stopping(status);
     admission_stop(&d->admission);
     listener_set_retire(d->listeners, NULL);
     d->listeners = NULL;
     uv_timer_start(&d->drain, on_drained, (uint64_t)limit, 0);
     if (pool_tunnels(&d->pool) == 0)
-        stop(d);
+        stop_daemon(d);
 }
 
 /* In the thread of the watch. */
@@ -240,7 +240,7 @@ static void on_wake(uv_async_t *wake)
     finish_reload(d);
     recheck_learned(d);
     if (d->state == DRAINING && pool_tunnels(&d->pool) == 0)
-        stop(d);
+        stop_daemon(d);
     else if (d->state == RUNNING)
         admission_update(&d->admission);
 }
@@ -253,7 +253,7 @@ static void on_tick(uv_timer_t *tick)
     notify_retry();
     heap_trim_tick(&d->trim, pool_memory(&d->pool));
     if (d->state == RUNNING && clock_now() / DAY_SECONDS != d->warned_on) {
-        warn(d);
+        log_warnings(d);
         (void)order_snapshot(d); /* pins end with a day (UTC), and some close their tunnels */
     }
 }
@@ -269,7 +269,7 @@ static void on_signal(uv_signal_t *handle, int number)
     else if (number != SIGHUP && d->state == RUNNING)
         start_drain(d);
     else if (number != SIGHUP)
-        stop(d);
+        stop_daemon(d);
 }
 
 /* Life. */
@@ -345,13 +345,13 @@ static int create_state_dir(const struct daemon *d)
     return status;
 }
 
-static void serve(struct daemon *d)
+static void serve_clients(struct daemon *d)
 {
     (void)order_snapshot(d);
     d->state = RUNNING;
     admission_serve(&d->admission, d->snapshot, d->listeners);
     log_state(d, "start");
-    warn(d);
+    log_warnings(d);
     report_ready(d);
     uv_run(&d->loop, UV_RUN_DEFAULT);
 }
@@ -368,7 +368,7 @@ static void close_loop(struct daemon *d)
     (void)busy;
 }
 
-static void end(struct daemon *d, int status)
+static void end_daemon(struct daemon *d, int status)
 {
     sigset_t all;
     bool clean;
@@ -414,10 +414,10 @@ int daemon_run(const char *path, struct snapshot *snapshot)
     if (status == 0) {
         open_handles(&d);
         if (start_workers(&d))
-            serve(&d);
+            serve_clients(&d);
         else
             status = EXITCODE_FAILURE;
     }
-    end(&d, status);
+    end_daemon(&d, status);
     return status;
 }

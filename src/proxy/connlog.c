@@ -75,7 +75,7 @@ static void add_comparison(struct log_line *l, const struct connlog *c)
     free(pki);
 }
 
-/* True if the reason is about the pins that were expected. */
+/* Returns true if the reason is about the pins that were expected. */
 static bool is_about_pins(enum reason reason)
 {
     return reason_kind(reason) == REASON_KIND_MISMATCH || reason == REASON_TOFU_CHANGED;

@@ -48,15 +48,16 @@ void connlog_ended(const struct connlog *c, bool opened, enum reason reason, con
                    const struct connlog_totals *totals);
 
 /*
- * Logs limit: no tunnel can be made for a client, or fewer than are configured. what is a reason of
- * the kind REASON_KIND_LIMIT. name is the section's, or NULL if the limit is the daemon's. detail is
+ * Logs limit: a client gets no tunnel, or fewer tunnels are possible than are configured. what is a
+ * reason of the kind REASON_KIND_LIMIT. name is the section's, or NULL if the limit is the daemon's. detail is
  * as in connlog_failed().
  */
 void connlog_limit(const char *name, enum reason what, const char *detail);
 
 /*
- * Logs learned: a key of the section is stored and accepted from now on. hostport is whose key it
- * is, or NULL; until is its last second plus one since the epoch, or 0.
+ * Logs learned: a key of the section is stored, and accepted from now on. hostport is the place
+ * that has the key, or NULL. until is the time from which the key is not accepted any more, in
+ * seconds since the epoch, or 0.
  */
 void connlog_learned(const char *name, const uint8_t digest[CERT_DIGEST_SIZE],
                      enum learned_origin origin, const char *hostport, int64_t until);

@@ -14,7 +14,7 @@ void greeting_init(struct greeting *g, const struct front_ops *front, void *stat
     g->client = client;
 }
 
-/* Copies what came behind the greeting: the bytes are the event's, which ends before RELAY. */
+/* Copies what came behind the greeting: the event that brought the bytes ends before RELAY. */
 static bool store_early(struct greeting *g, const uint8_t *bytes, size_t n)
 {
     if (n == 0)

@@ -19,7 +19,7 @@
 
 static const struct relay_end still_open = {RELAY_OPEN, REASON_OK, ""};
 
-static struct relay_end end(enum relay_result result, enum reason reason, const char *detail)
+static struct relay_end make_end(enum relay_result result, enum reason reason, const char *detail)
 {
     return (struct relay_end){result, reason, detail};
 }
@@ -34,15 +34,15 @@ static uint64_t now(const struct relay *r)
  * reset, since it may wait for more, but the log has no warning. If the server had answered, this
  * is the ordinary end of a connection that was kept alive.
  */
-static struct relay_end cut(const struct relay *r)
+static struct relay_end cut_relay(const struct relay *r)
 {
     const char *loss = upstream_loss(r->upstream);
 
     if (!r->client_eof || r->received != r->received_before_eof)
-        return end(RELAY_CUT, REASON_TRUNCATED, loss);
-    return end(RELAY_CUT, r->answered || r->sent == 0 ? REASON_OK : REASON_UNANSWERED,
-               *loss ? loss
-                     : "the server closed without close_notify after the client had finished");
+        return make_end(RELAY_CUT, REASON_TRUNCATED, loss);
+    return make_end(RELAY_CUT, r->answered || r->sent == 0 ? REASON_OK : REASON_UNANSWERED,
+                    *loss ? loss
+                          : "the server closed without close_notify after the client had finished");
 }
 
 static bool is_allowed(const struct upstream *u)
@@ -86,14 +86,14 @@ static struct relay_end relay_to_client(struct relay *r)
         return still_open;
     case TLS_TRUNCATED:
         if (!is_allowed(u))
-            return cut(r);
+            return cut_relay(r);
         break;
     case TLS_CLOSED:
         break;
     case TLS_FAILED:
     case TLS_FIRST_USE:
         reason = tls_failure(u->tls, &detail);
-        return end(RELAY_CUT, reason, detail);
+        return make_end(RELAY_CUT, reason, detail);
     }
     r->server_eof = true;
     endpoint_shutdown(r->client);
@@ -110,7 +110,7 @@ static struct relay_end send_plaintext(struct relay *r, const uint8_t *bytes, si
         return still_open;
     if (tls_write(u->tls, bytes, n) != TLS_OK) {
         reason = tls_failure(u->tls, &detail);
-        return end(RELAY_ABORTED, reason, detail);
+        return make_end(RELAY_ABORTED, reason, detail);
     }
     r->sent += n;
     r->answered = false;
@@ -164,7 +164,7 @@ static struct relay_end take_client_bytes(struct relay *r)
     if (!r->checked)
         switch (check_first_bytes(r, bytes, r->client_count)) {
         case CLIENTHELLO_YES:
-            return end(RELAY_ABORTED, REASON_TLS_FROM_CLIENT, "");
+            return make_end(RELAY_ABORTED, REASON_TLS_FROM_CLIENT, "");
         case CLIENTHELLO_PARTIAL:
             return still_open;
         case CLIENTHELLO_NO:
@@ -194,10 +194,10 @@ static struct relay_end check_client(const struct relay *r)
     if (!endpoint_is_reset(r->client))
         return still_open;
     /* without close_notify: the server must not take this for a complete request */
-    return end(RELAY_ABORTED, REASON_CLIENT_RESET,
-               r->client->error == UV_ETIMEDOUT
-                   ? "the client no longer acknowledges anything (keepalive)"
-                   : "");
+    return make_end(RELAY_ABORTED, REASON_CLIENT_RESET,
+                    r->client->error == UV_ETIMEDOUT
+                        ? "the client no longer acknowledges anything (keepalive)"
+                        : "");
 }
 
 static struct relay_end check_upstream(const struct relay *r)
@@ -207,7 +207,7 @@ static struct relay_end check_upstream(const struct relay *r)
     /* the server takes nothing more, but the client still gets what came before close_notify */
     if (!endpoint_is_idle(r->client) || endpoint_unsent(r->client) > 0)
         return still_open;
-    return end(RELAY_CUT, REASON_UPSTREAM_CLOSED, "");
+    return make_end(RELAY_CUT, REASON_UPSTREAM_CLOSED, "");
 }
 
 static void update_interest(struct relay *r)
@@ -257,7 +257,7 @@ static struct relay_end hurry_client(struct relay *r)
     const size_t backlog = endpoint_backlog(r->client);
 
     if (backlog >= r->backlog)
-        return cut(r);
+        return cut_relay(r);
     r->backlog = backlog;
     r->last_activity = now(r);
     return still_open;
@@ -294,7 +294,7 @@ struct relay_end relay_step(struct relay *r)
     if (e.result != RELAY_OPEN)
         return e;
     if (is_finished(r))
-        return end(RELAY_FINISHED, REASON_OK, "");
+        return make_end(RELAY_FINISHED, REASON_OK, "");
     update_interest(r);
     note_stuck(r);
     if (is_half_closed(r) && !r->was_half_closed)

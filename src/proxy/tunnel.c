@@ -57,7 +57,7 @@ static bool is_opening(const struct tunnel *t)
     return t->state == STATE_GREETING || t->state == STATE_UPSTREAM;
 }
 
-static void release(struct tunnel *t)
+static void release_tunnel(struct tunnel *t)
 {
     if (--t->holds > 0)
         return;
@@ -69,7 +69,7 @@ static void release(struct tunnel *t)
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-    release(handle->data);
+    release_tunnel(handle->data);
 }
 
 /* Returns the milliseconds that have passed since then, which is loop time. */
@@ -142,7 +142,7 @@ static void start_linger(struct tunnel *t, bool reset_upstream)
 }
 
 /* The stream broke off: gives the client what was authenticated, then a reset. */
-static void cut(struct tunnel *t, enum reason reason, const char *detail)
+static void cut_tunnel(struct tunnel *t, enum reason reason, const char *detail)
 {
     t->cut = true;
     note_end(t, reason, detail);
@@ -171,7 +171,8 @@ static void abort_tunnel(struct tunnel *t, enum reason reason, const char *detai
  * Ends a tunnel that never opened. The client gets the front's answer and the end of the stream, or
  * a reset if the front has no answer.
  */
-static void refuse(struct tunnel *t, enum reason reason, const char *detail, bool reset_upstream)
+static void refuse_client(struct tunnel *t, enum reason reason, const char *detail,
+                          bool reset_upstream)
 {
     note_end(t, reason, detail);
     if (!greeting_reply(&t->greeting, reason)) {
@@ -244,7 +245,7 @@ static void take_result(struct tunnel *t, struct relay_end end)
         close_gracefully(t, REASON_OK);
         break;
     case RELAY_CUT:
-        cut(t, end.reason, end.detail);
+        cut_tunnel(t, end.reason, end.detail);
         break;
     case RELAY_ABORTED:
         abort_tunnel(t, end.reason, end.detail);
@@ -261,7 +262,7 @@ static void on_upstream_step(struct upstream *u)
 
 static void on_upstream_closed(struct upstream *u)
 {
-    release(container_of(u, struct tunnel, upstream));
+    release_tunnel(container_of(u, struct tunnel, upstream));
 }
 
 static const struct upstream_events upstream_events = {on_upstream_step, on_upstream_closed};
@@ -285,7 +286,7 @@ static void greet(struct tunnel *t, const uint8_t *bytes, size_t n)
     if (reason == REASON_OK)
         start_upstream(t);
     else if (reason != REASON_NONE)
-        refuse(t, reason, "", false);
+        refuse_client(t, reason, "", false);
 }
 
 static void step_greeting(struct tunnel *t)
@@ -342,7 +343,7 @@ static void tunnel_step(struct tunnel *t)
         break;
     case STATE_UPSTREAM:
         if (t->upstream.state == UPSTREAM_FAILED)
-            refuse(t, t->upstream.reason, t->upstream.detail, false);
+            refuse_client(t, t->upstream.reason, t->upstream.detail, false);
         else if (t->upstream.state == UPSTREAM_READY)
             enter_relay(t);
         break;
@@ -384,7 +385,7 @@ static void on_client_changed(struct endpoint *ep)
 
 static void on_client_closed(struct endpoint *ep)
 {
-    release(from_client(ep));
+    release_tunnel(from_client(ep));
 }
 
 static const struct endpoint_events client_events = {on_client_read, on_client_changed,
@@ -426,7 +427,7 @@ static void take_over(struct tunnel *t, struct snapshot *now)
     struct route next;
 
     if (!route_find(&t->route, now, &next)) {
-        refuse(t, REASON_PIN_REMOVED, "a reload has removed the section", true);
+        refuse_client(t, REASON_PIN_REMOVED, "a reload has removed the section", true);
         return;
     }
     if (t->has_upstream)

@@ -190,7 +190,7 @@ static void a_reload_continues_the_counters(void **state)
     stats_opened(kept, "today", NULL);
     stats_add(snapshot_find(old, "a.example")->stats, STATS_SENT, 7);
 
-    /* by name, wherever it stands and whatever else has changed */
+    /* by name, at any place in the file, and with other options */
     new = make("[c.example]\n" PIN "[B.EXAMPLE]\nhost = other.example\nport = 8443\n" PIN, old);
     assert_ptr_equal(snapshot_find(new, "b.example")->stats, kept);
     assert_int_equal(holders(kept), 2);
