@@ -5,6 +5,7 @@
 #ifndef NET_TARGET_H
 #define NET_TARGET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,5 +29,11 @@ struct config_target target_at(const struct config_section *s, size_t index);
  */
 size_t target_addresses(const struct config_section *s, const struct addr *list, size_t count,
                         uint16_t port, struct addr out[RESOLVER_ADDRESSES_MAX]);
+
+/*
+ * Returns true if the connections of both sections lead to the same server: by via, host, port,
+ * address, and sni, by which a server is chosen at an address.
+ */
+bool target_is_same_server(const struct config_section *a, const struct config_section *b);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "learned/learned.h"
 #include "proxy/connlog.h"
@@ -155,6 +156,40 @@ struct learn_job *learn_start(uv_loop_t *loop, const struct learn_order *order,
     }
     free_job(k);
     return NULL;
+}
+
+/* Starts a change for the key that a server has presented. */
+static struct learn_job *start_for_server(uv_loop_t *loop, enum learn_kind kind,
+                                          const struct section *section,
+                                          const struct trust_verdict *verdict,
+                                          struct learn_owner *owner)
+{
+    struct learn_order order = {.kind = kind, .section = section, .count = 1, .now = clock_now()};
+
+    memcpy(order.digests[0], verdict->server.key, CERT_DIGEST_SIZE);
+    return learn_start(loop, &order, owner);
+}
+
+struct learn_job *learn_first_use(uv_loop_t *loop, const struct section *section,
+                                  const struct trust_verdict *verdict, struct learn_owner *owner)
+{
+    return start_for_server(loop, LEARN_FIRST_USE, section, verdict, owner);
+}
+
+void learn_refused(uv_loop_t *loop, const struct section *section,
+                   const struct trust_verdict *verdict)
+{
+    struct learned_key keys[LEARNED_KEYS_MAX];
+    const struct policy *p = section->policy;
+    size_t n = learned_find(p->learned, p->section->name, p->hostport, keys), i;
+
+    for (i = 0; i < n; i++) {
+        const struct pin pin = pin_make(PIN_SERVER, PIN_KEY, keys[i].digest);
+
+        if (keys[i].refused && pin_matches(&pin, PIN_SERVER, &verdict->server))
+            return;
+    }
+    (void)start_for_server(loop, LEARN_REFUSED, section, verdict, NULL);
 }
 
 void learn_remove_stale(uv_loop_t *loop, const struct section *section)

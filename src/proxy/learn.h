@@ -45,6 +45,20 @@ struct learn_job *learn_start(uv_loop_t *loop, const struct learn_order *order,
                               struct learn_owner *owner);
 
 /*
+ * Starts to store the key of a first use, which the server has proved that it holds: see
+ * learn_start().
+ */
+struct learn_job *learn_first_use(uv_loop_t *loop, const struct section *section,
+                                  const struct trust_verdict *verdict, struct learn_owner *owner);
+
+/*
+ * Stores a changed key as refused, for `pinproxy learned accept`, unless it is stored already. The
+ * server must have proved that it holds the key.
+ */
+void learn_refused(uv_loop_t *loop, const struct section *section,
+                   const struct trust_verdict *verdict);
+
+/*
  * Removes the keys of a section that the configuration no longer vouches for (policy_stale_keys()),
  * and logs each that it does not pin itself. They have no effect already.
  */

@@ -3,47 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/units.h"
 #include "base/util.h"
-#include "learned/learned.h"
+#include "net/target.h"
 #include "trust/policy.h"
 
 /* How long upstream_end() waits for the server to end the stream. */
 #define ENDING_MS 1000
-
-/* Starts a change to the learned pins, for the key that the server has presented. */
-static struct learn_job *start_learn(struct upstream *u, enum learn_kind kind,
-                                     struct learn_owner *owner)
-{
-    struct learn_order order = {
-        .kind = kind, .section = u->section, .count = 1, .now = clock_now()};
-    const struct trust_verdict *v = tls_verdict(u->tls);
-
-    memcpy(order.digests[0], v->server.key, CERT_DIGEST_SIZE);
-    return learn_start(&u->thread->loop, &order, owner);
-}
-
-/*
- * Stores a changed key as refused, for `pinproxy learned accept`. The server has proved that it
- * holds the key: the engine does not fail for this reason before that.
- */
-static void note_refused(struct upstream *u)
-{
-    struct learned_key keys[LEARNED_KEYS_MAX];
-    const struct policy *p = u->section->policy;
-    size_t n = learned_find(p->learned, p->section->name, p->hostport, keys), i;
-
-    for (i = 0; i < n; i++) {
-        const struct pin pin = pin_make(PIN_SERVER, PIN_KEY, keys[i].digest);
-
-        if (keys[i].refused && pin_matches(&pin, PIN_SERVER, &tls_verdict(u->tls)->server))
-            return;
-    }
-    (void)start_learn(u, LEARN_REFUSED, NULL);
-}
 
 /* Successive states with the same limit share its time. */
 enum limit { LIMIT_NONE, LIMIT_CONNECT, LIMIT_HANDSHAKE, LIMIT_ENDING };
@@ -120,8 +88,9 @@ static void set_state(struct upstream *u, enum upstream_state state)
 static void upstream_fail(struct upstream *u, enum reason reason, const char *detail)
 {
     set_state(u, UPSTREAM_FAILED);
+    /* the server has proved that it holds the key: before that, this is not the reason */
     if (reason == REASON_TOFU_CHANGED && u->use == UPSTREAM_FOR_TUNNEL && !u->overtaken)
-        note_refused(u);
+        learn_refused(&u->thread->loop, u->section, tls_verdict(u->tls));
     u->reason = reason;
     free(u->detail);
     u->detail = detail && *detail ? strdup(detail) : NULL;
@@ -196,7 +165,7 @@ static void learn_key(struct upstream *u)
     }
     set_state(u, UPSTREAM_LEARN);
     u->learn_owner.done = on_learned;
-    u->learn = start_learn(u, LEARN_FIRST_USE, &u->learn_owner);
+    u->learn = learn_first_use(&u->thread->loop, u->section, tls_verdict(u->tls), &u->learn_owner);
     if (!u->learn)
         upstream_fail(u, REASON_MEMORY, "");
 }
@@ -430,31 +399,11 @@ void upstream_start(struct upstream *u, struct thread *thread, const struct sect
     start_dial(u);
 }
 
-static bool texts_equal(const char *a, const char *b)
-{
-    return strcmp(a ? a : "", b ? b : "") == 0;
-}
-
-/* Returns true if a connection that was made for one section leads to the server of the other. */
-static bool leads_to_same(const struct config_section *a, const struct config_section *b)
-{
-    size_t i;
-
-    if (a->via != b->via || !texts_equal(a->host, b->host) || a->port != b->port
-        || !texts_equal(a->sni, b->sni) || a->address.count != b->address.count)
-        return false;
-    for (i = 0; i < a->address.count; i++)
-        if (!texts_equal(a->address.items[i].host, b->address.items[i].host)
-            || a->address.items[i].port != b->address.items[i].port)
-            return false;
-    return true;
-}
-
 void upstream_set_section(struct upstream *u, const struct section *section)
 {
     const bool same = memcmp(u->section->policy->id, section->policy->id, POLICY_ID_SIZE) == 0;
 
-    u->overtaken |= u->conn.open && !leads_to_same(u->section->config, section->config);
+    u->overtaken |= u->conn.open && !target_is_same_server(u->section->config, section->config);
     u->section = section;
     if (u->state == UPSTREAM_LEARNED)
         set_state(u, UPSTREAM_HANDSHAKE); /* the key was stored for the section before */
