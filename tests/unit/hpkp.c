@@ -1,4 +1,4 @@
-/* learned/hpkp: pins that a host announces. What is not exactly as it should be announces nothing. */
+/* learned/hpkp: pins that a host announces. A value that is not exactly right announces nothing. */
 #include "learned/hpkp.h"
 
 #include <stdbool.h>
@@ -98,7 +98,7 @@ static void the_examples_of_the_rfc_are_read(void **state)
     assert_memory_equal(p.pins[2], c_starts, sizeof(c_starts));
 }
 
-static void every_byte_of_a_pin_counts(void **state)
+static void every_byte_of_a_pin_is_read(void **state)
 {
     static const uint8_t digest[CERT_DIGEST_SIZE] = {
         0x77, 0xaa, 0xb3, 0x46, 0xef, 0x73, 0x38, 0x40, 0x9b, 0xf7, 0x45,
@@ -111,7 +111,7 @@ static void every_byte_of_a_pin_counts(void **state)
     assert_memory_equal(p.pins[0], digest, sizeof(digest));
 }
 
-static void names_count_in_any_case(void **state)
+static void names_are_compared_without_regard_to_case(void **state)
 {
     struct hpkp p = parse("MAX-AGE=7; Pin-SHA256=\"" A "\"; INCLUDESUBDOMAINS; Report-URI=x");
 
@@ -164,7 +164,7 @@ static void escapes_in_quotes_are_undone(void **state)
     refuse("x=\"\\\\\"; max-age=1; " GOOD, "twice");
 }
 
-static void what_stands_in_quotes_is_no_directive(void **state)
+static void what_is_in_quotes_is_no_directive(void **state)
 {
     struct hpkp p = parse("report-uri=\"; max-age=1; pin-sha256=" B "\"; " GOOD);
 
@@ -174,7 +174,7 @@ static void what_stands_in_quotes_is_no_directive(void **state)
     assert_memory_equal(p.pins[0], a_starts, sizeof(a_starts));
 }
 
-static void a_pin_that_stands_twice_is_one(void **state)
+static void a_pin_that_is_there_twice_is_one(void **state)
 {
     struct hpkp p = parse(PIN(A) ";" PIN(B) ";" PIN(A) ";max-age=1;PIN-sha256=\"\\" B "\";" PIN(A));
 
@@ -257,7 +257,7 @@ static void a_long_name_is_not_taken_for_its_beginning(void **state)
     assert_int_equal(parse(value).count, 1);
 }
 
-static void max_age_that_overflows_is_the_most(void **state)
+static void a_max_age_beyond_the_maximum_is_the_maximum(void **state)
 {
     static const struct {
         const char *text;
@@ -302,7 +302,7 @@ static void a_long_max_age_is_not_cut_to_a_short_one(void **state)
     refuse(value, "max-age");
 }
 
-static void what_is_no_number_of_seconds_is_refused(void **state)
+static void a_max_age_that_is_no_number_of_seconds_is_refused(void **state)
 {
     static const char *const values[] = {
         "max-age",         "max-age=\"\"",      "max-age=-1",       "max-age=\"-1\"",
@@ -390,7 +390,7 @@ static void an_all_zero_pin_is_refused(void **state)
                      1);
 }
 
-static void a_directive_stands_once(void **state)
+static void a_directive_may_be_there_once(void **state)
 {
     (void)state;
     refuse(GOOD "; max-age=3000", "twice");
@@ -409,7 +409,7 @@ static void directives_have_the_values_they_should(void **state)
 }
 
 /* RFC 7469 section 2.1: "UAs must not attempt to fix malformed header fields" */
-static void what_is_malformed_is_not_mended(void **state)
+static void what_is_malformed_is_refused(void **state)
 {
     static const char *const values[] = {
         GOOD "; =",
@@ -459,7 +459,7 @@ static void what_is_malformed_is_not_mended(void **state)
         refuse(values[i], "");
 }
 
-static void control_bytes_are_refused_wherever_they_stand(void **state)
+static void control_bytes_are_refused_everywhere(void **state)
 {
     static const char *const values[] = {
         "@" GOOD,     GOOD "@", GOOD "; x=\"@\"", GOOD "; x=\"\\@\"", "max-age=1@; " PIN(A),
@@ -493,28 +493,28 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_examples_of_the_rfc_are_read),
-        cmocka_unit_test(every_byte_of_a_pin_counts),
-        cmocka_unit_test(names_count_in_any_case),
+        cmocka_unit_test(every_byte_of_a_pin_is_read),
+        cmocka_unit_test(names_are_compared_without_regard_to_case),
         cmocka_unit_test(blanks_and_empty_directives_do_not_matter),
         cmocka_unit_test(escapes_in_quotes_are_undone),
-        cmocka_unit_test(what_stands_in_quotes_is_no_directive),
-        cmocka_unit_test(a_pin_that_stands_twice_is_one),
+        cmocka_unit_test(what_is_in_quotes_is_no_directive),
+        cmocka_unit_test(a_pin_that_is_there_twice_is_one),
         cmocka_unit_test(too_many_pins_are_refused_not_cut),
         cmocka_unit_test(pins_of_other_algorithms_are_ignored),
         cmocka_unit_test(pins_without_quotes_are_refused),
         cmocka_unit_test(unknown_directives_are_ignored),
         cmocka_unit_test(a_long_name_is_not_taken_for_its_beginning),
-        cmocka_unit_test(max_age_that_overflows_is_the_most),
+        cmocka_unit_test(a_max_age_beyond_the_maximum_is_the_maximum),
         cmocka_unit_test(a_long_max_age_is_not_cut_to_a_short_one),
-        cmocka_unit_test(what_is_no_number_of_seconds_is_refused),
+        cmocka_unit_test(a_max_age_that_is_no_number_of_seconds_is_refused),
         cmocka_unit_test(without_max_age_nothing_is_announced),
         cmocka_unit_test(pins_are_needed_unless_they_are_withdrawn),
         cmocka_unit_test(base64_that_is_not_exact_is_refused),
         cmocka_unit_test(an_all_zero_pin_is_refused),
-        cmocka_unit_test(a_directive_stands_once),
+        cmocka_unit_test(a_directive_may_be_there_once),
         cmocka_unit_test(directives_have_the_values_they_should),
-        cmocka_unit_test(what_is_malformed_is_not_mended),
-        cmocka_unit_test(control_bytes_are_refused_wherever_they_stand),
+        cmocka_unit_test(what_is_malformed_is_refused),
+        cmocka_unit_test(control_bytes_are_refused_everywhere),
         cmocka_unit_test(quotes_hold_tabs_and_bytes_beyond_ascii),
     };
 
