@@ -20,7 +20,7 @@ const char *adhoc_init(struct adhoc *o, const char *host_and_port)
     if (url)
         return arena_printf(
             &o->config->arena,
-            "'%s': expected HOST[:PORT]: the host's name alone, perhaps with a port",
+            "'%s': expected HOST[:PORT], the host's name alone or with a port, and not a URL",
             host_and_port);
     if (expected)
         return arena_printf(&o->config->arena, "'%s': expected %s", host_and_port, expected);
@@ -49,7 +49,7 @@ static const struct section *ready(struct adhoc *o,
 
     config_complete(o->section, &o->config->arena);
     o->snapshot = make(o->config, &diags);
-    o->config = NULL; /* it is the snapshot's, or gone with it */
+    o->config = NULL; /* the snapshot owns it, or has freed it */
     diag_print(&diags, stderr);
     diag_free(&diags);
     return o->snapshot ? &o->snapshot->sections[0] : NULL;

@@ -103,7 +103,7 @@ static bool choose_sections(struct check *check, char **names, int count)
     return true;
 }
 
-/* Probes every section's server. What a section that may not be read trusts is unknown. */
+/* Probes the server of every section, except of those whose learned pins may not be read. */
 static bool probe_sections(struct check *check)
 {
     size_t i;

@@ -26,13 +26,13 @@ static const char usage[] =
     "usage: pinproxy connect HOST[:PORT] --pin PIN... [--sni NAME] [--timeout TIME]\n"
     "       pinproxy connect -c FILE SECTION\n"
     "\n"
-    "Connects standard input and output with a server that is checked against the pins first.\n"
+    "Connects standard input and output to a server that is first checked against the pins.\n"
     "\n"
-    "  --pin PIN        as in pinproxyd.conf(5): sha256//BASE64, cert:FILE, key:FILE ...; may be\n"
-    "                   given several times\n"
+    "  --pin PIN        as in pinproxyd.conf(5): sha256//BASE64, cert:FILE, key:FILE ...; several\n"
+    "                   may be set, and one must match\n"
     "  --sni NAME       server name to send; 'off' sends none (default: HOST)\n"
-    "  --timeout TIME   to connect, and again for the handshake (10s)\n"
-    "  -c FILE          take the SECTION of this configuration instead\n"
+    "  --timeout TIME   maximum time to connect, and again for the handshake (default: 10s)\n"
+    "  -c FILE          use the SECTION of this configuration instead\n"
     "\n"
     "Exit status: 0 ok, 1 network or TLS failure, 2 usage, 3 refused by trust, 78 configuration.\n";
 
@@ -45,7 +45,7 @@ static const struct option long_options[] = {
 };
 
 /*
- * The tunnel is the daemon's own; its client is one end of a socket pair. At the other end two
+ * The tunnel is that of the daemon. Its client is one end of a socket pair. At the other end two
  * threads pump standard input and output, which may be anything: a file, a terminal, a pipe.
  */
 struct stdio {
@@ -62,8 +62,8 @@ struct stdio {
 };
 
 /*
- * Checks errno after read(2). Returns true if the call can be repeated, and waits until then:
- * whoever has started this program may have set its end, which is shared, to non-blocking.
+ * Checks errno after read(2). Returns true if the call can be repeated, after waiting until it can:
+ * another process that shares the descriptor may have made it non-blocking.
  */
 static bool can_repeat(int fd)
 {
@@ -76,7 +76,7 @@ static bool can_repeat(int fd)
 
 enum pump_result { PUMP_EOF, PUMP_READ_FAILED, PUMP_WRITE_FAILED };
 
-/* Copies until the end of the one or a failure of either, which is left in errno. */
+/* Copies until the input ends, or until a descriptor fails, with errno set. */
 static enum pump_result pump(int from, int to)
 {
     char bytes[TLS_TURN_SIZE];
@@ -121,7 +121,7 @@ static void *pump_input(void *arg)
     if (result == PUMP_EOF && is_socket(STDIN_FILENO))
         error = sock_take_error(STDIN_FILENO);
     if (error)
-        /* half of the input must not look like all of it */
+        /* an incomplete input must not look complete */
         report_failure(s, &s->input_error, error);
     else
         shutdown(s->ours, SHUT_WR);
@@ -137,7 +137,7 @@ static void *pump_output(void *arg)
     return NULL;
 }
 
-/* Resets the connection: the server must not take what it got, or sent, for the whole. */
+/* Resets the connection: the server must not treat an incomplete stream as complete. */
 static void on_failed(uv_async_t *failed)
 {
     struct stdio *s = failed->data;
@@ -146,7 +146,7 @@ static void on_failed(uv_async_t *failed)
         tunnel_kill(s->tunnel, REASON_CLIENT_RESET);
 }
 
-/* While the server does not read, nor does the thread: a reset is noticed here. */
+/* Notices a reset of the input while the server does not read, because then the thread does not. */
 static void on_tick(struct watched *w, short revents)
 {
     struct stdio *s = container_of(w, struct stdio, watched);
@@ -165,13 +165,13 @@ static void watch_input(struct stdio *s)
         watch_set(&s->thread.watch, &s->watched, true);
 }
 
-/* How long to wait until the peer has what was written: a reset would discard it. */
+/* The maximum wait until the peer has what was written: a reset discards the rest. */
 #define OUTPUT_WAIT_MS 5000
 #define OUTPUT_POLL_MS 20
 
 /*
- * Resets the output if it is a TCP socket, as under inetd(8): the peer must not take a part for the
- * whole. Other outputs cannot be reset: there only the exit status tells.
+ * Resets the output if it is a TCP socket, as under inetd(8): the peer must not treat an incomplete
+ * stream as complete. Other outputs cannot be reset, and only the exit status shows it.
  */
 static void reset_output(void)
 {
@@ -190,7 +190,7 @@ static bool stdio_failed(struct stdio *s)
     return atomic_load(&s->input_error) || atomic_load(&s->output_error);
 }
 
-/* What report mode lets through is told, as the daemon logs it. */
+/* Prints the mismatch that report mode lets through, as the daemon logs it. */
 static void on_opening(struct tunnel *t, void *owner)
 {
     const struct upstream *u = tunnel_upstream(t);
@@ -204,7 +204,7 @@ static void on_opening(struct tunnel *t, void *owner)
     pki = peerchain_pki(u->section->policy, v, clock_now());
     report_refusal(stderr, upstream_name(u, name), v->reported, v->detail, u->section->config,
                    &presented, pki);
-    fputs("pinproxy: enforce = report: it is let through all the same\n", stderr);
+    fputs("pinproxy: enforce = report: the server is still let through\n", stderr);
     cert_info_free(&presented);
     free(pki);
 }
@@ -218,7 +218,7 @@ static void on_ended(struct tunnel *t, enum reason reason, const char *detail, v
     bool have_presented = false;
     char name[SECTION_UPSTREAM_SIZE], *pki = NULL;
 
-    /* whether the output is whole nobody else can tell: a cut is a failure here, fault or not */
+    /* no one else can know whether the output is complete: a cut is a failure, fault or not */
     if (reason == REASON_OK && tunnel_is_cut(t))
         reason = REASON_TRUNCATED;
     s->reason = reason;
@@ -253,13 +253,10 @@ static void report_stdio(const char *name, int error)
         fprintf(stderr, "pinproxy connect: %s: %s\n", name, strerror(error));
 }
 
-/* Waits for the output, and for the loop's last handle. Returns the exit status. */
+/* Waits for the output, and for the last handle of the loop. Returns the exit status. */
 static int finish_relay(struct stdio *s, pthread_t input, pthread_t output)
 {
-    /*
-     * the output ends with the tunnel; the input may wait for a person for ever, and ends with the
-     * process
-     */
+    /* the output ends with the tunnel; the input may wait for a person, and ends with the process */
     pthread_join(output, NULL);
     pthread_detach(input);
     pthread_mutex_lock(&s->lock);
@@ -294,7 +291,7 @@ static int relay(struct snapshot *snapshot, const struct section *section)
         return EXITCODE_FAILURE;
     }
     s.failed.data = &s;
-    uv_unref((uv_handle_t *)&s.failed); /* the tunnel alone keeps the loop running */
+    uv_unref((uv_handle_t *)&s.failed); /* only the tunnel keeps the loop running */
     s.ours = pair[0];
     client.fd = pair[1];
     stats_add(frontend->stats, STATS_TUNNELS, 1);
@@ -307,7 +304,7 @@ static int relay(struct snapshot *snapshot, const struct section *section)
     if (!error)
         error = pthread_create(&input, NULL, pump_input, &s);
     if (error) {
-        fprintf(stderr, "pinproxy connect: no threads: %s\n", strerror(error));
+        fprintf(stderr, "pinproxy connect: cannot start a thread: %s\n", strerror(error));
         exit(EXITCODE_FAILURE);
     }
     uv_run(&s.thread.loop, UV_RUN_DEFAULT);
@@ -389,16 +386,19 @@ static int run_connect(int argc, char **argv)
         }
     }
     if (argc - optind != 1)
-        status = command_misused(&command_connect, "where to? one HOST[:PORT], or -c FILE SECTION");
+        status = command_misused(&command_connect, "expected one HOST[:PORT], or -c FILE SECTION");
     else if (config && (count || sni || timeout))
-        status = command_misused(&command_connect, "with -c FILE the section says it all");
+        status = command_misused(
+            &command_connect,
+            "--pin, --sni and --timeout have no effect with -c FILE: set them in the section");
     else if (config)
         status = connect_section(config, argv[optind]);
     else if (count == 0)
-        status = command_misused(&command_connect,
-                                 "a --pin is needed ('pinproxy fetch %s' shows what the host "
-                                 "presents), or -c FILE SECTION",
-                                 argv[optind]);
+        status = command_misused(
+            &command_connect,
+            "expected a --pin ('pinproxy fetch %s' shows the pins of the host), "
+            "or -c FILE SECTION",
+            argv[optind]);
     else
         status = run_adhoc(argv[optind], pins, count, sni, timeout);
     free(pins);

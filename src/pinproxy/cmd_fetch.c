@@ -18,13 +18,13 @@
 static const char usage[] =
     "usage: pinproxy fetch HOST[:PORT] [--sni NAME] [--timeout TIME] [--ini|--json]\n"
     "\n"
-    "Shows the certificates that a host presents now, and a section ready to paste. Nothing of it\n"
-    "is trusted yet: confirm the pin by another way.\n"
+    "Shows the certificates that a host presents now, and a section ready to paste. They are not\n"
+    "trusted yet: confirm the pin in another way.\n"
     "\n"
     "  --sni NAME       server name to send; 'off' sends none (default: HOST)\n"
-    "  --timeout TIME   to connect, and again for the handshake (10s)\n"
-    "  --ini            only the section\n"
-    "  --json           as JSON\n"
+    "  --timeout TIME   maximum time to connect, and again for the handshake (default: 10s)\n"
+    "  --ini            print only the section\n"
+    "  --json           print JSON\n"
     "\n"
     "Exit status: 0 ok, 1 network or TLS failure, 2 usage.\n";
 
@@ -40,8 +40,8 @@ static const struct option long_options[] = {
 };
 
 /*
- * The section's head. A host whose name does not fit into it, or means something else there, gets a
- * name made of its beginning and a number that differs from that of other hosts (FNV-1a).
+ * Prints the name of the section. If the host's name is too long for it, or has another meaning
+ * there, the section gets a name from its beginning and a hash of all of it (FNV-1a).
  */
 static void print_head(const char *host)
 {
@@ -100,9 +100,9 @@ static void print_text(const struct probe *p, const char *sni)
     }
     print_renewal(p);
     printf(
-        "This is what answers here and now; it is NOT YET TRUSTED. Confirm the pin by another\n"
-        "way: have it read to you from the server, where 'pinproxy hash CERTIFICATE' prints it,\n"
-        "or fetch it again from another network. Then a section may be:\n\n");
+        "This is the server that answers here and now. It is NOT YET TRUSTED. Confirm the pin in\n"
+        "another way: on the server 'pinproxy hash CERTIFICATE' prints it, or fetch it again from\n"
+        "another network. Then this section can be used:\n\n");
     print_section(p, sni);
 }
 

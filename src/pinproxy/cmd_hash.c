@@ -12,9 +12,10 @@ static const char usage[] =
     "usage: pinproxy hash FILE... [--json]\n"
     "\n"
     "Prints the pins of certificates, certificate requests, public and private keys, in PEM or\n"
-    "DER; '-' is standard input. A pin of the next key can so be had before its certificate is.\n"
+    "DER. '-' is the standard input. The pin of the next key is available before its certificate\n"
+    "exists, from its request.\n"
     "\n"
-    "  --json   as a JSON array\n"
+    "  --json   print a JSON array\n"
     "\n"
     "Exit status: 0 ok, 1 a file could not be read, 2 usage.\n";
 
@@ -37,8 +38,10 @@ static void print_item(const char *path, const struct keyfile_item *item)
         print_line(stdout, "%s  %s: the certificate %s", cert, path, subject);
     }
     if (item->kind == KEYFILE_CERTIFICATE && item->cert.is_ca) {
-        print_line(stdout, "issuer:%s  %s: the CA's key, for what it issues", key, path);
-        print_line(stdout, "issuer-%s  %s: the CA's certificate, likewise", cert, path);
+        print_line(stdout, "issuer:%s  %s: the CA's key, for certificates that it issued", key,
+                   path);
+        print_line(stdout, "issuer-%s  %s: the CA's certificate, for certificates that it issued",
+                   cert, path);
     }
 }
 
@@ -53,13 +56,13 @@ static json_t *item_json(const char *path, const struct keyfile_item *item)
         pin_format_key(item->key, key);
         o = json_pack("{s:s}", "pin", key);
     }
-    json_object_set_new(o, "file", json_string(file)); /* JSON has no bytes that are not UTF-8 */
+    json_object_set_new(o, "file", json_string(file)); /* JSON is UTF-8 */
     free(file);
     json_object_set_new(o, "kind", json_string(keyfile_kind_name(item->kind)));
     return o;
 }
 
-/* False when the file could not be read; that is said. */
+/* Prints the pins of a file, or adds them to all. Returns false after printing why it cannot. */
 static bool hash_file(const char *path, json_t *all)
 {
     struct keyfile f;
@@ -95,7 +98,7 @@ static int run_hash(int argc, char **argv)
         json = true;
     }
     if (optind == argc)
-        return command_misused(&command_hash, "which file? ('-' for standard input)");
+        return command_misused(&command_hash, "expected a FILE ('-' is the standard input)");
     all = json ? json_array() : NULL;
     for (i = optind; i < argc; i++)
         if (!hash_file(argv[i], all))

@@ -14,7 +14,7 @@
 #include "pinproxy/command.h"
 #include "pinproxy/report.h"
 
-/* The learned pins may not be read; as monitoring plugins have it. */
+/* The learned pins may not be read: the status of monitoring plugins. */
 #define EXITCODE_UNKNOWN 3
 
 static const char usage[] =
@@ -22,16 +22,17 @@ static const char usage[] =
     "       pinproxy learned forget SECTION [-c FILE]\n"
     "       pinproxy learned accept SECTION PIN [-c FILE]\n"
     "\n"
-    "Keys that were seen first (verify = tofu) or announced by their host (pins_url).\n"
+    "Manages keys that were seen first (verify = tofu) or announced by their host (pins_url).\n"
     "\n"
-    "  list       all of them, those that were refused too\n"
-    "  forget     those of a section: the next connection is a first use again\n"
-    "  accept     the refused key PIN becomes the section's; the log and list have its PIN\n"
+    "  list       print all keys, including those that were refused\n"
+    "  forget     remove the keys of a section; its next connection is a first use again\n"
+    "  accept     replace the key of a section with the refused key PIN, which list and the log show\n"
     "  -c FILE    configuration (default: " CONFIG_DEFAULT_PATH ")\n"
-    "  --json     as JSON\n"
+    "  --json     print JSON\n"
     "\n"
-    "A running daemon applies the change within about a second. Exit status: 0 done, 1 nothing to do or\n"
-    "it failed, 2 usage, 3 list may not read them, 78 configuration.\n";
+    "A running daemon applies the change within about a second.\n"
+    "Exit status: 0 done, 1 failure or nothing to change, 2 usage, 3 the keys may not be read (list),\n"
+    "78 configuration.\n";
 
 static const struct option long_options[] = {
     {"json", no_argument, NULL, 'j'},
@@ -68,7 +69,7 @@ static json_t *key_json(const struct learned_key *k)
     return o;
 }
 
-static int list(struct learned *learned, bool json)
+static int print_keys(struct learned *learned, bool json)
 {
     size_t count, i;
     struct learned_key *keys = learned_list(learned, &count);
@@ -88,14 +89,14 @@ static int list(struct learned *learned, bool json)
     return EXITCODE_OK;
 }
 
-static int failed(char *why)
+static int print_failure(char *why)
 {
     fprintf(stderr, "pinproxy learned: %s\n", why);
     free(why);
     return EXITCODE_FAILURE;
 }
 
-static int forget(struct learned *learned, const char *section)
+static int forget_keys(struct learned *learned, const char *section)
 {
     char *why = NULL;
 
@@ -106,7 +107,7 @@ static int forget(struct learned *learned, const char *section)
             section);
         return EXITCODE_OK;
     case LEARNED_FAILED:
-        return failed(why);
+        return print_failure(why);
     case LEARNED_SAME:
     case LEARNED_OTHER:
     case LEARNED_NONE:
@@ -129,30 +130,31 @@ static int accept_key(struct learned *learned, const char *section, const uint8_
         printf("%s: %s is accepted for %s\n", section, pin, key.hostport);
         return EXITCODE_OK;
     case LEARNED_FAILED:
-        return failed(why);
+        return print_failure(why);
     case LEARNED_SAME:
-        fprintf(stderr, "pinproxy learned: %s of [%s] is accepted already\n", pin, section);
+        fprintf(stderr, "pinproxy learned: %s of [%s] is already accepted\n", pin, section);
         break;
     case LEARNED_OTHER:
         pin_format_key(key.digest, other);
         fprintf(
             stderr,
             "pinproxy learned: %s is not accepted: the key of [%s] that was refused last is %s. "
-            "Make sure which one is right\n",
+            "Find out which one is right\n",
             pin, section, other);
         break;
     case LEARNED_NONE:
-        fprintf(stderr,
-                "pinproxy learned: no key of [%s] has been refused: the daemon notes one when it "
-                "refuses it\n",
-                section);
+        fprintf(
+            stderr,
+            "pinproxy learned: no key of [%s] has been refused: the daemon stores a key when it "
+            "refuses it\n",
+            section);
         break;
     }
     return EXITCODE_FAILURE;
 }
 
-/* What is to be done. */
-struct order {
+/* A call of the command. */
+struct learned_call {
     const char *path; /* of the configuration */
     const char *action;
     const char *section;              /* NULL for list */
@@ -160,8 +162,8 @@ struct order {
     bool json;
 };
 
-/* Nothing can be said or done. */
-static int denied(const char *dir, bool list)
+/* Prints that the keys may not be read. Returns the exit status. */
+static int print_denied(const char *dir, bool list)
 {
     fprintf(stderr,
             "pinproxy learned: unknown: %s/learned may not be read, run as root or as the daemon's "
@@ -170,26 +172,26 @@ static int denied(const char *dir, bool list)
     return list ? EXITCODE_UNKNOWN : EXITCODE_FAILURE;
 }
 
-static int act(struct learned *learned, const struct order *o)
+static int change_or_print(struct learned *learned, const struct learned_call *o)
 {
     const char *dir = learned_dir(learned);
 
     if (strcmp(o->action, "list") == 0)
-        return list(learned, o->json);
+        return print_keys(learned, o->json);
     if (access(dir, F_OK) != 0 && errno == ENOENT) {
         fprintf(
             stderr,
-            "pinproxy learned: no key of [%s] has been learned: the directory %s (state_dir) is "
-            "not there yet\n",
+            "pinproxy learned: no key of [%s] has been learned: the directory %s (state_dir) does "
+            "not exist yet\n",
             o->section, dir);
         return EXITCODE_FAILURE;
     }
-    return strcmp(o->action, "forget") == 0 ? forget(learned, o->section)
+    return strcmp(o->action, "forget") == 0 ? forget_keys(learned, o->section)
                                             : accept_key(learned, o->section, o->digest);
 }
 
-/* Opens the store that the configuration names, and acts on it. */
-static int carry_out(const struct order *o)
+/* Runs a call on the store that the configuration names. Returns the exit status. */
+static int run_call(const struct learned_call *o)
 {
     struct diag_list diags = {0};
     struct config *config = config_load(o->path, FILE_ARGUMENT, &diags);
@@ -200,11 +202,11 @@ static int carry_out(const struct order *o)
 
     diag_print(&diags, stderr);
     if (diags.count == 0 && learneddir_is_denied(dir)) {
-        status = denied(dir, strcmp(o->action, "list") == 0);
+        status = print_denied(dir, strcmp(o->action, "list") == 0);
     } else if (diags.count == 0) {
         learned = learned_open(dir, false, LEARNEDDIR_OWNER, &why);
         if (learned)
-            status = act(learned, o);
+            status = change_or_print(learned, o);
         else
             fprintf(stderr, "%s\n", why);
         learned_release(learned);
@@ -215,42 +217,42 @@ static int carry_out(const struct order *o)
     return status;
 }
 
-/* Reads what follows the options. Returns NULL, or what is wrong. */
-static const char *read_words(struct order *o, char **arguments, int count)
+/* Parses the arguments behind the options. Returns NULL, or an error text. */
+static const char *parse_call(struct learned_call *o, char **arguments, int count)
 {
     o->action = count > 0 ? arguments[0] : "";
     o->section = count > 1 ? arguments[1] : NULL;
     if (strcmp(o->action, "list") == 0)
         return count == 1 ? NULL : "list takes no section";
     if (strcmp(o->action, "forget") != 0 && strcmp(o->action, "accept") != 0)
-        return "list, forget SECTION or accept SECTION PIN?";
+        return "expected list, forget SECTION or accept SECTION PIN";
     if (o->json)
-        return "--json goes with list";
+        return "--json is for list only";
     if (strcmp(o->action, "forget") == 0)
-        return count == 2 ? NULL : "which section? forget takes one SECTION";
+        return count == 2 ? NULL : "forget takes one SECTION";
     if (count == 2)
-        return "which key? accept SECTION PIN takes the pin too: the daemon's log has the whole "
-               "command, and 'pinproxy learned list' shows the key that is noted as refused";
+        return "accept takes a SECTION and a PIN: the daemon's log has the whole command, and "
+               "'pinproxy learned list' shows the key that was refused";
     return count == 3 ? learnedkey_parse_pin(arguments[2], o->digest)
-                      : "which key? accept takes one SECTION and one PIN";
+                      : "accept takes one SECTION and one PIN";
 }
 
 static int run_learned(int argc, char **argv)
 {
-    struct order order = {.path = CONFIG_DEFAULT_PATH};
+    struct learned_call call = {.path = CONFIG_DEFAULT_PATH};
     const char *why;
     int c;
 
     while ((c = getopt_long(argc, argv, ":c:h", long_options, NULL)) != -1) {
         if (c == 'c')
-            order.path = optarg;
+            call.path = optarg;
         else if (c == 'j')
-            order.json = true;
+            call.json = true;
         else
             return command_option(&command_learned, c, argv);
     }
-    why = read_words(&order, argv + optind, argc - optind);
-    return why ? command_misused(&command_learned, "%s", why) : carry_out(&order);
+    why = parse_call(&call, argv + optind, argc - optind);
+    return why ? command_misused(&command_learned, "%s", why) : run_call(&call);
 }
 
 const struct command command_learned = {.name = "learned", .usage = usage, .run = run_learned};

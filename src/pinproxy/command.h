@@ -1,11 +1,11 @@
-/* The commands of pinproxy(1): one struct in one file each, and one line in main.c's table. */
+/* The commands of pinproxy(1). Each has a file with one struct, and a line in the table of main.c. */
 #ifndef PINPROXY_COMMAND_H
 #define PINPROXY_COMMAND_H
 
 struct command {
     const char *name;
-    const char *usage; /* all that --help prints */
-    /* argv[0] is the command's name. Returns an exit status: base/exitcode.h. */
+    const char *usage; /* the whole text of --help */
+    /* Runs the command; argv[0] is its name. Returns an exit status (base/exitcode.h). */
     int (*run)(int argc, char **argv);
 };
 
@@ -16,15 +16,16 @@ extern const struct command command_hash;
 extern const struct command command_learned;
 
 /*
- * Says what is wrong with a call and how it would be right, on standard error. Returns
- * EXITCODE_USAGE.
+ * Prints to standard error, as printf(3) formats it, what is wrong with the arguments of a command,
+ * and a hint to --help. Returns EXITCODE_USAGE.
  */
 int command_misused(const struct command *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /*
- * What every command does with a result of getopt_long(): '?', ':' or 'h'. argv is that function's
- * argument. Returns the exit status.
+ * Handles the results of getopt_long(3) that are the same for every command: prints the usage for
+ * 'h', and what is wrong for '?' and ':'. argv is the argument of that function. Returns the exit
+ * status.
  */
 int command_option(const struct command *c, int option, char *const *argv);
 

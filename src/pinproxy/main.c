@@ -23,8 +23,8 @@ static const struct {
     {&command_fetch, "show the certificates that a host presents, and a section to paste"},
     {&command_hash, "print the pins of certificates, requests and keys"},
     {&command_check, "check the configuration, and with --live every host in it"},
-    {&command_connect, "connect standard input and output with a pinned server"},
-    {&command_learned, "list, forget or accept the keys that were learned"},
+    {&command_connect, "connect standard input and output to a pinned server"},
+    {&command_learned, "list, forget or accept learned keys"},
 };
 
 #define COMMANDS COUNT_OF(commands)
@@ -35,14 +35,14 @@ static void print_usage(FILE *to)
 
     fputs("usage: pinproxy COMMAND [ARGUMENTS]\n"
           "\n"
-          "The administrator's tool beside pinproxyd(8).\n"
+          "The administrator's tool for pinproxyd(8).\n"
           "\n",
           to);
     for (i = 0; i < COMMANDS; i++)
         fprintf(to, "  %-10s %s\n", commands[i].command->name, commands[i].help);
     fputs("\n"
-          "'pinproxy COMMAND --help' tells more, as does pinproxy(1). 'pinproxy --version' prints\n"
-          "the version.\n",
+          "'pinproxy COMMAND --help' describes a command, and pinproxy(1) describes all of them.\n"
+          "'pinproxy --version' prints the version.\n",
           to);
 }
 
@@ -57,7 +57,7 @@ int command_misused(const struct command *c, const char *format, ...)
     va_end(ap);
     print_line(stderr, "pinproxy %s: %s", c->name, text ? text : "out of memory");
     free(text);
-    fprintf(stderr, "'pinproxy %s --help' tells how to call it\n", c->name);
+    fprintf(stderr, "'pinproxy %s --help' shows how to use it\n", c->name);
     return EXITCODE_USAGE;
 }
 
@@ -71,7 +71,7 @@ int command_option(const struct command *c, int option, char *const *argv)
     }
     snprintf(program, sizeof(program), "pinproxy %s", c->name);
     print_wrong_option(stderr, program, option, argv);
-    fprintf(stderr, "'pinproxy %s --help' tells how to call it\n", c->name);
+    fprintf(stderr, "'pinproxy %s --help' shows how to use it\n", c->name);
     return EXITCODE_USAGE;
 }
 
@@ -102,16 +102,16 @@ int main(int argc, char **argv)
     int status;
 
     if (!file_open_standard())
-        return EXITCODE_FAILURE; /* there may be nowhere to say so */
-    /* a peer that goes away is an error of write(2), not a death */
+        return EXITCODE_FAILURE; /* there may be no place to print why */
+    /* if a peer goes away, write(2) fails and the process lives on */
     signal(SIGPIPE, SIG_IGN);
-    /* the commands say themselves what the daemon would log */
+    /* each command prints what the daemon would log */
     log_setup(LOG_LEVEL_SILENT, LOG_FORMAT_TEXT);
     opterr = 0;
     status = run(argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
-    /* half a report must not pass for a whole one */
+    /* an incomplete report must not look complete */
     fprintf(stderr, "pinproxy: standard output: %s\n", strerror(errno));
     return status == EXITCODE_OK ? EXITCODE_FAILURE : status;
 }

@@ -10,7 +10,7 @@
 #include "base/util.h"
 #include "trust/peerchain.h"
 
-/* Connections at once: enough for any configuration, few enough for any ulimit. */
+/* Connections at the same time: they must fit into any limit of descriptors. */
 #define AT_ONCE 64
 
 struct probe_run {
@@ -28,7 +28,7 @@ static struct probe *from_upstream(struct upstream *u)
     return container_of(u, struct probe, connection);
 }
 
-/* Copies what is to be known: it goes with the connection. */
+/* Copies what is needed of the connection, which is freed. */
 static void note_server(struct probe *p)
 {
     const struct upstream *u = &p->connection;

@@ -1,6 +1,6 @@
 /*
- * Probes: connections that are made and judged as a tunnel's would be, and then ended without a
- * byte of plaintext, to see what servers present.
+ * Probes: connections that show what a server presents. They are made and checked as those of a
+ * tunnel are, and ended without a byte of plaintext.
  */
 #ifndef PINPROXY_PROBE_H
 #define PINPROXY_PROBE_H
@@ -10,29 +10,33 @@
 #include "proxy/upstream.h"
 
 struct probe {
-    const struct section *section; /* set by the caller, NULL for none; all else by probe_run() */
+    const struct section
+        *section; /* set by the caller; NULL: no probe. probe_run() sets the rest */
 
-    enum reason reason; /* REASON_OK: trusted */
-    char *detail;       /* "": none */
+    enum reason reason; /* REASON_OK: the server is trusted */
+    char *detail;       /* "" if there is none */
     char upstream[SECTION_UPSTREAM_SIZE];
     char tls[16];
     char cipher[64];
-    const struct pin *pin; /* that matched, the configuration's or learned; or NULL */
-    struct pin learned;
+    const struct pin *pin; /* that matched, in the configuration or in learned; or NULL */
+    struct pin learned;    /* a copy of the learned pin that matched */
     char learned_text[PIN_TEXT_SIZE];
-    enum reason reported; /* what the pins said, where the section only reports; else REASON_OK */
-    struct cert_info *chain;
+    enum reason reported;    /* the mismatch, if the section only reports it; else REASON_OK */
+    struct cert_info *chain; /* as it was presented, the server's own first */
     size_t chain_count;
-    char *pki; /* for a server that was refused: see peerchain_pki(). Or NULL */
+    char *pki; /* of a server that was refused, as peerchain_pki() returns it; or NULL */
 
     struct upstream connection;
     struct probe_run *run;
 };
 
-/* Probes all of them, many at once. 0, or -1 when there is no event loop to be had. */
+/*
+ * Runs all probes, several at the same time, and returns when all have ended. Returns 0, or -1 if
+ * there is no event loop.
+ */
 int probe_run(struct probe *probes, size_t count);
 
-/* Frees what probe_run() filled in. */
+/* Frees everything that probe_run() has allocated in a probe. */
 void probe_clear(struct probe *p);
 
 #endif

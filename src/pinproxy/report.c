@@ -52,7 +52,7 @@ static void line(FILE *to, const char *name, const char *value)
 void report_cert(FILE *to, size_t depth, const struct cert_info *c)
 {
     char from[UNITS_DATE_SIZE], until[UNITS_DATE_SIZE], span[UNITS_SPAN_SIZE];
-    /* of a CA, the form in which a section may pin it */
+    /* the form in which a section can pin a CA */
     const enum pin_role role = depth == 0 ? PIN_SERVER : PIN_ISSUER;
     char key[PIN_TEXT_SIZE], cert[PIN_TEXT_SIZE];
 

@@ -166,4 +166,4 @@ def test_a_url_in_place_of_a_host_is_an_error(url):
     for command in (["fetch", url], ["connect", url, "--pin", f"sha256//{'A' * 42}8="]):
         run = run_pinproxy(*command)
         assert run.returncode == 2
-        assert "host's name alone" in run.err, run.err
+        assert "host's name" in run.err, run.err
