@@ -40,7 +40,8 @@ struct front_ops {
      * Reads the next n bytes of the greeting, which are borrowed for this call. It is first called
      * with n = 0: a front that answers READY then is one whose clients say nothing before their
      * payload, and no byte of them is read until the server is trusted. It must not answer BAD
-     * then. Once it has answered READY or BAD it is not called again.
+     * then, nor READY if its front end has no section. Once it has answered READY or BAD it is not
+     * called again.
      *
      * FRONT_MORE takes all n bytes. FRONT_READY sets *used to the number of those that belong to
      * the greeting; the rest is payload. A front whose front end has no section sets *target.

@@ -27,10 +27,11 @@ static bool store_early(struct greeting *g, const uint8_t *bytes, size_t n)
     return true;
 }
 
-enum reason greeting_feed(struct greeting *g, const uint8_t *bytes, size_t n)
+enum reason greeting_feed(struct greeting *g, const uint8_t *bytes, size_t n,
+                          struct front_target *target)
 {
     size_t used = 0;
-    const enum front_result result = g->front->feed(g->state, bytes, n, &used, &g->target);
+    const enum front_result result = g->front->feed(g->state, bytes, n, &used, target);
 
     endpoint_want_read(g->client, result == FRONT_MORE);
     switch (result) {

@@ -15,8 +15,7 @@ struct greeting {
     const struct front_ops *front;
     void *state; /* front->size bytes */
     struct endpoint *client;
-    struct front_target target; /* of a front that is READY, if its front end has no section */
-    uint8_t *early;             /* what came behind the greeting; NULL: nothing */
+    uint8_t *early; /* what came behind the greeting; NULL: nothing */
     size_t early_count;
 };
 
@@ -27,9 +26,10 @@ void greeting_init(struct greeting *g, const struct front_ops *front, void *stat
 /*
  * Gives the front n bytes of the client, which is read from then on until the greeting is complete.
  * The first call has n = 0. Returns REASON_NONE if more has to come, REASON_OK if the greeting is
- * complete, or why the client is to be refused.
+ * complete, or why the client is to be refused. *target is as front_ops.feed() leaves it.
  */
-enum reason greeting_feed(struct greeting *g, const uint8_t *bytes, size_t n);
+enum reason greeting_feed(struct greeting *g, const uint8_t *bytes, size_t n,
+                          struct front_target *target);
 
 /* Writes the front's answer to the client. Returns false if the front has none. */
 bool greeting_reply(struct greeting *g, enum reason reason);

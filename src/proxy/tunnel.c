@@ -1,5 +1,6 @@
 #include "proxy/tunnel.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -279,9 +280,10 @@ static void start_upstream(struct tunnel *t)
 /* Gives the front what the client has sent. The first call has no bytes. */
 static void greet(struct tunnel *t, const uint8_t *bytes, size_t n)
 {
-    enum reason reason = greeting_feed(&t->greeting, bytes, n);
+    struct front_target target;
+    enum reason reason = greeting_feed(&t->greeting, bytes, n, &target);
 
-    if (reason == REASON_OK && !t->route.section && !route_choose(&t->route, &t->greeting.target))
+    if (reason == REASON_OK && !t->route.section && !route_choose(&t->route, &target))
         reason = REASON_UNKNOWN_HOST;
     if (reason == REASON_OK)
         start_upstream(t);
@@ -418,6 +420,7 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
     relay_init(&t->relay, &t->client, &t->upstream);
     t->holds = 2;
     greet(t, NULL, 0);
+    assert(is_opening(t)); /* front.h: no refusal yet, of which the owner would be notified */
     return t;
 }
 
