@@ -77,13 +77,13 @@ const struct option_row options[] = {
     {.name = "watch", .scope = OPTION_GLOBAL, .flags = OPTION_LATER, .value = "no",
      .help = "reload when the configuration or a file that it names has changed"},
 
-    {.name = "host", .scope = OPTION_HOST, .flags = OPTION_IDENTITY,
+    {.name = "host", .scope = OPTION_HOST, .flags = OPTION_IDENTITY | OPTION_SERVER,
      .kind = &value_host, SECTION(host),
      .help = "host name or IP address; default: the section's name"},
-    {.name = "port", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY, .value = "443",
+    {.name = "port", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY | OPTION_SERVER, .value = "443",
      .kind = &value_number, SECTION(port), .range = {.min = 1, .max = 65535},
      .help = "port of the host"},
-    {.name = "address", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_IDENTITY,
+    {.name = "address", .scope = OPTION_SECTION, .flags = OPTION_LIST | OPTION_IDENTITY | OPTION_SERVER,
      .kind = &value_target, SECTION(address),
      .help = "dial IP[:PORT] or NAME[:PORT] instead of resolving the host; tried in order"},
     {.name = "family", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY, .value = "any",
@@ -92,7 +92,7 @@ const struct option_row options[] = {
     {.name = "bind", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY,
      .kind = &value_ip, SECTION(bind),
      .help = "local address to connect from"},
-    {.name = "via", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY, .value = "tcp",
+    {.name = "via", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY | OPTION_SERVER, .value = "tcp",
      .kind = &value_via, SECTION(via),
      .help = "transport under TLS: tcp"},
     {.name = "send_proxy", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_NO_IDENTITY,
@@ -177,7 +177,7 @@ const struct option_row options[] = {
      .value = "no",
      .help = "accept a bare public key in place of a certificate"},
 
-    {.name = "sni", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY,
+    {.name = "sni", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY | OPTION_SERVER,
      .kind = &value_sni, SECTION(sni),
      .help = "server name to send, or off; default: the host, unless it is an IP address"},
     {.name = "tls_min", .scope = OPTION_SECTION, .flags = OPTION_TLS | OPTION_IDENTITY,
@@ -394,19 +394,25 @@ static void digest_value(const struct option_row *o, const void *target, struct 
     o->kind->digest((const char *)target + o->offset, out);
 }
 
+/* Frees both. */
+static bool are_equal(struct strbuf *x, struct strbuf *y)
+{
+    const bool equal = x->len == y->len && (x->len == 0 || memcmp(x->data, y->data, x->len) == 0);
+
+    strbuf_free(x);
+    strbuf_free(y);
+    return equal;
+}
+
 bool options_equal(const struct option_row *o, const void *a, const void *b)
 {
     struct strbuf x = {0}, y = {0};
-    bool equal = true;
 
     if (o->size) {
         digest_value(o, a, &x);
         digest_value(o, b, &y);
-        equal = x.len == y.len && memcmp(x.data, y.data, x.len) == 0;
     }
-    strbuf_free(&x);
-    strbuf_free(&y);
-    return equal;
+    return are_equal(&x, &y);
 }
 
 static bool is_part(const struct option_row *o, unsigned part)
@@ -424,6 +430,15 @@ void options_digest(const struct option_row *rows, size_t count, unsigned part,
     for (i = 0; i < count; i++)
         if (is_part(&rows[i], part))
             digest_value(&rows[i], s, out);
+}
+
+bool options_agree(unsigned part, const struct config_section *a, const struct config_section *b)
+{
+    struct strbuf x = {0}, y = {0};
+
+    options_digest(options, options_count, part, a, &x);
+    options_digest(options, options_count, part, b, &y);
+    return are_equal(&x, &y);
 }
 
 static void print_scope(FILE *to, const char *title, enum option_scope a, enum option_scope b)

@@ -34,6 +34,7 @@ enum {
      */
     OPTION_IDENTITY = 16,
     OPTION_NO_IDENTITY = 32,
+    OPTION_SERVER = 64, /* sections: selects the server to connect to */
 };
 
 struct option_row {
@@ -83,11 +84,17 @@ bool options_equal(const struct option_row *o, const void *a, const void *b);
 
 /*
  * Appends the values that a section has of a set of options, as bytes that can be compared or
- * hashed (digest.h). part: OPTION_TLS or OPTION_IDENTITY, for the set of that name. rows: the
+ * hashed (digest.h). part: OPTION_TLS, OPTION_IDENTITY or OPTION_SERVER, for the set of that name. rows: the
  * table, which is options[] but in tests.
  */
 void options_digest(const struct option_row *rows, size_t count, unsigned part,
                     const struct config_section *s, struct strbuf *out);
+
+/*
+ * Returns whether two sections have the same values of a set of options. part: OPTION_TLS,
+ * OPTION_IDENTITY or OPTION_SERVER.
+ */
+bool options_agree(unsigned part, const struct config_section *a, const struct config_section *b);
 
 /* Prints all options: the output of pinproxyd --help-config. */
 void options_print(FILE *to);

@@ -1,4 +1,5 @@
 #include "net/target.h"
+#include "config/options.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -65,21 +66,7 @@ size_t target_addresses(const struct config_section *s, const struct addr *list,
     return n;
 }
 
-static bool texts_equal(const char *a, const char *b)
-{
-    return strcmp(a ? a : "", b ? b : "") == 0;
-}
-
 bool target_is_same_server(const struct config_section *a, const struct config_section *b)
 {
-    size_t i;
-
-    if (a->via != b->via || !texts_equal(a->host, b->host) || a->port != b->port
-        || !texts_equal(a->sni, b->sni) || a->address.count != b->address.count)
-        return false;
-    for (i = 0; i < a->address.count; i++)
-        if (!texts_equal(a->address.items[i].host, b->address.items[i].host)
-            || a->address.items[i].port != b->address.items[i].port)
-            return false;
-    return true;
+    return options_agree(OPTION_SERVER, a, b);
 }

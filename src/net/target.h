@@ -31,8 +31,8 @@ size_t target_addresses(const struct config_section *s, const struct addr *list,
                         uint16_t port, struct addr out[RESOLVER_ADDRESSES_MAX]);
 
 /*
- * Returns true if the connections of both sections lead to the same server: by via, host, port,
- * address, and sni, by which a server is chosen at an address.
+ * Returns true if the connections of both sections lead to the same server: if all options that
+ * select it are equal (OPTION_SERVER). sni is one of them: a server is chosen by it at an address.
  */
 bool target_is_same_server(const struct config_section *a, const struct config_section *b);
 

@@ -195,6 +195,34 @@ static void values_are_compared_by_what_they_say(void **state)
     arena_free(&two);
 }
 
+/* A connection to the server of one section is used for the other only if it is the same server. */
+static void options_that_select_the_server_keep_servers_apart(void **state)
+{
+    struct arena arena = {0};
+    size_t i, n = 0;
+
+    (void)state;
+    for (i = 0; i < options_count; i++) {
+        const struct option_row *o = &options[i];
+        struct config_section a = {0}, b;
+
+        if (o->scope == OPTION_GLOBAL || !o->size)
+            continue;
+        options_set_defaults(&a, OPTION_SECTION, &arena);
+        b = a;
+        assert_true(options_agree(OPTION_SERVER, &a, &b));
+        if (!sample_set(o, &b, &arena))
+            continue;
+        if (options_agree(OPTION_SERVER, &a, &b) == ((o->flags & OPTION_SERVER) != 0))
+            fail_msg("%s", o->name);
+        n += (o->flags & OPTION_SERVER) != 0;
+        /* what selects the server shapes which one is trusted */
+        assert_true(!(o->flags & OPTION_SERVER) || o->flags & OPTION_IDENTITY);
+    }
+    assert_int_equal(n, 4);
+    arena_free(&arena);
+}
+
 static void help_names_every_option(void **state)
 {
     char *text = NULL;
@@ -222,6 +250,7 @@ int main(void)
         cmocka_unit_test(every_default_can_be_written),
         cmocka_unit_test(options_of_later_releases_are_refused_and_never_ignored),
         cmocka_unit_test(values_are_compared_by_what_they_say),
+        cmocka_unit_test(options_that_select_the_server_keep_servers_apart),
         cmocka_unit_test(help_names_every_option),
     };
 
