@@ -1,8 +1,9 @@
 #include "net/target.h"
-#include "config/options.h"
 
 #include <string.h>
 #include <sys/socket.h>
+
+#include "config/options.h"
 
 int target_family(const struct config_section *s)
 {
