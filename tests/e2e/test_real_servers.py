@@ -96,8 +96,10 @@ def test_curl_sees_the_refusal_as_an_error(pinproxyd, cert, stack, tmp_path):
     server = stack.add(real_servers.nginx(tmp_path, cert, root))
     daemon = pinproxyd({NAME: to(server, pin=certs.self_signed(tmp_path).pin)})
     got = run(curl, "-sS", "--fail", f"http://{daemon.address(NAME)}/page")
-    assert got.returncode in (52, 56)
+    # 7: curl 8.23 counts a reset that comes before its request is sent as a failure to connect.
+    assert got.returncode in (7, 52, 56)
     assert got.stdout == b""
+    daemon.wait_event(event="pin_mismatch", section=NAME)
 
 
 def test_curl_accepts_the_same_pin(cert, stack, tmp_path):
