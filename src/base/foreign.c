@@ -185,9 +185,11 @@ static bool is_listed(const char *list, const char *word)
     const size_t n = strlen(word);
     const char *p;
 
-    for (p = list; n > 0 && (p = strcasestr(p, word)); p++)
+    if (n == 0 || strchr(word, ' '))
+        return false;
+    for (p = list; (p = strcasestr(p, word)); p++)
         if (p[-1] == ' ' && p[n] == ' ')
-            return !strchr(word, ' ');
+            return true;
     return false;
 }
 
