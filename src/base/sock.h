@@ -50,23 +50,23 @@ void sock_oob_inline(int fd);
  */
 int64_t sock_keepalive_limit(int64_t keepalive_ms);
 
-/* What a TCP peer has acknowledged (tcp(7), TCP_INFO). */
+/* The acknowledgments of a TCP peer (tcp(7), TCP_INFO). */
 struct sock_acks {
     bool pending;    /* something that was written has not been acknowledged */
     bool unanswered; /* data or a window probe was sent that the peer has not responded to */
     int64_t last_ms; /* since the peer's last acknowledgment of anything */
 };
 
-/* Fills in *out. Returns false if the kernel cannot tell: not a TCP socket, or not connected. */
+/* Fills in *out. Returns false if the socket is not TCP, or not connected. */
 bool sock_acks(int fd, struct sock_acks *out);
 
 /* Returns the pending error of a socket (SO_ERROR, an errno value, or 0), and clears it. */
 int sock_take_error(int fd);
 
-/* Returns the bytes that the peer has not acknowledged; 0 if the kernel cannot tell. */
+/* Returns the bytes that the peer has not acknowledged, or 0 if that is unknown. */
 int sock_unsent(int fd);
 
-/* Returns the bytes that can be read at once; 0 if the kernel cannot tell. */
+/* Returns the bytes that can be read at once, or 0 if that is unknown. */
 int sock_unread(int fd);
 
 /* Returns true if the next read will return data. Does not clear a pending error (SO_ERROR). */

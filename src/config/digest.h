@@ -1,8 +1,8 @@
 /*
- * Turns values into bytes, so that two of them can be compared, or many of them hashed: one function
- * for each type of field. Equal values give equal bytes. Each value begins with its length or count,
- * or has a fixed length. So different values give different bytes, even if several of them follow
- * each other. The file and line of a value make no difference.
+ * Turns values into bytes, so that two of them can be compared, or many of them hashed: one
+ * function for each type of field. Equal values give equal bytes. Each value begins with its length
+ * or count, or has a fixed length. So different values give different bytes, even if several of
+ * them follow each other. The file and line of a value make no difference.
  */
 #ifndef CONFIG_DIGEST_H
 #define CONFIG_DIGEST_H

@@ -1,9 +1,9 @@
 /*
  * Reads one INI file into a list of entries, each with its line. Only this module uses inih.
  *
- * inih cuts a section name at 49 bytes and a line at 199, reports only the first line that it cannot
- * read, and does not report a section without options. So each line is checked before inih gets it.
- * A line that would be cut or dropped is an error, and never a value.
+ * inih cuts a section name at 49 bytes and a line at 199, reports only the first line that it
+ * cannot read, and does not report a section without options. So each line is checked before inih
+ * gets it. A line that would be cut or dropped is an error, and never a value.
  */
 #ifndef CONFIG_INIFILE_H
 #define CONFIG_INIFILE_H

@@ -66,7 +66,9 @@ const struct option_row *options_find(const char *name, enum option_scope scope)
  */
 const char *options_find_key(const char *line, const char **value);
 
-/* Returns what is wrong with a name that is no option of a scope, and what to write; in the arena. */
+/*
+ * Returns what is wrong with a name that is no option of a scope, and what to write; in the arena.
+ */
 const char *options_explain_key(const char *key, enum option_scope scope, struct arena *arena);
 
 /* Sets every field of a scope to its default. The struct must be zeroed. */
@@ -84,8 +86,8 @@ bool options_equal(const struct option_row *o, const void *a, const void *b);
 
 /*
  * Appends the values that a section has of a set of options, as bytes that can be compared or
- * hashed (digest.h). part: OPTION_TLS, OPTION_IDENTITY or OPTION_SERVER, for the set of that name. rows: the
- * table, which is options[] but in tests.
+ * hashed (digest.h). part: OPTION_TLS, OPTION_IDENTITY or OPTION_SERVER, for the set of that name.
+ * rows: the table, which is options[] but in tests.
  */
 void options_digest(const struct option_row *rows, size_t count, unsigned part,
                     const struct config_section *s, struct strbuf *out);

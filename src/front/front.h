@@ -1,7 +1,7 @@
 /*
  * A front: the protocol that a client speaks before its bytes are the server's. It reads the
- * client's greeting, and writes the one answer to it: that the tunnel is open, or why there is none.
- * Bytes in, bytes out: a front knows no socket, no callback and no clock.
+ * client's greeting, and writes the one answer to it: that the tunnel is open, or why there is
+ * none. Bytes in, bytes out: a front knows no socket, no callback and no clock.
  *
  * A new front is one file here with its struct front_ops, and one line where snapshot.c chooses the
  * front of a front end. A front that has to rewrite what follows the greeting, as HTTP has, adds

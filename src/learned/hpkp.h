@@ -18,7 +18,7 @@
 struct hpkp {
     uint8_t pins[HPKP_PINS_MAX][CERT_DIGEST_SIZE]; /* pin-sha256, each once */
     size_t count;
-    int64_t max_age; /* seconds, from 0 to INT32_MAX, which stands for anything longer */
+    int64_t max_age; /* seconds, from 0 to INT32_MAX, which is also used for longer ones */
 };
 
 /*

@@ -5,14 +5,14 @@
  *     section host:port sha256//BASE64 2026-11-26 [from=tofu|pins_url] [until=DATE] [refused]
  *         [via=PIN] # comments stay when the file is changed
  *
- * The file is the truth. Every change is made under a lock that all processes respect: the file is
- * read again, changed, written whole to a temporary file, synced, and renamed; so a crash at any
- * moment leaves the old or the new file, and nobody's change is lost. What cannot be read is never
- * written over.
+ * The file decides. Every change is made under a lock that all processes respect: the file is read
+ * again, changed, written whole to a temporary file, synced and renamed. So a crash at any moment
+ * leaves the old or the new file, and no change of another process is lost. A file that cannot be
+ * read is never overwritten.
  *
  * In memory there is an image of the file, which learned_find() reads: a verdict touches no disk
- * and waits for none. A change that is made here is in the image when the call returns. What people
- * and other processes change is in it after learned_refresh(), which learnedwatch.h calls. Calls
+ * and waits for none. A change that is made here is in the image when the call returns. Changes by
+ * people and other processes are in it after learned_refresh(), which learnedwatch.h calls. Calls
  * may come from any thread; learned_refresh() and those that change the file wait for the disk.
  */
 #ifndef LEARNED_LEARNED_H
@@ -33,7 +33,7 @@ struct learned;
  * missing directory is made (but not its parents). Nobody but root and user may be able to change
  * the directory or what is in it (learneddir.h). The daemon passes its own user; the tool does not
  * know the daemon's, and passes LEARNEDDIR_OWNER. Returns a reference, or NULL with *why, which the
- * caller frees: "FILE:LINE: what is wrong and what is expected".
+ * caller frees: "FILE:LINE: " and a text that says what is wrong and what is expected.
  */
 struct learned *learned_open(const char *dir, bool create, uid_t user, char **why);
 
@@ -53,7 +53,7 @@ const char *learned_dir(const struct learned *l);
  */
 bool learned_refresh(struct learned *l, char **why);
 
-/* Returns a number that is another whenever the keys have changed, whoever has changed them. */
+/* Returns a number that differs whenever the keys have changed. */
 uint64_t learned_generation(const struct learned *l);
 
 /*

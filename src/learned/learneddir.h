@@ -11,7 +11,8 @@
 /*
  * Checks that nobody but root, this process's own user and user can change the directory, the files
  * in it that are read or written, or what their paths lead to (safepath.h). Returns NULL, also if
- * the directory is missing, or "DIR: what is wrong and what is expected", which the caller frees.
+ * the directory is missing, or "DIR: " and a text that says what is wrong and what is expected,
+ * which the caller frees.
  */
 char *learneddir_check(const char *dir, uid_t user);
 

@@ -43,7 +43,7 @@ struct learned_key {
     struct learned_via via;
 };
 
-/* What became of a change. */
+/* The result of a change. */
 enum learned_result {
     LEARNED_DONE,   /* the file was changed */
     LEARNED_SAME,   /* there was nothing to change */
@@ -71,7 +71,7 @@ bool learnedkey_init(struct learned_key *key, const char *section, const char *h
 /* Returns the day of a time, which is its midnight (UTC). The file has whole days. */
 int64_t learnedkey_day(int64_t seconds);
 
-/* Returns the name of an origin: what the file has behind "from=", and the log in `from`. */
+/* Returns the name of an origin, which is behind "from=" in the file, and in the log. Static. */
 const char *learnedkey_origin(enum learned_origin origin);
 
 /*

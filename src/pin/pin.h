@@ -1,6 +1,6 @@
 /*
- * Pins: what a certificate is compared with. pin_matches() is the one comparison of a pin with a
- * certificate, and pin_equal() that of a pin with a pin. How pins are written: pinvalue.h.
+ * Pins, which certificates are compared with. pin_matches() is the one comparison of a pin with a
+ * certificate, and pin_equal() that of a pin with a pin. pinvalue.h parses them.
  */
 #ifndef PIN_PIN_H
 #define PIN_PIN_H
@@ -11,19 +11,19 @@
 
 #include "pin/cert.h"
 
-/* Whose certificate or key it is ... */
+/* The certificate that a pin is for ... */
 enum pin_role {
     PIN_SERVER, /* the server's own */
     PIN_ISSUER, /* of a CA that issued, by verified signatures, the chain under the server's */
 };
 
-/* ... and what of it the digest is of. */
+/* ... and the part of it that the digest is taken over. */
 enum pin_kind {
     PIN_KEY,  /* the public key */
     PIN_CERT, /* the exact certificate */
 };
 
-/* Where the section has a pin from. */
+/* The source of a pin. */
 enum pin_origin {
     PIN_CONFIGURED, /* its configuration */
     PIN_FIRST_USE,  /* learned: the key that was seen first (verify = tofu) */
@@ -43,7 +43,7 @@ struct pin {
     const uint8_t *der;  /* the certificate in that file, or NULL */
     size_t der_len;
 
-    /* of a learned pin */
+    /* used by learned pins only */
     int64_t first_seen;    /* the day on which it was learned, in seconds since the epoch */
     const struct pin *via; /* of an announced one: the configured pin that it depends on, or NULL */
 };

@@ -1,4 +1,6 @@
-/* The commands of pinproxy(1). Each has a file with one struct, and a line in the table of main.c. */
+/*
+ * The commands of pinproxy(1). Each has a file with one struct, and a line in the table of main.c.
+ */
 #ifndef PINPROXY_COMMAND_H
 #define PINPROXY_COMMAND_H
 

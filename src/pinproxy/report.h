@@ -27,8 +27,8 @@ void report_span(int64_t time, char out[UNITS_SPAN_SIZE]);
 long report_days_left(int64_t until);
 
 /*
- * Prints one certificate of a chain in several lines. At depth 0 its pins are those of a server, and
- * those of an issuer above.
+ * Prints one certificate of a chain in several lines. At depth 0 its pins are those of a server,
+ * and those of an issuer above.
  */
 void report_cert(FILE *to, size_t depth, const struct cert_info *c);
 
@@ -39,8 +39,8 @@ json_t *report_cert_json(size_t depth, const struct cert_info *c);
 json_t *report_crl_json(const struct crl_info *c);
 
 /*
- * Prints why a connection to a host failed: the reason with its detail (NULL: none). For a reason of
- * trust it also prints the presented certificate and, for a mismatch, the pins that the section
+ * Prints why a connection to a host failed: the reason with its detail (NULL: none). For a reason
+ * of trust it also prints the presented certificate and, for a mismatch, the pins that the section
  * expects and the result of the PKI. presented and pki may be NULL.
  */
 void report_refusal(FILE *to, const char *host, enum reason reason, const char *detail,

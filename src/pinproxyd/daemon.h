@@ -5,8 +5,8 @@
 #include "proxy/snapshot.h"
 
 /*
- * Runs the daemon until a signal stops it. Takes ownership of a reference to the snapshot, which was
- * loaded from path. A reload reads path again. Returns the exit status (base/exitcode.h).
+ * Runs the daemon until a signal stops it. Takes ownership of a reference to the snapshot, which
+ * was loaded from path. A reload reads path again. Returns the exit status (base/exitcode.h).
  */
 int daemon_run(const char *path, struct snapshot *snapshot);
 

@@ -11,9 +11,9 @@
 #include "proxy/snapshot.h"
 
 /*
- * Prints a line for each such warning. The daemon's user is `user` of [global]. Without it, and with
- * the installed configuration, it is the user of pinproxyd.service, which owns no file, or else the
- * caller's.
+ * Prints a line for each such warning. The daemon's user is `user` of [global]. Without it, and
+ * with the installed configuration, it is the user of pinproxyd.service, which owns no file, or
+ * else the caller's.
  */
 void preflight_print(const struct snapshot *s, FILE *to);
 

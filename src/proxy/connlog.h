@@ -48,9 +48,9 @@ void connlog_ended(const struct connlog *c, bool opened, enum reason reason, con
                    const struct connlog_totals *totals);
 
 /*
- * Logs limit: a client gets no tunnel, or fewer tunnels are possible than are configured. what is a
- * reason of the kind REASON_KIND_LIMIT. name is the section's, or NULL if the limit is the daemon's. detail is
- * as in connlog_failed().
+ * Logs limit: a client gets no tunnel, or fewer tunnels are possible than are configured. The
+ * reason `what` has the kind REASON_KIND_LIMIT. name is the section's, or NULL if the limit is the
+ * daemon's. detail is as in connlog_failed().
  */
 void connlog_limit(const char *name, enum reason what, const char *detail);
 

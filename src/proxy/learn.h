@@ -64,7 +64,7 @@ void learn_refused(uv_loop_t *loop, const struct section *section,
  */
 void learn_remove_stale(uv_loop_t *loop, const struct section *section);
 
-/* Has owner->done() not called. The change is made all the same. k may be NULL. */
+/* Prevents the call of owner->done(). The change is still made. k may be NULL. */
 void learn_cancel(struct learn_job *k);
 
 #endif

@@ -24,7 +24,7 @@ void pinfetch_update(struct pinfetch *p, struct snapshot *snapshot);
 
 /*
  * Ends it in any state. It frees itself when its last handle has closed. A write to the learned
- * pins that is under way is made all the same. p may be NULL.
+ * pins that is under way is still made. p may be NULL.
  */
 void pinfetch_close(struct pinfetch *p);
 

@@ -106,9 +106,9 @@ void snapshot_release(struct snapshot *s);
 
 /*
  * Checks whether a server that was trusted under a section of an earlier snapshot may stay under
- * this one: recheck_verdict() by the section of that name. If there is no such section any more, its
- * own on_pin_removed decides. since is as recheck_verdict() has it. Returns REASON_OK, or why not
- * with a detail.
+ * this one: recheck_verdict() by the section of that name. If there is no such section any more,
+ * its own on_pin_removed decides. since is as recheck_verdict() has it. Returns REASON_OK, or why
+ * not with a detail.
  */
 enum reason snapshot_recheck(const struct snapshot *s, const struct section *before,
                              const struct trust_verdict *verdict, int64_t since,

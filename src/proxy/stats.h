@@ -19,8 +19,8 @@
 enum stats_kind { STATS_GAUGE, STATS_COUNTER };
 
 /*
- * X(identifier, name, kind, help): one row for each counter. Whatever shows counters walks
- * stats_rows[]: a new counter is a row here and the stats_add() that counts it.
+ * X(identifier, name, kind, help): one row for each counter. All code that shows counters walks
+ * stats_rows[]. A new counter is a row here and the stats_add() that counts it.
  */
 #define STATS(X)                                                                                   \
     X(TUNNELS, "tunnels", GAUGE, "Tunnels that exist now, from accept(2) to their end")            \
@@ -49,12 +49,12 @@ struct stats {
     _Atomic uint64_t counters[STATS_COUNT];
     _Atomic uint64_t ended[REASON_COUNT];
 
-    pthread_mutex_t lock; /* of the fields below */
+    pthread_mutex_t lock; /* protects the fields below */
     char last_pin[STATS_TEXT_SIZE];
     /*
      * The certificate of the server that was trusted last; NULL: none yet. It is no counter. It is
-     * here since this struct is all of a section that outlives a reload, and the warnings that a
-     * reload logs need it.
+     * here because no other part of a section outlives a reload, and the warnings that a reload
+     * logs need it.
      */
     struct x509_st *last_server;
     enum reason last_failure; /* REASON_NONE: there was none */

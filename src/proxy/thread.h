@@ -17,7 +17,7 @@
 struct thread {
     uv_loop_t loop;
     struct resolver *resolver;
-    struct watch watch;    /* of sockets that are not read */
+    struct watch watch;    /* polls sockets that are not read */
     struct endpoint_io io; /* loop, watch, and TLS_TURN_SIZE of input for either side */
     struct tls_thread tls;
     uint8_t *plaintext; /* TLS_PLAINTEXT_SIZE bytes, decrypted from the server's records */

@@ -29,15 +29,18 @@ struct upstream;
 struct tunnel_events {
     /* Called when the server is trusted, before any plaintext moves. May be NULL. */
     void (*opening)(struct tunnel *t, void *owner);
-    /* Called once, when the tunnel has ended. detail is more words about the reason, "" or NULL. May
-       be NULL. */
+    /*
+     * Called once, when the tunnel has ended. detail is more words about the reason, "" or NULL.
+     * May
+     *        be NULL.
+     */
     void (*ended)(struct tunnel *t, enum reason reason, const char *detail, void *owner);
     /* Called when all handles are closed, before the tunnel is freed. */
     void (*freed)(struct tunnel *t, void *owner);
 };
 
 /*
- * Starts a tunnel for a client that has come in by a front end of the snapshot. Takes ownership of
+ * Starts a tunnel for a client of a front end of the snapshot. Takes ownership of
  * the client and of a reference to the snapshot. The caller has counted it as STATS_TUNNELS of the
  * front end. Calls no event. Returns NULL if memory is short; then the client is closed.
  */

@@ -1,6 +1,6 @@
 /*
- * What all TLS connections of one thread share: the buffer that they write records to, the
- * certificates of their servers, and the sessions that they can resume. One connection inside
+ * The memory that all TLS connections of one thread share: the buffer that they write records to,
+ * the certificates of their servers, and the sessions that they can resume. One connection inside
  * another needs a set of its own, because both write records in one turn.
  */
 #ifndef TLS_TLSTHREAD_H

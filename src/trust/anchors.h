@@ -22,7 +22,7 @@ void anchors_free(struct anchors *a);
 /*
  * Returns the store with a section's ca_file, ca_dir and crl_file, and computes digest, SHA-256
  * over the names of those files and their contents. A section that asks the PKI and names no
- * anchors has the system's; one that goes by its pins alone has none of them. The set owns the
+ * anchors has the system's; one that uses its pins alone has none of them. The set owns the
  * store, so that a caller that stores it takes a reference. Returns NULL after adding to diags what
  * cannot be loaded.
  */
@@ -35,7 +35,7 @@ bool anchors_are_named(const struct config_section *section);
 /*
  * Returns a reference to the anchors that show what the PKI finds of a section's server, whatever
  * the section trusts: own, the store that anchors_find() has returned for it; or the system's, if
- * the section goes by its pins alone and names no anchors. The caller frees the reference. Returns
+ * the section uses its pins alone and names no anchors. The caller frees the reference. Returns
  * NULL if there are none. May be called from any thread.
  */
 struct x509_store_st *anchors_for(const struct config_section *section, struct x509_store_st *own);

@@ -1,4 +1,4 @@
-/* The chain that a server presented, for people: of any verdict (trust.h), trusted or not. */
+/* Describes the chain that a server presented, whatever the verdict (trust.h). */
 #ifndef TRUST_PEERCHAIN_H
 #define TRUST_PEERCHAIN_H
 

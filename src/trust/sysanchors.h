@@ -1,5 +1,5 @@
 /*
- * The system's trust anchors, for the `pki` field in the log of a section that goes by its pins
+ * The system's trust anchors, for the `pki` field in the log of a section that uses its pins
  * alone. They take a megabyte and 30 ms, so they are loaded once for the whole process, when they
  * are first needed.
  */

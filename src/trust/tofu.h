@@ -25,7 +25,7 @@ enum tofu_result tofu_decide(const struct policy_pins *pins, const struct pin_ma
 
 /*
  * Returns the text for TOFU_CHANGED: both keys, and the command that accepts the one that was
- * shown, which a shell can be given as it is. The caller frees it.
+ * shown, quoted for a shell. The caller frees it.
  */
 char *tofu_explain_change(const struct config_section *section, const struct policy_pins *pins,
                           const uint8_t shown[CERT_DIGEST_SIZE]);

@@ -15,6 +15,7 @@ import tempfile
 # What is checked: one pattern a line.
 FILES = [
     "man/*.[1-8]",
+    "src/**/*.h",
     "ARCHITECTURE.md",
     "README.md",
     "CONTRIBUTING.md",
