@@ -1,6 +1,5 @@
 #include "trust/anchors.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -20,6 +19,7 @@
 #include "pin/cert.h"
 #include "pin/pem.h"
 #include "trust/crl.h"
+#include "trust/hashdir.h"
 #include "trust/sysanchors.h"
 
 /* The lists of large CAs have tens of megabytes. */
@@ -250,46 +250,22 @@ static void load_file(struct loading *l, const struct file_kind *kind, const cha
         diag_add(l->diags, where, "%s = %s: %s", kind->option, path, why);
 }
 
-/* Directories, as openssl-rehash(1) makes them. */
+/* Directories. */
 
-/* "HASH.N", or with the letter before N "HASH.rN". */
-static bool is_link_name(const char *name, const char *letter)
-{
-    const size_t hash = strspn(name, "0123456789abcdef"), n = strlen(letter);
-
-    if (hash != 8 || name[8] != '.' || strncmp(name + 9, letter, n) != 0)
-        return false;
-    name += 9 + n;
-    return *name && !name[strspn(name, "0123456789")];
-}
-
-static int is_certificate_link(const struct dirent *entry)
-{
-    return is_link_name(entry->d_name, "");
-}
-
-static int is_crl_link(const struct dirent *entry)
-{
-    return is_link_name(entry->d_name, "r");
-}
-
-/* Loads the files that the filter selects. Returns their number, or -1 with errno. */
+/* Loads the certificates, or the revocation lists. Returns their number, or -1 with errno. */
 static int load_links(struct loading *l, const struct file_kind *kind, const char *path,
-                      struct location where, int filter(const struct dirent *))
+                      struct location where, bool crls)
 {
-    struct dirent **links;
-    const int count = scandir(path, &links, filter, alphasort);
-    int i;
+    struct hashdir dir;
+    int count;
+    size_t i;
 
-    for (i = 0; i < count; i++) {
-        char *file = xasprintf("%s/%s", path, links[i]->d_name);
-
-        load_file(l, kind, file, where);
-        free(file);
-        free(links[i]);
-    }
-    if (count >= 0)
-        free(links);
+    if (!hashdir_list(path, crls, &dir))
+        return -1;
+    for (i = 0; i < dir.count; i++)
+        load_file(l, kind, dir.paths[i], where);
+    count = (int)dir.count;
+    hashdir_free(&dir);
     return count;
 }
 
@@ -299,7 +275,7 @@ static int load_links(struct loading *l, const struct file_kind *kind, const cha
  */
 static void load_ca_dir(struct loading *l, const struct config_string *dir)
 {
-    const int count = load_links(l, &ca_dirs, dir->text, dir->where, is_certificate_link);
+    const int count = load_links(l, &ca_dirs, dir->text, dir->where, false);
 
     if (count < 0)
         diag_add(l->diags, dir->where, "ca_dir = %s: %s%s", dir->text, strerror(errno),
@@ -310,7 +286,7 @@ static void load_ca_dir(struct loading *l, const struct config_string *dir)
                  "name files with ca_file",
                  dir->text, dir->text);
     else if (config_uses_pki(l->section) && l->section->crl_file.count)
-        (void)load_links(l, &crl_files, dir->text, dir->where, is_crl_link);
+        (void)load_links(l, &crl_files, dir->text, dir->where, true);
 }
 
 /* The system's. */
@@ -333,39 +309,12 @@ static bool digest_certificates(struct loading *l)
     return count > 0;
 }
 
-/* Returns whether one of the directories, separated by colons, has certificates by their hashes. */
-static bool has_links(const char *directories)
-{
-    const char *end, *p;
-    bool found = false;
-
-    for (p = directories; p && *p && !found; p = *end ? end + 1 : end) {
-        struct dirent **links;
-        char *path;
-        int count;
-
-        end = strchrnul(p, ':');
-        path = xstrndup(p, (size_t)(end - p));
-        count = scandir(path, &links, is_certificate_link, NULL);
-        found = count > 0;
-        while (count > 0)
-            free(links[--count]);
-        if (count == 0)
-            free(links);
-        free(path);
-    }
-    return found;
-}
-
 static void load_system(struct loading *l)
 {
     const struct config_section *s = l->section;
-    const char *dirs = secure_getenv(X509_get_default_cert_dir_env());
 
-    if (X509_STORE_set_default_paths(l->store) != 1)
-        diag_add(l->diags, s->where, "[%s]: the system's trust anchors: %s", s->name,
-                 openssl_reason("cannot be loaded"));
-    else if (!digest_certificates(l) && !has_links(dirs ? dirs : X509_get_default_cert_dir()))
+    sysanchors_load(l->store);
+    if (!digest_certificates(l))
         diag_add(l->diags, s->where,
                  "[%s]: the system has no trust anchors in %s: install them (ca-certificates), "
                  "or name your own with ca_file",

@@ -38,6 +38,21 @@ def test_the_system_store_is_the_default(pinproxyd, tls_server, ca):
     assert_accepted(pinproxyd({NAME: to(tls_server(cert=ca.issue()), verify="pki")}, env=env))
 
 
+def test_the_systems_directories_are_read_when_the_configuration_is_loaded(pinproxyd, tls_server, ca, tmp_path):
+    """A verdict reads no file: what changes in a directory has an effect at a reload."""
+    where = hashed_directory(tmp_path / "anchors", ca.cert)
+    env = {"SSL_CERT_FILE": str(tmp_path / "none.pem"), "SSL_CERT_DIR": f"{tmp_path}/none:{where}"}
+    daemon = pinproxyd({NAME: to(tls_server(cert=ca.issue()), verify="pki")}, env=env)
+    for link in where.iterdir():
+        link.unlink()
+    other = hashed_directory(tmp_path / "others", certs.CA(tmp_path).cert)
+    assert_accepted(daemon)
+    for file in other.iterdir():
+        (where / file.name).write_bytes(file.read_bytes())
+    daemon.reload()
+    assert_refused(daemon, "refused", "pki")
+
+
 def test_ca_file_replaces_the_system_store(pinproxyd, tls_server, ca, tmp_path):
     env = {"SSL_CERT_FILE": str(ca.cert.pem_file())}
     other = certs.CA(tmp_path).cert.pem_file()
