@@ -21,7 +21,7 @@ static const char write_ca[] = "write 'ca_file = FILE' or 'ca_dir = DIR'";
 static const char write_verify[] = "write 'verify = pin' (the server must match a 'pin') or "
                                    "'verify = pki' (its certificate must come from a CA)";
 static const char write_name[] = "write 'verify_name = NAME'; the default is the host";
-static const char write_tls[] = "write 'tls_min = 1.2' or '1.3', and 'tls_max' likewise";
+static const char write_tls[] = "write 'tls_min = 1.2' or '1.3', and 'tls_max' in the same way";
 static const char write_client_cert[] =
     "to pin the server's certificate write 'pin = cert:FILE'; client certificates "
     "('client_cert', 'client_key') are not supported yet";

@@ -54,7 +54,7 @@ const char *hostname_check(const char *name)
     if (hostname_is_ip(name))
         return NULL;
     if (strchr(name, ':') && strchr(name, '%'))
-        return "has a zone behind its '%' that is no network interface of this machine";
+        return "has a zone after its '%' that is no network interface of this machine";
     if (name[0] == '.')
         return "starts with a dot";
     if (name[len - 1] == '.')

@@ -24,10 +24,10 @@ enum reason_kind {
 #define REASONS(X)                                                                                 \
     X(NONE, "none", END, "still going")                                                            \
     X(OK, "ok", END, "both sides have finished")                                                   \
-    X(IDLE, "idle", END, "no byte either way within idle_timeout")                                 \
+    X(IDLE, "idle", END, "no byte in either direction within idle_timeout")                        \
     X(HALF_CLOSE, "half_close", END, "the other side did not finish within half_close_timeout")    \
     X(DRAINED, "drained", END, "the daemon stopped")                                               \
-    X(UNANSWERED, "unanswered", END, "the server closed without an answer to what was sent last")  \
+    X(UNANSWERED, "unanswered", END, "the server closed without an answer to the last bytes")      \
     X(UPSTREAM_CLOSED, "upstream_closed", END, "the server closed while the client was sending")   \
     X(CLIENT_RESET, "client_reset", END, "the client reset its connection")                        \
     X(RESOLVE, "resolve", UPSTREAM, "the host name could not be resolved")                         \
@@ -43,18 +43,19 @@ enum reason_kind {
     X(WEAK, "weak", REFUSED, "a key or a signature is too weak")                                   \
     X(NAME, "name", REFUSED, "the server's certificate does not carry the name")                   \
     X(DATES, "dates", REFUSED, "the server's certificate is not valid today")                      \
-    X(TOFU_CHANGED, "tofu_changed", REFUSED, "the server's key is not the one seen first")         \
-    X(FIRST_USE, "first_use", REFUSED, "no key of this server has been kept yet")                  \
-    X(UNSAVED, "unsaved", REFUSED, "the key seen first could not be kept")                         \
-    X(PIN_REMOVED, "pin_removed", REFUSED, "the pin that the server was accepted on is gone")      \
-    X(PROBE_ONLY, "probe_only", REFUSED, "a probe judges nobody, and trusts nobody")               \
+    X(TOFU_CHANGED, "tofu_changed", REFUSED,                                                       \
+      "the server's key is not the one that was seen first")                                       \
+    X(FIRST_USE, "first_use", REFUSED, "no key of this server has been stored yet")                \
+    X(UNSAVED, "unsaved", REFUSED, "the key that was seen first could not be stored")              \
+    X(PIN_REMOVED, "pin_removed", REFUSED, "the pin that the server was accepted on was removed")  \
+    X(PROBE_ONLY, "probe_only", REFUSED, "a probe accepts no server")                              \
     X(TLS_FROM_CLIENT, "tls_from_client", REFUSED,                                                 \
       "the client speaks TLS itself: let it speak plaintext to this port")                         \
     X(GREETING, "greeting", REFUSED, "the client's first bytes are not of the protocol expected")  \
     X(UNKNOWN_HOST, "unknown_host", REFUSED,                                                       \
       "no section has the host and port that the client names")                                    \
-    X(MAX_CONNECTIONS, "max_connections", LIMIT, "the section has all the tunnels it may have")    \
-    X(FILES, "files", LIMIT, "out of file descriptors")                                            \
+    X(MAX_CONNECTIONS, "max_connections", LIMIT, "the section has reached its max_connections")    \
+    X(FILES, "files", LIMIT, "no file descriptors are left")                                       \
     X(MEMORY, "memory", LIMIT, "out of memory")
 
 enum reason {

@@ -65,7 +65,7 @@ static const char *copy_word(char *out, size_t size, const char *word, const cha
 
 static const char *read_hostport(struct learned_key *k, const char *word)
 {
-    static const char hint[] = "no host and port: expected host:port behind the section";
+    static const char hint[] = "no host and port: expected host:port after the section";
     const char *colon = word ? strrchr(word, ':') : NULL;
     long port;
 
@@ -81,7 +81,7 @@ static const char *read_pin(struct learned_key *k, const char *word)
 {
     if (word && !learnedkey_parse_pin(word, k->digest))
         return NULL;
-    return "no key's digest: expected sha256// and the 44 characters of its base64 behind "
+    return "no key's digest: expected sha256// and the 44 characters of its base64 after "
            "host:port";
 }
 
@@ -149,7 +149,7 @@ static const char *read_option(struct line_parser *r, const char *word)
         r->key->refused = true;
         return NULL;
     }
-    return "an unknown word: expected from=, until=, via=, refused or a comment behind the date";
+    return "an unknown word: expected from=, until=, via=, refused or a comment after the date";
 }
 
 static const char *read_fields(struct line_parser *r)
@@ -166,7 +166,7 @@ static const char *read_fields(struct line_parser *r)
     if (why)
         return why;
     if (!read_day(strtok_r(NULL, " \t", &r->rest), 0, &k->first_seen))
-        return "no day: expected the one on which the key was first seen, YYYY-MM-DD, behind the "
+        return "no day: expected the one on which the key was first seen, YYYY-MM-DD, after the "
                "pin";
     while (!why && (word = strtok_r(NULL, " \t", &r->rest)))
         why = read_option(r, word);

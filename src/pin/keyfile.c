@@ -11,9 +11,9 @@
 #include "pin/pem.h"
 
 static const char encrypted[] =
-    "holds an encrypted private key: write its public key to a file first, with 'openssl pkey -in "
+    "contains an encrypted private key: write its public key to a file first, with 'openssl pkey -in "
     "FILE -pubout'";
-static const char unknown[] = "holds neither a certificate, a CSR nor a key, in PEM or DER";
+static const char unknown[] = "contains neither a certificate, a CSR nor a key, in PEM or DER";
 
 static struct keyfile_item *add_item(struct keyfile *out, enum keyfile_kind kind)
 {

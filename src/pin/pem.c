@@ -16,7 +16,7 @@
 #define STRAY_MIN 60
 
 static const char stray[] = "base64 outside of a PEM block: its BEGIN line is missing or damaged";
-static const char damaged[] = "this PEM block is damaged: it holds more than lines of base64";
+static const char damaged[] = "this PEM block is damaged: it contains more than lines of base64";
 
 struct pem_line {
     const char *text;

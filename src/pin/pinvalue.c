@@ -116,11 +116,12 @@ static const char *check_chain(struct pinvalue *r, const char *file, const struc
     return at_line(
         r, file, f->items[issued].line,
         r->role == PIN_ISSUER
-            ? arena_printf(r->arena,
-                           "the file is a chain: the CA in line %u has issued this one, so that "
-                           "to pin both is to pin that one: put the one block that you mean into a "
-                           "file of its own",
-                           f->items[issuer].line)
+            ? arena_printf(
+                r->arena,
+                "the file is a chain: the CA in line %u has issued this one, so a pin "
+                "of both is a pin of that CA: put the one block that you mean into a file "
+                "of its own",
+                f->items[issuer].line)
             : arena_printf(r->arena,
                            "the file is a chain: the certificate in line %u, which is not the "
                            "server's, has issued this one: put the block that begins here into a "

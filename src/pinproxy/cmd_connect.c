@@ -204,7 +204,7 @@ static void on_opening(struct tunnel *t, void *owner)
     pki = peerchain_pki(u->section->policy, v, clock_now());
     report_refusal(stderr, upstream_name(u, name), v->reported, v->detail, u->section->config,
                    &presented, pki);
-    fputs("pinproxy: enforce = report: the server is still let through\n", stderr);
+    fputs("pinproxy: enforce = report: the server is still accepted\n", stderr);
     cert_info_free(&presented);
     free(pki);
 }

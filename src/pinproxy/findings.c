@@ -155,7 +155,7 @@ static void check_pins(struct findings *f)
         }
     if (config_is_reporting(s, f->now))
         findings_add(f, FINDING_WARNING,
-                     "enforce = report: a server whose pin does not match is LET THROUGH%s",
+                     "enforce = report: a server whose pin does not match is ACCEPTED%s",
                      s->enforce.until ? "" : ", without an end");
     if (s->verify == VERIFY_PKI || config_uses_tofu(s))
         return;
@@ -216,7 +216,7 @@ static void check_announced(struct findings *f)
 
     if (pin->via)
         findings_add(f, FINDING_WARNING,
-                     "the pin in use is one that the host announced: pin %s vouches for it, and "
+                     "the pin in use is one that the host announced: it depends on pin %s, and "
                      "both are removed together. Before you remove or replace that one, add to "
                      "[%s]: pin = %s",
                      pin_label(pin->via), f->section->config->name, pin->text);

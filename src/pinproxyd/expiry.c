@@ -153,7 +153,7 @@ static void log_report_mode(const struct section *s, int64_t now)
         units_format_date(s->config->enforce.until, day);
         log_add(&l, "until", day);
     }
-    log_add(&l, "detail", "a server whose pin does not match is let through");
+    log_add(&l, "detail", "a server whose pin does not match is accepted");
     log_end(&l);
 }
 

@@ -61,7 +61,7 @@ static const char *meaning(const SSL *ssl, int reason)
     case SSL_R_PACKET_LENGTH_TOO_LONG:
         return is_first_answer(ssl)
                    ? "the server does not speak TLS on this port: services such as SMTP, "
-                     "IMAP or LDAP may want STARTTLS"
+                     "IMAP or LDAP may require STARTTLS"
                    : NULL;
     case SSL_R_UNSUPPORTED_PROTOCOL:
         return "the server speaks no TLS version that is allowed here";
@@ -97,7 +97,7 @@ enum reason tlserr_reason(const SSL *ssl, char text[TLSERR_TEXT_SIZE])
     else if (error == 0)
         snprintf(text, TLSERR_TEXT_SIZE, "%s", text_of(cause));
     else if (alert == SSL_AD_CERTIFICATE_REQUIRED)
-        snprintf(text, TLSERR_TEXT_SIZE, "the server wants a client certificate");
+        snprintf(text, TLSERR_TEXT_SIZE, "the server requires a client certificate");
     else if (alert >= 0)
         snprintf(text, TLSERR_TEXT_SIZE, "the server refused: %s",
                  SSL_alert_desc_string_long(alert));
@@ -117,7 +117,7 @@ const char *tlserr_loss(bool is_reset, bool heard)
 #define CLOSED "the server closed the connection during the handshake"
 #define RESET "the server reset the connection during the handshake"
 #define HINT                                                                                       \
-    ", before it sent anything: services such as PostgreSQL before 17, SMTP or LDAP want STARTTLS"
+    ", before it sent anything: services such as PostgreSQL before 17, SMTP or LDAP require STARTTLS"
     if (heard)
         return is_reset ? RESET : CLOSED;
     return is_reset ? RESET HINT : CLOSED HINT;

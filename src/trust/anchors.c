@@ -154,7 +154,7 @@ static const char *refuse_der(const struct target *to, const unsigned char *der,
     (void)to;
     X509_free(cert);
     return cert ? "is in DER: convert it with 'openssl x509 -inform der -in FILE -out FILE.pem'"
-                : "holds no certificate: PEM is expected";
+                : "contains no certificate: PEM is expected";
 }
 
 /* Revocation lists. */
@@ -282,7 +282,7 @@ static void load_ca_dir(struct loading *l, const struct config_string *dir)
                  errno == ENOTDIR ? ": name a file with ca_file" : "");
     else if (count == 0)
         diag_add(l->diags, dir->where,
-                 "ca_dir = %s: holds no certificate under its hash: run 'openssl rehash %s', or "
+                 "ca_dir = %s: contains no certificate under its hash: run 'openssl rehash %s', or "
                  "name files with ca_file",
                  dir->text, dir->text);
     else if (config_uses_pki(l->section) && l->section->crl_file.count)

@@ -123,8 +123,8 @@ static void unknown_keys_are_refused_with_a_hint(void **state)
     refuse("[a.example]\npin = " A "\nworkers = 1\n", 3, "is an option of [global]");
     refuse("[defaults]\ninclude = x\n", 2, "is an option of [global]");
     refuse("[global]\nport = 1\n", 2, "is no option of [global]");
-    refuse("[defaults]\nlisten = 127.0.0.1:1\n", 2, "host's section");
-    refuse("[defaults]\nhost = a\n", 2, "host's section");
+    refuse("[defaults]\nlisten = 127.0.0.1:1\n", 2, "host section");
+    refuse("[defaults]\nhost = a\n", 2, "host section");
     refuse("[global]\nx = 1\n", 2, "unknown option 'x'");
     refuse("[a.example]\npin = " A "\nkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk = 1\n", 3,
            "unknown option");

@@ -376,8 +376,8 @@ static void a_file_that_cannot_be_read_whole_is_refused(void **state)
     refuse("cert:server.pub", "takes a certificate");
     refuse("cert:server.csr", "takes a certificate");
     refuse("cert:twice.pem", "duplicate");
-    refuse("cert:empty.pem", "holds neither");
-    refuse("key:junk.pem", "holds neither");
+    refuse("cert:empty.pem", "contains neither");
+    refuse("key:junk.pem", "contains neither");
     refuse("cert:none.pem", "No such file");
     refuse("key:.", "Is a directory");
     refuse("cert:", "file name is missing");

@@ -427,7 +427,7 @@ static void a_request_for_a_client_certificate_is_reported(void **state)
         channel_start(w);
         channel_expect_failure(w, REASON_TLS,
                                channel_versions[v] == TLS1_3_VERSION
-                                   ? "the server wants a client certificate"
+                                   ? "the server requires a client certificate"
                                    : "the server refused: ");
         assert_int_equal(w->got_len, 0);
         channel_expect_shut(w);

@@ -63,7 +63,7 @@ static void an_alert_is_told_whatever_is_before_it(void **state)
     (void)state;
     ERR_raise(ERR_LIB_ASN1, ASN1_R_TOO_LONG);
     ERR_raise(ERR_LIB_SSL, SSL_AD_REASON_OFFSET + SSL_AD_CERTIFICATE_REQUIRED);
-    expect(REASON_TLS, "the server wants a client certificate");
+    expect(REASON_TLS, "the server requires a client certificate");
     ERR_raise(ERR_LIB_SSL, SSL_AD_REASON_OFFSET + SSL_AD_HANDSHAKE_FAILURE);
     expect(REASON_TLS, "the server refused: handshake failure");
 }
