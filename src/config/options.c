@@ -63,7 +63,7 @@ const struct option_row options[] = {
      .help = "ADDR:PORT that answers Prometheus over HTTP"},
     {.name = "state_dir", .scope = OPTION_GLOBAL,
      .kind = &value_path, GLOBAL(state_dir),
-     .help = "directory of the learned pins; default: pinproxy/ where the system keeps state"},
+     .help = "directory of the learned pins; default: " PINPROXY_LOCALSTATEDIR "/lib/pinproxy"},
     {.name = "max_connections", .scope = OPTION_GLOBAL, .value = "0",
      .kind = &value_number, GLOBAL(max_connections), .range = {.max = 10000000},
      .help = "maximum number of tunnels in all; further clients wait; 0: as many as RLIMIT_NOFILE allows"},

@@ -29,8 +29,8 @@ static const char usage[] =
     "  -h, --help      print this help and exit\n"
     "  --help-config   print every option of the configuration with its default and meaning\n"
     "\n"
-    "SIGHUP reloads the configuration, SIGTERM stops once tunnels have finished, SIGUSR1\n"
-    "logs the status of every section.\n"
+    "SIGHUP reloads the configuration. SIGTERM stops after open tunnels have finished, or after\n"
+    "drain_timeout. SIGUSR1 logs the status of every section.\n"
     "Exit status: 0 stopped, 1 failure at run time, 2 usage, 78 configuration.\n"
     "See pinproxyd(8), pinproxyd.conf(5), pinproxy(1).\n";
 
