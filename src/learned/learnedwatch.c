@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <time.h>
@@ -12,6 +13,7 @@
 
 #include "base/bgthread.h"
 #include "base/log.h"
+#include "base/util.h"
 
 /* How often to check the file, whatever inotify reports. */
 #define PERIOD_MS 1000
@@ -20,10 +22,11 @@
 #define STOP_SECONDS 1
 
 /*
- * Not IN_MODIFY: a program that writes the file in place empties it first, and an empty file has no
- * key.
+ * The events after which the file is complete. Many editors move the file away, or delete it, and
+ * then write it again; others empty it first. A missing or an empty file has no key, and tunnels
+ * would be closed. So IN_MOVED_FROM, IN_DELETE and IN_MODIFY are left to the check every second.
  */
-#define EVENTS (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR)
+#define EVENTS (IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR)
 
 struct learnedwatch {
     _Atomic unsigned refs; /* the owner's and the thread's */
@@ -109,19 +112,51 @@ static void check(struct learnedwatch *w, struct learned *l)
     report(w, l);
 }
 
-/* Waits for a change of the fields, an event, or the next check. */
-static void wait(struct learnedwatch *w, int timeout)
+/* Reads events. Returns true if one is about the file, or if events were lost. */
+static bool read_events(int inotify)
+{
+    _Alignas(struct inotify_event) char bytes[4096];
+    const ssize_t n = read(inotify, bytes, sizeof(bytes));
+    const struct inotify_event *e;
+    bool found = false;
+    ssize_t at;
+
+    for (at = 0; at < n; at += (ssize_t)(sizeof(*e) + e->len)) {
+        e = (const struct inotify_event *)(const void *)(bytes + at);
+        found |= (e->mask & IN_Q_OVERFLOW) || (e->len && strcmp(e->name, "learned") == 0);
+    }
+    return found;
+}
+
+static int64_t monotonic_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/*
+ * Waits for a change of the fields or, if a store is watched, for an event of its file or the next
+ * check. Other files in the directory do not count: this one may be half written meanwhile.
+ */
+static void wait(struct learnedwatch *w, bool watching)
 {
     struct pollfd fds[] = {{.fd = w->wakeup, .events = POLLIN},
                            {.fd = w->inotify, .events = POLLIN}};
-    char bytes[4096];
-    size_t i;
+    const int64_t next = monotonic_ms() + PERIOD_MS;
+    int64_t left = PERIOD_MS;
+    uint64_t count;
 
-    if (poll(fds, 2, timeout) <= 0)
-        return;
-    for (i = 0; i < 2; i++)
-        if (fds[i].revents)
-            (void)!read(fds[i].fd, bytes, sizeof(bytes));
+    while (left > 0 && poll(fds, COUNT_OF(fds), watching ? (int)left : -1) > 0) {
+        if (fds[0].revents) {
+            (void)!read(w->wakeup, &count, sizeof(count));
+            return;
+        }
+        if (read_events(w->inotify))
+            return;
+        left = next - monotonic_ms();
+    }
 }
 
 static void *run(void *arg)
@@ -137,7 +172,7 @@ static void *run(void *arg)
         learned_release(l);
         if (stop)
             break;
-        wait(w, l ? PERIOD_MS : -1);
+        wait(w, l != NULL);
     }
     release(w);
     return NULL;

@@ -1,7 +1,8 @@
 /*
  * Notices changes that people and other processes make to the file of learned pins. It has a thread
  * of its own, so that a disk that does not answer holds up nothing else. inotify(7) reports most
- * changes at once; a check every second finds the rest, such as changes by another machine on NFS.
+ * changes at once; a check every second finds the rest, such as a file that was deleted, or changes
+ * by another machine on NFS.
  */
 #ifndef LEARNED_LEARNEDWATCH_H
 #define LEARNED_LEARNEDWATCH_H

@@ -142,6 +142,62 @@ static void what_inotify_does_not_see_is_noticed_all_the_same(void **state)
     learned_release(l);
 }
 
+/* Long enough for the watch to see an event, and short beside a second. */
+#define MOMENT_US 100000
+
+static void move_away(void)
+{
+    assert_int_equal(rename(temp_path("written/learned"), temp_path("written/learned~")), 0);
+}
+
+static void delete (void)
+{
+    assert_int_equal(unlink(temp_path("written/learned")), 0);
+}
+
+/* Empties the file while another one is complete. */
+static void empty(void)
+{
+    assert_int_equal(truncate(temp_path("written/learned"), 0), 0);
+    temp_text("written/another", "x");
+}
+
+/*
+ * Returns true if the key stayed in force while the file was without it for a moment. The check
+ * every second may come just then, so one of many edits is enough.
+ */
+static bool survives_edit(struct learned *l, void (*hide)(void))
+{
+    bool survived = false;
+    int tries;
+
+    for (tries = 0; tries < 30 && !survived; tries++) {
+        hide();
+        usleep(MOMENT_US);
+        survived = count(l, "a") == 1;
+        temp_text("written/learned", "a h:1 " A " 2026-01-02\n");
+        wait_for(l, "a", 1);
+    }
+    return survived;
+}
+
+static void a_file_that_an_editor_is_writing_again_keeps_its_keys_in_force(void **state)
+{
+    struct learned *l = store("written");
+    struct learnedwatch *w = watch(l);
+
+    (void)state;
+    temp_text("written/learned", "a h:1 " A " 2026-01-02\n");
+    wait_for(l, "a", 1);
+    assert_true(survives_edit(l, move_away));
+    assert_true(survives_edit(l, delete));
+    assert_true(survives_edit(l, empty));
+    assert_int_equal(unlink(temp_path("written/learned")), 0);
+    wait_for(l, "a", 0); /* but a file that stays away has none */
+    assert_true(learnedwatch_stop(w));
+    learned_release(l);
+}
+
 static void damage_changes_nothing_and_is_logged_once(void **state)
 {
     struct learned *l;
@@ -218,6 +274,7 @@ int main(void)
         cmocka_unit_test(an_edit_and_the_change_of_another_process_are_in_force_and_reported),
         cmocka_unit_test(a_change_of_this_process_is_reported),
         cmocka_unit_test(what_inotify_does_not_see_is_noticed_all_the_same),
+        cmocka_unit_test(a_file_that_an_editor_is_writing_again_keeps_its_keys_in_force),
         cmocka_unit_test(damage_changes_nothing_and_is_logged_once),
         cmocka_unit_test(another_store_is_watched_in_place_of_the_first),
         cmocka_unit_test(nothing_is_reported_once_it_has_stopped),
