@@ -95,6 +95,18 @@ int sock_take_error(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 ? error : errno;
 }
 
+bool sock_is_self_connected(int fd)
+{
+    struct addr local = {0}, peer = {0};
+    socklen_t local_len = sizeof(local) - offsetof(struct addr, sa), peer_len = local_len;
+
+    if (getsockname(fd, &local.sa, &local_len) != 0 || getpeername(fd, &peer.sa, &peer_len) != 0)
+        return false;
+    local.len = local_len;
+    peer.len = peer_len;
+    return addr_equal(&local, &peer);
+}
+
 /* An address for documentation, which no machine has (RFC 5737, RFC 3849). */
 static struct addr unassigned(int family, uint16_t port)
 {

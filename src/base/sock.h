@@ -63,6 +63,13 @@ bool sock_acks(int fd, struct sock_acks *out);
 /* Returns the pending error of a socket (SO_ERROR, an errno value, or 0), and clears it. */
 int sock_take_error(int fd);
 
+/*
+ * Returns true if a socket is connected to itself. A connect to a port of this machine on which no
+ * program listens ends so if the kernel chooses this port as the source: TCP simultaneous open,
+ * RFC 9293 section 3.5.
+ */
+bool sock_is_self_connected(int fd);
+
 /* Returns the bytes that the peer has not acknowledged, or 0 if that is unknown. */
 int sock_unsent(int fd);
 

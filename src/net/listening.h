@@ -1,6 +1,6 @@
 /*
  * The addresses that this process listens on, for all threads. A connection to one of them would
- * come back as a client; transport_tcp refuses to make it. Each acceptor is listed while its socket
+ * come back as a client; a dial refuses to make it. Each acceptor is listed while its socket
  * is open.
  */
 #ifndef NET_LISTENING_H

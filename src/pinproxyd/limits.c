@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
+#include "net/dial.h"
 #include "net/lookup.h"
-#include "net/transport_tcp.h"
 #include "proxy/connlog.h"
 
 /* Descriptors for other things than tunnels: the log, the loops, files that are read. */
@@ -53,7 +53,7 @@ uint64_t limits_tunnels(uint64_t wanted, size_t workers, size_t listeners)
     char detail[256];
 
     lookup_set_max(lookups(files));
-    transport_tcp_set_spare((int64_t)spare);
+    dial_set_spare((int64_t)spare);
     if (wanted <= possible)
         return wanted ? wanted : possible;
     snprintf(detail, sizeof(detail),

@@ -1,5 +1,5 @@
 /*
- * One who connects over TCP, for the tests of transport_tcp, and the addresses that it tries: some
+ * One who connects over TCP, for the tests of dials, and the addresses that it tries: some
  * listen, some refuse, some are silent. After each test nothing may be left on the loop, and every
  * descriptor must be closed.
  */
@@ -21,7 +21,7 @@ struct dialing {
     struct transport_owner owner;
     struct config *config;
     struct config_section *section;
-    struct transport *dial;
+    struct transport *transport;
 };
 
 /* How the last one ended. */

@@ -1,4 +1,4 @@
-/* net/transport_tcp: after a cancel nobody is called, and every descriptor is closed. */
+/* net/dial: after a cancel nobody is called, and every descriptor is closed. */
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 /* Cancels, and lets the owner and the section go at once. */
 static void cancel(struct dialing *c)
 {
-    transport_cancel(c->dial);
+    transport_cancel(c->transport);
     dialing_forget(c);
     uv_run(&dialing_thread.loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_alive(&dialing_thread.loop), 0);
@@ -35,7 +35,7 @@ static void a_cancel_during_the_look_up_calls_nobody(void **state)
     c = dialing_new("a.example", 1);
     dialing_start(c);
     dialing_wait(1);
-    transport_cancel(c->dial);
+    transport_cancel(c->transport);
     dialing_forget(c);
     uv_run(&dialing_thread.loop, UV_RUN_NOWAIT); /* the dial is gone, the look-up is not */
     names_release();
@@ -59,7 +59,7 @@ static void a_cancel_while_the_look_up_waits_calls_nobody(void **state)
     }
     dialing_wait(COUNT(c)); /* none begins in the next test */
     for (i = 0; i < COUNT(c); i++) {
-        transport_cancel(c[i]->dial);
+        transport_cancel(c[i]->transport);
         dialing_forget(c[i]);
     }
     names_release();
@@ -102,7 +102,7 @@ static void a_cancel_with_two_addresses_under_way_calls_nobody(void **state)
     dialing_start(c);
     dialing_wait(1); /* by then both are under way, and the third is looked up */
     assert_int_equal(dialing_descriptors(), dialing_before + 6);
-    transport_cancel(c->dial);
+    transport_cancel(c->transport);
     dialing_forget(c);
     assert_int_equal(dialing_descriptors(), dialing_before + 4);
     names_release();
@@ -155,7 +155,7 @@ static void a_cancel_leaves_other_dials_alone(void **state)
     dialing_start(a);
     dialing_start(b);
     dialing_wait(1);
-    transport_cancel(a->dial);
+    transport_cancel(a->transport);
     dialing_forget(a);
     names_release();
     dialing_finish();
