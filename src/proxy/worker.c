@@ -13,7 +13,7 @@
 #include "proxy/connlog.h"
 #include "proxy/pinfetch.h"
 #include "proxy/thread.h"
-#include "tls/session.h"
+#include "tls/sessioncache.h"
 #include "tls/tlsmem.h"
 
 struct handoff {
@@ -121,7 +121,7 @@ static void apply_snapshot(struct worker *w, struct snapshot *latest, uint64_t g
         next = LIST_NEXT(m, link);
         tunnel_apply(m->tunnel, latest);
     }
-    session_sweep(w->thread.tls.sessions, is_current, latest);
+    sessioncache_sweep(w->thread.tls.sessions, is_current, latest);
     if (w->pinfetch)
         pinfetch_update(w->pinfetch, latest);
     atomic_store(&w->applied, generation);

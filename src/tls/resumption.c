@@ -7,7 +7,8 @@
 /*
  * Returns true if the server of a session would be trusted now. If not, a full handshake decides.
  */
-static bool is_trusted_now(const struct resumption *r, const struct session *s, int64_t now)
+static bool is_trusted_now(const struct resumption *r, const struct sessioncache_item *s,
+                           int64_t now)
 {
     const struct trust_evidence evidence = {.leaf = sk_X509_value(s->chain, 0),
                                             .sent = s->chain,
@@ -26,10 +27,10 @@ static bool is_trusted_now(const struct resumption *r, const struct session *s, 
 void resumption_offer(struct resumption *r, SSL *ssl, int64_t now)
 {
     r->established = now;
-    while (r->sessions && session_take(r->sessions, r->policy, now, &r->offered)) {
+    while (r->sessions && sessioncache_take(r->sessions, r->policy, now, &r->offered)) {
         if (is_trusted_now(r, &r->offered, now) && SSL_set_session(ssl, r->offered.tls) == 1)
             return;
-        session_clear(&r->offered);
+        sessioncache_item_clear(&r->offered);
     }
 }
 
@@ -45,13 +46,13 @@ bool resumption_take(struct resumption *r, SSL_SESSION *ticket)
 static void store(struct resumption *r, SSL *ssl, const struct trust_verdict *verdict,
                   SSL_SESSION *session)
 {
-    struct session s = {.tls = session, .established = r->established};
+    struct sessioncache_item s = {.tls = session, .established = r->established};
     unsigned char *staple = NULL;
     long len = SSL_get_tlsext_status_ocsp_resp(ssl, &staple);
 
     s.chain = X509_chain_up_ref(verdict->chain);
     if (!s.chain) {
-        session_clear(&s);
+        sessioncache_item_clear(&s);
         return;
     }
     if (SSL_session_reused(ssl)) {
@@ -62,7 +63,7 @@ static void store(struct resumption *r, SSL *ssl, const struct trust_verdict *ve
         memcpy(s.staple, staple, (size_t)len);
         s.staple_len = (size_t)len;
     }
-    session_put(r->sessions, r->policy, &s);
+    sessioncache_put(r->sessions, r->policy, &s);
 }
 
 void resumption_store(struct resumption *r, SSL *ssl, const struct trust_verdict *verdict)
@@ -98,5 +99,5 @@ void resumption_give_up(struct resumption *r)
 void resumption_clear(struct resumption *r)
 {
     resumption_give_up(r);
-    session_clear(&r->offered);
+    sessioncache_item_clear(&r->offered);
 }

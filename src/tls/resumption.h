@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tls/session.h"
+#include "tls/sessioncache.h"
 #include "trust/policy.h"
 #include "trust/trust.h"
 
@@ -20,9 +20,9 @@
 struct ssl_st; /* OpenSSL's SSL */
 
 struct resumption {
-    struct session_cache *sessions; /* NULL: nothing is resumed or stored */
+    struct sessioncache *sessions; /* NULL: nothing is resumed or stored */
     const struct policy *policy;
-    struct session offered; /* the session that was offered, or none */
+    struct sessioncache_item offered; /* the session that was offered, or none */
     struct ssl_session_st *tickets[RESUMPTION_TICKETS_MAX]; /* received, not stored yet */
     size_t ticket_count;
     int64_t established; /* when the full handshake was */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tls/certcache.h"
-#include "tls/session.h"
+#include "tls/sessioncache.h"
 
 #define PAGE 4096
 
@@ -14,13 +14,13 @@ bool tls_thread_init(struct tls_thread *t)
     /* on a page boundary, from where the kernel copies faster */
     t->records.bytes = aligned_alloc(PAGE, TLS_RECORDS_SIZE);
     t->certs = certcache_new();
-    t->sessions = session_cache_new();
+    t->sessions = sessioncache_new();
     return t->records.bytes && t->certs && t->sessions;
 }
 
 void tls_thread_free(struct tls_thread *t)
 {
-    session_cache_free(t->sessions);
+    sessioncache_free(t->sessions);
     certcache_free(t->certs);
     free(t->records.bytes);
     memset(t, 0, sizeof(*t));

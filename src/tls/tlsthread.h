@@ -11,12 +11,12 @@
 #include "tls/tlsbio.h"
 
 struct certcache;
-struct session_cache;
+struct sessioncache;
 
 struct tls_thread {
     struct record_buffer records;
     struct certcache *certs;
-    struct session_cache *sessions;
+    struct sessioncache *sessions;
 };
 
 /*

@@ -6,7 +6,7 @@
 
 #include "config/loader.h"
 #include "help.h"
-#include "tls/session.h"
+#include "tls/sessioncache.h"
 #include "tls/tlsctx.h"
 #include "trust/anchors.h"
 
@@ -94,7 +94,7 @@ struct channel *channel_new(const struct channel_setup *setup, struct tls_thread
     assert_true(tls_thread_init(&w->own));
     w->thread = shared ? shared : &w->own;
     if (setup->sessions) {
-        session_cache_free(w->own.sessions);
+        sessioncache_free(w->own.sessions);
         w->own.sessions = setup->sessions;
     }
     w->tls = tls_new(ctx, w->policy, w->thread, setup->sessions != NULL);

@@ -36,7 +36,7 @@ struct channel_setup {
     bool unpinned; /* the section has no pin */
     int64_t now;   /* 0: CERTS_NOW */
     struct learned *learned;
-    struct session_cache *sessions;
+    struct sessioncache *sessions;
     void (*prepare)(SSL_CTX *server);
 };
 

@@ -8,7 +8,7 @@
 #include "channel.h"
 #include "help.h"
 #include "learning.h"
-#include "tls/session.h"
+#include "tls/sessioncache.h"
 #include "trust/trust.h"
 
 static void a_first_use_opens_nothing_until_the_key_is_stored(void **state)
@@ -112,7 +112,7 @@ static void share_tickets(SSL_CTX *server)
 }
 
 /* A connection on which a ticket has come. */
-static struct channel *resume(struct session_cache *sessions, int version, const char *keys,
+static struct channel *resume(struct sessioncache *sessions, int version, const char *keys,
                               int64_t now)
 {
     struct channel *w = channel_new(&(struct channel_setup){.version = version,
@@ -141,7 +141,7 @@ static void a_resumed_session_is_judged_again(void **state)
 
     (void)state;
     for (v = 0; v < COUNT(channel_versions); v++) {
-        struct session_cache *sessions = session_cache_new();
+        struct sessioncache *sessions = sessioncache_new();
 
         for (i = 0; i < 3; i++) {
             struct channel *w = resume(sessions, channel_versions[v], keys, 0);
@@ -153,7 +153,7 @@ static void a_resumed_session_is_judged_again(void **state)
             assert_non_null(tls_verdict(w->tls)->pin);
             leave(w);
         }
-        session_cache_free(sessions);
+        sessioncache_free(sessions);
     }
 }
 
@@ -161,7 +161,7 @@ static void a_resumed_session_is_judged_again(void **state)
 /* 23:30 on the last day of the pin. */
 #define EVENING INT64_C(1800055800)
 
-static struct channel *resume_before_midnight(struct session_cache *sessions, int version,
+static struct channel *resume_before_midnight(struct sessioncache *sessions, int version,
                                               int64_t now)
 {
     static char keys[256];
@@ -187,7 +187,7 @@ static void a_resumed_session_ends_with_its_pin(void **state)
 
     (void)state;
     for (v = 0; v < COUNT(channel_versions); v++) {
-        struct session_cache *sessions = session_cache_new();
+        struct sessioncache *sessions = sessioncache_new();
         struct channel *w = resume_before_midnight(sessions, channel_versions[v], EVENING);
 
         channel_start(w);
@@ -201,7 +201,7 @@ static void a_resumed_session_ends_with_its_pin(void **state)
         channel_expect_failure(w, REASON_EXPIRED_PINS, "2027-01-16");
         channel_expect_shut(w);
         leave(w);
-        session_cache_free(sessions);
+        sessioncache_free(sessions);
     }
 }
 
@@ -212,7 +212,7 @@ static void a_session_past_its_pin_is_not_offered(void **state)
 
     (void)state;
     for (v = 0; v < COUNT(channel_versions); v++) {
-        struct session_cache *sessions = session_cache_new();
+        struct sessioncache *sessions = sessioncache_new();
         struct channel *w = resume_before_midnight(sessions, channel_versions[v], EVENING);
 
         channel_start(w);
@@ -224,7 +224,7 @@ static void a_session_past_its_pin_is_not_offered(void **state)
         channel_expect_failure(w, REASON_EXPIRED_PINS, "2027-01-16");
         channel_expect_shut(w);
         leave(w);
-        session_cache_free(sessions);
+        sessioncache_free(sessions);
     }
 }
 
@@ -235,15 +235,15 @@ static void a_session_of_another_policy_is_not_resumed(void **state)
 
     (void)state;
     for (v = 0; v < COUNT(channel_versions); v++) {
-        struct session_cache *sessions = session_cache_new();
+        struct sessioncache *sessions = sessioncache_new();
         struct channel *w = resume(sessions, channel_versions[v], "resume = yes", 0);
         struct channel *asks = resume(NULL, channel_versions[v], "resume = yes\nalso_check = dates",
                                       0);
-        struct session s;
+        struct sessioncache_item s;
 
         assert_true(w->open && asks->open);
-        assert_true(session_take(sessions, w->policy, CERTS_NOW, &s));
-        session_put(sessions, asks->policy, &s);
+        assert_true(sessioncache_take(sessions, w->policy, CERTS_NOW, &s));
+        sessioncache_put(sessions, asks->policy, &s);
         leave(w);
         leave(asks);
         w = resume(sessions, channel_versions[v], "resume = yes\nalso_check = dates", 0);
@@ -251,13 +251,13 @@ static void a_session_of_another_policy_is_not_resumed(void **state)
         assert_int_equal(w->result, TLS_FAILED);
         channel_expect_shut(w);
         leave(w);
-        session_cache_free(sessions);
+        sessioncache_free(sessions);
     }
 }
 
 static void nothing_is_resumed_where_the_section_says_no(void **state)
 {
-    struct session_cache *sessions = session_cache_new();
+    struct sessioncache *sessions = sessioncache_new();
     size_t v, i;
 
     (void)state;
@@ -270,7 +270,7 @@ static void nothing_is_resumed_where_the_section_says_no(void **state)
             leave(w);
         }
     }
-    session_cache_free(sessions);
+    sessioncache_free(sessions);
 }
 
 int main(void)

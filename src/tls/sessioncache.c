@@ -1,4 +1,4 @@
-#include "tls/session.h"
+#include "tls/sessioncache.h"
 
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -29,7 +29,7 @@
 struct entry {
     char section[SECTION_SIZE];
     uint8_t policy_id[POLICY_ID_SIZE];
-    struct session session;
+    struct sessioncache_item session;
     size_t size;
     TAILQ_ENTRY(entry) of_bucket; /* newest first */
     TAILQ_ENTRY(entry) of_all;    /* likewise */
@@ -37,16 +37,16 @@ struct entry {
 
 TAILQ_HEAD(entries, entry);
 
-struct session_cache {
+struct sessioncache {
     struct entries buckets[BUCKETS];
     struct entries all;
     size_t count;
     size_t size;
 };
 
-struct session_cache *session_cache_new(void)
+struct sessioncache *sessioncache_new(void)
 {
-    struct session_cache *c = calloc(1, sizeof(*c));
+    struct sessioncache *c = calloc(1, sizeof(*c));
     size_t i;
 
     if (!c)
@@ -57,7 +57,7 @@ struct session_cache *session_cache_new(void)
     return c;
 }
 
-void session_clear(struct session *s)
+void sessioncache_item_clear(struct sessioncache_item *s)
 {
     SSL_SESSION_free(s->tls);
     sk_X509_pop_free(s->chain, X509_free);
@@ -66,22 +66,22 @@ void session_clear(struct session *s)
 }
 
 /* The id is a hash already. */
-static struct entries *bucket_of(struct session_cache *c, const uint8_t *policy_id)
+static struct entries *bucket_of(struct sessioncache *c, const uint8_t *policy_id)
 {
     return &c->buckets[policy_id[0] % BUCKETS];
 }
 
-static void drop(struct session_cache *c, struct entry *e)
+static void drop(struct sessioncache *c, struct entry *e)
 {
     TAILQ_REMOVE(bucket_of(c, e->policy_id), e, of_bucket);
     TAILQ_REMOVE(&c->all, e, of_all);
     c->count--;
     c->size -= e->size;
-    session_clear(&e->session);
+    sessioncache_item_clear(&e->session);
     free(e);
 }
 
-void session_cache_free(struct session_cache *c)
+void sessioncache_free(struct sessioncache *c)
 {
     struct entry *e;
 
@@ -96,7 +96,7 @@ void session_cache_free(struct session_cache *c)
  * The size of a session: what the server has sent for it, the certificates among it, and a fixed
  * part.
  */
-static size_t size_of(const struct session *s)
+static size_t size_of(const struct sessioncache_item *s)
 {
     const unsigned char *ticket;
     size_t size = 0;
@@ -111,7 +111,7 @@ static size_t size_of(const struct session *s)
 }
 
 /* Returns the oldest session of a section if there is no room for one more, else NULL. */
-static struct entry *find_excess(struct session_cache *c, const uint8_t *policy_id, size_t size)
+static struct entry *find_excess(struct sessioncache *c, const uint8_t *policy_id, size_t size)
 {
     struct entry *e, *oldest = NULL;
     size_t n = 0;
@@ -127,7 +127,7 @@ static struct entry *find_excess(struct session_cache *c, const uint8_t *policy_
 }
 
 /* Drops the oldest of a section that has many, so that a busy one does not push out all others. */
-static void make_room(struct session_cache *c, const uint8_t *policy_id, size_t size)
+static void make_room(struct sessioncache *c, const uint8_t *policy_id, size_t size)
 {
     struct entry *e;
 
@@ -137,14 +137,15 @@ static void make_room(struct session_cache *c, const uint8_t *policy_id, size_t 
         drop(c, TAILQ_LAST(&c->all, entries));
 }
 
-void session_put(struct session_cache *c, const struct policy *policy, struct session *s)
+void sessioncache_put(struct sessioncache *c, const struct policy *policy,
+                      struct sessioncache_item *s)
 {
     const uint8_t *policy_id = policy->id;
     const size_t size = size_of(s);
     struct entry *e = size <= SIZE_MAX_OF_ONE ? calloc(1, sizeof(*e)) : NULL;
 
     if (!e) {
-        session_clear(s);
+        sessioncache_item_clear(s);
         return;
     }
     make_room(c, policy_id, size);
@@ -159,20 +160,20 @@ void session_put(struct session_cache *c, const struct policy *policy, struct se
     c->size += size;
 }
 
-size_t session_cache_size(const struct session_cache *c)
+size_t sessioncache_size(const struct sessioncache *c)
 {
     return c->size;
 }
 
 /* A clock that was set back makes a session no younger. */
-static bool is_usable(const struct session *s, int64_t now)
+static bool is_usable(const struct sessioncache_item *s, int64_t now)
 {
     return now >= s->established && now - s->established < LIFETIME
            && SSL_SESSION_is_resumable(s->tls);
 }
 
-bool session_take(struct session_cache *c, const struct policy *policy, int64_t now,
-                  struct session *out)
+bool sessioncache_take(struct sessioncache *c, const struct policy *policy, int64_t now,
+                       struct sessioncache_item *out)
 {
     const uint8_t *policy_id = policy->id;
     struct entry *e, *next;
@@ -192,9 +193,10 @@ bool session_take(struct session_cache *c, const struct policy *policy, int64_t 
     return false;
 }
 
-void session_sweep(struct session_cache *c,
-                   bool is_current(const char *section, const uint8_t *policy_id, const void *arg),
-                   const void *arg)
+void sessioncache_sweep(struct sessioncache *c,
+                        bool is_current(const char *section, const uint8_t *policy_id,
+                                        const void *arg),
+                        const void *arg)
 {
     struct entry *e, *next;
 

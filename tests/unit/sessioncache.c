@@ -1,5 +1,5 @@
-/* tls/session: the cache of TLS sessions. What is taken twice, or too late, is a hole. */
-#include "tls/session.h"
+/* tls/sessioncache: the cache of TLS sessions. What is taken twice, or too late, is a hole. */
+#include "tls/sessioncache.h"
 
 #include <openssl/ssl.h>
 #include <stdlib.h>
@@ -17,9 +17,9 @@ static const struct policy policy_b = {.section = &gone, .id = {1, 1}};
 static const struct policy *const a = &policy_a, *const b = &policy_b;
 
 /* A session that OpenSSL would resume: it has an id. */
-static struct session make(int64_t established, unsigned char mark)
+static struct sessioncache_item make(int64_t established, unsigned char mark)
 {
-    struct session s = {.tls = SSL_SESSION_new(), .established = established};
+    struct sessioncache_item s = {.tls = SSL_SESSION_new(), .established = established};
 
     assert_non_null(s.tls);
     assert_int_equal(SSL_SESSION_set1_id(s.tls, &mark, 1), 1);
@@ -29,32 +29,32 @@ static struct session make(int64_t established, unsigned char mark)
     return s;
 }
 
-static void put(struct session_cache *c, const struct policy *policy, int64_t established,
+static void put(struct sessioncache *c, const struct policy *policy, int64_t established,
                 unsigned char mark)
 {
-    struct session s = make(established, mark);
+    struct sessioncache_item s = make(established, mark);
 
-    session_put(c, policy, &s);
+    sessioncache_put(c, policy, &s);
     assert_null(s.tls); /* it is the cache's now */
 }
 
 /* The mark of the session that is taken, or -1. */
-static int take(struct session_cache *c, const struct policy *policy, int64_t now)
+static int take(struct sessioncache *c, const struct policy *policy, int64_t now)
 {
-    struct session s = {0};
+    struct sessioncache_item s = {0};
     int mark;
 
-    if (!session_take(c, policy, now, &s))
+    if (!sessioncache_take(c, policy, now, &s))
         return -1;
     mark = s.staple[0];
-    session_clear(&s);
+    sessioncache_item_clear(&s);
     assert_null(s.staple);
     return mark;
 }
 
 static void a_session_is_taken_once_the_newest_first(void **state)
 {
-    struct session_cache *c = session_cache_new();
+    struct sessioncache *c = sessioncache_new();
 
     (void)state;
     put(c, a, NOW, 1);
@@ -62,12 +62,12 @@ static void a_session_is_taken_once_the_newest_first(void **state)
     assert_int_equal(take(c, a, NOW), 2);
     assert_int_equal(take(c, a, NOW), 1);
     assert_int_equal(take(c, a, NOW), -1);
-    session_cache_free(c);
+    sessioncache_free(c);
 }
 
 static void a_session_belongs_to_its_fingerprint(void **state)
 {
-    struct session_cache *c = session_cache_new();
+    struct sessioncache *c = sessioncache_new();
 
     (void)state;
     put(c, a, NOW, 1);
@@ -75,12 +75,12 @@ static void a_session_belongs_to_its_fingerprint(void **state)
     put(c, b, NOW, 2);
     assert_int_equal(take(c, a, NOW), 1);
     assert_int_equal(take(c, b, NOW), 2);
-    session_cache_free(c);
+    sessioncache_free(c);
 }
 
 static void a_session_serves_for_an_hour(void **state)
 {
-    struct session_cache *c = session_cache_new();
+    struct sessioncache *c = sessioncache_new();
 
     (void)state;
     put(c, a, NOW, 1);
@@ -91,23 +91,23 @@ static void a_session_serves_for_an_hour(void **state)
     put(c, a, NOW, 1);
     assert_int_equal(take(c, a, NOW - 1), -1);
     assert_int_equal(take(c, a, NOW), -1); /* gone for good */
-    session_cache_free(c);
+    sessioncache_free(c);
 }
 
 static void a_session_that_cannot_be_resumed_is_none(void **state)
 {
-    struct session_cache *c = session_cache_new();
-    struct session s = {.tls = SSL_SESSION_new(), .established = NOW};
+    struct sessioncache *c = sessioncache_new();
+    struct sessioncache_item s = {.tls = SSL_SESSION_new(), .established = NOW};
 
     (void)state;
-    session_put(c, a, &s); /* without an id or a ticket */
+    sessioncache_put(c, a, &s); /* without an id or a ticket */
     assert_int_equal(take(c, a, NOW), -1);
-    session_cache_free(c);
+    sessioncache_free(c);
 }
 
 static void the_cache_is_bounded(void **state)
 {
-    struct session_cache *c = session_cache_new();
+    struct sessioncache *c = sessioncache_new();
     struct policy other = {.section = &section};
     int i, n;
 
@@ -130,8 +130,8 @@ static void the_cache_is_bounded(void **state)
         n += take(c, &other, NOW) >= 0;
     }
     assert_int_equal(n, 1024);
-    session_cache_free(c);
-    session_cache_free(NULL);
+    sessioncache_free(c);
+    sessioncache_free(NULL);
 }
 
 static bool stays(const char *name, const uint8_t *id, const void *arg)
@@ -142,38 +142,38 @@ static bool stays(const char *name, const uint8_t *id, const void *arg)
 static void a_policy_that_has_gone_takes_its_sessions_along(void **state)
 {
     const struct policy changed = {.section = &section, .id = {1, 2}};
-    struct session_cache *c = session_cache_new();
+    struct sessioncache *c = sessioncache_new();
 
     (void)state;
     put(c, a, NOW, 1);
     put(c, b, NOW, 2);
     put(c, &changed, NOW, 3);
-    session_sweep(c, stays, "a.example");
+    sessioncache_sweep(c, stays, "a.example");
     assert_int_equal(take(c, b, NOW), -1);
     assert_int_equal(take(c, &changed, NOW), -1);
     assert_int_equal(take(c, a, NOW), 1);
-    session_cache_free(c);
+    sessioncache_free(c);
 }
 
 /* A session whose server has sent this much for it. */
-static void put_large(struct session_cache *c, const struct policy *policy, unsigned char mark,
+static void put_large(struct sessioncache *c, const struct policy *policy, unsigned char mark,
                       size_t size)
 {
-    struct session s = make(NOW, mark);
+    struct sessioncache_item s = make(NOW, mark);
 
     free(s.staple);
     s.staple = malloc(size);
     assert_non_null(s.staple);
     memset(s.staple, mark, size);
     s.staple_len = size;
-    session_put(c, policy, &s);
+    sessioncache_put(c, policy, &s);
     assert_null(s.tls);
 }
 
 /* A ticket, a staple or a certificate may have 64 KiB. */
 static void the_cache_is_bounded_in_bytes(void **state)
 {
-    struct session_cache *c = session_cache_new();
+    struct sessioncache *c = sessioncache_new();
     struct policy other = {.section = &section};
     size_t before;
     int i, n;
@@ -181,27 +181,27 @@ static void the_cache_is_bounded_in_bytes(void **state)
     (void)state;
     for (i = 0; i < 30; i++)
         put_large(c, a, (unsigned char)i, 60000);
-    assert_between(session_cache_size(c), 8 * 60000, 512 * 1024);
+    assert_between(sessioncache_size(c), 8 * 60000, 512 * 1024);
     assert_int_equal(take(c, a, NOW), 29); /* the newest is there */
     for (n = 1; take(c, a, NOW) >= 0; n++)
         ;
     assert_int_equal(n, 8);
-    assert_int_equal(session_cache_size(c), 0);
+    assert_int_equal(sessioncache_size(c), 0);
     /* one that has no room alone pushes out nothing */
     put(c, a, NOW, 1);
-    before = session_cache_size(c);
+    before = sessioncache_size(c);
     put_large(c, a, 2, 512 * 1024);
-    assert_int_equal(session_cache_size(c), before);
+    assert_int_equal(sessioncache_size(c), before);
     assert_int_equal(take(c, a, NOW), 1);
     /* all sections together */
     for (i = 0; i < 100; i++) {
         other.id[0] = (uint8_t)i;
         put_large(c, &other, (unsigned char)i, 250000);
         put_large(c, &other, (unsigned char)i, 250000);
-        assert_between(session_cache_size(c), 1, 8 << 20);
+        assert_between(sessioncache_size(c), 1, 8 << 20);
     }
     assert_int_equal(take(c, &other, NOW), 99);
-    session_cache_free(c);
+    sessioncache_free(c);
 }
 
 int main(void)
