@@ -4,8 +4,9 @@ static const struct {
     const char *name;
     const char *text;
     enum reason_kind kind;
+    enum reason_about about;
 } reasons[] = {
-#define X(id, name, kind, text) {name, text, REASON_KIND_##kind},
+#define X(id, name, kind, about, text) {name, text, REASON_KIND_##kind, REASON_ABOUT_##about},
     REASONS(X)
 #undef X
 };
@@ -50,7 +51,5 @@ enum log_level reason_level(enum reason r)
 
 bool reason_is_trust(enum reason r)
 {
-    return reasons[r].kind == REASON_KIND_MISMATCH
-           || (reasons[r].kind == REASON_KIND_REFUSED && r != REASON_TLS_FROM_CLIENT
-               && r != REASON_GREETING && r != REASON_UNKNOWN_HOST);
+    return reasons[r].about == REASON_ABOUT_TRUST;
 }

@@ -20,46 +20,60 @@ enum reason_kind {
     REASON_KIND_LIMIT,     /* limit */
 };
 
-/* X(identifier, name, kind, text) */
+/* TRUST: a verdict about the server. Each row says it, so that no reason is one by mistake. */
+enum reason_about {
+    REASON_ABOUT_OTHER,
+    REASON_ABOUT_TRUST,
+};
+
+/* X(identifier, name, kind, about, text) */
 #define REASONS(X)                                                                                 \
-    X(NONE, "none", END, "still going")                                                            \
-    X(OK, "ok", END, "both sides have finished")                                                   \
-    X(IDLE, "idle", END, "no byte in either direction within idle_timeout")                        \
-    X(HALF_CLOSE, "half_close", END, "the other side did not finish within half_close_timeout")    \
-    X(DRAINED, "drained", END, "the daemon stopped")                                               \
-    X(UNANSWERED, "unanswered", END, "the server closed without an answer to the last bytes")      \
-    X(UPSTREAM_CLOSED, "upstream_closed", END, "the server closed while the client was sending")   \
-    X(CLIENT_RESET, "client_reset", END, "the client reset its connection")                        \
-    X(RESOLVE, "resolve", UPSTREAM, "the host name could not be resolved")                         \
-    X(CONNECT, "connect", UPSTREAM, "no address of the host could be connected to")                \
-    X(LOOP, "loop", UPSTREAM, "every address of the host is one of pinproxyd's own listeners")     \
-    X(TIMEOUT, "timeout", UPSTREAM, "the server did not answer in time")                           \
-    X(TLS, "tls", UPSTREAM, "TLS failed")                                                          \
-    X(TRUNCATED, "truncated", TRUNCATED, "the server ended the stream without close_notify")       \
-    X(PIN_MISMATCH, "pin_mismatch", MISMATCH, "no pin matches what the server presented")          \
-    X(EXPIRED_PINS, "expired_pins", REFUSED, "only pins past their date match")                    \
-    X(REVOKED, "revoked", REFUSED, "the server's key is revoked in the configuration")             \
-    X(PKI, "pki", REFUSED, "the certificate chain does not verify")                                \
-    X(WEAK, "weak", REFUSED, "a key or a signature is too weak")                                   \
-    X(NAME, "name", REFUSED, "the server's certificate does not carry the name")                   \
-    X(DATES, "dates", REFUSED, "the server's certificate is not valid today")                      \
-    X(TOFU_CHANGED, "tofu_changed", REFUSED,                                                       \
+    X(NONE, "none", END, OTHER, "still going")                                                     \
+    X(OK, "ok", END, OTHER, "both sides have finished")                                            \
+    X(IDLE, "idle", END, OTHER, "no byte in either direction within idle_timeout")                 \
+    X(HALF_CLOSE, "half_close", END, OTHER,                                                        \
+      "the other side did not finish within half_close_timeout")                                   \
+    X(DRAINED, "drained", END, OTHER, "the daemon stopped")                                        \
+    X(UNANSWERED, "unanswered", END, OTHER,                                                        \
+      "the server closed without an answer to the last bytes")                                     \
+    X(UPSTREAM_CLOSED, "upstream_closed", END, OTHER,                                              \
+      "the server closed while the client was sending")                                            \
+    X(CLIENT_RESET, "client_reset", END, OTHER, "the client reset its connection")                 \
+    X(RESOLVE, "resolve", UPSTREAM, OTHER, "the host name could not be resolved")                  \
+    X(CONNECT, "connect", UPSTREAM, OTHER, "no address of the host could be connected to")         \
+    X(LOOP, "loop", UPSTREAM, OTHER,                                                               \
+      "every address of the host is one of pinproxyd's own listeners")                             \
+    X(TIMEOUT, "timeout", UPSTREAM, OTHER, "the server did not answer in time")                    \
+    X(TLS, "tls", UPSTREAM, OTHER, "TLS failed")                                                   \
+    X(TRUNCATED, "truncated", TRUNCATED, OTHER,                                                    \
+      "the server ended the stream without close_notify")                                          \
+    X(PIN_MISMATCH, "pin_mismatch", MISMATCH, TRUST, "no pin matches what the server presented")   \
+    X(EXPIRED_PINS, "expired_pins", REFUSED, TRUST, "only pins past their date match")             \
+    X(REVOKED, "revoked", REFUSED, TRUST, "the server's key is revoked in the configuration")      \
+    X(PKI, "pki", REFUSED, TRUST, "the certificate chain does not verify")                         \
+    X(WEAK, "weak", REFUSED, TRUST, "a key or a signature is too weak")                            \
+    X(NAME, "name", REFUSED, TRUST, "the server's certificate does not carry the name")            \
+    X(DATES, "dates", REFUSED, TRUST, "the server's certificate is not valid today")               \
+    X(TOFU_CHANGED, "tofu_changed", REFUSED, TRUST,                                                \
       "the server's key is not the one that was seen first")                                       \
-    X(FIRST_USE, "first_use", REFUSED, "no key of this server has been stored yet")                \
-    X(UNSAVED, "unsaved", REFUSED, "the key that was seen first could not be stored")              \
-    X(PIN_REMOVED, "pin_removed", REFUSED, "the pin that the server was accepted on was removed")  \
-    X(PROBE_ONLY, "probe_only", REFUSED, "a probe accepts no server")                              \
-    X(TLS_FROM_CLIENT, "tls_from_client", REFUSED,                                                 \
+    X(FIRST_USE, "first_use", REFUSED, TRUST, "no key of this server has been stored yet")         \
+    X(UNSAVED, "unsaved", REFUSED, TRUST, "the key that was seen first could not be stored")       \
+    X(PIN_REMOVED, "pin_removed", REFUSED, TRUST,                                                  \
+      "the pin that the server was accepted on was removed")                                       \
+    X(PROBE_ONLY, "probe_only", REFUSED, TRUST, "a probe accepts no server")                       \
+    X(TLS_FROM_CLIENT, "tls_from_client", REFUSED, OTHER,                                          \
       "the client speaks TLS itself: let it speak plaintext to this port")                         \
-    X(GREETING, "greeting", REFUSED, "the client's first bytes are not of the protocol expected")  \
-    X(UNKNOWN_HOST, "unknown_host", REFUSED,                                                       \
+    X(GREETING, "greeting", REFUSED, OTHER,                                                        \
+      "the client's first bytes are not of the protocol expected")                                 \
+    X(UNKNOWN_HOST, "unknown_host", REFUSED, OTHER,                                                \
       "no section has the host and port that the client names")                                    \
-    X(MAX_CONNECTIONS, "max_connections", LIMIT, "the section has reached its max_connections")    \
-    X(FILES, "files", LIMIT, "no file descriptors are left")                                       \
-    X(MEMORY, "memory", LIMIT, "out of memory")
+    X(MAX_CONNECTIONS, "max_connections", LIMIT, OTHER,                                            \
+      "the section has reached its max_connections")                                               \
+    X(FILES, "files", LIMIT, OTHER, "no file descriptors are left")                                \
+    X(MEMORY, "memory", LIMIT, OTHER, "out of memory")
 
 enum reason {
-#define X(id, name, kind, text) REASON_##id,
+#define X(id, name, kind, about, text) REASON_##id,
     REASONS(X)
 #undef X
         REASON_COUNT

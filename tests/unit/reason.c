@@ -81,6 +81,17 @@ static void only_verdicts_about_the_server_count_as_trust(void **state)
     assert_int_equal(found, COUNT(trust));
 }
 
+static void a_verdict_about_the_server_is_logged_as_a_refusal(void **state)
+{
+    int i;
+
+    (void)state;
+    for (i = 0; i < REASON_COUNT; i++)
+        if (reason_is_trust((enum reason)i))
+            assert_true(reason_kind((enum reason)i) == REASON_KIND_MISMATCH
+                        || reason_kind((enum reason)i) == REASON_KIND_REFUSED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -88,6 +99,7 @@ int main(void)
         cmocka_unit_test(names_are_words_and_texts_are_phrases),
         cmocka_unit_test(every_reason_has_the_event_and_level_of_its_kind),
         cmocka_unit_test(only_verdicts_about_the_server_count_as_trust),
+        cmocka_unit_test(a_verdict_about_the_server_is_logged_as_a_refusal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
