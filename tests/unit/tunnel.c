@@ -45,7 +45,7 @@ struct server {
     pthread_t thread;
     _Atomic int accepted;
     uint8_t got[2 * BULK];
-    size_t got_len;
+    _Atomic size_t got_len; /* stored after the bytes, which another thread then reads */
 };
 
 static void serve(struct server *s, int fd)
