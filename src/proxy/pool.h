@@ -8,7 +8,7 @@
 #include "proxy/worker.h"
 
 struct pool {
-    struct worker_pool shared; /* the counters and the wakeup that they share */
+    struct worker_shared shared; /* the counters and the wakeup that they share */
     struct worker **workers;
     size_t count;
     uint64_t generation; /* of the last pool_apply() */

@@ -38,7 +38,7 @@ static struct relay_end cut_relay(const struct relay *r)
 {
     const char *loss = upstream_loss(r->upstream);
 
-    if (!r->client_eof || r->received != r->received_before_eof)
+    if (!r->close_notify_sent || r->received != r->received_before_eof)
         return make_end(RELAY_CUT, REASON_TRUNCATED, loss);
     return make_end(RELAY_CUT, r->answered || r->sent == 0 ? REASON_OK : REASON_UNANSWERED,
                     *loss ? loss
@@ -73,7 +73,7 @@ static struct relay_end relay_to_client(struct relay *r)
     const char *detail;
     size_t n;
 
-    if (!u->readable || r->server_eof)
+    if (!u->readable || r->fin_sent)
         return still_open;
     u->readable = false;
     result = tls_read(u->tls, u->thread->plaintext, TLS_PLAINTEXT_SIZE, &n);
@@ -95,7 +95,7 @@ static struct relay_end relay_to_client(struct relay *r)
         reason = tls_failure(u->tls, &detail);
         return make_end(RELAY_CUT, reason, detail);
     }
-    r->server_eof = true;
+    r->fin_sent = true;
     endpoint_shutdown(r->client);
     return still_open;
 }
@@ -133,7 +133,7 @@ static enum clienthello check_first_bytes(struct relay *r, const uint8_t *bytes,
     memcpy(first, r->held, held);
     memcpy(first + held, bytes, more);
     result = clienthello_check(first, held + more);
-    r->checked = result == CLIENTHELLO_NO;
+    r->first_bytes_checked = result == CLIENTHELLO_NO;
     if (result == CLIENTHELLO_PARTIAL) {
         memcpy(r->held, first, held + more);
         r->held_count = held + more;
@@ -147,7 +147,7 @@ static struct relay_end release_held(struct relay *r)
 {
     const size_t n = r->held_count;
 
-    r->checked = true;
+    r->first_bytes_checked = true;
     r->held_count = 0;
     return send_plaintext(r, r->held, n);
 }
@@ -161,7 +161,7 @@ static struct relay_end take_client_bytes(struct relay *r)
     r->client_bytes = NULL;
     if (!bytes)
         return still_open;
-    if (!r->checked)
+    if (!r->first_bytes_checked)
         switch (check_first_bytes(r, bytes, r->client_count)) {
         case CLIENTHELLO_YES:
             return make_end(RELAY_ABORTED, REASON_TLS_FROM_CLIENT, "");
@@ -179,10 +179,10 @@ static struct relay_end relay_to_server(struct relay *r)
 {
     struct relay_end e = take_client_bytes(r);
 
-    if (e.result != RELAY_OPEN || !r->client->eof || r->client_eof)
+    if (e.result != RELAY_OPEN || !r->client->eof || r->close_notify_sent)
         return e;
     e = release_held(r);
-    r->client_eof = true;
+    r->close_notify_sent = true;
     r->received_before_eof = r->received;
     tls_close_notify(r->upstream->tls);
     upstream_flush(r->upstream);
@@ -202,7 +202,7 @@ static struct relay_end check_client(const struct relay *r)
 
 static struct relay_end check_upstream(const struct relay *r)
 {
-    if (!r->upstream->conn.write_error || !r->server_eof || r->client_eof)
+    if (!r->upstream->conn.write_error || !r->fin_sent || r->close_notify_sent)
         return still_open;
     /* the server takes nothing more, but the client still gets what came before close_notify */
     if (!endpoint_is_idle(r->client) || endpoint_unsent(r->client) > 0)
@@ -214,8 +214,9 @@ static void update_interest(struct relay *r)
 {
     struct endpoint *conn = &r->upstream->conn;
 
-    endpoint_want_read(r->client, endpoint_is_idle(conn) && !r->client_eof && !conn->write_error);
-    endpoint_want_read(conn, endpoint_is_idle(r->client) && !r->server_eof
+    endpoint_want_read(r->client,
+                       endpoint_is_idle(conn) && !r->close_notify_sent && !conn->write_error);
+    endpoint_want_read(conn, endpoint_is_idle(r->client) && !r->fin_sent
                                  && endpoint_queued(conn) <= ANSWERS_MAX);
 }
 
@@ -223,9 +224,9 @@ static bool is_finished(const struct relay *r)
 {
     const struct endpoint *conn = &r->upstream->conn;
 
-    if (!r->client_eof || !endpoint_is_idle(r->client))
+    if (!r->close_notify_sent || !endpoint_is_idle(r->client))
         return false;
-    if (r->server_eof)
+    if (r->fin_sent)
         return endpoint_is_idle(conn) || conn->write_error;
     /* a Unix client that has closed reads no answer: the end is when the server has everything */
     return r->client->write_error && endpoint_is_idle(conn) && endpoint_unsent(conn) == 0;
@@ -240,7 +241,7 @@ static bool is_stuck(const struct relay *r)
 {
     const struct endpoint *conn = &r->upstream->conn;
 
-    return conn->write_error && conn->write_error != UV_EPIPE && !r->server_eof;
+    return conn->write_error && conn->write_error != UV_EPIPE && !r->fin_sent;
 }
 
 static void note_stuck(struct relay *r)
@@ -269,7 +270,7 @@ static struct relay_end hurry_client(struct relay *r)
  */
 static bool is_half_closed(const struct relay *r)
 {
-    return r->client_eof || r->server_eof || r->client->fin_received;
+    return r->close_notify_sent || r->fin_sent || r->client->fin_received;
 }
 
 void relay_init(struct relay *r, struct endpoint *client, struct upstream *upstream)

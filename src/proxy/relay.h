@@ -24,15 +24,15 @@ struct relay {
     uint8_t held[CLIENTHELLO_SIZE]; /* the client's first bytes, while they may be a ClientHello */
     size_t held_count;
 
-    bool checked;         /* the client's first bytes are no ClientHello */
-    bool answered;        /* the server has sent something since the client did */
-    bool client_eof;      /* its FIN has become close_notify */
-    bool server_eof;      /* its close_notify has become FIN */
-    bool was_half_closed; /* when relay_step() was called last */
-    bool stuck;           /* the server has reset, and not all that it sent before is read */
-    size_t backlog;       /* if stuck: bytes that the client had not taken at the last check */
-    uint64_t sent;        /* plaintext bytes to the server */
-    uint64_t received;    /* plaintext bytes from the server */
+    bool first_bytes_checked; /* the client's first bytes are no ClientHello */
+    bool answered;            /* the server has sent something since the client did */
+    bool close_notify_sent;   /* to the server, after the client's FIN */
+    bool fin_sent;            /* to the client, after the server's close_notify */
+    bool was_half_closed;     /* when relay_step() was called last */
+    bool stuck;               /* the server has reset, and not all that it sent before is read */
+    size_t backlog;           /* if stuck: bytes that the client had not taken at the last check */
+    uint64_t sent;            /* plaintext bytes to the server */
+    uint64_t received;        /* plaintext bytes from the server */
     uint64_t received_before_eof; /* received, when the client's FIN came */
     uint64_t last_activity;       /* loop time */
 };

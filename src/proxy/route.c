@@ -18,19 +18,19 @@ bool route_choose(struct route *r, const struct front_target *target)
     return true;
 }
 
-bool route_find(const struct route *r, struct snapshot *now, struct route *next)
+bool route_find(const struct route *r, struct snapshot *latest, struct route *next)
 {
-    const struct frontend *frontend = snapshot_find_frontend(now, r->frontend->name);
+    const struct frontend *frontend = snapshot_find_frontend(latest, r->frontend->name);
 
     if (!frontend)
         return false;
-    route_init(next, now, frontend);
-    next->section = r->section ? snapshot_find(now, r->section->config->name) : NULL;
+    route_init(next, latest, frontend);
+    next->section = r->section ? snapshot_find(latest, r->section->config->name) : NULL;
     if (r->section && !next->section)
         return false;
     if (next->section)
         next->stats = next->section->stats;
-    (void)snapshot_hold(now);
+    (void)snapshot_hold(latest);
     return true;
 }
 

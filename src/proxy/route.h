@@ -33,7 +33,7 @@ bool route_choose(struct route *r, const struct front_target *target);
  * Finds the same route in a later snapshot, by the names of front end and section. Returns true
  * with *next set and a reference taken, or false if one of them was removed.
  */
-bool route_find(const struct route *r, struct snapshot *now, struct route *next);
+bool route_find(const struct route *r, struct snapshot *latest, struct route *next);
 
 /* Replaces a route by what route_find() has found, and counts the tunnel there. */
 void route_replace(struct route *r, const struct route *next);

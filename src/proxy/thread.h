@@ -22,26 +22,26 @@ struct thread {
     struct tls_thread tls;
     uint8_t *plaintext; /* TLS_PLAINTEXT_SIZE bytes, decrypted from the server's records */
     /* Called by thread_turn(), and set by the thread's owner. NULL: nothing is called. */
-    void (*turn)(struct thread *r);
+    void (*turn)(struct thread *t);
 };
 
 /* Initializes a thread's context. Returns 0, or a libuv error code with everything undone. */
-int thread_init(struct thread *r);
+int thread_init(struct thread *t);
 
 /*
  * Begins a turn. Every callback of libuv calls it before it has a server judged or moves plaintext.
  * Lets the thread's owner apply the orders of other threads, which may end any connection of this
  * thread, the caller's too.
  */
-void thread_turn(struct thread *r);
+void thread_turn(struct thread *t);
 
 /*
  * Closes the context's own handles. The loop then runs until the last handle of all connections has
  * closed.
  */
-void thread_close(struct thread *r);
+void thread_close(struct thread *t);
 
 /* Frees the context after its loop has returned. Asserts that every handle is closed. */
-void thread_free(struct thread *r);
+void thread_free(struct thread *t);
 
 #endif

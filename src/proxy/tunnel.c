@@ -44,7 +44,7 @@ struct tunnel {
     int64_t armed;    /* RELAY: the limit that the timer was set for; 0: none */
     uint64_t started; /* loop time, as all times here */
     uint64_t linger_until;
-    int64_t checked; /* seconds since the epoch; by then its pin had not ended */
+    int64_t rechecked_at; /* seconds since the epoch; by then its pin had not ended */
 
     _Alignas(max_align_t) uint8_t front_state[];
 };
@@ -154,7 +154,7 @@ static void cut_tunnel(struct tunnel *t, enum reason reason, const char *detail)
 static void close_gracefully(struct tunnel *t, enum reason reason)
 {
     note_end(t, reason, "");
-    if (!t->relay.client_eof) {
+    if (!t->relay.close_notify_sent) {
         tls_close_notify(t->upstream.tls);
         upstream_flush(&t->upstream);
     }
@@ -191,13 +191,13 @@ static void take_result(struct tunnel *t, struct relay_end end);
 
 static void on_inactivity(struct tunnel *t, enum reason reason)
 {
-    const bool client_has_finished = t->relay.client_eof || t->client.fin_received;
+    const bool client_has_finished = t->relay.close_notify_sent || t->client.fin_received;
 
     /*
      * A clean end would lose what still waits for the client. And if the client has finished, it
      * would make half of the server's answer look whole.
      */
-    if (endpoint_is_idle(&t->client) && (t->relay.server_eof || !client_has_finished))
+    if (endpoint_is_idle(&t->client) && (t->relay.fin_sent || !client_has_finished))
         close_gracefully(t, reason);
     else
         abort_tunnel(t, reason, "");
@@ -412,7 +412,7 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
     t->reason = REASON_NONE;
     t->client_addr = client->peer;
     t->started = uv_now(&thread->loop);
-    t->checked = clock_now();
+    t->rechecked_at = clock_now();
     (void)uv_timer_init(&thread->loop, &t->timer); /* cannot fail */
     t->timer.data = t;
     endpoint_open(&t->client, &thread->io, client, frontend->keepalive, &client_events);
@@ -425,11 +425,11 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
 }
 
 /* Continues a tunnel that is not open under another snapshot. */
-static void take_over(struct tunnel *t, struct snapshot *now)
+static void take_over(struct tunnel *t, struct snapshot *latest)
 {
     struct route next;
 
-    if (!route_find(&t->route, now, &next)) {
+    if (!route_find(&t->route, latest, &next)) {
         refuse_client(t, REASON_PIN_REMOVED, "a reload has removed the section", true);
         return;
     }
@@ -438,18 +438,18 @@ static void take_over(struct tunnel *t, struct snapshot *now)
     route_replace(&t->route, &next);
 }
 
-void tunnel_apply(struct tunnel *t, struct snapshot *now)
+void tunnel_apply(struct tunnel *t, struct snapshot *latest)
 {
     char detail[TRUST_DETAIL_SIZE];
     enum reason reason;
 
     if (is_opening(t))
-        take_over(t, now);
+        take_over(t, latest);
     if (t->state != STATE_RELAY)
         return;
-    reason = snapshot_recheck(now, t->route.section, tls_verdict(t->upstream.tls), t->checked,
-                              detail);
-    t->checked = clock_now();
+    reason = snapshot_recheck(latest, t->route.section, tls_verdict(t->upstream.tls),
+                              t->rechecked_at, detail);
+    t->rechecked_at = clock_now();
     if (reason != REASON_OK)
         abort_tunnel(t, reason, detail);
 }

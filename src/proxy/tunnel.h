@@ -54,7 +54,7 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
  * section was removed, the client is refused. A tunnel that is open keeps its own configuration. It
  * is ended if its server is revoked now, or if its pin was removed where on_pin_removed = close.
  */
-void tunnel_apply(struct tunnel *t, struct snapshot *now);
+void tunnel_apply(struct tunnel *t, struct snapshot *latest);
 
 /* Ends a tunnel at once with resets on both sides, in any state. Idempotent. */
 void tunnel_kill(struct tunnel *t, enum reason reason);

@@ -31,7 +31,7 @@ struct tunnel_node {
 };
 
 struct worker {
-    struct worker_pool *pool;
+    struct worker_shared *shared;
     pthread_t pthread;
     struct thread thread;
     uv_async_t wakeup;
@@ -53,19 +53,19 @@ struct worker {
 static void count_freed(struct worker *w)
 {
     atomic_fetch_sub(&w->load, 1);
-    atomic_fetch_sub(&w->pool->tunnels, 1);
-    if (atomic_load(&w->pool->notify))
-        (void)uv_async_send(w->pool->wake);
+    atomic_fetch_sub(&w->shared->tunnels, 1);
+    if (atomic_load(&w->shared->notify))
+        (void)uv_async_send(w->shared->wake);
 }
 
 static void on_freed(struct tunnel *t, void *owner)
 {
-    struct tunnel_node *m = owner;
+    struct tunnel_node *node = owner;
 
     (void)t;
-    LIST_REMOVE(m, link);
-    count_freed(m->worker);
-    free(m);
+    LIST_REMOVE(node, link);
+    count_freed(node->worker);
+    free(node);
 }
 
 static const struct tunnel_events events = {.freed = on_freed};
@@ -79,24 +79,24 @@ static void refuse_handoff(struct worker *w, const struct handoff *handoff)
 
 static void start_tunnel(struct worker *w, struct handoff *handoff)
 {
-    struct tunnel_node *m = malloc(sizeof(*m));
+    struct tunnel_node *node = malloc(sizeof(*node));
 
-    if (m)
-        m->tunnel = tunnel_start(&w->thread, handoff->snapshot, handoff->frontend, &handoff->client,
-                                 &events, m);
-    if (!m || !m->tunnel) {
+    if (node)
+        node->tunnel = tunnel_start(&w->thread, handoff->snapshot, handoff->frontend,
+                                    &handoff->client, &events, node);
+    if (!node || !node->tunnel) {
         refuse_handoff(w, handoff);
-        if (!m) {
+        if (!node) {
             sock_close_reset(handoff->client.fd);
             snapshot_release(handoff->snapshot);
         }
-        free(m);
+        free(node);
     } else {
-        m->worker = w;
-        LIST_INSERT_HEAD(&w->tunnels, m, link);
+        node->worker = w;
+        LIST_INSERT_HEAD(&w->tunnels, node, link);
         /* it was queued before an order that has been applied meanwhile */
         if (w->current && handoff->snapshot != w->current)
-            tunnel_apply(m->tunnel, w->current);
+            tunnel_apply(node->tunnel, w->current);
     }
     free(handoff);
 }
@@ -111,21 +111,21 @@ static bool is_current(const char *section, const uint8_t *policy_id, const void
 /* Applies a configuration to all tunnels. Takes ownership of the reference; NULL: does nothing. */
 static void apply_snapshot(struct worker *w, struct snapshot *latest, uint64_t generation)
 {
-    struct tunnel_node *m, *next;
+    struct tunnel_node *node, *next;
 
     if (!latest)
         return;
     snapshot_release(w->current);
     w->current = latest;
-    for (m = LIST_FIRST(&w->tunnels); m; m = next) {
-        next = LIST_NEXT(m, link);
-        tunnel_apply(m->tunnel, latest);
+    for (node = LIST_FIRST(&w->tunnels); node; node = next) {
+        next = LIST_NEXT(node, link);
+        tunnel_apply(node->tunnel, latest);
     }
     sessioncache_sweep(w->thread.tls.sessions, is_current, latest);
     if (w->pinfetch)
         pinfetch_update(w->pinfetch, latest);
     atomic_store(&w->applied, generation);
-    (void)uv_async_send(w->pool->wake);
+    (void)uv_async_send(w->shared->wake);
 }
 
 /* Applies an order before the wakeup, which may be behind a thousand other events. */
@@ -151,7 +151,7 @@ static void on_wakeup(uv_async_t *wakeup)
     STAILQ_HEAD(, handoff) queue = STAILQ_HEAD_INITIALIZER(queue);
     struct snapshot *latest;
     struct handoff *handoff;
-    struct tunnel_node *m, *next;
+    struct tunnel_node *node, *next;
     uint64_t generation;
     bool kill, stop;
 
@@ -172,9 +172,9 @@ static void on_wakeup(uv_async_t *wakeup)
         start_tunnel(w, handoff);
     }
     if (kill || stop)
-        for (m = LIST_FIRST(&w->tunnels); m; m = next) {
-            next = LIST_NEXT(m, link);
-            tunnel_kill(m->tunnel, REASON_DRAINED);
+        for (node = LIST_FIRST(&w->tunnels); node; node = next) {
+            next = LIST_NEXT(node, link);
+            tunnel_kill(node->tunnel, REASON_DRAINED);
         }
     if (stop && !uv_is_closing((uv_handle_t *)wakeup)) {
         uv_close((uv_handle_t *)wakeup, NULL);
@@ -195,14 +195,14 @@ static void *run_worker(void *arg)
     return NULL;
 }
 
-struct worker *worker_start(struct worker_pool *pool, bool announces)
+struct worker *worker_start(struct worker_shared *shared, bool announces)
 {
     struct worker *w = calloc(1, sizeof(*w));
     int error;
 
     if (!w)
         return NULL;
-    w->pool = pool;
+    w->shared = shared;
     LIST_INIT(&w->tunnels);
     STAILQ_INIT(&w->queue);
     pthread_mutex_init(&w->lock, NULL);
@@ -243,7 +243,7 @@ bool worker_take(struct worker *w, struct snapshot *snapshot, const struct front
     handoff->client = *client;
     stats_add(frontend->stats, STATS_TUNNELS, 1);
     atomic_fetch_add(&w->load, 1);
-    atomic_fetch_add(&w->pool->tunnels, 1);
+    atomic_fetch_add(&w->shared->tunnels, 1);
     pthread_mutex_lock(&w->lock);
     STAILQ_INSERT_TAIL(&w->queue, handoff, link);
     pthread_mutex_unlock(&w->lock);
@@ -251,11 +251,11 @@ bool worker_take(struct worker *w, struct snapshot *snapshot, const struct front
     return true;
 }
 
-void worker_apply(struct worker *w, struct snapshot *now, uint64_t generation)
+void worker_apply(struct worker *w, struct snapshot *latest, uint64_t generation)
 {
     pthread_mutex_lock(&w->lock);
     snapshot_release(w->latest);
-    w->latest = snapshot_hold(now);
+    w->latest = snapshot_hold(latest);
     atomic_store(&w->ordered, generation);
     pthread_mutex_unlock(&w->lock);
     (void)uv_async_send(&w->wakeup);

@@ -17,34 +17,34 @@
 struct worker;
 
 /* The counters and the wakeup that all workers share. */
-struct worker_pool {
+struct worker_shared {
     _Atomic uint64_t tunnels; /* from worker_take() until the last handle of a tunnel has closed */
     atomic_bool notify;       /* send wake whenever a tunnel has ended */
     uv_async_t *wake;         /* on the main loop, which hands out clients and orders */
 };
 
 /*
- * Starts a worker's thread. Borrows the pool, which must outlive it. If announces is true, the
+ * Starts a worker's thread. Borrows shared, which must outlive it. If announces is true, the
  * worker also asks hosts for the pins that they announce (pinfetch.h). Returns NULL with errno on
  * failure. worker_stop() frees the worker.
  */
-struct worker *worker_start(struct worker_pool *pool, bool announces);
+struct worker *worker_start(struct worker_shared *shared, bool announces);
 
 /*
- * Queues a client for the worker, and counts it at once: in the pool and in the front end's stats.
- * Takes ownership of the client and of a reference to the snapshot, which has the front end and
- * must not be later than that of the last worker_apply(). Returns false if memory is short; then
- * the caller still owns both.
+ * Queues a client for the worker, and counts it at once: in the shared counters and in the stats of
+ * the front end. Takes ownership of the client and of a reference to the snapshot, which has the
+ * front end and must not be later than that of the last worker_apply(). Returns false if memory is
+ * short; then the caller still owns both.
  */
 bool worker_take(struct worker *w, struct snapshot *snapshot, const struct frontend *frontend,
                  const struct stream *client);
 
 /*
  * Orders the worker to apply a configuration to all of its tunnels (tunnel_apply()), and takes a
- * reference to it. Does not wait: the pool's wake is sent when worker_applied() returns this
+ * reference to it. Does not wait: the shared wake is sent when worker_applied() returns this
  * generation, which must be higher than that of every order before.
  */
-void worker_apply(struct worker *w, struct snapshot *now, uint64_t generation);
+void worker_apply(struct worker *w, struct snapshot *latest, uint64_t generation);
 
 /*
  * Returns the generation of the last order that the worker has applied; 0 before the first. From
