@@ -1,4 +1,4 @@
-#include "config/digest.h"
+#include "config/canonical.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -11,7 +11,7 @@ static void add_number(int64_t number, struct strbuf *out)
     strbuf_add_bytes(out, (const char *)&number, sizeof(number));
 }
 
-void digest_bytes(const void *bytes, size_t n, struct strbuf *out)
+void canonical_bytes(const void *bytes, size_t n, struct strbuf *out)
 {
     add_number((int64_t)n, out);
     strbuf_add_bytes(out, bytes, n);
@@ -20,49 +20,49 @@ void digest_bytes(const void *bytes, size_t n, struct strbuf *out)
 static void add_text(const char *text, struct strbuf *out)
 {
     if (text)
-        digest_bytes(text, strlen(text), out);
+        canonical_bytes(text, strlen(text), out);
     else
         add_number(-1, out);
 }
 
-void digest_bool(const void *field, struct strbuf *out)
+void canonical_bool(const void *field, struct strbuf *out)
 {
     add_number(*(const bool *)field, out);
 }
 
-void digest_int(const void *field, struct strbuf *out)
+void canonical_int(const void *field, struct strbuf *out)
 {
     add_number(*(const int *)field, out);
 }
 
-void digest_unsigned(const void *field, struct strbuf *out)
+void canonical_unsigned(const void *field, struct strbuf *out)
 {
     add_number(*(const unsigned *)field, out);
 }
 
-void digest_long(const void *field, struct strbuf *out)
+void canonical_long(const void *field, struct strbuf *out)
 {
     add_number(*(const long *)field, out);
 }
 
-void digest_int64(const void *field, struct strbuf *out)
+void canonical_int64(const void *field, struct strbuf *out)
 {
     add_number(*(const int64_t *)field, out);
 }
 
-void digest_text(const void *field, struct strbuf *out)
+void canonical_text(const void *field, struct strbuf *out)
 {
     add_text(*(const char *const *)field, out);
 }
 
-void digest_string(const void *field, struct strbuf *out)
+void canonical_string(const void *field, struct strbuf *out)
 {
     const struct config_string *string = field;
 
     add_text(string->text, out);
 }
 
-void digest_strings(const void *field, struct strbuf *out)
+void canonical_strings(const void *field, struct strbuf *out)
 {
     const struct config_strings *list = field;
     size_t i;
@@ -72,7 +72,7 @@ void digest_strings(const void *field, struct strbuf *out)
         add_text(list->items[i].text, out);
 }
 
-void digest_enforce(const void *field, struct strbuf *out)
+void canonical_enforce(const void *field, struct strbuf *out)
 {
     const struct config_enforce *enforce = field;
 
@@ -80,7 +80,7 @@ void digest_enforce(const void *field, struct strbuf *out)
     add_number(enforce->until, out);
 }
 
-void digest_addr(const void *field, struct strbuf *out)
+void canonical_addr(const void *field, struct strbuf *out)
 {
     const struct addr *addr = field;
     char text[ADDR_TEXT_SIZE];
@@ -88,7 +88,7 @@ void digest_addr(const void *field, struct strbuf *out)
     add_text(addr->len ? addr_format(addr, text) : NULL, out);
 }
 
-void digest_targets(const void *field, struct strbuf *out)
+void canonical_targets(const void *field, struct strbuf *out)
 {
     const struct config_targets *list = field;
     size_t i;
@@ -100,14 +100,14 @@ void digest_targets(const void *field, struct strbuf *out)
     }
 }
 
-void digest_listens(const void *field, struct strbuf *out)
+void canonical_listens(const void *field, struct strbuf *out)
 {
     const struct config_listens *list = field;
     size_t i;
 
     add_number((int64_t)list->count, out);
     for (i = 0; i < list->count; i++) {
-        digest_addr(&list->items[i].addr, out);
+        canonical_addr(&list->items[i].addr, out);
         add_number(list->items[i].mode, out);
         add_text(list->items[i].user, out);
         add_text(list->items[i].group, out);
@@ -119,7 +119,7 @@ void digest_listens(const void *field, struct strbuf *out)
  * it, a server need not send the certificate of a pinned issuer. Its bytes need not be added,
  * because pin->digest is their digest.
  */
-void digest_pins(const void *field, struct strbuf *out)
+void canonical_pins(const void *field, struct strbuf *out)
 {
     const struct pin_list *list = field;
     size_t i;
@@ -130,7 +130,7 @@ void digest_pins(const void *field, struct strbuf *out)
 
         add_number(pin->role, out);
         add_number(pin->kind, out);
-        digest_bytes(pin->digest, CERT_DIGEST_SIZE, out);
+        canonical_bytes(pin->digest, CERT_DIGEST_SIZE, out);
         add_number(pin->role == PIN_ISSUER && pin->der, out);
         add_number(pin->until, out);
     }

@@ -389,9 +389,9 @@ const char *options_set(const struct option_row *o, void *target, const struct v
     return why ? arena_printf(ctx->arena, "%s = %s: %s", o->name, value, why) : NULL;
 }
 
-static void digest_value(const struct option_row *o, const void *target, struct strbuf *out)
+static void append_canonical(const struct option_row *o, const void *target, struct strbuf *out)
 {
-    o->kind->digest((const char *)target + o->offset, out);
+    o->kind->canonical((const char *)target + o->offset, out);
 }
 
 /* Frees both. */
@@ -409,8 +409,8 @@ bool options_equal(const struct option_row *o, const void *a, const void *b)
     struct strbuf x = {0}, y = {0};
 
     if (o->size) {
-        digest_value(o, a, &x);
-        digest_value(o, b, &y);
+        append_canonical(o, a, &x);
+        append_canonical(o, b, &y);
     }
     return are_equal(&x, &y);
 }
@@ -422,22 +422,22 @@ static bool is_part(const struct option_row *o, unsigned part)
     return part == OPTION_IDENTITY ? !(o->flags & OPTION_NO_IDENTITY) : o->flags & part;
 }
 
-void options_digest(const struct option_row *rows, size_t count, unsigned part,
-                    const struct config_section *s, struct strbuf *out)
+void options_canonical(const struct option_row *rows, size_t count, unsigned part,
+                       const struct config_section *s, struct strbuf *out)
 {
     size_t i;
 
     for (i = 0; i < count; i++)
         if (is_part(&rows[i], part))
-            digest_value(&rows[i], s, out);
+            append_canonical(&rows[i], s, out);
 }
 
 bool options_agree(unsigned part, const struct config_section *a, const struct config_section *b)
 {
     struct strbuf x = {0}, y = {0};
 
-    options_digest(options, options_count, part, a, &x);
-    options_digest(options, options_count, part, b, &y);
+    options_canonical(options, options_count, part, a, &x);
+    options_canonical(options, options_count, part, b, &y);
     return are_equal(&x, &y);
 }
 

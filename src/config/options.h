@@ -86,11 +86,11 @@ bool options_equal(const struct option_row *o, const void *a, const void *b);
 
 /*
  * Appends the values that a section has of a set of options, as bytes that can be compared or
- * hashed (digest.h). part: OPTION_TLS, OPTION_IDENTITY or OPTION_SERVER, for the set of that name.
+ * hashed (canonical.h). part: OPTION_TLS, OPTION_IDENTITY or OPTION_SERVER, for the set of that name.
  * rows: the table, which is options[] but in tests.
  */
-void options_digest(const struct option_row *rows, size_t count, unsigned part,
-                    const struct config_section *s, struct strbuf *out);
+void options_canonical(const struct option_row *rows, size_t count, unsigned part,
+                       const struct config_section *s, struct strbuf *out);
 
 /*
  * Returns whether two sections have the same values of a set of options. part: OPTION_TLS,

@@ -118,7 +118,7 @@ static void check_pki_option(const struct config_section *s, const char *option,
 }
 
 /* Reports options without an effect, because an administrator would rely on them. */
-static void check_idle_options(const struct config_section *s, struct diag_list *diags)
+static void check_ineffective_options(const struct config_section *s, struct diag_list *diags)
 {
     if (!config_uses_pki(s)) {
         check_pki_option(s, "crl_file", diags);
@@ -176,7 +176,7 @@ void validate_section(const struct config_section *s, const struct config_sectio
                       struct diag_list *diags)
 {
     check_name(s, diags);
-    check_idle_options(s, diags);
+    check_ineffective_options(s, diags);
     check_learning(s, diags);
     check_pins(s, defaults, diags);
     check_family(s, diags);

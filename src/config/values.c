@@ -12,7 +12,7 @@
 #include "base/strbuf.h"
 #include "base/units.h"
 #include "base/util.h"
-#include "config/digest.h"
+#include "config/canonical.h"
 #include "config/listen.h"
 #include "config/via.h"
 #include "pin/pinvalue.h"
@@ -423,34 +423,35 @@ static const char *parse_alpn(const struct value_context *ctx, const struct valu
     return read_texts(ctx, range, field, value);
 }
 
-/* The type of the field and its digest, and what only a few kinds have. */
-#define KIND(name, type, digest_type, ...)                                                         \
+/* The type of the field and its canonical form, and what only a few kinds have. */
+#define KIND(name, type, canonical_type, ...)                                                      \
     const struct value_kind value_##name = {                                                       \
-        .parse = parse_##name, .digest = digest_type, .size = sizeof(type), __VA_ARGS__}
+        .parse = parse_##name, .canonical = canonical_type, .size = sizeof(type), __VA_ARGS__}
 
-KIND(also_check, unsigned, digest_unsigned, .in_comment = also_check_in_comment);
-KIND(alpn, struct config_strings, digest_strings, );
-KIND(bool, bool, digest_bool, );
-KIND(choice, int, digest_int, );
-KIND(deadline, int64_t, digest_int64, );
-KIND(delay, int64_t, digest_int64, );
-KIND(duration, int64_t, digest_int64, );
-KIND(enforce, struct config_enforce, digest_enforce, .in_comment = enforce_in_comment);
-KIND(group, const char *, digest_text, );
-KIND(host, const char *, digest_text, );
-KIND(ip, struct addr, digest_addr, );
-KIND(listen, struct config_listens, digest_listens, .in_comment = listen_in_comment);
-KIND(number, long, digest_long, );
-KIND(path, const char *, digest_text, );
-KIND(paths, struct config_strings, digest_strings, );
-KIND(pin, struct pin_list, digest_pins, .in_comment = pinvalue_in_comment);
-KIND(revoked, struct pin_list, digest_pins, .merge = merge_pins, .in_comment = pinvalue_in_comment);
-KIND(sni, const char *, digest_text, );
-KIND(target, struct config_targets, digest_targets, );
-KIND(text, struct config_string, digest_string, );
-KIND(tls, int, digest_int, );
-KIND(url_path, const char *, digest_text, );
-KIND(user, const char *, digest_text, );
-KIND(verify_name, const char *, digest_text, );
-KIND(via, enum via, digest_int, );
-KIND(workers, long, digest_long, );
+KIND(also_check, unsigned, canonical_unsigned, .in_comment = also_check_in_comment);
+KIND(alpn, struct config_strings, canonical_strings, );
+KIND(bool, bool, canonical_bool, );
+KIND(choice, int, canonical_int, );
+KIND(deadline, int64_t, canonical_int64, );
+KIND(delay, int64_t, canonical_int64, );
+KIND(duration, int64_t, canonical_int64, );
+KIND(enforce, struct config_enforce, canonical_enforce, .in_comment = enforce_in_comment);
+KIND(group, const char *, canonical_text, );
+KIND(host, const char *, canonical_text, );
+KIND(ip, struct addr, canonical_addr, );
+KIND(listen, struct config_listens, canonical_listens, .in_comment = listen_in_comment);
+KIND(number, long, canonical_long, );
+KIND(path, const char *, canonical_text, );
+KIND(paths, struct config_strings, canonical_strings, );
+KIND(pin, struct pin_list, canonical_pins, .in_comment = pinvalue_in_comment);
+KIND(revoked, struct pin_list, canonical_pins, .merge = merge_pins,
+     .in_comment = pinvalue_in_comment);
+KIND(sni, const char *, canonical_text, );
+KIND(target, struct config_targets, canonical_targets, );
+KIND(text, struct config_string, canonical_string, );
+KIND(tls, int, canonical_int, );
+KIND(url_path, const char *, canonical_text, );
+KIND(user, const char *, canonical_text, );
+KIND(verify_name, const char *, canonical_text, );
+KIND(via, enum via, canonical_int, );
+KIND(workers, long, canonical_long, );

@@ -5,8 +5,8 @@
 #ifndef CONFIG_VALUES_H
 #define CONFIG_VALUES_H
 
+#include "config/canonical.h"
 #include "config/diag.h"
-#include "config/digest.h"
 #include "config/section.h"
 
 /* Where a value is written, and the arena for the texts and lists that it needs. */
@@ -39,7 +39,7 @@ typedef bool value_in_comment(const char *comment);
 
 struct value_kind {
     value_parse *parse;
-    value_digest *digest;
+    canonical_append *canonical;
     size_t size;                  /* of the field */
     value_merge *merge;           /* NULL: a section's value replaces that of [defaults] */
     value_in_comment *in_comment; /* NULL: no comment can */

@@ -20,11 +20,11 @@
 #include "learned/learned.h"
 #include "learned/learnedwatch.h"
 #include "pinproxyd/admission.h"
-#include "pinproxyd/expiry.h"
 #include "pinproxyd/limits.h"
 #include "pinproxyd/privileges.h"
 #include "pinproxyd/reload.h"
 #include "pinproxyd/status.h"
+#include "pinproxyd/warnings.h"
 #include "proxy/pool.h"
 
 #define TICK_MS 1000
@@ -77,7 +77,7 @@ static void log_warnings(struct daemon *d)
     const int64_t now = clock_now();
 
     d->warned_on = now / DAY_SECONDS;
-    expiry_log(d->snapshot, now);
+    warnings_log(d->snapshot, now);
 }
 
 /* Orders the workers to apply the snapshot in service. Returns the order's generation. */

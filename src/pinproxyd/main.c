@@ -13,8 +13,8 @@
 #include "config/loader.h"
 #include "config/options.h"
 #include "pinproxyd/daemon.h"
-#include "pinproxyd/expiry.h"
 #include "pinproxyd/preflight.h"
+#include "pinproxyd/warnings.h"
 #include "tls/tls.h"
 #include "tls/tlsmem.h"
 
@@ -60,7 +60,7 @@ static int test_config(const char *path)
 
     if (!snapshot)
         return EXITCODE_CONFIG;
-    expiry_print(snapshot, stderr);
+    warnings_print(snapshot, stderr);
     preflight_print(snapshot, stderr);
     print_line(stdout, "%s: ok, %zu section%s", path, snapshot->count,
                snapshot->count == 1 ? "" : "s");

@@ -1,4 +1,4 @@
-#include "pinproxyd/expiry.h"
+#include "pinproxyd/warnings.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -187,7 +187,7 @@ static void log_slow_key_exchange(const struct section *s)
     log_end(&l);
 }
 
-void expiry_print(const struct snapshot *s, FILE *to)
+void warnings_print(const struct snapshot *s, FILE *to)
 {
     char text[256];
     size_t i;
@@ -197,7 +197,7 @@ void expiry_print(const struct snapshot *s, FILE *to)
             print_line(to, "warning: [%s]: %s", s->sections[i].config->name, text);
 }
 
-void expiry_log(const struct snapshot *s, int64_t now)
+void warnings_log(const struct snapshot *s, int64_t now)
 {
     size_t i;
 

@@ -2,8 +2,8 @@
  * Warnings about a configuration in service: pins, certificates and revocation lists that end soon,
  * sections that only report a mismatch, and sections that permit a slow key exchange.
  */
-#ifndef PINPROXYD_EXPIRY_H
-#define PINPROXYD_EXPIRY_H
+#ifndef PINPROXYD_WARNINGS_H
+#define PINPROXYD_WARNINGS_H
 
 #include <stdint.h>
 #include <stdio.h>
@@ -14,9 +14,9 @@
  * Logs the warnings of every section. Is called at start, at a reload, and once a day. now is in
  * seconds since the epoch. lifetime_stage() decides whether an end is near.
  */
-void expiry_log(const struct snapshot *s, int64_t now);
+void warnings_log(const struct snapshot *s, int64_t now);
 
 /* Prints those warnings that need the configuration alone, one line each, for pinproxyd -t. */
-void expiry_print(const struct snapshot *s, FILE *to);
+void warnings_print(const struct snapshot *s, FILE *to);
 
 #endif

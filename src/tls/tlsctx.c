@@ -40,7 +40,7 @@ static const char *const groups_default[] = {
 #define CERTIFICATES_MAX (64 * 1024)
 
 struct entry {
-    struct strbuf key; /* the settings: options_digest() */
+    struct strbuf key; /* the settings: options_canonical() */
     SSL_CTX *ctx;
     SLIST_ENTRY(entry) next;
 };
@@ -271,7 +271,7 @@ SSL_CTX *tlsctx_get(struct tlsctx_set *set, const struct config_section *section
     struct entry *e;
     SSL_CTX *ctx;
 
-    options_digest(options, options_count, OPTION_TLS, section, &key);
+    options_canonical(options, options_count, OPTION_TLS, section, &key);
     e = find_entry(set, &key);
     ctx = e ? e->ctx : make(&section->tls, diags);
     if (e || !ctx) {

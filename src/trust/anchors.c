@@ -44,8 +44,8 @@ struct loading {
     EVP_MD_CTX *digest;
 };
 
-/* The store that a file is loaded into. */
-struct target {
+/* Where the contents of a file are loaded to. */
+struct destination {
     X509_STORE *store;
     const char *path; /* the file's */
 };
@@ -55,9 +55,9 @@ struct file_kind {
     const char *option; /* the one that names such files */
     size_t max_size;
     /* Loads a block, or ignores it. Returns NULL and adds to *taken, or returns what is wrong. */
-    const char *(*take)(const struct target *to, const struct pem_block *block, size_t *taken);
+    const char *(*take)(const struct destination *to, const struct pem_block *block, size_t *taken);
     /* The same for a file that is not PEM. */
-    const char *(*take_der)(const struct target *to, const unsigned char *der, size_t len);
+    const char *(*take_der)(const struct destination *to, const unsigned char *der, size_t len);
 };
 
 bool anchors_are_named(const struct config_section *section)
@@ -123,7 +123,7 @@ static bool is_label(const struct pem_block *block, const char *label)
     return strcmp(block->label, label) == 0;
 }
 
-static const char *take_anchor(const struct target *to, const struct pem_block *block,
+static const char *take_anchor(const struct destination *to, const struct pem_block *block,
                                size_t *taken)
 {
     const unsigned char *p = block->der;
@@ -146,7 +146,7 @@ static const char *take_anchor(const struct target *to, const struct pem_block *
     return ok ? NULL : "this certificate is damaged";
 }
 
-static const char *refuse_der(const struct target *to, const unsigned char *der, size_t len)
+static const char *refuse_der(const struct destination *to, const unsigned char *der, size_t len)
 {
     const unsigned char *p = der;
     X509 *cert = d2i_X509(NULL, &p, (long)len);
@@ -159,7 +159,7 @@ static const char *refuse_der(const struct target *to, const unsigned char *der,
 
 /* Revocation lists. */
 
-static const char *add_crl(const struct target *to, const unsigned char *der, size_t len)
+static const char *add_crl(const struct destination *to, const unsigned char *der, size_t len)
 {
     const unsigned char *p = der;
     X509_CRL *crl = d2i_X509_CRL(NULL, &p, (long)len);
@@ -176,7 +176,8 @@ static const char *add_crl(const struct target *to, const unsigned char *der, si
 }
 
 /* CAs publish their certificates together with their lists. They have no effect, and do no harm. */
-static const char *take_crl(const struct target *to, const struct pem_block *block, size_t *taken)
+static const char *take_crl(const struct destination *to, const struct pem_block *block,
+                            size_t *taken)
 {
     const char *why;
 
@@ -196,7 +197,7 @@ static const struct file_kind ca_dirs = {"ca_dir", FILE_SIZE_MAX, take_anchor, r
 static const struct file_kind crl_files = {"crl_file", CRL_SIZE_MAX, take_crl, add_crl};
 
 /* Loads all blocks of a file. Sets *line to the line that is wrong, or to 0. */
-static const char *take_file(const struct target *to, const struct file_kind *kind,
+static const char *take_file(const struct destination *to, const struct file_kind *kind,
                              const char *data, size_t len, unsigned *line)
 {
     struct pem_reader reader;
@@ -232,7 +233,7 @@ static void add_to_digest(struct loading *l, const void *bytes, size_t n)
 static void load_file(struct loading *l, const struct file_kind *kind, const char *path,
                       struct location where)
 {
-    const struct target to = {.store = l->store, .path = path};
+    const struct destination to = {.store = l->store, .path = path};
     unsigned line = 0;
     size_t len;
     char *data;

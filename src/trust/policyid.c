@@ -3,7 +3,7 @@
 #include <openssl/evp.h>
 
 #include "base/strbuf.h"
-#include "config/digest.h"
+#include "config/canonical.h"
 #include "config/options.h"
 
 bool policyid_section(const struct config_section *s, const uint8_t anchors[32], uint8_t out[32])
@@ -11,9 +11,9 @@ bool policyid_section(const struct config_section *s, const uint8_t anchors[32],
     struct strbuf bytes = {0};
     bool ok;
 
-    digest_text(&s->name, &bytes);
-    digest_bytes(anchors, 32, &bytes);
-    options_digest(options, options_count, OPTION_IDENTITY, s, &bytes);
+    canonical_text(&s->name, &bytes);
+    canonical_bytes(anchors, 32, &bytes);
+    options_canonical(options, options_count, OPTION_IDENTITY, s, &bytes);
     ok = EVP_Digest(bytes.data, bytes.len, out, NULL, EVP_sha256(), NULL) == 1;
     strbuf_free(&bytes);
     return ok;

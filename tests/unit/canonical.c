@@ -1,5 +1,5 @@
-/* config/digest: different values give different bytes, also when more values follow. */
-#include "config/digest.h"
+/* config/canonical: different values give different bytes, also when more values follow. */
+#include "config/canonical.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,32 +7,32 @@
 #include "config/section.h"
 #include "help.h"
 
-static struct strbuf digest_of(value_digest *digest, const void *value)
+static struct strbuf bytes_of(canonical_append *append, const void *value)
 {
     struct strbuf out = {0};
 
-    digest(value, &out);
+    append(value, &out);
     return out;
 }
 
 /*
- * Checks that no digest of several values is the beginning of another: then no two lists of values
+ * Checks that no form of several values is the beginning of another: then no two lists of values
  * look the same, whatever follows.
  */
-static void assert_apart(value_digest *digest, const void *values, size_t count, size_t size)
+static void assert_apart(canonical_append *append, const void *values, size_t count, size_t size)
 {
     size_t i, j;
 
     for (i = 0; i < count; i++) {
-        struct strbuf a = digest_of(digest, (const char *)values + i * size);
-        struct strbuf again = digest_of(digest, (const char *)values + i * size);
+        struct strbuf a = bytes_of(append, (const char *)values + i * size);
+        struct strbuf again = bytes_of(append, (const char *)values + i * size);
 
         assert_true(a.len > 0);
         assert_int_equal(a.len, again.len);
         assert_memory_equal(a.data, again.data, a.len);
         strbuf_free(&again);
         for (j = 0; j < count; j++) {
-            struct strbuf b = digest_of(digest, (const char *)values + j * size);
+            struct strbuf b = bytes_of(append, (const char *)values + j * size);
 
             if (i != j && b.len >= a.len && memcmp(a.data, b.data, a.len) == 0)
                 fail_msg("value %zu looks like the beginning of value %zu", i, j);
@@ -42,8 +42,8 @@ static void assert_apart(value_digest *digest, const void *values, size_t count,
     }
 }
 
-#define ASSERT_APART(digest, values)                                                               \
-    assert_apart(digest, values, COUNT(values), sizeof((values)[0]))
+#define ASSERT_APART(append, values)                                                               \
+    assert_apart(append, values, COUNT(values), sizeof((values)[0]))
 
 static void numbers_are_kept_apart(void **state)
 {
@@ -55,12 +55,12 @@ static void numbers_are_kept_apart(void **state)
     static const struct config_enforce enforces[] = {{false, 0}, {true, 0}, {true, 1}, {true, 256}};
 
     (void)state;
-    ASSERT_APART(digest_bool, bools);
-    ASSERT_APART(digest_int, ints);
-    ASSERT_APART(digest_unsigned, unsigneds);
-    ASSERT_APART(digest_long, longs);
-    ASSERT_APART(digest_int64, int64s);
-    ASSERT_APART(digest_enforce, enforces);
+    ASSERT_APART(canonical_bool, bools);
+    ASSERT_APART(canonical_int, ints);
+    ASSERT_APART(canonical_unsigned, unsigneds);
+    ASSERT_APART(canonical_long, longs);
+    ASSERT_APART(canonical_int64, int64s);
+    ASSERT_APART(canonical_enforce, enforces);
 }
 
 static void texts_are_kept_apart(void **state)
@@ -71,13 +71,13 @@ static void texts_are_kept_apart(void **state)
     const struct config_string strings[] = {{NULL, {"x", 1}}, {"", {"x", 1}}, ab[0], whole[0]};
     const struct config_strings lists[] = {{NULL, 0}, {ab, 1}, {ab, 2}, {ab + 1, 1}, {whole, 1}};
     const struct config_string elsewhere = {"a", {"y", 9}};
-    struct strbuf here = digest_of(digest_string, &ab[0]);
-    struct strbuf there = digest_of(digest_string, &elsewhere);
+    struct strbuf here = bytes_of(canonical_string, &ab[0]);
+    struct strbuf there = bytes_of(canonical_string, &elsewhere);
 
     (void)state;
-    ASSERT_APART(digest_text, texts);
-    ASSERT_APART(digest_string, strings);
-    ASSERT_APART(digest_strings, lists);
+    ASSERT_APART(canonical_text, texts);
+    ASSERT_APART(canonical_string, strings);
+    ASSERT_APART(canonical_strings, lists);
     assert_int_equal(here.len, there.len);
     assert_memory_equal(here.data, there.data, here.len);
     strbuf_free(&here);
@@ -101,9 +101,9 @@ static void addresses_are_kept_apart(void **state)
     listen[0].addr = listen[1].addr = listen[2].addr = listen[3].addr = addrs[2];
     listen[2].user = "u";
     listen[3].group = "u";
-    ASSERT_APART(digest_addr, addrs);
-    ASSERT_APART(digest_targets, targets);
-    ASSERT_APART(digest_listens, listens);
+    ASSERT_APART(canonical_addr, addrs);
+    ASSERT_APART(canonical_targets, targets);
+    ASSERT_APART(canonical_listens, listens);
 }
 
 static void pins_are_kept_apart(void **state)
@@ -121,10 +121,11 @@ static void pins_are_kept_apart(void **state)
     const struct pin_list lists[] = {{NULL, 0},     {pins, 1},     {pins + 1, 1}, {pins + 2, 1},
                                      {pins + 3, 1}, {pins + 4, 1}, {pins + 5, 1}, {pins, 2}};
     const struct pin_list named_list = {&named, 1};
-    struct strbuf a = digest_of(digest_pins, &lists[1]), b = digest_of(digest_pins, &named_list);
+    struct strbuf a = bytes_of(canonical_pins, &lists[1]),
+                  b = bytes_of(canonical_pins, &named_list);
 
     (void)state;
-    ASSERT_APART(digest_pins, lists);
+    ASSERT_APART(canonical_pins, lists);
     /* a name is for logs alone */
     assert_int_equal(a.len, b.len);
     assert_memory_equal(a.data, b.data, a.len);

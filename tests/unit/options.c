@@ -54,7 +54,7 @@ static void every_row_can_be_used(void **state)
         assert_true(o->kind || strcmp(o->name, "include") == 0);
         assert_true(o->size > 0 || strcmp(o->name, "include") == 0);
         assert_true(!o->kind || o->size == o->kind->size);
-        assert_true(!o->size || o->kind->digest);
+        assert_true(!o->size || o->kind->canonical);
         assert_true(o->offset + o->size <= (o->scope == OPTION_GLOBAL
                                                 ? sizeof(struct config_global)
                                                 : sizeof(struct config_section)));

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "certs.h"
-#include "config/digest.h"
+#include "config/canonical.h"
 #include "config/loader.h"
 #include "config/options.h"
 #include "configs.h"
@@ -116,8 +116,8 @@ static void an_option_that_is_added_cannot_be_left_out_by_mistake(void **state)
     };
     before.added.text = "one";
     after.added.text = "two";
-    options_digest(rows, options_count + 1, OPTION_IDENTITY, &before.section, &x);
-    options_digest(rows, options_count + 1, OPTION_IDENTITY, &after.section, &y);
+    options_canonical(rows, options_count + 1, OPTION_IDENTITY, &before.section, &x);
+    options_canonical(rows, options_count + 1, OPTION_IDENTITY, &after.section, &y);
     assert_int_equal(x.len, y.len);
     assert_memory_not_equal(x.data, y.data, x.len);
     /* and the test above would not pass */
@@ -126,8 +126,8 @@ static void an_option_that_is_added_cannot_be_left_out_by_mistake(void **state)
     rows[options_count].flags = OPTION_NO_IDENTITY;
     assert_true(says_which(&rows[options_count]));
     x.len = y.len = 0;
-    options_digest(rows, options_count + 1, OPTION_IDENTITY, &before.section, &x);
-    options_digest(rows, options_count + 1, OPTION_IDENTITY, &after.section, &y);
+    options_canonical(rows, options_count + 1, OPTION_IDENTITY, &before.section, &x);
+    options_canonical(rows, options_count + 1, OPTION_IDENTITY, &after.section, &y);
     assert_int_equal(x.len, y.len);
     assert_memory_equal(x.data, y.data, x.len);
     strbuf_free(&x);

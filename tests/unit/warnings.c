@@ -1,5 +1,5 @@
-/* pinproxyd/expiry: what ends soon is logged, with its dates, and nothing else is. */
-#include "pinproxyd/expiry.h"
+/* pinproxyd/warnings: what ends soon is logged, with its dates, and nothing else is. */
+#include "pinproxyd/warnings.h"
 
 #include <openssl/x509.h>
 #include <stdlib.h>
@@ -36,7 +36,7 @@ static struct snapshot *make(const char *text)
 static char *log_at(const struct snapshot *s, int64_t now)
 {
     capture_start();
-    expiry_log(s, now);
+    warnings_log(s, now);
     return capture_end();
 }
 
@@ -250,7 +250,7 @@ static void a_slow_key_exchange_is_logged_and_printed(void **state)
     assert_contains(text, "level=warning event=slow_key_exchange section=a.example");
     free(text);
     capture_start();
-    expiry_print(s, stderr);
+    warnings_print(s, stderr);
     printed = capture_end();
     assert_int_equal(lines_of(printed), 1);
     assert_contains(printed, "warning: [a.example]: ");
