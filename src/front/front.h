@@ -4,9 +4,9 @@
  * none. Bytes in, bytes out: a front knows no socket, no callback and no clock.
  *
  * A new front is one file here with its struct front_ops, and one line where snapshot.c chooses the
- * front of a front end. A front that has to rewrite what follows the greeting, as HTTP has, adds
- * two functions to front_ops, to_server and to_client, which relay.c calls between the client's
- * endpoint and the TLS engine.
+ * front of a front end. A front that has to rewrite what follows the greeting, as one for HTTP
+ * would have to, would add two functions to front_ops, to_server and to_client, which relay.c would
+ * call between the client's endpoint and the TLS connection.
  */
 #ifndef FRONT_FRONT_H
 #define FRONT_FRONT_H

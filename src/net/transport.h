@@ -3,15 +3,16 @@
  * transport is a row of VIA_TRANSPORTS (config/via.h) and a file transport_NAME.c that defines the
  * operations below.
  *
- * Every transport hands over a descriptor in the end. This includes TLS inside TLS, where a section
- * is reached over another section's connection: that transport starts a tunnel of the other section
- * (tunnel_start()) on one end of a socket pair, as `pinproxy connect` does. When the tunnel opens,
- * the transport hands over the other end; when the tunnel is refused, the transport fails. So there
- * need not be two kinds of endpoints, one with a descriptor and one with an engine. The other
- * section's trust, limits, reloads and log lines are those of any tunnel. Its plaintext is never in
- * the thread's buffers while this section's engine uses them; an engine inside an engine would need
- * a second set of buffers in each thread. The price is two descriptors, and a copy through the
- * kernel in each direction.
+ * Every transport hands over a descriptor in the end. A transport for TLS inside TLS, where a
+ * section is reached over another section's connection, would not differ. It would start a tunnel
+ * of the other section (tunnel_start()) on one end of a socket pair, as `pinproxy connect` does. If
+ * the tunnel opened, the transport would hand over the other end; if the tunnel was refused, the
+ * transport would fail. So there need not be two kinds of endpoints, one with a descriptor and one
+ * with a TLS connection. The other section's trust, limits, reloads and log lines would be those of
+ * any tunnel. Its plaintext would never be in the thread's buffers while this section's TLS
+ * connection uses them; a TLS connection inside a TLS connection would need a second set of buffers
+ * in each thread. The price would be two descriptors, and a copy through the kernel in each
+ * direction.
  */
 #ifndef NET_TRANSPORT_H
 #define NET_TRANSPORT_H

@@ -1,6 +1,7 @@
 /*
  * The first half of a reload: everything that can fail, before anything changes. The second half,
- * which puts the result in service, is in daemon.c and cannot fail.
+ * which puts the result in service, is in daemon.c and cannot fail. Which open tunnels it ends is
+ * decided in each worker: tunnel_apply() asks snapshot_recheck(), and trust/recheck.h has the rules.
  */
 #ifndef PINPROXYD_RELOAD_H
 #define PINPROXYD_RELOAD_H

@@ -12,7 +12,8 @@
  * CLOSING   the handles are being closed
  *
  * tunnel_step() checks the state, moves all that can move, and derives what to wait for. Only
- * events call it. RELAY is entered in one place.
+ * events call it. RELAY is entered in one place. The deadlines for a connection to the server, and
+ * for its handshake, are in upstream.c.
  */
 #ifndef PROXY_TUNNEL_H
 #define PROXY_TUNNEL_H
@@ -31,8 +32,7 @@ struct tunnel_events {
     void (*opening)(struct tunnel *t, void *owner);
     /*
      * Called once, when the tunnel has ended. detail is more words about the reason, "" or NULL.
-     * May
-     *        be NULL.
+     * May be NULL.
      */
     void (*ended)(struct tunnel *t, enum reason reason, const char *detail, void *owner);
     /* Called when all handles are closed, before the tunnel is freed. */
@@ -52,7 +52,8 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
  * Applies a configuration that has replaced the tunnel's own. A tunnel that is not open yet
  * continues under it, with a reference: its server is judged by it alone, and if its front end or
  * section was removed, the client is refused. A tunnel that is open keeps its own configuration. It
- * is ended if its server is revoked now, or if its pin was removed where on_pin_removed = close.
+ * is ended if its server is revoked now, or if its pin was removed where on_pin_removed = close:
+ * snapshot_recheck() decides it, by the rules of trust/recheck.h.
  */
 void tunnel_apply(struct tunnel *t, struct snapshot *latest);
 
