@@ -1,13 +1,14 @@
 /*
  * Memory.
  *
- * There are two idioms:
- *  - the x functions, for configuration, start and the tool. If memory is short, they end the
- *    process
- *    with a message;
- *  - struct arena, for what is built in pieces and freed at once, such as a configuration. Memory
- *    that a peer or a client can make the daemon allocate comes from malloc(), and the result is
- *    checked.
+ * There are two idioms, which end the process with a message if memory is short:
+ *  - the x functions, for configuration, start, the tool, and strings (strbuf.h);
+ *  - struct arena, for what is built in pieces and freed at once, such as a configuration.
+ *
+ * A string that a peer fills has a limit: 1 KiB for a field of a log line, HTTP_HEAD_MAX for a
+ * response, and 64 KiB for the certificates of a handshake, which the names in them are part of.
+ * The file of learned pins has a limit too. The memory of a connection, which a peer or a client
+ * can make the daemon allocate, comes from malloc(), and the result is checked.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H

@@ -297,7 +297,7 @@ static size_t smallest(size_t a, size_t b, size_t c)
     return c < a ? c : a;
 }
 
-/* Levenshtein's edit_distance between a word, in any case, and a short one in lower case. */
+/* Returns the Levenshtein distance between a word, in any case, and a short one in lower case. */
 static size_t edit_distance(const char *a, const char *b)
 {
     size_t row[64], n = strlen(b), i, j;

@@ -81,7 +81,7 @@ struct learned_key *learned_list(struct learned *l, size_t *count);
 enum learned_result learned_add(struct learned *l, const struct learned_key *key, char **why);
 
 /*
- * Notes a key as refused, in place of the one that was noted for its section before. Returns
+ * Stores a key as refused, in place of the one that was stored for its section before. Returns
  * LEARNED_SAME if the file has this key, accepted or refused.
  */
 enum learned_result learned_note_refused(struct learned *l, const struct learned_key *key,
@@ -90,7 +90,7 @@ enum learned_result learned_note_refused(struct learned *l, const struct learned
 /*
  * Coalesce refused keys (pending.h): one of a section is written at a time. After
  * learned_begin_refused() has returned true, the caller calls learned_note_refused() and then
- * learned_next_refused(), which returns true with the key in *key if one more is to be noted. If
+ * learned_next_refused(), which returns true with the key in *key if one more is to be stored. If
  * the key cannot be written, it calls learned_abort_refused() in place of both.
  */
 bool learned_begin_refused(struct learned *l, const struct learned_key *key);
@@ -115,7 +115,7 @@ enum learned_result learned_forget(struct learned *l, const char *section, char 
  * Accepts the refused key of a section if it has this digest, in place of those from tofu that were
  * accepted for the same host. now is in seconds since the epoch. Returns LEARNED_DONE or
  * LEARNED_SAME (it is accepted already) with the key in *key, LEARNED_OTHER with the key that is
- * noted as refused in *key, LEARNED_NONE if none is, or LEARNED_FAILED.
+ * stored as refused in *key, LEARNED_NONE if none is, or LEARNED_FAILED.
  */
 enum learned_result learned_accept(struct learned *l, const char *section,
                                    const uint8_t digest[CERT_DIGEST_SIZE], int64_t now,

@@ -39,7 +39,7 @@ struct learned_key {
     int64_t first_seen; /* the day, in seconds since the epoch */
     int64_t until;      /* not accepted from this second on; 0: no end */
     enum learned_origin from;
-    bool refused; /* not accepted: noted for `pinproxy learned accept` */
+    bool refused; /* not accepted: stored for `pinproxy learned accept` */
     struct learned_via via;
 };
 

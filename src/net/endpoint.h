@@ -3,7 +3,7 @@
  * the same struct.
  *
  * The owner embeds it, passes a table of events, and reads the plain fields below, in which this
- * module notes facts. It makes no decision.
+ * module records facts. It makes no decision.
  */
 #ifndef NET_ENDPOINT_H
 #define NET_ENDPOINT_H

@@ -47,7 +47,7 @@ enum relay_result {
 struct relay_end {
     enum relay_result result;
     enum reason reason; /* why, unless RELAY_OPEN */
-    const char *detail; /* more words, or "": valid until the TLS engine is used again */
+    const char *detail; /* more words, or "": valid until the TLS connection is used again */
 };
 
 /* Initializes a relay. Borrows both sides, which must outlive it. */

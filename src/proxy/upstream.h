@@ -70,7 +70,7 @@ struct upstream {
     struct learn_job *learn;
     struct learn_owner learn_owner;
     bool overtaken; /* a reload has changed the address: no key of the old server is learned */
-    bool readable;  /* READY: the engine has records, or an end, that were not read yet */
+    bool readable;  /* READY: the TLS connection has records, or an end, that were not read yet */
     int holds;      /* handles not yet closed */
 };
 
@@ -89,7 +89,7 @@ void upstream_start(struct upstream *u, struct thread *thread, const struct sect
  */
 void upstream_set_section(struct upstream *u, const struct section *section);
 
-/* Sends the records that the engine has written. Must be called after every use of u->tls. */
+/* Sends the records that the TLS connection has written. Must be called after every use of u->tls. */
 void upstream_flush(struct upstream *u);
 
 /*
