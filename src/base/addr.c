@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <net/if.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -68,6 +69,17 @@ void addr_from_sockaddr(struct addr *a, const struct sockaddr *sa, socklen_t len
     a->len = len;
 }
 
+/* Returns the length of the path of a Unix socket. An unnamed one has none: unix(7). */
+static size_t path_length(const struct addr *a)
+{
+    const size_t before = offsetof(struct sockaddr_un, sun_path);
+    size_t n = a->len > before ? a->len - before : 0;
+
+    if (n > sizeof(a->un.sun_path))
+        n = sizeof(a->un.sun_path);
+    return strnlen(a->un.sun_path, n);
+}
+
 const char *addr_format(const struct addr *a, char out[ADDR_TEXT_SIZE])
 {
     char ip[INET6_ADDRSTRLEN] = "?";
@@ -86,7 +98,7 @@ const char *addr_format(const struct addr *a, char out[ADDR_TEXT_SIZE])
             snprintf(out, ADDR_TEXT_SIZE, "[%s]:%u", ip, ntohs(a->in6.sin6_port));
         break;
     case AF_UNIX:
-        snprintf(out, ADDR_TEXT_SIZE, "unix:%.*s", (int)sizeof(a->un.sun_path), a->un.sun_path);
+        snprintf(out, ADDR_TEXT_SIZE, "unix:%.*s", (int)path_length(a), a->un.sun_path);
         break;
     default:
         snprintf(out, ADDR_TEXT_SIZE, "-");
@@ -145,7 +157,8 @@ bool addr_equal(const struct addr *a, const struct addr *b)
         return a->in6.sin6_port == b->in6.sin6_port && a->in6.sin6_scope_id == b->in6.sin6_scope_id
                && IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr);
     case AF_UNIX:
-        return strncmp(a->un.sun_path, b->un.sun_path, sizeof(a->un.sun_path)) == 0;
+        return path_length(a) == path_length(b)
+               && memcmp(a->un.sun_path, b->un.sun_path, path_length(a)) == 0;
     default:
         return true;
     }

@@ -170,7 +170,7 @@ static void what_the_kernel_says_of_a_peer_stays_in_bounds(void **state)
         char more[8];
     } raw;
     char text[ADDR_TEXT_SIZE];
-    struct addr a;
+    struct addr a, b;
 
     (void)state;
     memset(&raw, 'x', sizeof(raw));
@@ -181,6 +181,15 @@ static void what_the_kernel_says_of_a_peer_stays_in_bounds(void **state)
     /* an unnamed peer: the family alone */
     addr_from_sockaddr(&a, (const struct sockaddr *)&raw, sizeof(sa_family_t));
     assert_string_equal(addr_format(&a, text), "unix:");
+    /* accept(2) leaves the rest as it was */
+    memset(&a, 'x', sizeof(a));
+    a.un.sun_family = AF_UNIX;
+    a.len = sizeof(sa_family_t);
+    assert_string_equal(addr_format(&a, text), "unix:");
+    memset(&b, 'y', sizeof(b));
+    b.un.sun_family = AF_UNIX;
+    b.len = sizeof(sa_family_t);
+    assert_true(addr_equal(&a, &b));
 }
 
 static void loopback_is_told_from_the_rest(void **state)

@@ -126,6 +126,13 @@ void assert_between(uintmax_t value, uintmax_t least, uintmax_t most)
         fail_msg("%ju is not between %ju and %ju", value, least, most);
 }
 
+bool under_valgrind(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+
+    return preloaded && strstr(preloaded, "vgpreload");
+}
+
 uint32_t random_next(uint32_t *seed)
 {
     *seed ^= *seed << 13;

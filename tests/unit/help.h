@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,9 @@ void assert_contains(const char *text, const char *part);
 
 /* Fails with a readable message unless least <= value <= most. cmocka 2 deprecates its own macro. */
 void assert_between(uintmax_t value, uintmax_t least, uintmax_t most);
+
+/* Returns true under valgrind(1), which makes system calls of its own in the process. */
+bool under_valgrind(void);
 
 /* Pseudo-random numbers, the same in each run. */
 uint32_t random_next(uint32_t *seed);

@@ -86,6 +86,10 @@ void assert_no_file_calls(void (*run)(void *arg), void *arg)
 {
     int status;
 
+    if (under_valgrind()) {
+        run(arg);
+        return;
+    }
     /* first, that this can fail */
     status = run_in_child(make_a_file_call, NULL);
     assert_true(WIFSIGNALED(status));
