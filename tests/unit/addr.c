@@ -192,7 +192,7 @@ static void what_the_kernel_says_of_a_peer_stays_in_bounds(void **state)
     assert_true(addr_equal(&a, &b));
 }
 
-static void loopback_is_told_from_the_rest(void **state)
+static void loopback_is_distinguished_from_other_addresses(void **state)
 {
     static const char *const in[] = {"127.0.0.1", "127.255.255.254", "::1", "::ffff:127.0.0.1"};
     static const char *const out[] = {
@@ -291,7 +291,7 @@ int main(void)
         cmocka_unit_test(addresses_print_as_they_are_written),
         cmocka_unit_test(a_unix_path_that_does_not_fit_is_refused),
         cmocka_unit_test(what_the_kernel_says_of_a_peer_stays_in_bounds),
-        cmocka_unit_test(loopback_is_told_from_the_rest),
+        cmocka_unit_test(loopback_is_distinguished_from_other_addresses),
         cmocka_unit_test(equal_means_address_and_port),
         cmocka_unit_test(a_listener_covers_its_address_or_all_of_a_family),
     };

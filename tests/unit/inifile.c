@@ -98,7 +98,7 @@ static void indented_lines_go_on_with_the_key(void **state)
 }
 
 /* And is read all the same, for the rest of the file to be judged as it was meant. */
-static void what_is_indented_by_mistake_is_told(void **state)
+static void an_option_that_is_indented_by_mistake_is_reported(void **state)
 {
     static const char text[] = "[a]\n\tk = v\n  w\n\t[b] ; c\nl = 1\n  [c]\n\t m = 2\n";
     struct entries r;
@@ -339,7 +339,7 @@ int main(void)
         cmocka_unit_test(comments_are_not_values),
         cmocka_unit_test(a_value_that_starts_with_a_semicolon_is_not_dropped),
         cmocka_unit_test(indented_lines_go_on_with_the_key),
-        cmocka_unit_test(what_is_indented_by_mistake_is_told),
+        cmocka_unit_test(an_option_that_is_indented_by_mistake_is_reported),
         cmocka_unit_test(a_comment_comes_with_its_value),
         cmocka_unit_test(what_is_no_line_is_an_error),
         cmocka_unit_test(a_semicolon_inside_of_a_head_is_an_error),

@@ -343,7 +343,7 @@ static void the_count_stands_in_json_too(void **state)
     free(text);
 }
 
-static void the_journal_is_told_the_priority(void **state)
+static void the_journal_gets_the_priority(void **state)
 {
     char stream[64], *text;
     struct stat st;
@@ -384,7 +384,7 @@ int main(void)
         cmocka_unit_test(a_flood_from_many_sections_loses_nothing),
         cmocka_unit_test(routine_events_are_never_held_back),
         cmocka_unit_test(the_count_stands_in_json_too),
-        cmocka_unit_test(the_journal_is_told_the_priority),
+        cmocka_unit_test(the_journal_gets_the_priority),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -286,7 +286,7 @@ static void a_reader_that_has_gone_does_no_harm(void **state)
 }
 
 /* In a process of its own: the thread is stuck for good. */
-static void the_end_waits_no_longer_than_it_is_told(void **state)
+static void the_end_waits_no_longer_than_its_limit(void **state)
 {
     int fds[2], status = 0;
     pid_t pid;
@@ -367,7 +367,7 @@ int main(void)
         cmocka_unit_test(a_file_gets_every_line_in_order),
         cmocka_unit_test(a_full_disk_is_reported_when_there_is_room_again),
         cmocka_unit_test(a_reader_that_has_gone_does_no_harm),
-        cmocka_unit_test(the_end_waits_no_longer_than_it_is_told),
+        cmocka_unit_test(the_end_waits_no_longer_than_its_limit),
         cmocka_unit_test(threads_do_not_mix_their_lines),
     };
 

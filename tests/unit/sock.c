@@ -239,7 +239,7 @@ static void bytes_that_can_be_read_are_counted(void **state)
     assert_false(sock_has_unread(-1));
 }
 
-static void shortage_is_told_from_other_errors(void **state)
+static void shortage_is_distinguished_from_other_errors(void **state)
 {
     (void)state;
     assert_true(sock_error_is_shortage(EMFILE));
@@ -285,7 +285,7 @@ static void check_local_addresses(bool nonlocal_bind)
     _exit(0);
 }
 
-static void this_machines_addresses_are_told_from_others(void **state)
+static void this_machines_addresses_are_distinguished_from_others(void **state)
 {
     int nonlocal_bind, status;
     pid_t pid;
@@ -319,8 +319,8 @@ int main(void)
         cmocka_unit_test(an_error_is_taken_once),
         cmocka_unit_test(a_peer_that_answers_but_does_not_read_is_not_silent),
         cmocka_unit_test(bytes_that_can_be_read_are_counted),
-        cmocka_unit_test(shortage_is_told_from_other_errors),
-        cmocka_unit_test(this_machines_addresses_are_told_from_others),
+        cmocka_unit_test(shortage_is_distinguished_from_other_errors),
+        cmocka_unit_test(this_machines_addresses_are_distinguished_from_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,7 @@ static void expect(enum reason reason, const char *part)
     ERR_clear_error();
 }
 
-static void the_error_of_tls_is_told_not_its_cause(void **state)
+static void the_error_of_tls_is_reported_rather_than_its_cause(void **state)
 {
     (void)state;
     ERR_raise(ERR_LIB_PROV, PROV_R_CIPHER_OPERATION_FAILED);
@@ -58,7 +58,7 @@ static void a_weak_key_is_weak(void **state)
     expect(REASON_WEAK, "Diffie-Hellman");
 }
 
-static void an_alert_is_told_whatever_is_before_it(void **state)
+static void an_alert_is_reported_whatever_is_before_it(void **state)
 {
     (void)state;
     ERR_raise(ERR_LIB_ASN1, ASN1_R_TOO_LONG);
@@ -68,7 +68,7 @@ static void an_alert_is_told_whatever_is_before_it(void **state)
     expect(REASON_TLS, "the server refused: handshake failure");
 }
 
-static void the_end_is_told_from_other_errors(void **state)
+static void the_end_is_distinguished_from_other_errors(void **state)
 {
     (void)state;
     assert_false(tlserr_is_end());
@@ -107,11 +107,11 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_error_of_tls_is_told_not_its_cause),
+        cmocka_unit_test(the_error_of_tls_is_reported_rather_than_its_cause),
         cmocka_unit_test(another_librarys_number_means_nothing),
         cmocka_unit_test(a_weak_key_is_weak),
-        cmocka_unit_test(an_alert_is_told_whatever_is_before_it),
-        cmocka_unit_test(the_end_is_told_from_other_errors),
+        cmocka_unit_test(an_alert_is_reported_whatever_is_before_it),
+        cmocka_unit_test(the_end_is_distinguished_from_other_errors),
         cmocka_unit_test(without_an_error_there_are_words_as_well),
     };
 

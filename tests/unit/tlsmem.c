@@ -133,7 +133,7 @@ static void other_threads_give_to_malloc(void **state)
     assert_null(kept);
 }
 
-static void nothing_is_kept_in_the_end(void **state)
+static void nothing_is_cached_in_the_end(void **state)
 {
     (void)state;
     tlsmem_free(tlsmem_alloc(100));
@@ -171,7 +171,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_resized_keeps_its_bytes, keep, keep_no_more),
         cmocka_unit_test_setup_teardown(what_is_kept_is_bounded, keep, keep_no_more),
         cmocka_unit_test_setup_teardown(other_threads_give_to_malloc, keep, keep_no_more),
-        cmocka_unit_test_setup_teardown(nothing_is_kept_in_the_end, keep, keep_no_more),
+        cmocka_unit_test_setup_teardown(nothing_is_cached_in_the_end, keep, keep_no_more),
         cmocka_unit_test_setup_teardown(what_is_given_twice_ends_the_program, keep, keep_no_more),
     };
 
