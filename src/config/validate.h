@@ -1,6 +1,7 @@
 /*
  * Checks that involve several options of a section, or several sections. The checks of a single
- * value are in values.h.
+ * value are in values.h. Those that need OpenSSL follow when a section is made ready to run, in
+ * tls/tlsctx, tls/tlsoffer and trust/anchors.
  */
 #ifndef CONFIG_VALIDATE_H
 #define CONFIG_VALIDATE_H

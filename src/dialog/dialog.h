@@ -2,7 +2,8 @@
  * Dialogs: the messages on a bare connection before TLS starts, such as STARTTLS, or the CONNECT of
  * a parent proxy. Bytes in, bytes out: no socket, no callback, no clock.
  *
- * A dialog is one struct dialog_ops. A section has a list of them, which run in order. Bytes that
+ * A dialog is one struct dialog_ops in a file of its own here. A section has a list of them
+ * (proxy/snapshot.h), which its snapshot fills, and which run in order. Bytes that
  * one dialog leaves unread are the next one's input, because the answer of a parent proxy and the
  * greeting of the server behind it may come together. Bytes that the last dialog leaves unread are
  * an error, which the owner must report. They came before TLS, so anyone on the network may have

@@ -1,6 +1,7 @@
 /*
  * Warnings about a configuration in service: pins, certificates and revocation lists that end soon,
- * sections that only report a mismatch, and sections that permit a slow key exchange.
+ * sections that only report a mismatch, and sections that permit a slow key exchange. `pinproxy
+ * check` has its own (pinproxy/findings.h), by the same limits (base/lifetime.h).
  */
 #ifndef PINPROXYD_WARNINGS_H
 #define PINPROXYD_WARNINGS_H

@@ -1,4 +1,7 @@
-/* Verdicts that were reached under an earlier policy, or on an earlier day. */
+/*
+ * Checks verdicts that were reached under an earlier policy, or on an earlier day. A reload checks
+ * each open tunnel by it: snapshot_recheck() finds the section, and tunnel_apply() ends the tunnel.
+ */
 #ifndef TRUST_RECHECK_H
 #define TRUST_RECHECK_H
 
