@@ -11,11 +11,10 @@
 #include "tls/certcache.h"
 #include "tls/certmsg.h"
 #include "tls/flood.h"
-#include "tls/resumption.h"
+#include "tls/peer.h"
 #include "tls/tlsbio.h"
 #include "tls/tlserr.h"
 #include "tls/tlsthread.h"
-#include "trust/peerchain.h"
 
 /* Plaintext moves in OPEN alone, which conclude() alone sets. */
 enum state {
@@ -28,14 +27,8 @@ enum state {
 
 struct tls {
     SSL *ssl;
-    const struct policy *policy;
+    struct peer peer;
     struct certcache *certs;
-    struct resumption resumption;
-    struct trust_verdict verdict;
-    uint64_t learned;   /* generation of the learned keys that the verdict rests on */
-    bool trust_changed; /* tls_set_policy() has replaced the trust that the handshake began with */
-    int64_t now;
-
     struct tlsbio io;
 
     enum state state;
@@ -47,51 +40,6 @@ struct tls {
     const char *detail; /* static, error_text, or the verdict's */
     char *error_text;
 };
-
-/*
- * Judges the certificates that were presented. complete is true after the handshake, when all that
- * belongs to it has come. A resumed session is judged by what its full handshake brought.
- */
-static void judge(struct tls *t, X509 *leaf, STACK_OF(X509) *sent, bool complete)
-{
-    struct trust_evidence evidence = {.leaf = leaf, .sent = sent, .complete = complete};
-    unsigned char *staple = NULL;
-    long len = SSL_get_tlsext_status_ocsp_resp(t->ssl, &staple);
-
-    if (complete && SSL_session_reused(t->ssl)) {
-        evidence.staple = t->resumption.offered.staple;
-        evidence.staple_len = t->resumption.offered.staple_len;
-    } else if (len > 0) {
-        evidence.staple = staple;
-        evidence.staple_len = (size_t)len;
-    }
-    trust_verdict_free(&t->verdict);
-    t->learned = policy_learned_generation(t->policy);
-    trust_judge(t->policy, &evidence, t->now, &t->verdict);
-}
-
-/*
- * A verdict of no that has an effect only when the server has proved its key: the key is then
- * stored, as the accepted or as a refused one. A certificate alone is public, so anybody can send
- * it.
- */
-static bool awaits_proof(const struct trust_verdict *v)
-{
-    return v->reason == REASON_FIRST_USE || v->reason == REASON_TOFU_CHANGED;
-}
-
-/* Returns true if the verdict is final and rests on the policy and the learned keys of now. */
-static bool verdict_is_current(const struct tls *t)
-{
-    return peerchain_length(&t->verdict) > 0 && !awaits_proof(&t->verdict)
-           && policy_learned_generation(t->policy) == t->learned;
-}
-
-/* A verdict of no that lets the handshake continue to its end. */
-static bool is_open_question(const struct trust_verdict *v)
-{
-    return v->reason == REASON_PROBE_ONLY || awaits_proof(v);
-}
 
 /*
  * OpenSSL calls this with the presented chain, in place of its own verification. It is no evidence
@@ -107,13 +55,15 @@ static int verify_callback(X509_STORE_CTX *ctx, void *unused)
     SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct tls *t = SSL_get_app_data(ssl);
     STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(ctx);
+    struct trust_evidence evidence = {.sent = sent};
 
     (void)unused;
     certcache_share(t->certs, sent);
-    X509_STORE_CTX_set_cert(ctx, sk_X509_value(sent, 0));
-    judge(t, sk_X509_value(sent, 0), sent, false);
-    X509_STORE_CTX_set_error(ctx, t->verdict.x509_error);
-    return t->verdict.trusted || is_open_question(&t->verdict);
+    evidence.leaf = sk_X509_value(sent, 0);
+    X509_STORE_CTX_set_cert(ctx, evidence.leaf);
+    peer_judge(&t->peer, ssl, &evidence);
+    X509_STORE_CTX_set_error(ctx, t->peer.verdict.x509_error);
+    return peer_may_continue(&t->peer);
 }
 
 /* A new session. It is stored only if conclude() opens the connection. */
@@ -121,7 +71,7 @@ static int session_callback(SSL *ssl, SSL_SESSION *session)
 {
     struct tls *t = SSL_get_app_data(ssl);
 
-    return resumption_take(&t->resumption, session);
+    return resumption_take(&t->peer.resumption, session);
 }
 
 void tls_install(SSL_CTX *ctx)
@@ -177,11 +127,11 @@ struct tls *tls_new(SSL_CTX *ctx, const struct policy *policy, struct tls_thread
 
     if (!t)
         return NULL;
-    t->policy = policy;
+    t->peer.policy = policy;
     t->io.out = &thread->records;
     t->certs = thread->certs;
-    t->resumption.policy = policy;
-    t->resumption.sessions = resume && section->tls.resume ? thread->sessions : NULL;
+    t->peer.resumption.policy = policy;
+    t->peer.resumption.sessions = resume && section->tls.resume ? thread->sessions : NULL;
     t->reason = REASON_TLS;
     t->detail = "";
     t->ssl = SSL_new(ctx);
@@ -214,8 +164,7 @@ void tls_free(struct tls *t)
         return;
     tlsbio_leave(&t->io);
     SSL_free(t->ssl);
-    resumption_clear(&t->resumption);
-    trust_verdict_free(&t->verdict);
+    peer_clear(&t->peer);
     free(t->error_text);
     free(t);
 }
@@ -225,13 +174,7 @@ void tls_set_policy(struct tls *t, const struct policy *policy)
     assert(t->state != OPEN);
     if (t->state == REFUSED || t->state == FAILED)
         return;
-    if (memcmp(policy->id, t->policy->id, POLICY_ID_SIZE) != 0) {
-        t->trust_changed = true;
-        resumption_give_up(&t->resumption);
-    }
-    t->policy = t->resumption.policy = policy;
-    /* it points into the old policy */
-    trust_verdict_free(&t->verdict);
+    peer_set_policy(&t->peer, policy);
 }
 
 void tls_put_records(struct tls *t, const uint8_t *bytes, size_t n)
@@ -264,7 +207,7 @@ static enum tls_result fail(struct tls *t, enum reason reason, const char *detai
 /* Fails after a complete handshake, by the verdict. No plaintext has moved. */
 static enum tls_result refuse(struct tls *t)
 {
-    (void)fail(t, t->verdict.reason, t->verdict.detail);
+    (void)fail(t, t->peer.verdict.reason, t->peer.verdict.detail);
     t->state = REFUSED;
     return TLS_FAILED;
 }
@@ -306,7 +249,7 @@ static enum tls_result wait_for_key(struct tls *t)
 /* OpenSSL checks the versions of the context, but the policy may be a newer one. */
 static bool version_is_permitted(const struct tls *t)
 {
-    const struct config_tls_settings *s = &t->policy->section->tls;
+    const struct config_tls_settings *s = &t->peer.policy->section->tls;
 
     return SSL_version(t->ssl) == TLS1_2_VERSION ? s->min != CONFIG_TLS_1_3
                                                  : s->max != CONFIG_TLS_1_2;
@@ -321,31 +264,31 @@ static bool version_is_permitted(const struct tls *t)
  */
 static enum tls_result conclude(struct tls *t)
 {
-    X509 *peer = SSL_get0_peer_certificate(t->ssl);
     const bool reused = SSL_session_reused(t->ssl);
+    struct trust_evidence evidence;
 
-    if (!peer)
+    if (!peer_evidence(t->ssl, &evidence))
         return fail(t, REASON_TLS, "the server presented no certificate");
-    if (reused && !t->resumption.offered.tls)
+    if (reused && !t->peer.resumption.offered.tls)
         return fail(t, REASON_TLS, "a session was resumed that was never offered");
-    if (reused || policy_wants_staple(t->policy) || !verdict_is_current(t))
-        judge(t, peer, SSL_get_peer_cert_chain(t->ssl), true);
-    if (peerchain_length(&t->verdict) == 0 || !peerchain_starts_with(&t->verdict, peer))
+    if (reused || policy_wants_staple(t->peer.policy) || !peer_is_current(&t->peer))
+        peer_judge(&t->peer, t->ssl, &evidence);
+    if (!peer_is_judged(&t->peer, &evidence))
         return fail(t, REASON_TLS, "the certificate that was judged is not the server's");
-    if (t->verdict.reason == REASON_FIRST_USE)
+    if (t->peer.verdict.reason == REASON_FIRST_USE)
         return wait_for_key(t);
-    if (!t->verdict.trusted)
+    if (!t->peer.verdict.trusted)
         return refuse(t);
     if (!version_is_permitted(t))
         return fail(t, REASON_TLS,
                     "the TLS version is one that tls_min or tls_max no longer permits");
-    if (reused && t->trust_changed)
+    if (reused && t->peer.trust_changed)
         return fail(t, REASON_TLS, "a session was resumed that was made under another trust");
     t->state = OPEN;
     flood_opened(&t->flood);
     if (!reused)
-        certcache_add_chain(t->certs, SSL_get_peer_cert_chain(t->ssl), t->verdict.verified);
-    resumption_opened(&t->resumption, t->ssl, &t->verdict);
+        certcache_add_chain(t->certs, evidence.sent, t->peer.verdict.verified);
+    resumption_opened(&t->peer.resumption, t->ssl, &t->peer.verdict);
     return TLS_OK;
 }
 
@@ -355,9 +298,9 @@ enum tls_result tls_handshake(struct tls *t, int64_t now)
 
     if (t->state != HANDSHAKE && t->state != FIRST_USE)
         return TLS_FAILED;
-    t->now = now;
+    t->peer.now = now;
     if (SSL_in_before(t->ssl))
-        resumption_offer(&t->resumption, t->ssl, now);
+        resumption_offer(&t->peer.resumption, t->ssl, now);
     for (;;) {
         ERR_clear_error();
         ret = SSL_connect(t->ssl);
@@ -376,8 +319,8 @@ enum tls_result tls_handshake(struct tls *t, int64_t now)
             break;
         }
         /* the callback has refused: its reason is the cause, OpenSSL's error is the effect */
-        if (peerchain_length(&t->verdict) > 0 && !t->verdict.trusted && !awaits_proof(&t->verdict))
-            return fail(t, t->verdict.reason, t->verdict.detail);
+        if (peer_is_refused(&t->peer))
+            return fail(t, t->peer.verdict.reason, t->peer.verdict.detail);
         if (t->io.ended && t->io.in_len == 0 && tlserr_is_end())
             return fail(t, REASON_TLS, tls_loss(t, false));
         return fail_openssl(t);
@@ -402,7 +345,7 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
         }
         switch (SSL_get_error(t->ssl, 0)) {
         case SSL_ERROR_WANT_READ:
-            resumption_store(&t->resumption, t->ssl, &t->verdict);
+            resumption_store(&t->peer.resumption, t->ssl, &t->peer.verdict);
             ERR_clear_error();
             if (flood_is_exceeded(&t->flood))
                 return fail(t, REASON_TLS, "a flood of TLS messages without data");
@@ -416,7 +359,7 @@ enum tls_result tls_read(struct tls *t, uint8_t *buf, size_t size, size_t *got)
                 (void)SSL_free_buffers(t->ssl);
             return t->io.ended ? TLS_TRUNCATED : TLS_WANT_READ;
         case SSL_ERROR_ZERO_RETURN:
-            resumption_store(&t->resumption, t->ssl, &t->verdict);
+            resumption_store(&t->peer.resumption, t->ssl, &t->peer.verdict);
             return TLS_CLOSED;
         default:
             if (t->io.ended && t->io.in_len == 0 && tlserr_is_end())
@@ -471,7 +414,7 @@ enum reason tls_failure(const struct tls *t, const char **detail)
 
 const struct trust_verdict *tls_verdict(const struct tls *t)
 {
-    return &t->verdict;
+    return &t->peer.verdict;
 }
 
 const char *tls_version(const struct tls *t)
