@@ -44,6 +44,9 @@ enum reason_about {
     X(LOOP, "loop", UPSTREAM, OTHER,                                                               \
       "every address of the host is one of pinproxyd's own listeners")                             \
     X(TIMEOUT, "timeout", UPSTREAM, OTHER, "the server did not answer in time")                    \
+    X(VIA, "via", UPSTREAM, OTHER, "the parent proxy refused, or its answer is wrong")             \
+    X(STARTTLS, "starttls", UPSTREAM, OTHER,                                                       \
+      "the server did not start TLS, or its answer is wrong")                                      \
     X(TLS, "tls", UPSTREAM, OTHER, "TLS failed")                                                   \
     X(TRUNCATED, "truncated", TRUNCATED, OTHER,                                                    \
       "the server ended the stream without close_notify")                                          \

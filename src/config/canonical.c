@@ -114,6 +114,27 @@ void canonical_listens(const void *field, struct strbuf *out)
     }
 }
 
+/* The text of the value makes no difference, because it has no password. */
+void canonical_via(const void *field, struct strbuf *out)
+{
+    const struct config_via *via = field;
+    const char *const *arg;
+
+    add_number(via->scheme, out);
+    add_text(via->host, out);
+    add_number(via->port, out);
+    add_text(via->user, out);
+    add_text(via->password, out);
+    add_text(via->path, out);
+    add_number(via->cid, out);
+    add_number(via->vsock_port, out);
+    add_number(via->baud, out);
+    add_text(via->section, out);
+    for (arg = via->argv; arg && *arg; arg++)
+        add_text(*arg, out);
+    add_text(NULL, out);
+}
+
 /*
  * The name of a pin is for logs alone. The certificate from a pin's file makes a difference: with
  * it, a server need not send the certificate of a pinned issuer. Its bytes need not be added,

@@ -27,6 +27,7 @@ canonical_append canonical_strings;  /* struct config_strings */
 canonical_append canonical_targets;  /* struct config_targets */
 canonical_append canonical_text;     /* const char *; NULL differs from "" */
 canonical_append canonical_unsigned; /* unsigned */
+canonical_append canonical_via;      /* struct config_via */
 
 /* Appends n bytes, with their number before them. */
 void canonical_bytes(const void *bytes, size_t n, struct strbuf *out);

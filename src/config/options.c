@@ -24,7 +24,6 @@ static const char *const log_format_words[] = {"auto", "text", "json", "!journal
 _Static_assert(sizeof(enum log_level) == sizeof(int), "log_level is no int");
 _Static_assert(sizeof(enum config_log_format) == sizeof(int), "log_format is no int");
 _Static_assert(sizeof(enum config_family) == sizeof(int), "family is no int");
-_Static_assert(sizeof(enum via) == sizeof(int), "via is no int");
 _Static_assert(sizeof(enum config_verify) == sizeof(int), "verify is no int");
 _Static_assert(sizeof(enum config_pin_removed) == sizeof(int), "on_pin_removed is no int");
 _Static_assert(sizeof(enum config_ocsp) == sizeof(int), "ocsp is no int");

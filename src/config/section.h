@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "config/diag.h"
+#include "config/starttls.h"
 #include "config/via.h"
 #include "pin/pin.h"
 
@@ -105,7 +106,8 @@ struct config_section {
     struct config_targets address;
     enum config_family family;
     struct addr bind;
-    enum via via;
+    struct config_via via;
+    enum starttls starttls;
     int64_t keepalive; /* durations are in milliseconds; 0: off */
 
     struct config_listens listen;

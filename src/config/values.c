@@ -214,7 +214,7 @@ static const char *parse_via(const struct value_context *ctx, const struct value
                              void *field, const char *value)
 {
     (void)range;
-    return via_parse(value, ctx->arena, field);
+    return via_parse(value, ctx->dir, ctx->arena, field);
 }
 
 static const char *parse_target(const struct value_context *ctx, const struct value_range *range,
@@ -453,5 +453,5 @@ KIND(tls, int, canonical_int, );
 KIND(url_path, const char *, canonical_text, );
 KIND(user, const char *, canonical_text, );
 KIND(verify_name, const char *, canonical_text, );
-KIND(via, enum via, canonical_int, );
+KIND(via, struct config_via, canonical_via, );
 KIND(workers, long, canonical_long, );

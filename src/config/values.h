@@ -69,7 +69,7 @@ extern const struct value_kind value_tls;         /* enum config_tls: the index 
 extern const struct value_kind value_url_path;    /* const char *: begins with a slash */
 extern const struct value_kind value_user;        /* const char *: a user of this system */
 extern const struct value_kind value_verify_name; /* const char *: a name in a certificate */
-extern const struct value_kind value_via;         /* enum via */
+extern const struct value_kind value_via;         /* struct config_via */
 extern const struct value_kind value_workers;     /* long: 0 for auto */
 
 #endif

@@ -13,6 +13,7 @@ struct dialog {
     size_t received;
     size_t used;
     struct strbuf out;
+    struct strbuf greeting;
     char detail[DIALOG_DETAIL_SIZE];
     uint8_t in[DIALOG_INPUT_MAX];
     size_t state_size;
@@ -40,6 +41,7 @@ void dialog_free(struct dialog *d)
     if (!d)
         return;
     strbuf_free(&d->out);
+    strbuf_free(&d->greeting);
     free(d);
 }
 
@@ -49,6 +51,7 @@ static enum dialog_result run(struct dialog *d, const struct config_section *sec
                            .in = d->in + d->used,
                            .in_len = d->received - d->used,
                            .out = &d->out,
+                           .greeting = &d->greeting,
                            .detail = d->detail};
     const enum dialog_result result = dialog_current(d)->run(d->state, &io);
 
@@ -82,6 +85,14 @@ const uint8_t *dialog_output(const struct dialog *d, size_t *n)
 {
     *n = d->out.len;
     return (const uint8_t *)strbuf_text(&d->out);
+}
+
+struct strbuf dialog_take_greeting(struct dialog *d)
+{
+    const struct strbuf greeting = d->greeting;
+
+    d->greeting = (struct strbuf){0};
+    return greeting;
 }
 
 size_t dialog_unread(const struct dialog *d)

@@ -16,12 +16,13 @@
 #include <stdint.h>
 
 #include "base/reason.h"
+#include "base/strbuf.h"
+#include "config/starttls.h"
 
 struct config_section;
-struct strbuf;
 
-/* Dialogs of one connection: a PROXY header, a parent proxy, STARTTLS. */
-#define DIALOGS_MAX 3
+/* Dialogs of one connection: a parent proxy, STARTTLS. */
+#define DIALOGS_MAX 2
 
 /* Bytes that a server may send in all dialogs of a connection together. */
 #define DIALOG_INPUT_MAX (16 * 1024)
@@ -41,7 +42,12 @@ struct dialog_io {
     size_t in_len;
     size_t used;        /* set by run(): how many of them it has used */
     struct strbuf *out; /* run() adds the bytes to be sent */
-    char *detail;       /* set if it fails: DIALOG_DETAIL_SIZE; may quote the server, unescaped */
+    /*
+     * run() adds the bytes that a local program expects to receive first, once TLS is up: the
+     * greeting that the server sent before TLS, without offers that no longer hold.
+     */
+    struct strbuf *greeting;
+    char *detail; /* set if it fails: DIALOG_DETAIL_SIZE; may quote the server, unescaped */
 };
 
 struct dialog_ops {
@@ -56,6 +62,10 @@ struct dialog_list {
     const struct dialog_ops *items[DIALOGS_MAX];
     size_t count;
 };
+
+#define X(id, name) extern const struct dialog_ops dialog_##name;
+STARTTLS_PROTOCOLS(X)
+#undef X
 
 /* A list that is being run. */
 struct dialog;
@@ -80,6 +90,12 @@ enum dialog_result dialog_feed(struct dialog *d, const struct config_section *se
 
 /* Returns the *n bytes that are to be sent after the last call. Valid until the next one. */
 const uint8_t *dialog_output(const struct dialog *d, size_t *n);
+
+/*
+ * Returns the bytes that the client is to receive before the server's own, or an empty string. The
+ * caller frees it with strbuf_free(). To be called once.
+ */
+struct strbuf dialog_take_greeting(struct dialog *d);
 
 /* Returns how many bytes of input no dialog has used. */
 size_t dialog_unread(const struct dialog *d);

@@ -1,18 +1,10 @@
 #include "net/transport.h"
 
-#include "config/section.h"
-
-static const struct transport_ops *const transports[VIA_COUNT] = {
-#define X(id, name) [VIA_##id] = &transport_##name,
-    VIA_TRANSPORTS(X)
-#undef X
-};
-
-struct transport *transport_start(uv_loop_t *loop, struct resolver *resolver,
-                                  const struct config_section *section,
+struct transport *transport_start(const struct transport_ops *ops, uv_loop_t *loop,
+                                  struct resolver *resolver, const struct config_section *section,
                                   struct transport_owner *owner)
 {
-    return transports[section->via]->start(loop, resolver, section, owner);
+    return ops->start(loop, resolver, section, owner);
 }
 
 void transport_set_section(struct transport *t, const struct config_section *section)

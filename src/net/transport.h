@@ -1,7 +1,6 @@
 /*
- * Transports: the ways to connect to a section's server. A section's `via` selects one. A new
- * transport is a row of VIA_TRANSPORTS (config/via.h) and a file transport_NAME.c that defines the
- * operations below.
+ * Transports: the ways to connect to a section's server. A section's `via` selects one
+ * (proxy/ways.h). A new transport is a file transport_NAME.c that defines the operations below.
  *
  * Every transport hands over a descriptor in the end. A transport for TLS inside TLS, where a
  * section is reached over another section's connection, would not differ. It would start a tunnel
@@ -20,7 +19,6 @@
 #include <uv.h>
 
 #include "base/reason.h"
-#include "config/via.h"
 #include "net/stream.h"
 
 struct config_section;
@@ -54,16 +52,14 @@ struct transport {
     struct transport_owner *owner; /* NULL: it was called, or it has cancelled */
 };
 
-#define X(id, name) extern const struct transport_ops transport_##name;
-VIA_TRANSPORTS(X)
-#undef X
+extern const struct transport_ops transport_tcp;
 
 /*
- * Starts to connect to a section's server, over the transport that the section selects. Borrows the
- * section until the owner is called. Returns NULL if memory is short.
+ * Starts to connect to a section's server. Borrows the section until the owner is called. Returns
+ * NULL if memory is short.
  */
-struct transport *transport_start(uv_loop_t *loop, struct resolver *resolver,
-                                  const struct config_section *section,
+struct transport *transport_start(const struct transport_ops *ops, uv_loop_t *loop,
+                                  struct resolver *resolver, const struct config_section *section,
                                   struct transport_owner *owner);
 
 /* Replaces the section by another one with the same server, and borrows that one instead. */

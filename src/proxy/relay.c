@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "filter/filter.h"
 #include "net/endpoint.h"
 #include "proxy/upstream.h"
 
@@ -51,7 +52,7 @@ static bool is_allowed(const struct upstream *u)
            && tls_is_between_records(u->tls);
 }
 
-static void deliver(struct relay *r, size_t n)
+static void deliver(struct relay *r, const uint8_t *bytes, size_t n)
 {
     const struct upstream *u = r->upstream;
 
@@ -61,43 +62,7 @@ static void deliver(struct relay *r, size_t n)
     r->received += n;
     stats_add(u->section->stats, STATS_RECEIVED, n);
     r->last_activity = now(r);
-    endpoint_write(r->client, u->thread->plaintext, n);
-}
-
-/* Reads records and writes their plaintext to the client. */
-static struct relay_end relay_to_client(struct relay *r)
-{
-    struct upstream *u = r->upstream;
-    enum tls_result result;
-    enum reason reason;
-    const char *detail;
-    size_t n;
-
-    if (!u->readable || r->fin_sent)
-        return still_open;
-    u->readable = false;
-    result = tls_read(u->tls, u->thread->plaintext, TLS_PLAINTEXT_SIZE, &n);
-    upstream_flush(u);
-    if (n > 0)
-        deliver(r, n);
-    switch (result) {
-    case TLS_OK:
-    case TLS_WANT_READ:
-        return still_open;
-    case TLS_TRUNCATED:
-        if (!is_allowed(u))
-            return cut_relay(r);
-        break;
-    case TLS_CLOSED:
-        break;
-    case TLS_FAILED:
-    case TLS_FIRST_USE:
-        reason = tls_failure(u->tls, &detail);
-        return make_end(RELAY_CUT, reason, detail);
-    }
-    r->fin_sent = true;
-    endpoint_shutdown(r->client);
-    return still_open;
+    endpoint_write(r->client, bytes, n);
 }
 
 static struct relay_end send_plaintext(struct relay *r, const uint8_t *bytes, size_t n)
@@ -118,6 +83,98 @@ static struct relay_end send_plaintext(struct relay *r, const uint8_t *bytes, si
     r->last_activity = now(r);
     upstream_flush(u);
     return still_open;
+}
+
+/* Gives the filter bytes, or the end of a direction (n = 0), and sends what it makes of them. */
+static struct relay_end run_filter(struct relay *r, enum filter_way way, const uint8_t *bytes,
+                                   size_t n)
+{
+    const enum filter_result result = filter_feed(r->filter, way, bytes, n);
+    struct relay_end e = still_open;
+    const uint8_t *out;
+    enum reason reason;
+    const char *detail;
+
+    if (result == FILTER_FAILED) {
+        reason = filter_failure(r->filter, &detail);
+        return make_end(RELAY_ABORTED, reason, detail);
+    }
+    out = filter_output(r->filter, FILTER_TO_CLIENT, &n);
+    if (n > 0)
+        deliver(r, out, n);
+    out = filter_output(r->filter, FILTER_TO_SERVER, &n);
+    if (n > 0)
+        e = send_plaintext(r, out, n);
+    if (result == FILTER_DONE) {
+        filter_free(r->filter);
+        r->filter = NULL;
+    }
+    return e;
+}
+
+/* Passes on n bytes, which are not 0. */
+static struct relay_end pass_to_client(struct relay *r, const uint8_t *bytes, size_t n)
+{
+    if (r->filter)
+        return run_filter(r, FILTER_TO_CLIENT, bytes, n);
+    deliver(r, bytes, n);
+    return still_open;
+}
+
+static struct relay_end pass_to_server(struct relay *r, const uint8_t *bytes, size_t n)
+{
+    if (r->filter && n > 0)
+        return run_filter(r, FILTER_TO_SERVER, bytes, n);
+    return send_plaintext(r, bytes, n);
+}
+
+/* The server's stream has ended in order. */
+static struct relay_end finish_to_client(struct relay *r)
+{
+    struct relay_end e = still_open;
+
+    if (r->filter)
+        e = run_filter(r, FILTER_TO_CLIENT, NULL, 0);
+    r->fin_sent = true;
+    endpoint_shutdown(r->client);
+    return e;
+}
+
+/* Reads records and writes their plaintext to the client. */
+static struct relay_end relay_to_client(struct relay *r)
+{
+    struct upstream *u = r->upstream;
+    struct relay_end e = still_open;
+    enum tls_result result;
+    enum reason reason;
+    const char *detail;
+    size_t n;
+
+    if (!u->readable || r->fin_sent)
+        return still_open;
+    u->readable = false;
+    result = tls_read(u->tls, u->thread->plaintext, TLS_PLAINTEXT_SIZE, &n);
+    upstream_flush(u);
+    if (n > 0)
+        e = pass_to_client(r, u->thread->plaintext, n);
+    if (e.result != RELAY_OPEN)
+        return e;
+    switch (result) {
+    case TLS_OK:
+    case TLS_WANT_READ:
+        return still_open;
+    case TLS_TRUNCATED:
+        if (!is_allowed(u))
+            return cut_relay(r);
+        break;
+    case TLS_CLOSED:
+        break;
+    case TLS_FAILED:
+    case TLS_FIRST_USE:
+        reason = tls_failure(u->tls, &detail);
+        return make_end(RELAY_CUT, reason, detail);
+    }
+    return finish_to_client(r);
 }
 
 /*
@@ -149,7 +206,7 @@ static struct relay_end release_held(struct relay *r)
 
     r->first_bytes_checked = true;
     r->held_count = 0;
-    return send_plaintext(r, r->held, n);
+    return pass_to_server(r, r->held, n);
 }
 
 /* Writes what this event has brought from the client as records. */
@@ -171,7 +228,7 @@ static struct relay_end take_client_bytes(struct relay *r)
             break;
         }
     e = release_held(r);
-    return e.result == RELAY_OPEN ? send_plaintext(r, bytes, r->client_count) : e;
+    return e.result == RELAY_OPEN ? pass_to_server(r, bytes, r->client_count) : e;
 }
 
 /* Writes the client's bytes as records, and its end as close_notify. */
@@ -182,6 +239,8 @@ static struct relay_end relay_to_server(struct relay *r)
     if (e.result != RELAY_OPEN || !r->client->eof || r->close_notify_sent)
         return e;
     e = release_held(r);
+    if (e.result == RELAY_OPEN && r->filter)
+        e = run_filter(r, FILTER_TO_SERVER, NULL, 0);
     r->close_notify_sent = true;
     r->received_before_eof = r->received;
     tls_close_notify(r->upstream->tls);
@@ -278,6 +337,27 @@ void relay_init(struct relay *r, struct endpoint *client, struct upstream *upstr
     memset(r, 0, sizeof(*r));
     r->client = client;
     r->upstream = upstream;
+}
+
+void relay_free(struct relay *r)
+{
+    filter_free(r->filter);
+    r->filter = NULL;
+}
+
+struct relay_end relay_start(struct relay *r)
+{
+    const struct filter_ops *ops = r->upstream->section->filter;
+    const struct strbuf *greeting = &r->upstream->greeting;
+
+    if (ops) {
+        r->filter = filter_new(ops);
+        if (!r->filter)
+            return make_end(RELAY_ABORTED, REASON_MEMORY, "");
+    }
+    if (greeting->len == 0)
+        return still_open;
+    return pass_to_client(r, (const uint8_t *)greeting->data, greeting->len);
 }
 
 struct relay_end relay_step(struct relay *r)

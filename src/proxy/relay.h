@@ -14,6 +14,7 @@
 #include "tls/clienthello.h"
 
 struct endpoint;
+struct filter;
 struct upstream;
 
 struct relay {
@@ -21,6 +22,7 @@ struct relay {
     struct upstream *upstream;
     const uint8_t *client_bytes; /* that this event has brought; NULL: none */
     size_t client_count;
+    struct filter *filter;          /* rewrites the first bytes that pass; NULL: no more */
     uint8_t held[CLIENTHELLO_SIZE]; /* the client's first bytes, while they may be a ClientHello */
     size_t held_count;
 
@@ -52,6 +54,15 @@ struct relay_end {
 
 /* Initializes a relay. Borrows both sides, which must outlive it. */
 void relay_init(struct relay *r, struct endpoint *client, struct upstream *upstream);
+
+/* Frees what a relay holds. */
+void relay_free(struct relay *r);
+
+/*
+ * Begins with the bytes that the server's greeting of before TLS has left for the client, and with
+ * the section's filter. Called once, before relay_step().
+ */
+struct relay_end relay_start(struct relay *r);
 
 /* Moves everything that can move and updates which side is read. The upstream must be READY. */
 struct relay_end relay_step(struct relay *r);

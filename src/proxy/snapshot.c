@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "config/loader.h"
 #include "learned/learned.h"
+#include "proxy/ways.h"
 #include "tls/tlsctx.h"
 #include "trust/anchors.h"
 #include "trust/policy.h"
@@ -159,6 +160,9 @@ static struct snapshot *build(struct config *config, const struct snapshot *old,
                               ? policy_new_probe(section->config)
                               : policy_new(section->config, anchors, s->learned, diags);
         section->ctx = tlsctx_get(s->contexts, section->config, diags);
+        section->transport = ways_transport(section->config);
+        ways_dialogs(section->config, &section->dialogs);
+        section->filter = ways_filter(section->config);
         make_frontend(s, section);
     }
     anchors_free(anchors);

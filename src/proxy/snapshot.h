@@ -15,8 +15,10 @@
 #include "proxy/stats.h"
 #include "trust/trust.h"
 
+struct filter_ops;
 struct ssl_ctx_st;
 struct tlsctx_set;
+struct transport_ops;
 
 /*
  * A front end: where clients come in, apart from the section that they reach. Listeners, workers
@@ -36,9 +38,11 @@ struct frontend {
 struct section {
     const struct config_section *config;
     struct policy *policy;
-    struct dialog_list dialogs; /* before TLS; none yet */
-    struct ssl_ctx_st *ctx;     /* of the snapshot's set */
-    struct stats *stats;        /* a reference */
+    const struct transport_ops *transport; /* to the server or to its parent proxy */
+    struct dialog_list dialogs;            /* before TLS */
+    const struct filter_ops *filter;       /* of the first bytes after it, or NULL */
+    struct ssl_ctx_st *ctx;                /* of the snapshot's set */
+    struct stats *stats;                   /* a reference */
 };
 
 /*

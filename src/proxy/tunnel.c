@@ -65,6 +65,7 @@ static void release_tunnel(struct tunnel *t)
     t->events->freed(t, t->owner);
     route_release(&t->route);
     greeting_free(&t->greeting);
+    relay_free(&t->relay);
     free(t);
 }
 
@@ -317,6 +318,7 @@ static void count_opened(const struct tunnel *t)
 static void enter_relay(struct tunnel *t)
 {
     const struct connlog c = describe(t);
+    struct relay_end end;
 
     if (t->events->opening)
         t->events->opening(t, t->owner);
@@ -328,9 +330,12 @@ static void enter_relay(struct tunnel *t)
     arm_timer(t);
     /* the only place that reports success to a client; it goes before any byte of the server */
     (void)greeting_reply(&t->greeting, REASON_OK);
+    end = relay_start(&t->relay);
     t->relay.client_bytes = t->greeting.early;
     t->relay.client_count = t->greeting.early_count;
-    take_result(t, relay_step(&t->relay));
+    if (end.result == RELAY_OPEN)
+        end = relay_step(&t->relay);
+    take_result(t, end);
     greeting_free(&t->greeting);
 }
 

@@ -244,6 +244,7 @@ static void run_dialogs(struct upstream *u, const uint8_t *bytes, size_t n)
         /* an injected plaintext answer (CVE-2011-0411) */
         fail_dialog(u, "the server sent more than its answer before TLS");
     } else if (result == DIALOG_DONE) {
+        u->greeting = dialog_take_greeting(u->dialog);
         dialog_free(u->dialog);
         u->dialog = NULL;
         start_tls(u);
@@ -323,6 +324,7 @@ static void upstream_release(struct upstream *u)
         return;
     dialog_free(u->dialog);
     u->dialog = NULL;
+    strbuf_free(&u->greeting);
     tls_free(u->tls);
     u->tls = NULL;
     free(u->detail);
@@ -376,8 +378,8 @@ static void on_no_memory(uv_timer_t *timer)
 
 static void start_dial(struct upstream *u)
 {
-    u->transport = transport_start(&u->thread->loop, u->thread->resolver, u->section->config,
-                                   &u->transport_owner);
+    u->transport = transport_start(u->section->transport, &u->thread->loop, u->thread->resolver,
+                                   u->section->config, &u->transport_owner);
     if (!u->transport)
         uv_timer_start(&u->deadline, on_no_memory, 0, 0);
 }

@@ -64,8 +64,9 @@ struct upstream {
     struct transport *transport; /* in DIAL */
     struct transport_owner transport_owner;
     struct endpoint conn;
-    struct dialog *dialog; /* in DIALOG, and in FAILED after it */
-    struct tls *tls;       /* NULL before HANDSHAKE */
+    struct dialog *dialog;  /* in DIALOG, and in FAILED after it */
+    struct strbuf greeting; /* for the client, from the dialogs: see dialog/dialog.h */
+    struct tls *tls;        /* NULL before HANDSHAKE */
     uv_timer_t deadline;
     struct learn_job *learn;
     struct learn_owner learn_owner;

@@ -76,8 +76,8 @@ void dialing_add(struct dialing *c, const char *host, uint16_t port)
 
 void dialing_start(struct dialing *c)
 {
-    c->transport = transport_start(&dialing_thread.loop, dialing_thread.resolver, c->section,
-                                   &c->owner);
+    c->transport = transport_start(&transport_tcp, &dialing_thread.loop, dialing_thread.resolver,
+                                   c->section, &c->owner);
     assert_non_null(c->transport);
     assert_int_equal(dialing_result.calls, 0); /* never from within */
 }

@@ -25,6 +25,17 @@ static void assert_output(const struct dialog *d, const char *text)
     assert_memory_equal(bytes, text, n);
 }
 
+/* It is handed over once. */
+static void assert_greeting(struct dialog *d, const char *text)
+{
+    struct strbuf greeting = dialog_take_greeting(d);
+
+    assert_string_equal(strbuf_text(&greeting), text);
+    strbuf_free(&greeting);
+    greeting = dialog_take_greeting(d);
+    assert_int_equal(greeting.len, 0);
+}
+
 static struct dialog *start(const struct dialog_list *list, const char *output)
 {
     struct dialog *d = dialog_new(list);
@@ -93,6 +104,7 @@ static void input_may_come_in_any_pieces(void **state)
                 assert_int_equal(feed(d, piece), DIALOG_MORE);
             assert_int_equal(feed(d, input + second), DIALOG_DONE);
             assert_output(d, "START\n");
+            assert_greeting(d, "220 hello\n");
             assert_int_equal(dialog_unread(d), 0);
             dialog_free(d);
         }
@@ -111,13 +123,17 @@ static void what_one_dialog_leaves_is_the_next_ones(void **state)
 
 static void each_dialog_begins_with_a_zeroed_state(void **state)
 {
-    static const struct dialog_list list = {{&dialog_ask, &dialog_ask, &dialog_ask}, 3};
+    static const struct dialog_list list = {{&dialog_ask, &dialog_ask}, 2};
     struct dialog *d = start(&list, "ASK a.example\n");
 
     (void)state;
     assert_int_equal(feed(d, "OK\n"), DIALOG_MORE);
     assert_output(d, "ASK a.example\n");
+    assert_int_equal(feed(d, "OK\n"), DIALOG_DONE);
+    assert_output(d, "");
+    dialog_free(d);
     /* two answers at once: the output of all dialogs of a call is sent */
+    d = start(&list, "ASK a.example\n");
     assert_int_equal(feed(d, "OK\nOK\n"), DIALOG_DONE);
     assert_output(d, "ASK a.example\n");
     dialog_free(d);

@@ -33,11 +33,13 @@ static enum dialog_result run_ask(void *state, struct dialog_io *io)
 static enum dialog_result run_greeting(void *state, struct dialog_io *io)
 {
     (void)state;
-    while (io->used < io->in_len)
+    while (io->used < io->in_len) {
+        strbuf_add_bytes(io->greeting, (const char *)io->in + io->used, 1);
         if (io->in[io->used++] == '\n') {
             strbuf_add(io->out, "START\n");
             return DIALOG_DONE;
         }
+    }
     return DIALOG_MORE;
 }
 

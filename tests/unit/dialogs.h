@@ -7,7 +7,7 @@
 /* Sends "ASK HOST\n". The answer is "OK\n"; any other line is a refusal, and is the detail. */
 extern const struct dialog_ops dialog_ask;
 
-/* Reads a line, byte by byte as it comes, and sends "START\n". */
+/* Reads a line, byte by byte as it comes, which is the greeting, and sends "START\n". */
 extern const struct dialog_ops dialog_greeting;
 
 #endif

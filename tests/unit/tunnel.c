@@ -1,6 +1,7 @@
 /* proxy/tunnel, proxy/greeting, front/raw: what a client says first, and what it is answered. */
 #include "proxy/tunnel.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/ssl.h>
@@ -18,6 +19,7 @@
 #include "base/log.h"
 #include "certs.h"
 #include "config/loader.h"
+#include "filter/filter.h"
 #include "front/front.h"
 #include "help.h"
 
@@ -153,6 +155,40 @@ static size_t knock_reply(void *state, enum reason reason, uint8_t *out, size_t 
 
 static const struct front_ops knock = {"knock", sizeof(struct knock), knock_feed, knock_reply};
 
+/*
+ * A filter that answers each 'q' of the client with 'n', and makes the server's letters capitals,
+ * until the client has sent 'd'. '!' must not pass.
+ */
+static enum filter_result quiz_run(void *state, struct filter_io *io)
+{
+    enum filter_result result = FILTER_MORE;
+    char c;
+    size_t i;
+
+    (void)state;
+    if (io->end)
+        strbuf_add(io->way == FILTER_TO_SERVER ? io->to_server : io->to_client, ".");
+    for (i = 0; i < io->in_len; i++) {
+        c = (char)io->in[i];
+        if (io->way == FILTER_TO_CLIENT) {
+            c = (char)toupper((unsigned char)c);
+            strbuf_add_bytes(io->to_client, &c, 1);
+        } else if (c == '!') {
+            return FILTER_FAILED;
+        } else if (c == 'q' && result == FILTER_MORE) {
+            strbuf_add(io->to_client, "n");
+        } else {
+            strbuf_add_bytes(io->to_server, &c, 1);
+            result = c == 'd' ? FILTER_DONE : result;
+        }
+    }
+    return result;
+}
+
+static const struct filter_ops quiz = {"quiz", 0, quiz_run};
+
+static const struct filter_ops *filter_of_next; /* that start() gives to the section */
+
 /* A tunnel under test, and the client's end of its connection. */
 struct scene {
     struct server server;
@@ -226,6 +262,7 @@ static struct scene *start(const struct front_ops *front, bool routes, const str
     start_server(&s->server, cert, wanted);
     s->reason = REASON_NONE;
     s->snapshot = make_snapshot("a.example", 8443, s->server.port, NULL);
+    s->snapshot->sections[0].filter = filter_of_next;
     s->frontend = &s->snapshot->frontends[0];
     s->frontend->front = front;
     if (routes) {
@@ -629,6 +666,53 @@ static void a_reload_that_removes_the_section_refuses_the_client(void **state)
     }
 }
 
+static struct scene *start_with_quiz(size_t wanted, const char *sent)
+{
+    struct scene *s;
+
+    filter_of_next = &quiz;
+    s = start(&front_raw, false, &good, wanted);
+    filter_of_next = NULL;
+    sem_post(&s->server.go);
+    send_client(s, sent, strlen(sent));
+    pump_until(s, client_has_ended);
+    return s;
+}
+
+static void a_filter_rewrites_both_directions_and_sees_their_ends(void **state)
+{
+    struct scene *s = start_with_quiz(2, "qab");
+
+    (void)state;
+    assert_true(s->eof);
+    assert_got(s, "nANSWER.");
+    assert_server_got(s, "ab");
+    finish(s);
+}
+
+static void a_filter_that_is_done_lets_everything_pass(void **state)
+{
+    struct scene *s = start_with_quiz(2, "qdq");
+
+    (void)state;
+    assert_true(s->eof);
+    assert_got(s, "nanswer");
+    assert_server_got(s, "dq");
+    finish(s);
+}
+
+static void a_filter_that_fails_ends_the_tunnel_and_passes_nothing(void **state)
+{
+    struct scene *s = start_with_quiz(2, "a!");
+
+    (void)state;
+    assert_int_equal(s->error, ECONNRESET);
+    assert_int_equal(s->reason, REASON_GREETING);
+    assert_got(s, "");
+    assert_server_got(s, "");
+    finish(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -647,6 +731,9 @@ int main(void)
         cmocka_unit_test(a_client_that_names_no_section_is_refused),
         cmocka_unit_test(a_reload_in_the_greeting_decides_whom_the_client_reaches),
         cmocka_unit_test(a_reload_that_removes_the_section_refuses_the_client),
+        cmocka_unit_test(a_filter_rewrites_both_directions_and_sees_their_ends),
+        cmocka_unit_test(a_filter_that_is_done_lets_everything_pass),
+        cmocka_unit_test(a_filter_that_fails_ends_the_tunnel_and_passes_nothing),
     };
 
     signal(SIGPIPE, SIG_IGN);

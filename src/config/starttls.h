@@ -1,0 +1,18 @@
+/* The protocols in which TLS is asked for: the values of `starttls`. */
+#ifndef CONFIG_STARTTLS_H
+#define CONFIG_STARTTLS_H
+
+/*
+ * The protocols, a row each: X(ID, name). `starttls = name` selects STARTTLS_ID, whose dialog is
+ * dialog_name (dialog/dialog.h).
+ */
+#define STARTTLS_PROTOCOLS(X)
+
+enum starttls {
+    STARTTLS_OFF,
+#define X(id, name) STARTTLS_##id,
+    STARTTLS_PROTOCOLS(X)
+#undef X
+};
+
+#endif

@@ -1,0 +1,39 @@
+#include "proxy/ways.h"
+
+#include <stddef.h>
+
+#include "config/section.h"
+#include "net/transport.h"
+
+static const struct transport_ops *const transports[] = {
+    [VIA_TCP] = &transport_tcp,
+};
+
+static const struct dialog_ops *const starttls_dialogs[] = {[STARTTLS_OFF] = NULL,
+#define X(id, name) [STARTTLS_##id] = &dialog_##name,
+                                                            STARTTLS_PROTOCOLS(X)
+#undef X
+};
+
+const struct transport_ops *ways_transport(const struct config_section *s)
+{
+    return transports[s->via.scheme];
+}
+
+static void add_dialog(struct dialog_list *list, const struct dialog_ops *ops)
+{
+    if (ops)
+        list->items[list->count++] = ops;
+}
+
+void ways_dialogs(const struct config_section *s, struct dialog_list *out)
+{
+    out->count = 0;
+    add_dialog(out, starttls_dialogs[s->starttls]);
+}
+
+const struct filter_ops *ways_filter(const struct config_section *s)
+{
+    (void)s;
+    return NULL;
+}
