@@ -158,6 +158,7 @@ void connlog_opened(const struct connlog *c, int64_t ms)
     add_upstream(&l, c);
     log_add(&l, "tls", tls_version(c->tls));
     log_add(&l, "cipher", tls_cipher(c->tls));
+    log_add(&l, "group", tls_group(c->tls));
     log_add(&l, "pin", v->pin ? pin_label(v->pin) : "");
     log_add(&l, "resumed", tls_is_resumed(c->tls) ? "yes" : "no");
     log_add_number(&l, "ms", ms);

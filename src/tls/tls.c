@@ -1,6 +1,7 @@
 #include "tls/tls.h"
 
 #include <assert.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -425,6 +426,19 @@ const char *tls_version(const struct tls *t)
 const char *tls_cipher(const struct tls *t)
 {
     return SSL_get_cipher_name(t->ssl);
+}
+
+const char *tls_group(const struct tls *t)
+{
+    const int nid = (int)SSL_get_negotiated_group(t->ssl);
+    const char *name;
+
+    /* a resumed session of TLS 1.2 still has the group of its full handshake */
+    if (nid == NID_undef || (tls_is_resumed(t) && SSL_version(t->ssl) == TLS1_2_VERSION))
+        return "";
+    /* those that came with a provider have no number of their own */
+    name = nid & TLSEXT_nid_unknown ? SSL_group_to_name(t->ssl, nid) : EC_curve_nid2nist(nid);
+    return name ? name : OBJ_nid2sn(nid);
 }
 
 bool tls_is_resumed(const struct tls *t)

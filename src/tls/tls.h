@@ -127,6 +127,13 @@ const struct trust_verdict *tls_verdict(const struct tls *t);
 const char *tls_version(const struct tls *t);
 const char *tls_cipher(const struct tls *t);
 
+/*
+ * Returns the group of the key agreement, by the name that the option `groups` takes, such as
+ * "X25519", "P-256" or "X25519MLKEM768". Returns "" if there is none, as in a resumed session of
+ * TLS 1.2. Static.
+ */
+const char *tls_group(const struct tls *t);
+
 bool tls_is_resumed(const struct tls *t);
 
 /* Returns the library in use, such as "OpenSSL 3.0.15 3 Sep 2024". Static. */
