@@ -166,7 +166,7 @@ const struct option_row options[] = {
      .help = "off, or staple: refuse without a good stapled OCSP response, in the PKI modes"},
     {.name = "verify_name", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY,
      .kind = &value_verify_name, SECTION(verify_name),
-     .help = "name that the certificate must carry; default: the host"},
+     .help = "host name, IP address or spiffe://TRUST-DOMAIN/PATH of the certificate; default: the host"},
 
     {.name = "pins_from", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_IDENTITY,
      .help = "a signed list of further pins"},

@@ -124,7 +124,7 @@ struct config_section {
     struct config_strings ca_dir;
     struct config_strings crl_file;
     enum config_ocsp ocsp;
-    const char *verify_name; /* never NULL once loaded */
+    const char *verify_name; /* a host, an address or a SPIFFE ID; never NULL once loaded */
 
     const char *sni; /* NULL: none is sent */
     struct config_tls_settings tls;

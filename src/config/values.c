@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/foreign.h"
 #include "base/hostname.h"
+#include "base/spiffe.h"
 #include "base/strbuf.h"
 #include "base/units.h"
 #include "base/util.h"
@@ -171,8 +172,14 @@ static const char *parse_verify_name(const struct value_context *ctx,
                                      const struct value_range *range, void *field,
                                      const char *value)
 {
-    if (strncmp(value, "spiffe://", 9) == 0)
-        return not_yet;
+    const char *why = spiffe_is_meant(value) ? spiffe_check(value) : NULL;
+
+    if (why)
+        return arena_printf(ctx->arena, "expected a SPIFFE ID: this one %s", why);
+    if (spiffe_is_meant(value)) {
+        *(const char **)field = arena_strdup(ctx->arena, value);
+        return NULL;
+    }
     if (strchr(value, '%') && strchr(value, ':'))
         return "certificates have no IPv6 zone: remove the '%' and the text after it";
     return parse_host(ctx, range, field, value);

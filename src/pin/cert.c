@@ -126,6 +126,13 @@ static void add_ip(struct strbuf *out, const ASN1_OCTET_STRING *ip)
     strbuf_add(out, text);
 }
 
+/* Adds a name that is text. */
+static void add_text(struct strbuf *out, const ASN1_IA5STRING *text)
+{
+    strbuf_add_safe(out, (const char *)ASN1_STRING_get0_data(text),
+                    (size_t)ASN1_STRING_length(text), 256);
+}
+
 static char *alternative_names(const X509 *cert)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
@@ -135,15 +142,15 @@ static char *alternative_names(const X509 *cert)
     for (i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
 
-        if (name->type != GEN_DNS && name->type != GEN_IPADD)
+        if (name->type != GEN_DNS && name->type != GEN_IPADD && name->type != GEN_URI)
             continue;
         if (out.len)
             strbuf_add(&out, ", ");
         if (name->type == GEN_IPADD)
             add_ip(&out, name->d.iPAddress);
         else
-            strbuf_add_safe(&out, (const char *)ASN1_STRING_get0_data(name->d.dNSName),
-                            (size_t)ASN1_STRING_length(name->d.dNSName), 256);
+            add_text(&out,
+                     name->type == GEN_DNS ? name->d.dNSName : name->d.uniformResourceIdentifier);
     }
     GENERAL_NAMES_free(names);
     return strbuf_detach(&out);

@@ -20,7 +20,7 @@ struct cert_digests {
 struct cert_info {
     char *subject;      /* "CN=api.example.com,O=Example", in UTF-8 if the peer's is; not escaped */
     char *issuer;       /* in the same form */
-    char *names;        /* of subjectAltName: "api.example.com, 192.0.2.1"; "" if there are none */
+    char *names;        /* subjectAltName: "api.example.com, 192.0.2.1", and URIs; "": none */
     char *key_type;     /* "EC P-256", "RSA 2048" */
     int64_t not_before; /* seconds since the epoch */
     int64_t not_after;

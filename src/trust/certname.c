@@ -1,10 +1,13 @@
 #include "trust/certname.h"
 
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/hostname.h"
+#include "base/spiffe.h"
+#include "trust/svid.h"
 
 static bool matches_wildcard(const char *pattern, const char *name)
 {
@@ -34,6 +37,8 @@ bool certname_matches(X509 *cert, const char *name)
     bool matches = false;
     int i;
 
+    if (spiffe_is_meant(name))
+        return svid_check(cert, name) == NULL;
     /* never as a host for an IP literal: there *.0.0.1 would match 127.0.0.1 */
     if (hostname_is_ip(name))
         return X509_check_ip_asc(cert, name, 0) == 1;
@@ -45,4 +50,14 @@ bool certname_matches(X509 *cert, const char *name)
     }
     GENERAL_NAMES_free(names);
     return matches;
+}
+
+void certname_explain(X509 *cert, const char *name, char *text, size_t size)
+{
+    const char *why = spiffe_is_meant(name) ? svid_check(cert, name) : NULL;
+
+    if (why)
+        snprintf(text, size, "the certificate is no SVID of verify_name: %s", why);
+    else
+        snprintf(text, size, "the certificate is not for %s", name);
 }

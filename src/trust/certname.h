@@ -11,8 +11,11 @@
  * names in any case, or match one that begins with "*.": the star matches exactly one whole label,
  * and at least two labels follow it (RFC 9525 section 6.3). A label may have letters, digits,
  * hyphens and underscores, with a wildcard and without: X509_check_host(3) accepts underscores in
- * an exact name only.
+ * an exact name only. For a SPIFFE ID see svid.h.
  */
 bool certname_matches(X509 *cert, const char *name);
+
+/* Writes to text, of size bytes, that a certificate does not have a name. */
+void certname_explain(X509 *cert, const char *name, char *text, size_t size);
 
 #endif

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/hostname.h"
+#include "base/spiffe.h"
 #include "config/section.h"
 #include "trust/anchors.h"
 #include "trust/certname.h"
@@ -70,8 +71,11 @@ static bool set_params(X509_STORE_CTX *ctx, const struct chain_request *r, bool 
                                     X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_CHECK_SS_SIGNATURE);
     if (r->anchors)
         X509_STORE_CTX_set0_trusted_stack(ctx, r->anchors);
-    /* set also for a name that does not match, so that the library reports its first error */
-    if (name_matches)
+    /*
+     * set also for a name that does not match, so that the library reports its first error; it
+     * knows no URI
+     */
+    if (name_matches || spiffe_is_meant(r->name))
         return true;
     return (hostname_is_ip(r->name) ? X509_VERIFY_PARAM_set1_ip_asc(param, r->name)
                                     : X509_VERIFY_PARAM_set1_host(param, r->name, 0))
@@ -91,8 +95,8 @@ static X509 *carrier_of(int type, const void *bytes, size_t len)
 {
     GENERAL_NAMES *names = GENERAL_NAMES_new();
     GENERAL_NAME *name = GENERAL_NAME_new();
-    ASN1_STRING *value = ASN1_STRING_type_new(type == GEN_DNS ? V_ASN1_IA5STRING
-                                                              : V_ASN1_OCTET_STRING);
+    ASN1_STRING *value = ASN1_STRING_type_new(type == GEN_IPADD ? V_ASN1_OCTET_STRING
+                                                                : V_ASN1_IA5STRING);
     X509 *x = X509_new();
     bool ok = names && name && value && x && ASN1_STRING_set(value, bytes, (int)len) == 1;
 
@@ -146,6 +150,25 @@ static bool is_dns_constraint(const ASN1_STRING *base)
 }
 
 /*
+ * Returns whether all of a CA's excluded URIs have an effect, which are the hosts of URIs, or their
+ * suffixes. Nothing but the name of a SPIFFE ID is a URI here.
+ */
+static bool are_uris_effective(const NAME_CONSTRAINTS *constraints)
+{
+    int i;
+
+    for (i = 0; i < sk_GENERAL_SUBTREE_num(constraints->excludedSubtrees); i++) {
+        const GENERAL_NAME *base = sk_GENERAL_SUBTREE_value(constraints->excludedSubtrees, i)->base;
+
+        if (base->type == GEN_URI
+            && (ASN1_STRING_length(base->d.uniformResourceIdentifier) == 0
+                || !is_dns_constraint(base->d.uniformResourceIdentifier)))
+            return false;
+    }
+    return true;
+}
+
+/*
  * Returns whether all of a CA's constraints have an effect. The library ignores an excluded
  * *.example.com or an address without a mask, which matches nothing, and ignores an empty list of
  * permitted names.
@@ -171,6 +194,24 @@ static bool are_effective(const NAME_CONSTRAINTS *constraints)
     return true;
 }
 
+/* Returns X509_V_OK if a CA's constraints allow a SPIFFE ID, or an error. */
+static int check_uri_constraints(NAME_CONSTRAINTS *constraints, const char *id)
+{
+    NAME_CONSTRAINTS excluded = {.excludedSubtrees = constraints->excludedSubtrees};
+    const char *domain = id + strcspn(id, "/") + 2, *path = domain + strcspn(domain, "/");
+    char with_dot[SPIFFE_ID_MAX + 2];
+    int error;
+
+    if (!are_uris_effective(constraints))
+        return X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX;
+    error = check_carrier(carrier_of(GEN_URI, id, strlen(id)), constraints);
+    if (error != X509_V_OK)
+        return error;
+    /* a CA may have written the name that it excludes with a dot at its end */
+    snprintf(with_dot, sizeof(with_dot), "%.*s.%s", (int)(path - id), id, path);
+    return check_carrier(carrier_of(GEN_URI, with_dot, strlen(with_dot)), &excluded);
+}
+
 /* Returns X509_V_OK if a CA's constraints allow a name, or an error. */
 static int check_constraints(NAME_CONSTRAINTS *constraints, const char *name)
 {
@@ -181,6 +222,8 @@ static int check_constraints(NAME_CONSTRAINTS *constraints, const char *name)
     char with_dot[HOSTNAME_MAX + 2];
     int error;
 
+    if (spiffe_is_meant(name))
+        return check_uri_constraints(constraints, name);
     if (is_ip) {
         error = check_carrier(
             ip ? carrier_of(GEN_IPADD, ASN1_STRING_get0_data(ip), (size_t)ASN1_STRING_length(ip))
@@ -194,7 +237,6 @@ static int check_constraints(NAME_CONSTRAINTS *constraints, const char *name)
     error = check_carrier(carrier_of(GEN_DNS, name, len), constraints);
     if (error != X509_V_OK)
         return error;
-    /* a CA may have written the name that it excludes with a dot at its end */
     snprintf(with_dot, sizeof(with_dot), "%.*s.", (int)len, name);
     return check_carrier(carrier_of(GEN_DNS, with_dot, len + 1), &excluded);
 }
@@ -279,6 +321,7 @@ static bool verify_chain(const struct chain_request *r, bool partial, struct cha
         result->depth = X509_STORE_CTX_get_error_depth(ctx);
         if (ok && !name_matches) {
             result->error = X509_V_ERR_HOSTNAME_MISMATCH;
+            result->depth = 0;
             ok = false;
         }
         if (ok && result->error == X509_V_OK) {

@@ -22,7 +22,7 @@ struct chain_request {
     STACK_OF(X509) *anchors; /* ... or, when not NULL, these alone, roots or not */
     bool allow_partial;      /* if no root is found, any certificate of the store is an anchor */
     bool check_crls;         /* check the whole chain with the lists of the store */
-    const char *name;        /* the host name or IP address that the certificate must have */
+    const char *name;        /* what the certificate must have: a host, an address, a SPIFFE ID */
     int64_t now;             /* seconds since the epoch */
 };
 

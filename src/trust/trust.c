@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/spiffe.h"
 #include "base/units.h"
 #include "config/section.h"
 #include "trust/asn1time.h"
@@ -171,7 +172,7 @@ static bool also_check(struct eval *t)
     char detail[TRUST_DETAIL_SIZE];
 
     if ((t->section->also_check & ALSO_CHECK_NAME) && !certname_matches(t->leaf, name)) {
-        snprintf(detail, sizeof(detail), "the certificate is not for %s", name);
+        certname_explain(t->leaf, name, detail, sizeof(detail));
         return refuse(t, REASON_NAME, X509_V_ERR_HOSTNAME_MISMATCH, detail);
     }
     if (t->section->also_check & ALSO_CHECK_DATES) {
@@ -199,8 +200,11 @@ static bool refuse_chain(struct eval *t, const struct chain_result *r)
 {
     char detail[TRUST_DETAIL_SIZE];
 
-    snprintf(detail, sizeof(detail), "%s at depth %d", X509_verify_cert_error_string(r->error),
-             r->depth);
+    if (r->error == X509_V_ERR_HOSTNAME_MISMATCH && spiffe_is_meant(t->section->verify_name))
+        certname_explain(t->leaf, t->section->verify_name, detail, sizeof(detail));
+    else
+        snprintf(detail, sizeof(detail), "%s at depth %d", X509_verify_cert_error_string(r->error),
+                 r->depth);
     return refuse(t, chain_is_weakness(r->error) ? REASON_WEAK : REASON_PKI, r->error, detail);
 }
 

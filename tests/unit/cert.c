@@ -56,6 +56,7 @@ static void names_dates_and_keys_are_described(void **state)
                                                           "cher",
                                                     .san = "DNS:a.example,IP:192.0.2.1,"
                                                            "IP:2001:db8::1,email:x@a.example,"
+                                                           "URI:spiffe://a.example/x,"
                                                            "DNS:*.b.example",
                                                     .from = -2,
                                                     .to = 3,
@@ -67,7 +68,8 @@ static void names_dates_and_keys_are_described(void **state)
     assert_string_equal(info.subject, "CN=b\xc3\xbc"
                                       "cher");
     assert_string_equal(info.issuer, "CN=Example CA");
-    assert_string_equal(info.names, "a.example, 192.0.2.1, 2001:db8::1, *.b.example");
+    assert_string_equal(info.names,
+                        "a.example, 192.0.2.1, 2001:db8::1, spiffe://a.example/x, *.b.example");
     assert_string_equal(info.key_type, "EC P-256");
     assert_int_equal(info.not_before, CERTS_NOW - 2 * 86400);
     assert_int_equal(info.not_after, CERTS_NOW + 3 * 86400);

@@ -131,6 +131,8 @@ struct cert certs_make(const struct cert_order *o)
         add_dns(x, o->dns_nul, o->dns_nul_len);
     if (o->constraints)
         add_extension(x, o->issuer, NID_name_constraints, o->constraints);
+    if (o->usage)
+        add_extension(x, o->issuer, NID_key_usage, o->usage);
     if (o->eku)
         add_extension(x, o->issuer, NID_ext_key_usage, o->eku);
     need(md && X509_sign(x, o->issuer ? o->issuer->key : c.key, md) > 0, "signature");

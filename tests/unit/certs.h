@@ -25,6 +25,7 @@ struct cert_order {
     const char *dns_nul; /* one DNS name with bytes that openssl.cnf cannot have */
     size_t dns_nul_len;
     const char *eku;         /* "clientAuth" */
+    const char *usage;       /* the key usage of one that is no CA: "critical,digitalSignature" */
     const char *constraints; /* "critical,excluded;DNS:bar.example" */
     const char *basic;       /* basic constraints other than those of ca; "" leaves them out */
     bool ca;

@@ -171,7 +171,7 @@ def _alternative_names(names):
         try:
             found.append(x509.IPAddress(ipaddress.ip_address(name)))
         except ValueError:
-            found.append(x509.DNSName(name))
+            found.append((x509.UniformResourceIdentifier if "://" in name else x509.DNSName)(name))
     return x509.SubjectAlternativeName(found)
 
 
