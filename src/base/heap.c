@@ -2,8 +2,10 @@
 
 #include <malloc.h>
 
-/* malloc_trim() walks and locks the heap. It is not worthwhile for less than this. */
+/* malloc_trim() walks and locks the heap. It is not worthwhile for less than this ... */
 #define TRIM_MIN ((uint64_t)2 * 1024 * 1024)
+/* ... or, while nothing changes, for less than this. */
+#define REST_MIN ((uint64_t)256 * 1024)
 
 /* Smaller than a turn of the relay. It is the initial threshold of malloc(). */
 #define LARGE (128 * 1024)
@@ -26,12 +28,15 @@ void heap_trim_note(struct heap_trim *t, uint64_t in_use)
 
 void heap_trim_tick(struct heap_trim *t, uint64_t in_use)
 {
+    uint64_t freed = 0;
     bool settled;
 
     heap_trim_note(t, in_use);
-    if (t->peak - in_use >= TRIM_MIN && in_use <= t->peak / 2)
+    if (in_use <= t->peak / 2)
+        freed = t->peak - in_use;
+    if (freed >= TRIM_MIN)
         t->due = true;
-    settled = t->again && in_use >= t->last;
+    settled = (t->again || freed >= REST_MIN) && in_use >= t->last;
     t->last = in_use;
     if (!t->due && !settled)
         return;

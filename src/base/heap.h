@@ -32,8 +32,8 @@ void heap_trim_soon(struct heap_trim *t);
 void heap_trim_note(struct heap_trim *t, uint64_t in_use);
 
 /*
- * Calls malloc_trim(3) when the tunnels use much less than before, and once more when the number
- * has stopped falling. in_use is about how many bytes they use. To be called once a second.
+ * Calls malloc_trim(3) when the tunnels use much less than before, and again when the number has
+ * stopped falling. in_use is about how many bytes they use. To be called once a second.
  */
 void heap_trim_tick(struct heap_trim *t, uint64_t in_use);
 

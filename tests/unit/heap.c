@@ -15,9 +15,10 @@ static void little_is_not_worth_it(void **state)
     struct heap_trim t = {0};
 
     (void)state;
-    heap_trim_tick(&t, 2 * MIB - 1);
+    heap_trim_tick(&t, MIB / 4 - 1);
     heap_trim_tick(&t, 0);
-    assert_int_equal(t.peak, 2 * MIB - 1); /* where it has given back it counts anew */
+    heap_trim_tick(&t, 0);
+    assert_int_equal(t.peak, MIB / 4 - 1); /* a trim would have set it to 0 */
 }
 
 static void it_waits_until_half_has_gone(void **state)
@@ -69,6 +70,27 @@ static void what_comes_late_goes_too(void **state)
     heap_trim_tick(&t, 2 * MIB);
     heap_trim_tick(&t, 2 * MIB);
     assert_int_equal(t.peak, 3 * MIB);
+}
+
+/* The second half may be less than is worth a trim of its own. */
+static void a_rest_goes_when_it_has_come_to_rest(void **state)
+{
+    struct heap_trim t = {0};
+
+    (void)state;
+    heap_trim_tick(&t, 5 * MIB);
+    heap_trim_tick(&t, 2 * MIB);
+    heap_trim_tick(&t, 2 * MIB); /* it pauses */
+    assert_false(t.again);
+    heap_trim_tick(&t, MIB / 2);
+    assert_int_equal(t.peak, 2 * MIB);
+    heap_trim_tick(&t, MIB / 2);
+    assert_int_equal(t.peak, MIB / 2);
+    /* a few tunnels that come and go do not count */
+    heap_trim_tick(&t, MIB / 2 + MIB / 4);
+    heap_trim_tick(&t, MIB / 2);
+    heap_trim_tick(&t, MIB / 2);
+    assert_int_equal(t.peak, MIB / 2 + MIB / 4);
 }
 
 static void what_was_said_is_done_once(void **state)
@@ -126,6 +148,7 @@ int main(void)
         cmocka_unit_test(little_is_not_worth_it),
         cmocka_unit_test(it_waits_until_half_has_gone),
         cmocka_unit_test(what_comes_late_goes_too),
+        cmocka_unit_test(a_rest_goes_when_it_has_come_to_rest),
         cmocka_unit_test(what_was_said_is_done_once),
         cmocka_unit_test(what_came_and_went_between_two_ticks_counts),
         cmocka_unit_test(memory_really_goes_back),
