@@ -4,6 +4,7 @@
 
 #include "filter/filter.h"
 #include "net/endpoint.h"
+#include "proxy/deadline.h"
 #include "proxy/upstream.h"
 
 /* A server that leaves more bytes of answers (to its key updates) unread is not read either. */
@@ -392,24 +393,18 @@ static int64_t patience(const struct relay *r)
     return r->held_count ? HELD_MS : 0;
 }
 
-int64_t relay_limit(const struct relay *r, enum reason *reason)
+void relay_facts(const struct relay *r, struct deadline_facts *f)
 {
-    const struct config_section *s = r->upstream->section->config;
-    const int64_t hurry = patience(r);
-    int64_t limit = s->idle_timeout;
+    const bool client_has_finished = r->close_notify_sent || r->client->fin_received;
 
-    *reason = REASON_IDLE;
-    if (is_half_closed(r) && s->half_close_timeout
-        && (limit == 0 || limit >= s->half_close_timeout)) {
-        *reason = REASON_HALF_CLOSE;
-        limit = s->half_close_timeout;
-    }
-    if (hurry) {
-        *reason = REASON_NONE; /* no byte may be held when the tunnel ends in order */
-        if (limit == 0 || limit > hurry)
-            limit = hurry;
-    }
-    return limit;
+    f->last_activity = (int64_t)r->last_activity;
+    f->hurry = patience(r);
+    f->half_closed = is_half_closed(r);
+    /*
+     * A clean end would lose what still waits for the client. And if the client has finished, it
+     * would make half of the server's answer look whole.
+     */
+    f->settled = endpoint_is_idle(r->client) && (r->fin_sent || !client_has_finished);
 }
 
 struct relay_end relay_hurry(struct relay *r)

@@ -13,6 +13,7 @@
 #include "base/reason.h"
 #include "tls/clienthello.h"
 
+struct deadline_facts;
 struct endpoint;
 struct filter;
 struct upstream;
@@ -67,12 +68,8 @@ struct relay_end relay_start(struct relay *r);
 /* Moves everything that can move and updates which side is read. The upstream must be READY. */
 struct relay_end relay_step(struct relay *r);
 
-/*
- * Returns the time without a byte after which something must happen, in milliseconds, or 0 if there
- * is no limit now. Sets *reason to what the tunnel then ends with, or to REASON_NONE if it does not
- * end, but relay_hurry() has to be called.
- */
-int64_t relay_limit(const struct relay *r, enum reason *reason);
+/* Fills in what a relay knows of its tunnel's deadlines; not the durations that are options. */
+void relay_facts(const struct relay *r, struct deadline_facts *f);
 
 /*
  * Ends a wait: for the client's next bytes if the first may be a ClientHello, or for a client that

@@ -1,77 +1,19 @@
 #include "proxy/tunnel.h"
 
 #include <assert.h>
-#include <stddef.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/sock.h"
 #include "base/util.h"
-#include "net/endpoint.h"
-#include "proxy/connlog.h"
-#include "proxy/greeting.h"
-#include "proxy/relay.h"
-#include "proxy/route.h"
-#include "proxy/upstream.h"
+#include "proxy/deadline.h"
 #include "trust/peerchain.h"
-
-/* LINGER checks this often whether the client's kernel has the last bytes ... */
-#define LINGER_POLL_MS 20
-/* ... and waits this long at most. A reset then discards what it has not taken. */
-#define LINGER_MS 5000
-
-enum state { STATE_GREETING, STATE_UPSTREAM, STATE_RELAY, STATE_LINGER, STATE_CLOSING };
-
-struct tunnel {
-    const struct tunnel_events *events;
-    void *owner;
-    struct thread *thread;
-    struct route route;
-    enum state state;
-    enum reason reason;
-
-    struct endpoint client;
-    struct addr client_addr;
-    struct greeting greeting;
-    struct upstream upstream;
-    struct relay relay;
-    uv_timer_t timer;
-    int holds; /* the client's handle, the timer, and the upstream if it was started */
-
-    bool has_upstream;
-    bool opened;      /* RELAY was reached */
-    bool cut;         /* the server's stream broke off */
-    int64_t armed;    /* RELAY: the limit that the timer was set for; 0: none */
-    uint64_t started; /* loop time, as all times here */
-    uint64_t linger_until;
-    int64_t rechecked_at; /* seconds since the epoch; by then its pin had not ended */
-
-    _Alignas(max_align_t) uint8_t front_state[];
-};
 
 static void tunnel_step(struct tunnel *t);
 
-/* Endings. */
-
 static bool is_opening(const struct tunnel *t)
 {
-    return t->state == STATE_GREETING || t->state == STATE_UPSTREAM;
-}
-
-static void release_tunnel(struct tunnel *t)
-{
-    if (--t->holds > 0)
-        return;
-    t->events->freed(t, t->owner);
-    route_release(&t->route);
-    greeting_free(&t->greeting);
-    relay_free(&t->relay);
-    free(t);
-}
-
-static void on_timer_closed(uv_handle_t *handle)
-{
-    release_tunnel(handle->data);
+    return t->state == TUNNEL_GREETING || t->state == TUNNEL_UPSTREAM;
 }
 
 /* Returns the milliseconds that have passed since then, which is loop time. */
@@ -80,161 +22,51 @@ static int64_t since(const struct tunnel *t, uint64_t then)
     return (int64_t)(uv_now(&t->thread->loop) - then);
 }
 
-static struct connlog describe(const struct tunnel *t)
-{
-    if (t->has_upstream)
-        return upstream_connlog(&t->upstream, &t->client_addr);
-    return (struct connlog){
-        .name = t->route.frontend->name, .client = &t->client_addr, .section = t->route.section};
-}
-
-static void close_upstream(struct tunnel *t, bool reset)
-{
-    if (t->has_upstream)
-        upstream_close(&t->upstream, reset);
-}
-
-static void close_all(struct tunnel *t, bool reset_client, bool reset_upstream)
-{
-    if (t->state == STATE_CLOSING)
-        return;
-    t->state = STATE_CLOSING;
-    endpoint_close(&t->client, reset_client);
-    close_upstream(t, reset_upstream);
-    uv_close((uv_handle_t *)&t->timer, on_timer_closed);
-}
-
-/* Notes how the tunnel ended. The first reason counts, and is logged here and nowhere else. */
-static void note_end(struct tunnel *t, enum reason reason, const char *detail)
-{
-    const struct connlog_totals totals = {t->relay.sent, t->relay.received, since(t, t->started)};
-    const struct connlog c = describe(t);
-
-    if (t->reason != REASON_NONE)
-        return;
-    t->reason = reason;
-    stats_ended(t->route.stats, reason); /* first: who reads the line finds it counted */
-    connlog_ended(&c, t->opened, reason, detail, &totals);
-    if (t->events->ended)
-        t->events->ended(t, reason, detail, t->owner);
-}
-
-static void linger(struct tunnel *t)
-{
-    const bool delivered = endpoint_is_idle(&t->client) && endpoint_unsent(&t->client) == 0;
-
-    if (delivered || t->client.write_error || uv_now(&t->thread->loop) >= t->linger_until)
-        close_all(t, t->cut, false);
-}
-
-static void on_linger(uv_timer_t *timer)
-{
-    tunnel_step(timer->data);
-}
-
-/* Closes the upstream now, and the client when its kernel has what was written to it. */
-static void start_linger(struct tunnel *t, bool reset_upstream)
-{
-    t->state = STATE_LINGER;
-    t->linger_until = uv_now(&t->thread->loop) + LINGER_MS;
-    endpoint_want_read(&t->client, false);
-    close_upstream(t, reset_upstream);
-    uv_timer_start(&t->timer, on_linger, LINGER_POLL_MS, LINGER_POLL_MS);
-    linger(t);
-}
-
-/* The stream broke off: gives the client what was authenticated, then a reset. */
-static void cut_tunnel(struct tunnel *t, enum reason reason, const char *detail)
-{
-    t->cut = true;
-    note_end(t, reason, detail);
-    start_linger(t, false);
-}
-
-/* Ends the stream in order on both sides. */
-static void close_gracefully(struct tunnel *t, enum reason reason)
-{
-    note_end(t, reason, "");
-    if (!t->relay.close_notify_sent) {
-        tls_close_notify(t->upstream.tls);
-        upstream_flush(&t->upstream);
-    }
-    endpoint_shutdown(&t->client);
-    close_all(t, false, false);
-}
-
-static void abort_tunnel(struct tunnel *t, enum reason reason, const char *detail)
-{
-    note_end(t, reason, detail);
-    close_all(t, true, true);
-}
-
-/*
- * Ends a tunnel that never opened. The client gets the front's answer and the end of the stream, or
- * a reset if the front has no answer.
- */
-static void refuse_client(struct tunnel *t, enum reason reason, const char *detail,
-                          bool reset_upstream)
-{
-    note_end(t, reason, detail);
-    if (!greeting_reply(&t->greeting, reason)) {
-        close_all(t, true, reset_upstream);
-        return;
-    }
-    endpoint_shutdown(&t->client);
-    start_linger(t, reset_upstream);
-}
-
-/* Deadlines of RELAY. They are checked when the timer fires, not moved with each byte. */
+/* Deadlines of RELAY (deadline.h). They are checked when the timer fires, not moved with each byte. */
 
 static void arm_timer(struct tunnel *t);
 static void take_result(struct tunnel *t, struct relay_end end);
 
-static void on_inactivity(struct tunnel *t, enum reason reason)
+static struct deadline next_deadline(const struct tunnel *t)
 {
-    const bool client_has_finished = t->relay.close_notify_sent || t->client.fin_received;
+    const struct config_section *s = t->upstream.section->config;
+    struct deadline_facts f = {.idle_timeout = s->idle_timeout,
+                               .half_close_timeout = s->half_close_timeout};
 
-    /*
-     * A clean end would lose what still waits for the client. And if the client has finished, it
-     * would make half of the server's answer look whole.
-     */
-    if (endpoint_is_idle(&t->client) && (t->relay.fin_sent || !client_has_finished))
-        close_gracefully(t, reason);
-    else
-        abort_tunnel(t, reason, "");
+    relay_facts(&t->relay, &f);
+    return deadline_next(&f);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct tunnel *t = timer->data;
-    enum reason reason;
+    struct deadline d;
 
     thread_turn(t->thread);
-    if (t->state != STATE_RELAY)
+    if (t->state != TUNNEL_RELAY)
         return;
     t->armed = 0;
-    if (since(t, t->relay.last_activity) < relay_limit(&t->relay, &reason))
+    d = next_deadline(t);
+    if (d.action == DEADLINE_NONE || d.at > (int64_t)uv_now(&t->thread->loop))
         arm_timer(t);
-    else if (reason == REASON_NONE)
+    else if (d.action == DEADLINE_HURRY)
         take_result(t, relay_hurry(&t->relay));
+    else if (d.action == DEADLINE_CLOSE)
+        ending_gracefully(t, d.reason);
     else
-        on_inactivity(t, reason);
+        ending_abort(t, d.reason, "");
 }
 
-/* Sets the timer if another limit holds now than when it was set. */
+/* Sets the timer if it would fire too late. If it fires too early, it is set for the rest. */
 static void arm_timer(struct tunnel *t)
 {
-    const int64_t quiet = since(t, t->relay.last_activity);
-    enum reason reason;
-    const int64_t limit = relay_limit(&t->relay, &reason);
+    const struct deadline d = next_deadline(t);
+    const int64_t now = (int64_t)uv_now(&t->thread->loop);
 
-    if (limit == t->armed)
+    if (d.action == DEADLINE_NONE || (t->armed && t->armed <= d.at))
         return;
-    t->armed = limit;
-    if (limit == 0)
-        uv_timer_stop(&t->timer);
-    else
-        uv_timer_start(&t->timer, on_timer, quiet < limit ? (uint64_t)(limit - quiet) : 0, 0);
+    t->armed = d.at;
+    uv_timer_start(&t->timer, on_timer, d.at > now ? (uint64_t)(d.at - now) : 0, 0);
 }
 
 static void take_result(struct tunnel *t, struct relay_end end)
@@ -244,13 +76,13 @@ static void take_result(struct tunnel *t, struct relay_end end)
         arm_timer(t);
         break;
     case RELAY_FINISHED:
-        close_gracefully(t, REASON_OK);
+        ending_gracefully(t, REASON_OK);
         break;
     case RELAY_CUT:
-        cut_tunnel(t, end.reason, end.detail);
+        ending_cut(t, end.reason, end.detail);
         break;
     case RELAY_ABORTED:
-        abort_tunnel(t, end.reason, end.detail);
+        ending_abort(t, end.reason, end.detail);
         break;
     }
 }
@@ -264,14 +96,14 @@ static void on_upstream_step(struct upstream *u)
 
 static void on_upstream_closed(struct upstream *u)
 {
-    release_tunnel(container_of(u, struct tunnel, upstream));
+    ending_release(container_of(u, struct tunnel, upstream));
 }
 
 static const struct upstream_events upstream_events = {on_upstream_step, on_upstream_closed};
 
 static void start_upstream(struct tunnel *t)
 {
-    t->state = STATE_UPSTREAM;
+    t->state = TUNNEL_UPSTREAM;
     t->has_upstream = true;
     t->holds++;
     upstream_start(&t->upstream, t->thread, t->route.section, UPSTREAM_FOR_TUNNEL,
@@ -289,7 +121,7 @@ static void greet(struct tunnel *t, const uint8_t *bytes, size_t n)
     if (reason == REASON_OK)
         start_upstream(t);
     else if (reason != REASON_NONE)
-        refuse_client(t, reason, "", false);
+        ending_refuse(t, reason, "", false);
 }
 
 static void step_greeting(struct tunnel *t)
@@ -299,10 +131,10 @@ static void step_greeting(struct tunnel *t)
     t->relay.client_bytes = NULL;
     if (bytes)
         greet(t, bytes, t->relay.client_count);
-    if (t->state != STATE_GREETING || !t->client.eof)
+    if (t->state != TUNNEL_GREETING || !t->client.eof)
         return;
-    note_end(t, REASON_OK, "the client closed before its greeting was complete");
-    close_all(t, false, false);
+    ending_note(t, REASON_OK, "the client closed before its greeting was complete");
+    ending_close(t, false, false);
 }
 
 static void count_opened(const struct tunnel *t)
@@ -317,12 +149,12 @@ static void count_opened(const struct tunnel *t)
 /* The choke point: from here on bytes flow. Called in one place, for a trusted upstream only. */
 static void enter_relay(struct tunnel *t)
 {
-    const struct connlog c = describe(t);
+    const struct connlog c = ending_connlog(t);
     struct relay_end end;
 
     if (t->events->opening)
         t->events->opening(t, t->owner);
-    t->state = STATE_RELAY;
+    t->state = TUNNEL_RELAY;
     t->opened = true;
     t->relay.last_activity = uv_now(&t->thread->loop);
     count_opened(t); /* first: who reads the line finds it counted */
@@ -343,24 +175,24 @@ static void tunnel_step(struct tunnel *t)
 {
     /* a client that has reset does not wait for the upstream's deadlines */
     if (is_opening(t) && endpoint_is_gone(&t->client))
-        abort_tunnel(t, REASON_CLIENT_RESET, "");
+        ending_abort(t, REASON_CLIENT_RESET, "");
     switch (t->state) {
-    case STATE_GREETING:
+    case TUNNEL_GREETING:
         step_greeting(t);
         break;
-    case STATE_UPSTREAM:
+    case TUNNEL_UPSTREAM:
         if (t->upstream.state == UPSTREAM_FAILED)
-            refuse_client(t, t->upstream.reason, t->upstream.detail, false);
+            ending_refuse(t, t->upstream.reason, t->upstream.detail, false);
         else if (t->upstream.state == UPSTREAM_READY)
             enter_relay(t);
         break;
-    case STATE_RELAY:
+    case TUNNEL_RELAY:
         take_result(t, relay_step(&t->relay));
         break;
-    case STATE_LINGER:
-        linger(t);
+    case TUNNEL_LINGER:
+        ending_linger(t);
         break;
-    case STATE_CLOSING:
+    case TUNNEL_CLOSING:
         break;
     }
 }
@@ -392,7 +224,7 @@ static void on_client_changed(struct endpoint *ep)
 
 static void on_client_closed(struct endpoint *ep)
 {
-    release_tunnel(from_client(ep));
+    ending_release(from_client(ep));
 }
 
 static const struct endpoint_events client_events = {on_client_read, on_client_changed,
@@ -413,7 +245,7 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
     t->owner = owner;
     t->thread = thread;
     route_init(&t->route, snapshot, frontend);
-    t->state = STATE_GREETING;
+    t->state = TUNNEL_GREETING;
     t->reason = REASON_NONE;
     t->client_addr = client->peer;
     t->started = uv_now(&thread->loop);
@@ -435,7 +267,7 @@ static void take_over(struct tunnel *t, struct snapshot *latest)
     struct route next;
 
     if (!route_find(&t->route, latest, &next)) {
-        refuse_client(t, REASON_PIN_REMOVED, "a reload has removed the section", true);
+        ending_refuse(t, REASON_PIN_REMOVED, "a reload has removed the section", true);
         return;
     }
     if (t->has_upstream)
@@ -450,18 +282,18 @@ void tunnel_apply(struct tunnel *t, struct snapshot *latest)
 
     if (is_opening(t))
         take_over(t, latest);
-    if (t->state != STATE_RELAY)
+    if (t->state != TUNNEL_RELAY)
         return;
     reason = snapshot_recheck(latest, t->route.section, tls_verdict(t->upstream.tls),
                               t->rechecked_at, detail);
     t->rechecked_at = clock_now();
     if (reason != REASON_OK)
-        abort_tunnel(t, reason, detail);
+        ending_abort(t, reason, detail);
 }
 
 void tunnel_kill(struct tunnel *t, enum reason reason)
 {
-    abort_tunnel(t, reason, "");
+    ending_abort(t, reason, "");
 }
 
 bool tunnel_is_cut(const struct tunnel *t)

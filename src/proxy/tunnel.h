@@ -12,8 +12,8 @@
  * CLOSING   the handles are being closed
  *
  * tunnel_step() checks the state, moves all that can move, and derives what to wait for. Only
- * events call it. RELAY is entered in one place. The deadlines for a connection to the server, and
- * for its handshake, are in upstream.c.
+ * events call it. RELAY is entered in one place. deadline.h has the deadlines of RELAY; those for a
+ * connection to the server, and for its handshake, are in upstream.c.
  */
 #ifndef PROXY_TUNNEL_H
 #define PROXY_TUNNEL_H
@@ -21,23 +21,9 @@
 #include <stdbool.h>
 
 #include "net/stream.h"
+#include "proxy/ending.h"
 #include "proxy/snapshot.h"
 #include "proxy/thread.h"
-
-struct tunnel;
-struct upstream;
-
-struct tunnel_events {
-    /* Called when the server is trusted, before any plaintext moves. May be NULL. */
-    void (*opening)(struct tunnel *t, void *owner);
-    /*
-     * Called once, when the tunnel has ended. detail is more words about the reason, "" or NULL.
-     * May be NULL.
-     */
-    void (*ended)(struct tunnel *t, enum reason reason, const char *detail, void *owner);
-    /* Called when all handles are closed, before the tunnel is freed. */
-    void (*freed)(struct tunnel *t, void *owner);
-};
 
 /*
  * Starts a tunnel for a client of a front end of the snapshot. Takes ownership of
