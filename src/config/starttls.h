@@ -6,7 +6,15 @@
  * The protocols, a row each: X(ID, name). `starttls = name` selects STARTTLS_ID, whose dialog is
  * dialog_name (dialog/dialog.h).
  */
-#define STARTTLS_PROTOCOLS(X)
+#define STARTTLS_PROTOCOLS(X)                                                                      \
+    X(SMTP, smtp)                                                                                  \
+    X(IMAP, imap)                                                                                  \
+    X(POP3, pop3)                                                                                  \
+    X(FTP, ftp)                                                                                    \
+    X(NNTP, nntp)                                                                                  \
+    X(SIEVE, sieve)                                                                                \
+    X(XMPP, xmpp)                                                                                  \
+    X(LDAP, ldap)
 
 enum starttls {
     STARTTLS_OFF,

@@ -6,6 +6,8 @@
 
 #include "base/strbuf.h"
 #include "config/section.h"
+#include "help.h"
+#include "trial.h"
 
 struct ask {
     bool asked;
@@ -46,3 +48,48 @@ static enum dialog_result run_greeting(void *state, struct dialog_io *io)
 /* two reasons, so that a test can tell whose failure it is */
 const struct dialog_ops dialog_ask = {"ask", REASON_CONNECT, sizeof(struct ask), run_ask};
 const struct dialog_ops dialog_greeting = {"greeting", REASON_LOOP, 0, run_greeting};
+
+static void assert_text(const struct strbuf *text, const char *expected)
+{
+    if (expected)
+        assert_string_equal(strbuf_text(text), expected);
+}
+
+static void assert_end(const struct trial *t, size_t n, const struct dialog_end *end)
+{
+    if (t->result != end->result)
+        fail_msg("result %d instead of %d: %s", (int)t->result, (int)end->result, t->detail);
+    if (end->result == DIALOG_FAILED && end->detail)
+        assert_contains(t->detail, end->detail);
+    if (end->result == DIALOG_DONE)
+        assert_int_equal(n - t->used, end->unread);
+    assert_text(&t->out, end->out);
+    assert_text(&t->greeting, end->greeting);
+}
+
+static void assert_same(const struct trial *whole, const struct trial *t, size_t first, size_t size)
+{
+    if (!trial_same(whole, t))
+        fail_msg("cut after %zu and then every %zu bytes: result %d instead of %d, %zu bytes used "
+                 "instead of %zu, '%s', '%s'",
+                 first, size, (int)t->result, (int)whole->result, t->used, whole->used, t->detail,
+                 whole->detail);
+}
+
+void assert_dialog(const struct dialog_ops *ops, const void *bytes, size_t n,
+                   const struct dialog_end *end)
+{
+    static const struct config_section section = {.host = "a.example"};
+    struct trial whole, t;
+    size_t first, size;
+
+    trial_run(&whole, ops, &section, bytes, n, n, 0);
+    assert_end(&whole, n, end);
+    for (first = 0; first < n; first++) {
+        size = first == 0 ? 1 : n;
+        trial_run(&t, ops, &section, bytes, n, first, size);
+        assert_same(&whole, &t, first, size);
+        trial_free(&t);
+    }
+    trial_free(&whole);
+}
