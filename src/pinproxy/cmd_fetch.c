@@ -71,6 +71,8 @@ static void print_section(const struct probe *p, const char *sni)
         printf("port = %ld\n", s->port);
     if (sni)
         printf("sni = %s\n", sni);
+    if (p->asks)
+        printf("; the server asks for a client certificate: client_cert = FILE\n");
     printf("; seen on %s, not confirmed\npin = %s\n", today, pin);
     printf(
         "; add the pin of the next key, so that a renewal is no outage: 'pinproxy hash NEXT.csr'\n");
@@ -99,6 +101,9 @@ static void print_text(const struct probe *p, const char *sni)
         putchar('\n');
     }
     print_renewal(p);
+    if (p->asks)
+        printf(
+            "The server asks for a client certificate. It may refuse connections without one.\n\n");
     printf(
         "This is the server that answers here and now. It is NOT YET TRUSTED. Confirm the pin in\n"
         "another way: on the server 'pinproxy hash CERTIFICATE' prints it, or fetch it again from\n"
@@ -113,10 +118,10 @@ static void print_json(const struct probe *p)
 
     for (i = 0; i < p->chain_count; i++)
         json_array_append_new(chain, report_cert_json(i, &p->chain[i]));
-    o = json_pack("{s:s, s:I, s:s, s:s, s:s, s:b, s:o, s:o}", "host", p->section->config->host,
+    o = json_pack("{s:s, s:I, s:s, s:s, s:s, s:b, s:b, s:o, s:o}", "host", p->section->config->host,
                   "port", (json_int_t)p->section->config->port, "upstream", p->upstream, "tls",
-                  p->tls, "cipher", p->cipher, "trusted", 0, "chain", chain, "renewal",
-                  renewal_of_chain(p->chain, p->chain_count));
+                  p->tls, "cipher", p->cipher, "trusted", 0, "asks_client_cert", p->asks, "chain",
+                  chain, "renewal", renewal_of_chain(p->chain, p->chain_count));
     report_json(o);
 }
 

@@ -277,7 +277,10 @@ static void check_refused(struct findings *f)
 {
     const struct probe *p = f->probe;
 
-    findings_add(f, reason_is_trust(p->reason) ? FINDING_CRITICAL : FINDING_UNKNOWN, "%s: %s%s%s",
+    /* the server was reached, and every tunnel to it fails */
+    const bool critical = reason_is_trust(p->reason) || p->reason == REASON_CLIENT_CERT;
+
+    findings_add(f, critical ? FINDING_CRITICAL : FINDING_UNKNOWN, "%s: %s%s%s",
                  reason_name(p->reason), reason_text(p->reason), *p->detail ? ": " : "", p->detail);
     if (p->chain_count == 0 || !reason_is_trust(p->reason))
         return;
@@ -310,6 +313,9 @@ static void check_accepted(struct findings *f)
                  leaf->not_after <= f->now ? "the server's certificate expired on %s, %s ago"
                                            : "the server's certificate is valid until %s, %s",
                  day, span);
+    if (p->asks)
+        findings_add(f, FINDING_OK,
+                     "the server asks for a client certificate, and accepts a client without one");
 }
 
 static void check_server(struct findings *f)

@@ -37,6 +37,7 @@ static void note_server(struct probe *p)
 
     snprintf(p->tls, sizeof(p->tls), "%s", tls_version(u->tls));
     snprintf(p->cipher, sizeof(p->cipher), "%s", tls_cipher(u->tls));
+    p->asks = tls_is_asked(u->tls);
     p->reported = v->reported;
     p->pin = v->pin;
     if (v->learned) {
@@ -53,24 +54,90 @@ static void note_server(struct probe *p)
         p->pki = peerchain_pki(u->section->policy, v, clock_now());
 }
 
+static void finish(struct probe *p, enum reason reason, const char *detail)
+{
+    struct upstream *u = &p->connection;
+
+    uv_timer_stop(&p->patience);
+    p->is_waiting = false;
+    p->reason = reason;
+    p->detail = xstrdup(detail ? detail : "");
+    upstream_name(u, p->upstream);
+    if (u->tls)
+        note_server(p);
+    upstream_end(u);
+}
+
+/* The server lets the connection live, without a ticket: it has accepted the client. */
+static void on_patience(uv_timer_t *timer)
+{
+    finish(timer->data, REASON_OK, NULL);
+}
+
+/*
+ * Waits for the server's answer to the client certificate. close_notify makes it come soon: a
+ * server that has accepted the client then closes the connection.
+ */
+static void start_waiting(struct probe *p)
+{
+    struct upstream *u = &p->connection;
+
+    p->is_waiting = true;
+    tls_close_notify(u->tls);
+    upstream_flush(u);
+    endpoint_want_read(&u->conn, true);
+    uv_timer_start(&p->patience, on_patience, (uint64_t)u->section->config->handshake_timeout, 0);
+}
+
+/* Reads what the server has sent. Plaintext is not shown to anyone. */
+static void read_answer(struct probe *p)
+{
+    struct upstream *u = &p->connection;
+    enum tls_result result;
+    enum reason reason;
+    const char *detail;
+    size_t n;
+
+    do
+        result = tls_read(u->tls, u->thread->plaintext, TLS_PLAINTEXT_SIZE, &n);
+    while (result == TLS_OK);
+    upstream_flush(u);
+    if (result == TLS_FAILED) {
+        reason = tls_failure(u->tls, &detail);
+        finish(p, reason, detail);
+    } else if (result != TLS_WANT_READ || !tls_awaits_acceptance(u->tls)) {
+        finish(p, REASON_OK, NULL);
+    }
+}
+
 static void on_step(struct upstream *u)
 {
     struct probe *p = from_upstream(u);
 
-    p->reason = u->state == UPSTREAM_READY ? REASON_OK : u->reason;
-    p->detail = xstrdup(u->detail ? u->detail : "");
-    upstream_name(u, p->upstream);
-    if (u->tls)
-        note_server(p);
-    upstream_end(&p->connection);
+    if (u->state != UPSTREAM_READY) {
+        finish(p, u->reason, u->detail);
+        return;
+    }
+    if (!p->is_waiting && !tls_awaits_acceptance(u->tls)) {
+        finish(p, REASON_OK, NULL);
+        return;
+    }
+    if (!p->is_waiting)
+        start_waiting(p);
+    read_answer(p);
+}
+
+static void on_patience_closed(uv_handle_t *timer)
+{
+    struct probe_run *run = ((struct probe *)timer->data)->run;
+
+    run->open--;
+    start_more(run);
 }
 
 static void on_closed(struct upstream *u)
 {
-    struct probe_run *run = from_upstream(u)->run;
-
-    run->open--;
-    start_more(run);
+    uv_close((uv_handle_t *)&from_upstream(u)->patience, on_patience_closed);
 }
 
 static const struct upstream_events events = {on_step, on_closed};
@@ -84,6 +151,8 @@ static void start_more(struct probe_run *run)
             continue;
         p->run = run;
         p->reason = REASON_NONE;
+        (void)uv_timer_init(&run->thread.loop, &p->patience); /* cannot fail */
+        p->patience.data = p;
         run->open++;
         upstream_start(&p->connection, &run->thread, p->section, UPSTREAM_FOR_PROBE, &events);
     }

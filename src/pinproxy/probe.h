@@ -1,6 +1,7 @@
 /*
  * Probes: connections that show what a server presents. They are made and checked as those of a
- * tunnel are, and ended without a byte of plaintext.
+ * tunnel are, and ended without a byte of plaintext. If the server asks for a client certificate, a
+ * probe waits for its answer, which comes after the handshake in TLS 1.3.
  */
 #ifndef PINPROXY_PROBE_H
 #define PINPROXY_PROBE_H
@@ -24,9 +25,12 @@ struct probe {
     enum reason reported;    /* the mismatch, if the section only reports it; else REASON_OK */
     struct cert_info *chain; /* as it was presented, the server's own first */
     size_t chain_count;
+    bool asks; /* the server has asked for a client certificate */
     char *pki; /* of a server that was refused, as peerchain_pki() returns it; or NULL */
 
     struct upstream connection;
+    uv_timer_t patience; /* ends the wait for that answer */
+    bool is_waiting;
     struct probe_run *run;
 };
 

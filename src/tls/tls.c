@@ -33,7 +33,9 @@ struct tls {
     struct tlsbio io;
 
     enum state state;
-    bool heard; /* the server has sent something */
+    bool heard;    /* the server has sent something */
+    bool asked;    /* it has asked for a client certificate */
+    bool accepted; /* it has sent a ticket, and so has accepted the client */
     struct flood flood;
     const char *excess; /* the limit of the handshake that was exceeded, static; or NULL */
 
@@ -90,6 +92,15 @@ static void stop_reading(struct tls *t, const char *why)
     t->io.cut = true;
 }
 
+/* Notes what the server says about client certificates. */
+static void note_message(struct tls *t, const uint8_t *message, size_t n)
+{
+    if (n > 0 && message[0] == SSL3_MT_CERTIFICATE_REQUEST)
+        t->asked = true;
+    if (n > 0 && message[0] == SSL3_MT_NEWSESSION_TICKET && t->state == OPEN)
+        t->accepted = true;
+}
+
 /*
  * Counts and checks what the peer has sent, before OpenSSL parses it. A callback cannot stop
  * OpenSSL, so a message that it must not parse is overwritten with impossible lengths. If OpenSSL
@@ -104,6 +115,8 @@ static void message_callback(int sent, int version, int type, const void *bytes,
     (void)version;
     if (sent)
         return;
+    if (type == SSL3_RT_HANDSHAKE)
+        note_message(t, bytes, n);
     if (t->state == OPEN) {
         flood_count(&t->flood, type);
         return;
@@ -229,7 +242,7 @@ static enum tls_result fail_openssl(struct tls *t)
 
     if (t->io.overflowed)
         return fail(t, REASON_TLS, "the server caused more answers in one turn than are permitted");
-    reason = tlserr_reason(t->ssl, text);
+    reason = tlserr_reason(t->ssl, t->asked, text);
     free(t->error_text);
     t->error_text = strdup(text); /* if memory is short, there is no text */
     return fail(t, reason, t->error_text);
@@ -444,6 +457,16 @@ const char *tls_group(const struct tls *t)
 bool tls_is_resumed(const struct tls *t)
 {
     return SSL_session_reused(t->ssl);
+}
+
+bool tls_is_asked(const struct tls *t)
+{
+    return t->asked;
+}
+
+bool tls_awaits_acceptance(const struct tls *t)
+{
+    return t->asked && !t->accepted && SSL_version(t->ssl) == TLS1_3_VERSION;
 }
 
 const char *tls_library(void)

@@ -136,6 +136,16 @@ const char *tls_group(const struct tls *t);
 
 bool tls_is_resumed(const struct tls *t);
 
+/* Returns whether the server has asked for a client certificate. */
+bool tls_is_asked(const struct tls *t);
+
+/*
+ * Returns whether the server may still refuse the client's certificate, or that there is none. Over
+ * TLS 1.3 its answer comes after the handshake: a session ticket if it accepts, or else an alert,
+ * and tls_read() then fails with REASON_CLIENT_CERT. Some servers send no ticket.
+ */
+bool tls_awaits_acceptance(const struct tls *t);
+
 /* Returns the library in use, such as "OpenSSL 3.0.15 3 Sep 2024". Static. */
 const char *tls_library(void);
 

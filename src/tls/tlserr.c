@@ -85,19 +85,52 @@ static bool is_unreadable_certificate(const SSL *ssl, unsigned long error, unsig
            || ERR_GET_REASON(error) == SSL_R_CERT_LENGTH_MISMATCH;
 }
 
-enum reason tlserr_reason(const SSL *ssl, char text[TLSERR_TEXT_SIZE])
+/*
+ * Returns whether an alert is about the client's certificate, from a server that has asked for one.
+ * handshake_failure is the answer of TLS 1.2 to a client without one (RFC 5246 section 7.4.6). The
+ * server has chosen version, suite and group by then.
+ */
+static bool is_about_client(int alert)
+{
+    switch (alert) {
+    case SSL_AD_HANDSHAKE_FAILURE:
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_REVOKED:
+    case SSL_AD_CERTIFICATE_EXPIRED:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+    case SSL_AD_UNKNOWN_CA:
+    case SSL_AD_ACCESS_DENIED:
+    case SSL_AD_CERTIFICATE_REQUIRED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static enum reason refused_client(const SSL *ssl, int alert, char text[TLSERR_TEXT_SIZE])
+{
+    if (SSL_get_certificate(ssl))
+        snprintf(text, TLSERR_TEXT_SIZE, "the server refused the client certificate: %s",
+                 SSL_alert_desc_string_long(alert));
+    else
+        snprintf(text, TLSERR_TEXT_SIZE, "the server requires a client certificate");
+    return REASON_CLIENT_CERT;
+}
+
+enum reason tlserr_reason(const SSL *ssl, bool asked, char text[TLSERR_TEXT_SIZE])
 {
     unsigned long cause;
     const unsigned long error = first_of_tls(&cause);
     const int reason = error ? ERR_GET_REASON(error) : 0, alert = alert_of(error);
     const char *known = meaning(ssl, reason);
 
+    if (asked && is_about_client(alert))
+        return refused_client(ssl, alert, text);
     if (cause == 0)
         snprintf(text, TLSERR_TEXT_SIZE, "the connection broke off");
     else if (error == 0)
         snprintf(text, TLSERR_TEXT_SIZE, "%s", text_of(cause));
-    else if (alert == SSL_AD_CERTIFICATE_REQUIRED)
-        snprintf(text, TLSERR_TEXT_SIZE, "the server requires a client certificate");
     else if (alert >= 0)
         snprintf(text, TLSERR_TEXT_SIZE, "the server refused: %s",
                  SSL_alert_desc_string_long(alert));

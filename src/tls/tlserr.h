@@ -19,9 +19,10 @@ bool tlserr_is_end(void);
 /*
  * Returns the reason of the call that has just failed, and writes a text about it. The oldest error
  * of libssl decides, even if other libraries have reported errors before it. Removes errors from
- * the queue.
+ * the queue. asked is true if the server has asked for a client certificate: an alert may then be
+ * its answer to that certificate, or to the absence of one.
  */
-enum reason tlserr_reason(const struct ssl_st *ssl, char text[TLSERR_TEXT_SIZE]);
+enum reason tlserr_reason(const struct ssl_st *ssl, bool asked, char text[TLSERR_TEXT_SIZE]);
 
 /*
  * Returns a static text about a connection that the server has closed, or reset, during the

@@ -12,6 +12,7 @@ from harness.clients import connect, exchange, read_exactly, read_to_reset
 from harness.config import to
 from harness.daemon import run_pinproxyd
 from harness.openssl import openssl
+from harness.servers import ask_client
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
@@ -205,8 +206,7 @@ def test_every_connection_makes_a_full_handshake_by_default(pinproxyd, tls_serve
 
 def test_a_server_that_requests_a_client_certificate_gets_none(pinproxyd, tls_server):
     server = tls_server()
-    server.context.verify_mode = ssl.CERT_OPTIONAL
-    server.context.load_verify_locations(server.cert.pem_file())
+    ask_client(server, server.cert, required=False)
     assert_accepted(pinproxyd({NAME: to(server)}))
     assert server.conns[0].tls.getpeercert(binary_form=True) is None
 
@@ -215,13 +215,15 @@ def test_a_server_that_requests_a_client_certificate_gets_none(pinproxyd, tls_se
 def test_a_server_that_requires_a_client_certificate_resets_the_client(version, pinproxyd, tls_server):
     """With TLS 1.3 the refusal comes after our side has finished. The client must still not see a clean end."""
     server = tls_server(minimum=version, maximum=version)
-    server.context.verify_mode = ssl.CERT_REQUIRED
-    server.context.load_verify_locations(server.cert.pem_file())
+    ask_client(server, server.cert)
     daemon = pinproxyd({NAME: to(server)})
     with pytest.raises(ConnectionResetError):
         exchange(daemon.address(NAME), b"hello")
     assert server.wait_conns()[0].received == 0
-    daemon.wait_event(event="upstream_error", reason="tls")
+    error = daemon.wait_event(event="upstream_error", reason="client_cert")
+    assert error["detail"] == "the server requires a client certificate"
+    if version == V13:
+        daemon.wait_event(event="tunnel_close", reason="client_cert")
 
 
 def test_a_handshake_in_single_bytes_succeeds(pinproxyd, tls_server, relay):

@@ -12,13 +12,18 @@
 static SSL_CTX *ctx;
 static SSL *ssl;
 
-static void expect(enum reason reason, const char *part)
+static void expect_asked(bool asked, enum reason reason, const char *part)
 {
     char words[TLSERR_TEXT_SIZE];
 
-    assert_string_equal(reason_name(tlserr_reason(ssl, words)), reason_name(reason));
+    assert_string_equal(reason_name(tlserr_reason(ssl, asked, words)), reason_name(reason));
     assert_contains(words, part);
     ERR_clear_error();
+}
+
+static void expect(enum reason reason, const char *part)
+{
+    expect_asked(false, reason, part);
 }
 
 static void the_error_of_tls_is_reported_rather_than_its_cause(void **state)
@@ -63,9 +68,40 @@ static void an_alert_is_reported_whatever_is_before_it(void **state)
     (void)state;
     ERR_raise(ERR_LIB_ASN1, ASN1_R_TOO_LONG);
     ERR_raise(ERR_LIB_SSL, SSL_AD_REASON_OFFSET + SSL_AD_CERTIFICATE_REQUIRED);
-    expect(REASON_TLS, "the server requires a client certificate");
+    expect_asked(true, REASON_CLIENT_CERT, "the server requires a client certificate");
     ERR_raise(ERR_LIB_SSL, SSL_AD_REASON_OFFSET + SSL_AD_HANDSHAKE_FAILURE);
     expect(REASON_TLS, "the server refused: handshake failure");
+}
+
+/* The same alerts say other things too, to a client that was asked for nothing. */
+static void only_a_server_that_has_asked_refuses_a_client_certificate(void **state)
+{
+    static const struct {
+        int alert;
+        enum reason asked;
+    } rows[] = {
+        {SSL_AD_HANDSHAKE_FAILURE, REASON_CLIENT_CERT},
+        {SSL_AD_BAD_CERTIFICATE, REASON_CLIENT_CERT},
+        {SSL_AD_UNSUPPORTED_CERTIFICATE, REASON_CLIENT_CERT},
+        {SSL_AD_CERTIFICATE_REVOKED, REASON_CLIENT_CERT},
+        {SSL_AD_CERTIFICATE_EXPIRED, REASON_CLIENT_CERT},
+        {SSL_AD_CERTIFICATE_UNKNOWN, REASON_CLIENT_CERT},
+        {SSL_AD_UNKNOWN_CA, REASON_CLIENT_CERT},
+        {SSL_AD_ACCESS_DENIED, REASON_CLIENT_CERT},
+        {SSL_AD_CERTIFICATE_REQUIRED, REASON_CLIENT_CERT},
+        {SSL_AD_INTERNAL_ERROR, REASON_TLS},
+        {SSL_AD_PROTOCOL_VERSION, REASON_TLS},
+        {SSL_AD_UNRECOGNIZED_NAME, REASON_TLS},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        ERR_raise(ERR_LIB_SSL, SSL_AD_REASON_OFFSET + rows[i].alert);
+        expect_asked(true, rows[i].asked, "the server re");
+        ERR_raise(ERR_LIB_SSL, SSL_AD_REASON_OFFSET + rows[i].alert);
+        expect_asked(false, REASON_TLS, "the server refused: ");
+    }
 }
 
 static void the_end_is_distinguished_from_other_errors(void **state)
@@ -111,6 +147,7 @@ int main(void)
         cmocka_unit_test(another_librarys_number_means_nothing),
         cmocka_unit_test(a_weak_key_is_weak),
         cmocka_unit_test(an_alert_is_reported_whatever_is_before_it),
+        cmocka_unit_test(only_a_server_that_has_asked_refuses_a_client_certificate),
         cmocka_unit_test(the_end_is_distinguished_from_other_errors),
         cmocka_unit_test(without_an_error_there_are_words_as_well),
     };

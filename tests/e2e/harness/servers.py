@@ -160,6 +160,13 @@ def server_context(cert, minimum=None, maximum=None, ciphers=None, alpn=None):
     return context
 
 
+def ask_client(server, ca, required=True):
+    """Makes a server ask for a client certificate of `ca`. Returns the server."""
+    server.context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
+    server.context.load_verify_locations(ca.pem_file())
+    return server
+
+
 class TlsServer(_Server):
     """A TLS server. After `behave` it closes the connection, unless the behaviour did.
 
