@@ -90,7 +90,7 @@ static const struct word keys[] = {
     {"proxy", "'via' supports only 'tcp' so far"},
     {"tls-max", write_tls},
     {"tls13-ciphers", "write 'ciphersuites = LIST'"},
-    {"max-time", "write 'idle_timeout = 10m'"},
+    {"max-time", "write 'max_lifetime = 10m'"},
     /* nginx, HAProxy */
     {"server", write_host},
     {"server_name", write_host},

@@ -33,6 +33,7 @@ enum reason_about {
     X(IDLE, "idle", END, OTHER, "no byte in either direction within idle_timeout")                 \
     X(HALF_CLOSE, "half_close", END, OTHER,                                                        \
       "the other side did not finish within half_close_timeout")                                   \
+    X(LIFETIME, "lifetime", END, OTHER, "the tunnel was open for max_lifetime")                    \
     X(DRAINED, "drained", END, OTHER, "the daemon stopped")                                        \
     X(UNANSWERED, "unanswered", END, OTHER,                                                        \
       "the server closed without an answer to the last bytes")                                     \

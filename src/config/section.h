@@ -135,6 +135,7 @@ struct config_section {
     int64_t handshake_timeout;
     int64_t idle_timeout;
     int64_t half_close_timeout;
+    int64_t max_lifetime;
     int64_t dns_ttl;
 };
 

@@ -1,5 +1,8 @@
 #include "proxy/deadline.h"
 
+/* A tunnel that is past its lifetime ends in order after this long without a byte. */
+#define SILENCE_MS 1000
+
 static struct deadline earlier(struct deadline a, struct deadline b)
 {
     return b.action != DEADLINE_NONE && (a.action == DEADLINE_NONE || b.at < a.at) ? b : a;
@@ -29,7 +32,21 @@ static struct deadline of_silence(const struct deadline_facts *f)
     return earlier(after_silence(f, f->hurry, DEADLINE_HURRY, REASON_NONE), d);
 }
 
+/* Returns the deadline of a tunnel that may not be open for longer than max_lifetime. */
+static struct deadline of_lifetime(const struct deadline_facts *f)
+{
+    const int64_t end = f->opened + f->max_lifetime, limit = end + f->drain_timeout;
+    const int64_t silence = f->last_activity + SILENCE_MS;
+    const int64_t at = silence > end ? silence : end;
+
+    if (f->settled && f->sent && f->hurry == 0 && at <= limit)
+        return (struct deadline){DEADLINE_CLOSE, at, REASON_LIFETIME};
+    return (struct deadline){DEADLINE_ABORT, limit, REASON_LIFETIME};
+}
+
 struct deadline deadline_next(const struct deadline_facts *f)
 {
-    return of_silence(f);
+    const struct deadline d = of_silence(f);
+
+    return f->max_lifetime ? earlier(d, of_lifetime(f)) : d;
 }

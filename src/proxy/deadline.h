@@ -12,12 +12,16 @@
 
 /* The state of a tunnel. Times are milliseconds of one clock; durations of 0 are no limit. */
 struct deadline_facts {
+    int64_t opened;
     int64_t last_activity; /* when the last byte passed, or one side finished */
     int64_t idle_timeout;
     int64_t half_close_timeout;
+    int64_t max_lifetime;
+    int64_t drain_timeout; /* how long the end of a lifetime waits for silence; 0: not at all */
     int64_t hurry;    /* after this long without a byte a wait of the relay ends (relay_hurry()) */
     bool half_closed; /* one side has finished */
     bool settled;     /* a clean end would cut nothing that the client gets */
+    bool sent;        /* the server's kernel has all that the client has sent */
 };
 
 enum deadline_action {
@@ -34,8 +38,11 @@ struct deadline {
 };
 
 /*
- * Returns the first deadline by these facts. Each byte that passes can only move it further away,
- * so a timer that was set for an earlier one fires, and is set again for the rest.
+ * Returns the first deadline by these facts. While they stay as they are, a byte that passes only
+ * moves it further away: a timer that fires early is set again for the rest.
+ *
+ * The end of a lifetime is in order, in the first second without a byte in which nothing would be
+ * cut. If there is none before drain_timeout has passed, it is by resets.
  */
 struct deadline deadline_next(const struct deadline_facts *f);
 

@@ -57,6 +57,7 @@ struct tunnel {
     bool cut;         /* the server's stream broke off */
     int64_t armed;    /* RELAY: when the timer fires; 0: it is not set */
     uint64_t started; /* loop time, as all times here */
+    uint64_t opened_at;
     uint64_t linger_until;
     int64_t rechecked_at; /* seconds since the epoch; by then its pin had not ended */
 

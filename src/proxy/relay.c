@@ -405,6 +405,7 @@ void relay_facts(const struct relay *r, struct deadline_facts *f)
      * would make half of the server's answer look whole.
      */
     f->settled = endpoint_is_idle(r->client) && (r->fin_sent || !client_has_finished);
+    f->sent = endpoint_is_idle(&r->upstream->conn);
 }
 
 struct relay_end relay_hurry(struct relay *r)

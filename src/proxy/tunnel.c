@@ -30,8 +30,11 @@ static void take_result(struct tunnel *t, struct relay_end end);
 static struct deadline next_deadline(const struct tunnel *t)
 {
     const struct config_section *s = t->upstream.section->config;
-    struct deadline_facts f = {.idle_timeout = s->idle_timeout,
-                               .half_close_timeout = s->half_close_timeout};
+    struct deadline_facts f = {.opened = (int64_t)t->opened_at,
+                               .idle_timeout = s->idle_timeout,
+                               .half_close_timeout = s->half_close_timeout,
+                               .max_lifetime = s->max_lifetime,
+                               .drain_timeout = t->route.snapshot->config->global.drain_timeout};
 
     relay_facts(&t->relay, &f);
     return deadline_next(&f);
@@ -156,7 +159,7 @@ static void enter_relay(struct tunnel *t)
         t->events->opening(t, t->owner);
     t->state = TUNNEL_RELAY;
     t->opened = true;
-    t->relay.last_activity = uv_now(&t->thread->loop);
+    t->opened_at = t->relay.last_activity = uv_now(&t->thread->loop);
     count_opened(t); /* first: who reads the line finds it counted */
     connlog_opened(&c, since(t, t->started));
     arm_timer(t);

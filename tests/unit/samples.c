@@ -52,6 +52,7 @@ static const struct {
     {"handshake_timeout", "7s"},
     {"idle_timeout", "7s"},
     {"half_close_timeout", "7s"},
+    {"max_lifetime", "7s"},
     {"dns_ttl", "7s"},
     {"keepalive", "7s"},
 };
