@@ -15,4 +15,4 @@ must_fail "an unknown macro" check "$tmp/bad.1"
 must_fail "a missing page" check "$tmp/none.1"
 
 check "$srcdir/man/pinproxyd.8" "$srcdir/man/pinproxyd.conf.5" "$srcdir/man/pinproxy.1" \
-    "$srcdir/man/pinproxy-troubleshooting.7"
+    "$srcdir/man/pinproxy-recipes.7" "$srcdir/man/pinproxy-troubleshooting.7"
