@@ -16,11 +16,11 @@
 #include <uv.h>
 
 #include "base/addr.h"
+#include "net/namecache.h"
 
-#define RESOLVER_ADDRESSES_MAX 16
+#define RESOLVER_ADDRESSES_MAX NAMECACHE_ADDRESSES_MAX
 
 struct resolver; /* the part of one loop */
-struct resolver_entry;
 
 /* A request, on the thread of the loop. Embedded by its owner, and zeroed before use. */
 struct resolver_request {
@@ -29,9 +29,9 @@ struct resolver_request {
     size_t count;                                  /* 0: the look-up failed */
     const char *error;                             /* why it failed; never freed */
 
-    struct resolver *resolver;    /* NULL: it waits for nothing */
-    struct resolver_entry *entry; /* that is looked up; NULL: answered, done() is to be called */
-    TAILQ_ENTRY(resolver_request) link; /* in the entry, or in the resolver's answered requests */
+    struct resolver *resolver; /* NULL: it waits for nothing */
+    struct cached_name *name;  /* that is looked up; NULL: answered, done() is to be called */
+    TAILQ_ENTRY(resolver_request) link; /* in the name, or in the resolver's answered requests */
     LIST_ENTRY(resolver_request) asked; /* in the resolver */
 };
 

@@ -43,7 +43,7 @@ static void on_done(struct resolver_request *q)
     struct asking *a = container_of(q, struct question, request)->asker;
 
     assert_ptr_equal(a->request, q);
-    assert_null(q->entry);
+    assert_null(q->name);
     assert_null(q->resolver);
     take(a, q);
     free(a->request);
