@@ -1,43 +1,17 @@
 #include "net/dial.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <poll.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/sock.h"
+#include "base/log.h"
 #include "base/util.h"
-#include "net/listening.h"
+#include "config/section.h"
 #include "net/target.h"
 
 /* RFC 8305 section 5: the recommended delay before the next address is tried as well. */
 #define STAGGER_MS 250
 
-/* Attempts of one dial at once. */
-#define ATTEMPTS_MAX 3
-
 /* How long an attempt lasts at most while another address waits. */
 #define PATIENCE_MS 1500
-
-/* A connect that is in progress. */
-struct dial_attempt {
-    struct dial *dial;
-    uv_poll_t poll;
-    int fd;
-    struct addr peer;
-    uint64_t started_at; /* loop time */
-    TAILQ_ENTRY(dial_attempt) link;
-};
-
-/* Attempts in addition to one for each dial, in the process. */
-static struct {
-    _Atomic int64_t max;
-    _Atomic int64_t taken;
-} spare = {INT64_MAX, 0};
 
 static void dial_advance(struct dial *d);
 
@@ -58,30 +32,6 @@ static int weight(enum reason reason)
     default:
         return 3;
     }
-}
-
-void dial_set_spare(int64_t attempts)
-{
-    atomic_store(&spare.max, attempts);
-}
-
-static bool borrow_spare(struct dial *d)
-{
-    if (atomic_fetch_add(&spare.taken, 1) >= atomic_load(&spare.max)) {
-        atomic_fetch_sub(&spare.taken, 1);
-        return false;
-    }
-    d->borrowed++;
-    return true;
-}
-
-/* Returns the spare attempts that are not in flight. */
-static void return_spare(struct dial *d)
-{
-    const int needed = d->in_flight > 1 ? d->in_flight - 1 : 0;
-
-    atomic_fetch_sub(&spare.taken, d->borrowed - needed);
-    d->borrowed = needed;
 }
 
 static void note_failure(struct dial *d, enum reason reason, const char *what, const char *why)
@@ -109,34 +59,11 @@ static void on_stagger_closed(uv_handle_t *handle)
     dial_release(handle->data);
 }
 
-static void on_attempt_closed(uv_handle_t *handle)
-{
-    struct dial_attempt *a = handle->data;
-
-    dial_release(a->dial);
-    free(a);
-}
-
-/* Ends an attempt and returns its descriptor, which the caller owns. */
-static int end_attempt(struct dial_attempt *a)
-{
-    struct dial *d = a->dial;
-
-    TAILQ_REMOVE(&d->attempts, a, link);
-    d->in_flight--;
-    uv_close((uv_handle_t *)&a->poll, on_attempt_closed);
-    return a->fd;
-}
-
 /* Stops everything. closed() is called when the last handle is closed. */
 static void dial_end(struct dial *d)
 {
-    struct dial_attempt *a;
-
     resolver_cancel(&d->request);
-    while ((a = TAILQ_FIRST(&d->attempts)))
-        close(end_attempt(a));
-    return_spare(d);
+    attempts_end(&d->attempts);
     uv_close((uv_handle_t *)&d->stagger, on_stagger_closed);
 }
 
@@ -146,126 +73,34 @@ static void dial_fail(struct dial *d)
     d->ops->failed(d, d->reason == REASON_NONE ? REASON_RESOLVE : d->reason, d->detail);
 }
 
-/* Refuses an address that this process listens on. Returns true if it did. */
-static bool refuse_loop(struct dial *d, const struct addr *peer)
-{
-    char address[ADDR_TEXT_SIZE], why[LISTENING_TEXT_SIZE];
-
-    if (!listening_find(peer, &d->section->bind, why))
-        return false;
-    note_failure(d, REASON_LOOP, addr_format(peer, address), why);
-    return true;
-}
-
-/*
- * Checks how a connect has ended, and takes ownership of the descriptor. Returns true if it has
- * succeeded: the owner has the stream, and d has ended.
- */
-static bool end_connect(struct dial *d, int fd, const struct addr *peer, int status)
+/* Returns true if d has ended, because it is connected. */
+static bool take_result(struct dial *d, const struct attempt_result *result)
 {
     char text[ADDR_TEXT_SIZE];
-    struct stream stream;
-    /* libuv reports a failed connect as EBADF; the socket knows the reason */
-    int error = sock_take_error(fd);
 
-    if (error == 0)
-        error = -status;
-    if (error == 0 && sock_is_self_connected(fd))
-        error = ECONNREFUSED;
-    if (error) {
-        close(fd);
-        note_failure(d, REASON_CONNECT, addr_format(peer, text), strerror(error));
+    if (!result->connected) {
+        note_failure(d, result->reason, addr_format(&result->peer, text), result->why);
         return false;
     }
-    /* since the connect began, a reload may have bound that address */
-    if (refuse_loop(d, peer)) {
-        close(fd);
-        return false;
-    }
-    stream = (struct stream){.fd = fd, .is_tcp = true, .peer = *peer};
     dial_end(d); /* d is not freed before its handles are closed, after this callback */
-    d->ops->connected(d, &stream);
+    d->ops->connected(d, &result->stream);
     return true;
 }
 
-static void on_writable(uv_poll_t *poll, int status, int events)
+static void on_attempt_ended(struct attempts *s, const struct attempt_result *result)
 {
-    struct dial_attempt *a = poll->data;
-    struct dial *d = a->dial;
-    struct addr peer = a->peer;
+    struct dial *d = container_of(s, struct dial, attempts);
 
-    (void)events;
-    if (end_connect(d, end_attempt(a), &peer, status))
-        return;
-    return_spare(d);
-    dial_advance(d);
+    if (!take_result(d, result))
+        dial_advance(d);
 }
 
-/* Returns a socket that connects, or -1 with errno. */
-static int start_connect(const struct config_section *s, const struct addr *peer)
+static void on_attempt_closed(struct attempts *s)
 {
-    int fd = sock_open(peer->sa.sa_family), error;
-
-    if (fd < 0)
-        return -1;
-    sock_tune(fd, peer->sa.sa_family, s->keepalive);
-    if (s->bind.len && bind(fd, &s->bind.sa, s->bind.len) != 0)
-        goto fail;
-    if (connect(fd, &peer->sa, peer->len) == 0 || errno == EINPROGRESS)
-        return fd;
-fail:
-    error = errno;
-    close(fd);
-    errno = error;
-    return -1;
+    dial_release(container_of(s, struct dial, attempts));
 }
 
-/* A connect to this machine ends at once: without a poll handle for it, system calls are saved. */
-static bool is_settled(int fd)
-{
-    struct pollfd p = {.fd = fd, .events = POLLOUT};
-
-    return poll(&p, 1, 0) == 1;
-}
-
-enum started { STARTED, NOT_STARTED, DIALLED };
-
-/* Tries an address. If the result is DIALLED, d has ended. */
-static enum started start_attempt(struct dial *d, const struct addr *peer)
-{
-    struct dial_attempt *a = NULL;
-    char text[ADDR_TEXT_SIZE];
-    int fd, error;
-
-    if (refuse_loop(d, peer))
-        return NOT_STARTED;
-    fd = start_connect(d->section, peer);
-    error = fd < 0 ? errno : 0;
-    if (!error && is_settled(fd))
-        return end_connect(d, fd, peer, 0) ? DIALLED : NOT_STARTED;
-    if (!error) {
-        a = calloc(1, sizeof(*a));
-        error = a ? -uv_poll_init(d->loop, &a->poll, fd) : ENOMEM;
-    }
-    if (error) {
-        note_failure(d, sock_error_is_shortage(error) ? REASON_FILES : REASON_CONNECT,
-                     addr_format(peer, text), strerror(error));
-        if (fd >= 0)
-            close(fd);
-        free(a);
-        return NOT_STARTED;
-    }
-    a->dial = d;
-    a->fd = fd;
-    a->peer = *peer;
-    a->poll.data = a;
-    a->started_at = uv_now(d->loop);
-    d->holds++;
-    d->in_flight++;
-    TAILQ_INSERT_TAIL(&d->attempts, a, link);
-    uv_poll_start(&a->poll, UV_WRITABLE, on_writable);
-    return STARTED;
-}
+static const struct attempts_ops attempts_ops = {on_attempt_ended, on_attempt_closed};
 
 static void take_addresses(struct dial *d, const struct addr *list, size_t count,
                            const struct config_target *t)
@@ -333,23 +168,12 @@ static int64_t patience(const struct dial *d)
 {
     const int64_t left = d->section->connect_timeout - (int64_t)(uv_now(d->loop) - d->started_at);
     const size_t waiting = d->count - d->next + target_count(d->section) - d->next_target;
-    const int64_t share = left * d->in_flight / ((int64_t)waiting + d->in_flight);
-    const int64_t least = (int64_t)d->in_flight * STAGGER_MS;
+    const int64_t share = left * d->attempts.in_flight / ((int64_t)waiting + d->attempts.in_flight);
+    const int64_t least = (int64_t)d->attempts.in_flight * STAGGER_MS;
 
     if (share < least)
         return least;
     return share < PATIENCE_MS ? share : PATIENCE_MS;
-}
-
-static void give_way(struct dial_attempt *a, int64_t age)
-{
-    struct dial *d = a->dial;
-    char text[ADDR_TEXT_SIZE], why[64];
-
-    snprintf(why, sizeof(why), "no answer within %" PRId64 " ms", age);
-    note_failure(d, REASON_CONNECT, addr_format(&a->peer, text), why);
-    close(end_attempt(a));
-    return_spare(d);
 }
 
 /*
@@ -358,17 +182,17 @@ static void give_way(struct dial_attempt *a, int64_t age)
  */
 static bool make_room(struct dial *d)
 {
-    struct dial_attempt *oldest;
+    struct attempt_result result;
     int64_t age;
 
-    while (d->in_flight > 0 && (d->in_flight == ATTEMPTS_MAX || !borrow_spare(d))) {
-        oldest = TAILQ_FIRST(&d->attempts);
-        age = (int64_t)(uv_now(d->loop) - oldest->started_at);
+    while (!attempts_has_room(&d->attempts)) {
+        age = attempts_age(&d->attempts);
         if (age < patience(d)) {
             uv_timer_start(&d->stagger, on_stagger, (uint64_t)(patience(d) - age), 0);
             return false;
         }
-        give_way(oldest, age);
+        attempts_give_up_oldest(&d->attempts, &result);
+        (void)take_result(d, &result);
     }
     return true;
 }
@@ -376,26 +200,26 @@ static bool make_room(struct dial *d)
 /* Starts what can be started next. Fails if no address is left and none is being tried. */
 static void dial_advance(struct dial *d)
 {
-    enum started started;
+    struct attempt_result result;
 
     while (!d->looking) {
         if (d->next == d->count) {
             if (next_target(d))
                 continue;
-            if (d->in_flight == 0)
+            if (d->attempts.in_flight == 0)
                 dial_fail(d);
             return;
         }
         if (!make_room(d))
             return;
-        started = start_attempt(d, &d->addresses[d->next++]);
-        if (started == NOT_STARTED) {
-            return_spare(d);
-            continue;
-        }
-        if (started == STARTED)
+        if (attempts_start(&d->attempts, d->section, &d->addresses[d->next++], &result)
+            == ATTEMPTS_STARTED) {
+            d->holds++;
             uv_timer_start(&d->stagger, on_stagger, STAGGER_MS, 0);
-        return;
+            return;
+        }
+        if (take_result(d, &result))
+            return;
     }
 }
 
@@ -408,7 +232,7 @@ void dial_start(struct dial *d, uv_loop_t *loop, struct resolver *resolver,
     d->section = section;
     d->reason = REASON_NONE;
     d->started_at = uv_now(loop);
-    TAILQ_INIT(&d->attempts);
+    attempts_init(&d->attempts, loop, &attempts_ops);
     (void)uv_timer_init(loop, &d->stagger); /* cannot fail */
     d->stagger.data = d;
     d->holds = 1;

@@ -14,17 +14,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/queue.h>
 #include <uv.h>
 
 #include "base/addr.h"
 #include "base/reason.h"
+#include "net/attempts.h"
 #include "net/resolver.h"
 #include "net/stream.h"
 
 struct config_section;
 struct dial;
-struct dial_attempt;
 
 #define DIAL_DETAIL_SIZE 512
 
@@ -54,23 +53,14 @@ struct dial {
     size_t next;
     bool looking;
     struct resolver_request request;
-    uint64_t started_at;                 /* loop time */
-    TAILQ_HEAD(, dial_attempt) attempts; /* the oldest first */
-    int in_flight;
-    int borrowed; /* spare attempts: in_flight - 1, or one more while an attempt starts */
+    uint64_t started_at; /* loop time */
+    struct attempts attempts;
     uv_timer_t stagger;
     int holds; /* handles not yet closed */
 
     enum reason reason;
     char detail[DIAL_DETAIL_SIZE];
 };
-
-/*
- * Sets how many attempts all dials of the process may have in flight in addition to one for each
- * dial, because no tunnel accounts for their descriptors. There is no limit by default. May be
- * called from any thread.
- */
-void dial_set_spare(int64_t attempts);
 
 /* Starts a dial in zeroed memory. Borrows the section until the dial has ended. */
 void dial_start(struct dial *d, uv_loop_t *loop, struct resolver *resolver,

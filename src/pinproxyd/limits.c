@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
-#include "net/dial.h"
+#include "net/attempts.h"
 #include "net/lookup.h"
 #include "proxy/connlog.h"
 
@@ -53,7 +53,7 @@ uint64_t limits_tunnels(uint64_t wanted, size_t workers, size_t listeners)
     char detail[256];
 
     lookup_set_max(lookups(files));
-    dial_set_spare((int64_t)spare);
+    attempts_set_spare((int64_t)spare);
     if (wanted <= possible)
         return wanted ? wanted : possible;
     snprintf(detail, sizeof(detail),

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "dialing.h"
-#include "net/dial.h"
+#include "net/attempts.h"
 
 static void a_slow_address_does_not_delay_the_next(void **state)
 {
@@ -35,7 +35,7 @@ static int most_at_once(int addresses, int64_t spare)
     uint64_t until;
 
     dialing_silence("127.0.0.1", &silent, fds);
-    dial_set_spare(spare);
+    attempts_set_spare(spare);
     c = dialing_new("unused.example", 1);
     for (i = 0; i < addresses; i++)
         dialing_add(c, "127.0.0.1", silent);
@@ -51,7 +51,7 @@ static int most_at_once(int addresses, int64_t spare)
     dialing_forget(c);
     uv_run(&dialing_thread.loop, UV_RUN_DEFAULT);
     assert_int_equal(dialing_descriptors(), before);
-    dial_set_spare(INT64_MAX);
+    attempts_set_spare(INT64_MAX);
     dialing_close(fds, 2);
     return most;
 }
@@ -77,7 +77,7 @@ static void an_address_behind_many_silent_ones_is_tried(int64_t spare)
     int fds[2], listener, i;
     struct dialing *c;
 
-    dial_set_spare(spare);
+    attempts_set_spare(spare);
     dialing_silence("127.0.0.1", &silent, fds);
     listener = dialing_listen("127.0.0.1", &port);
     c = dialing_new("unused.example", 1);
@@ -88,7 +88,7 @@ static void an_address_behind_many_silent_ones_is_tried(int64_t spare)
     dialing_start(c);
     dialing_finish();
     dialing_assert_connected(listener, port);
-    dial_set_spare(INT64_MAX);
+    attempts_set_spare(INT64_MAX);
     close(listener);
     dialing_close(fds, 2);
 }
@@ -112,7 +112,7 @@ static void an_attempt_that_gave_way_is_in_the_detail(void **state)
     struct dialing *c;
 
     (void)state;
-    dial_set_spare(0);
+    attempts_set_spare(0);
     dialing_silence("127.0.0.1", &silent, fds);
     refused = dialing_refuse("127.0.0.1", &no);
     c = dialing_new("unused.example", 1);
@@ -122,7 +122,7 @@ static void an_attempt_that_gave_way_is_in_the_detail(void **state)
     dialing_finish();
     dialing_assert_failed(REASON_CONNECT, ": no answer within 1");
     assert_contains(dialing_result.detail, ": Connection refused");
-    dial_set_spare(INT64_MAX);
+    attempts_set_spare(INT64_MAX);
     close(refused);
     dialing_close(fds, 2);
 }
