@@ -245,6 +245,16 @@ static void on_wake(uv_async_t *wake)
         admission_update(&d->admission);
 }
 
+static void on_tick(uv_timer_t *tick);
+
+/* Sets the next tick. It is not after the next midnight (UTC), when pins end. */
+static void start_tick(struct daemon *d)
+{
+    const int64_t left = clock_ms_to_midnight();
+
+    uv_timer_start(&d->tick, on_tick, left < TICK_MS ? (uint64_t)left : TICK_MS, 0);
+}
+
 static void on_tick(uv_timer_t *tick)
 {
     struct daemon *d = tick->data;
@@ -252,10 +262,11 @@ static void on_tick(uv_timer_t *tick)
     log_tick();
     notify_retry();
     heap_trim_tick(&d->trim, pool_memory(&d->pool));
-    if (d->state == RUNNING && clock_now() / DAY_SECONDS != d->warned_on) {
-        log_warnings(d);
-        (void)order_snapshot(d); /* pins end with a day (UTC), and some close their tunnels */
-    }
+    start_tick(d);
+    if (clock_now() / DAY_SECONDS == d->warned_on)
+        return;
+    log_warnings(d);
+    (void)order_snapshot(d); /* pins end with a day (UTC), and some close their tunnels */
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -302,7 +313,7 @@ static void open_handles(struct daemon *d)
         uv_timer_init(&d->loop, timers[i]);
         timers[i]->data = d;
     }
-    uv_timer_start(&d->tick, on_tick, TICK_MS, TICK_MS);
+    start_tick(d);
     for (i = 0; i < COUNT_OF(numbers); i++) {
         uv_signal_init(&d->loop, &d->signals[i]);
         d->signals[i].data = d;

@@ -16,7 +16,7 @@ struct policy;
  * Checks whether a server that was trusted under an earlier policy may stay under this one. It may
  * not if its key, or one of its verified chain, is revoked now. With on_pin_removed = close it may
  * not either if the pin that it was accepted on was removed, or if the last day of that pin came
- * after since and by now. A date in the past that a reload brings closes nothing. since is when the
+ * after since and by now, whether another pin matches the server or not. A date in the past that a reload brings closes nothing. since is when the
  * server was judged or checked last, both are in seconds since the epoch. Returns REASON_OK, or why
  * not with a detail.
  */

@@ -12,6 +12,7 @@ pytest.register_assert_rewrite("harness")  # a failed assertion there shows its 
 
 from harness import certs, servers
 from harness.certs import NAME
+from harness.clock import Clock
 from harness.config import ini
 from harness.config_errors import placeholders
 from harness.daemon import PINPROXY, PINPROXYD, Daemon, run_pinproxy
@@ -111,6 +112,12 @@ def tls_server(tmp_path, stack):
     def start(behave=servers.echo, cert=None, **options):
         return stack.add(servers.TlsServer(behave, cert or certs.self_signed(tmp_path), **options))
     return start
+
+
+@pytest.fixture
+def clock(tmp_path):
+    """A time of day for daemons that are started with env=clock.env."""
+    return Clock(tmp_path)
 
 
 @pytest.fixture
