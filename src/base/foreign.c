@@ -25,7 +25,7 @@ static const char write_tls[] = "write 'tls_min = 1.2' or '1.3', and 'tls_max' i
 static const char write_client_cert[] =
     "to pin the server's certificate write 'pin = cert:FILE'; client certificates "
     "('client_cert', 'client_key') are not supported yet";
-static const char write_starttls[] = "STARTTLS ('starttls') is not supported yet";
+static const char write_starttls[] = "write 'starttls = smtp', or another protocol";
 static const char write_log[] = "the log goes to standard error or the journal: see 'log_level' "
                                 "and 'log_format'";
 static const char no_pid[] = "remove this line: pinproxyd runs in the foreground and writes no PID "

@@ -18,12 +18,18 @@ static const char *const verify_words[] = {"pin",      "pin+pki", "pki", "tofu",
                                            "tofu+pki", "!dane",   NULL};
 static const char *const pin_removed_words[] = {"keep", "close", NULL};
 static const char *const ocsp_words[] = {"off", "staple", NULL};
+static const char *const starttls_words[] = {"off",
+#define X(id, name) #name,
+                                             STARTTLS_PROTOCOLS(X)
+#undef X
+                                                 NULL};
 static const char *const log_format_words[] = {"auto", "text", "json", "!journal", NULL};
 
 /* value_choice() and value_tls() write an int. */
 _Static_assert(sizeof(enum log_level) == sizeof(int), "log_level is no int");
 _Static_assert(sizeof(enum config_log_format) == sizeof(int), "log_format is no int");
 _Static_assert(sizeof(enum config_family) == sizeof(int), "family is no int");
+_Static_assert(sizeof(enum starttls) == sizeof(int), "starttls is no int");
 _Static_assert(sizeof(enum config_verify) == sizeof(int), "verify is no int");
 _Static_assert(sizeof(enum config_pin_removed) == sizeof(int), "on_pin_removed is no int");
 _Static_assert(sizeof(enum config_ocsp) == sizeof(int), "ocsp is no int");
@@ -102,9 +108,10 @@ const struct option_row options[] = {
      .help = "connections made and verified in advance"},
     {.name = "warm_lifetime", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_NO_IDENTITY,
      .help = "how long such a connection stays open"},
-    {.name = "starttls", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_IDENTITY,
-     .value = "off",
-     .help = "protocol in which to ask for TLS"},
+    {.name = "starttls", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY, .value = "off",
+     .kind = &value_choice, SECTION(starttls), .range = {.words = starttls_words},
+     .help = "protocol in which the server is asked for TLS: smtp, imap, pop3, ftp, nntp, sieve, "
+             "xmpp or ldap"},
 
     {.name = "listen", .scope = OPTION_HOST, .flags = OPTION_LIST | OPTION_NO_IDENTITY,
      .kind = &value_listen, SECTION(listen),

@@ -172,6 +172,23 @@ static void check_pins(const struct config_section *s, const struct config_secti
                  s->name, s->host);
 }
 
+/* Over FTP, files would pass by the proxy on connections of their own, and so by the pins. */
+static void check_starttls(const struct config_section *s, struct diag_list *diags)
+{
+    if (s->starttls == STARTTLS_FTP && s->listen.count)
+        diag_add(
+            diags, culprit(s, "starttls"),
+            "[%s] has starttls = ftp and a 'listen', but FTP's data connections would not pass "
+            "through pinproxyd: remove one of them (without 'listen', 'pinproxy check' and "
+            "'pinproxy connect' use the section)",
+            s->name);
+    if (s->starttls != STARTTLS_OFF && s->pins_url)
+        diag_add(diags, culprit(s, "pins_url"),
+                 "[%s] has a pins_url, but a server with 'starttls' does not speak HTTP on this "
+                 "port: remove one of them",
+                 s->name);
+}
+
 void validate_section(const struct config_section *s, const struct config_section *defaults,
                       struct diag_list *diags)
 {
@@ -181,6 +198,7 @@ void validate_section(const struct config_section *s, const struct config_sectio
     check_pins(s, defaults, diags);
     check_family(s, diags);
     check_tls(s, defaults, diags);
+    check_starttls(s, diags);
 }
 
 /* Listeners. */

@@ -101,17 +101,19 @@ static void on_deadline(uv_timer_t *timer)
 {
     struct upstream *u = timer->data;
     const bool connecting = limits[u->state] == LIMIT_CONNECT;
-    const char *missing = connecting ? "connection" : "TLS handshake";
+    const char *missing = connecting ? "connection" : "TLS handshake", *answer = "";
     char after[UNITS_DURATION_SIZE], detail[128];
 
     if (u->state == UPSTREAM_ENDING) {
         upstream_close(u, false);
         return;
     }
-    if (u->state == UPSTREAM_DIALOG)
+    if (u->state == UPSTREAM_DIALOG) {
         missing = dialog_current(u->dialog)->name;
+        answer = " answer";
+    }
     units_format_duration(limit_ms(u, limits[u->state]), after);
-    snprintf(detail, sizeof(detail), "no %s (%s) within %s", missing,
+    snprintf(detail, sizeof(detail), "no %s%s (%s) within %s", missing, answer,
              connecting ? "connect_timeout" : "handshake_timeout", after);
     transport_cancel(u->transport);
     u->transport = NULL;

@@ -25,6 +25,7 @@ static const struct {
     {"family", "ipv6"},
     {"bind", "127.0.0.2"},
     {"via", NULL},
+    {"starttls", "smtp"},
     {"listen", "127.0.0.1:0"},
     {"verify", "pin+pki"},
     {"pin", PIN},

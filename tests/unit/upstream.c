@@ -379,7 +379,7 @@ static void connect_timeout_covers_the_dialogs(void **state)
     struct connection c = connect_to(trickle, &greeting, "connect_timeout = 200ms\n");
 
     (void)state;
-    assert_failed(&c, REASON_TIMEOUT, "no greeting (connect_timeout) within 200ms");
+    assert_failed(&c, REASON_TIMEOUT, "no greeting answer (connect_timeout) within 200ms");
 }
 
 static void answer_and_stall(struct server *s, int fd)
