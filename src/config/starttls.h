@@ -16,6 +16,10 @@
     X(XMPP, xmpp)                                                                                  \
     X(LDAP, ldap)
 
+/* The names in one literal, with a space before each. */
+#define STARTTLS_NAME(id, name) " " #name
+#define STARTTLS_NAMES STARTTLS_PROTOCOLS(STARTTLS_NAME)
+
 enum starttls {
     STARTTLS_OFF,
 #define X(id, name) STARTTLS_##id,
