@@ -18,6 +18,7 @@ static const char *const verify_words[] = {"pin",      "pin+pki", "pki", "tofu",
                                            "tofu+pki", "!dane",   NULL};
 static const char *const pin_removed_words[] = {"keep", "close", NULL};
 static const char *const ocsp_words[] = {"off", "staple", NULL};
+static const char *const client_words[] = {"", "raw", "!http", "postgres", NULL};
 static const char *const starttls_words[] = {"off",
 #define X(id, name) #name,
                                              STARTTLS_PROTOCOLS(X)
@@ -29,6 +30,7 @@ static const char *const log_format_words[] = {"auto", "text", "json", "!journal
 _Static_assert(sizeof(enum log_level) == sizeof(int), "log_level is no int");
 _Static_assert(sizeof(enum config_log_format) == sizeof(int), "log_format is no int");
 _Static_assert(sizeof(enum config_family) == sizeof(int), "family is no int");
+_Static_assert(sizeof(enum config_client) == sizeof(int), "client is no int");
 _Static_assert(sizeof(enum starttls) == sizeof(int), "starttls is no int");
 _Static_assert(sizeof(enum config_verify) == sizeof(int), "verify is no int");
 _Static_assert(sizeof(enum config_pin_removed) == sizeof(int), "on_pin_removed is no int");
@@ -110,14 +112,16 @@ const struct option_row options[] = {
      .help = "how long such a connection stays open"},
     {.name = "starttls", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY, .value = "off",
      .kind = &value_choice, SECTION(starttls), .range = {.words = starttls_words},
-     .help = "off, or the protocol in which the server is asked for TLS:" STARTTLS_NAMES},
+     .help = "protocol in which the server is asked for TLS: smtp, imap, pop3, ftp, nntp, sieve, "
+             "xmpp, ldap or postgres"},
 
     {.name = "listen", .scope = OPTION_HOST, .flags = OPTION_LIST | OPTION_NO_IDENTITY,
      .kind = &value_listen, SECTION(listen),
      .help = "ADDR:PORT, [IPV6]:PORT or unix:PATH[,mode=0660][,user=U][,group=G]"},
-    {.name = "client", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_NO_IDENTITY,
-     .value = "raw",
-     .help = "protocol of the clients, if it is not raw bytes"},
+    {.name = "client", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY,
+     .kind = &value_choice, SECTION(client), .range = {.words = client_words, .min = CLIENT_RAW},
+     .help = "protocol of the clients: raw, or postgres, which is the default with starttls = "
+             "postgres"},
     {.name = "set_header", .scope = OPTION_SECTION,
      .flags = OPTION_LIST | OPTION_LATER | OPTION_NO_IDENTITY,
      .help = "header fields of every HTTP request"},

@@ -73,6 +73,8 @@ enum config_ocsp { OCSP_OFF, OCSP_STAPLE };
 enum config_family { FAMILY_ANY, FAMILY_IPV4, FAMILY_IPV6 };
 enum config_truncation { TRUNCATION_RESET, TRUNCATION_ALLOW };
 enum config_tls { CONFIG_TLS_ANY, CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
+/* UNSET: config_complete() chooses. */
+enum config_client { CLIENT_UNSET, CLIENT_RAW, CLIENT_HTTP, CLIENT_POSTGRES };
 enum config_log_format { LOG_AUTO, LOG_TEXT, LOG_JSON };
 
 /* Bits of also_check. */
@@ -111,6 +113,7 @@ struct config_section {
     int64_t keepalive; /* durations are in milliseconds; 0: off */
 
     struct config_listens listen;
+    enum config_client client;
     long max_connections; /* 0: no limit */
 
     enum config_verify verify;
@@ -171,7 +174,8 @@ bool config_is_reserved(const char *name);
 const char *config_bare_name(struct arena *arena, const char *name);
 
 /*
- * Sets the host, verify_name and sni of a section, if they are not set, from its name and host.
+ * Sets the host, verify_name and sni of a section, if they are not set, from its name and host, and
+ * client from starttls.
  * verify_name has no IPv6 zone, which has a meaning on this machine alone. No name is sent to an IP
  * address, and none if sni is "off". Texts are in the arena.
  */

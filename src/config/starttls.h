@@ -14,11 +14,8 @@
     X(NNTP, nntp)                                                                                  \
     X(SIEVE, sieve)                                                                                \
     X(XMPP, xmpp)                                                                                  \
-    X(LDAP, ldap)
-
-/* The names in one literal, with a space before each. */
-#define STARTTLS_NAME(id, name) " " #name
-#define STARTTLS_NAMES STARTTLS_PROTOCOLS(STARTTLS_NAME)
+    X(LDAP, ldap)                                                                                  \
+    X(POSTGRES, postgres)
 
 enum starttls {
     STARTTLS_OFF,

@@ -189,6 +189,17 @@ static void check_starttls(const struct config_section *s, struct diag_list *dia
                  s->name);
 }
 
+/* The filter of one protocol reads nothing of another. */
+static void check_client(const struct config_section *s, struct diag_list *diags)
+{
+    if (s->client == CLIENT_POSTGRES && s->starttls != STARTTLS_OFF
+        && s->starttls != STARTTLS_POSTGRES)
+        diag_add(diags, culprit(s, "client"),
+                 "[%s] has client = postgres, but its starttls is another protocol: set starttls = "
+                 "postgres or client = raw",
+                 s->name);
+}
+
 void validate_section(const struct config_section *s, const struct config_section *defaults,
                       struct diag_list *diags)
 {
@@ -199,6 +210,7 @@ void validate_section(const struct config_section *s, const struct config_sectio
     check_family(s, diags);
     check_tls(s, defaults, diags);
     check_starttls(s, diags);
+    check_client(s, diags);
 }
 
 /* Listeners. */

@@ -25,7 +25,7 @@ enum filter_way { FILTER_TO_SERVER, FILTER_TO_CLIENT };
 enum filter_result {
     FILTER_MORE,   /* it wants to see the next bytes too */
     FILTER_DONE,   /* all bytes that come now may pass unchanged, in both directions */
-    FILTER_FAILED, /* the bytes must not pass: the tunnel ends */
+    FILTER_FAILED, /* the input must not pass: the tunnel ends, after what it adds to to_client */
 };
 
 /* One call of run(). */
@@ -50,6 +50,9 @@ struct filter_ops {
     enum filter_result (*run)(void *state, struct filter_io *io);
 };
 
+/* postgres: a server that has TLS, for a client that has none. */
+extern const struct filter_ops filter_postgres;
+
 /* A filter of one tunnel. */
 struct filter;
 
@@ -61,7 +64,8 @@ void filter_free(struct filter *f);
 
 /*
  * Passes n bytes to a filter; n = 0 is the end of that direction. The caller then sends what
- * filter_output() returns for both directions, and makes no more calls unless it was FILTER_MORE.
+ * filter_output() returns for both directions (after FILTER_FAILED: to the client alone), and makes
+ * no more calls unless it was FILTER_MORE.
  */
 enum filter_result filter_feed(struct filter *f, enum filter_way way, const uint8_t *bytes,
                                size_t n);

@@ -1,5 +1,6 @@
 /*
- * The targets of a section: its addresses in their order, or its host.
+ * The targets of a section's connections: its addresses, or its host, in the order in which they
+ * are tried.
  */
 #ifndef NET_TARGET_H
 #define NET_TARGET_H
@@ -8,7 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/addr.h"
 #include "config/section.h"
+#include "net/resolver.h"
 
 /* Returns the family to look up: AF_INET, AF_INET6 or AF_UNSPEC. */
 int target_family(const struct config_section *s);
@@ -18,6 +21,14 @@ size_t target_count(const struct config_section *s);
 
 /* Returns a target with its port. The host belongs to the section. */
 struct config_target target_at(const struct config_section *s, size_t index);
+
+/*
+ * Copies to `out`, with the port, those addresses of a resolved target that are of the section's
+ * family. The families alternate, each in its own order, so that a family that does not work cannot
+ * delay the other (RFC 8305 section 4). Returns the number of addresses.
+ */
+size_t target_addresses(const struct config_section *s, const struct addr *list, size_t count,
+                        uint16_t port, struct addr out[RESOLVER_ADDRESSES_MAX]);
 
 /*
  * Returns true if the connections of both sections lead to the same server: if all options that

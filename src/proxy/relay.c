@@ -96,13 +96,13 @@ static struct relay_end run_filter(struct relay *r, enum filter_way way, const u
     enum reason reason;
     const char *detail;
 
-    if (result == FILTER_FAILED) {
-        reason = filter_failure(r->filter, &detail);
-        return make_end(RELAY_ABORTED, reason, detail);
-    }
     out = filter_output(r->filter, FILTER_TO_CLIENT, &n);
     if (n > 0)
         deliver(r, out, n);
+    if (result == FILTER_FAILED) {
+        reason = filter_failure(r->filter, &detail);
+        return make_end(n > 0 ? RELAY_CUT : RELAY_ABORTED, reason, detail);
+    }
     out = filter_output(r->filter, FILTER_TO_SERVER, &n);
     if (n > 0)
         e = send_plaintext(r, out, n);

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "config/section.h"
+#include "filter/filter.h"
 #include "net/transport.h"
 
 static const struct transport_ops *const transports[] = {
@@ -34,6 +35,5 @@ void ways_dialogs(const struct config_section *s, struct dialog_list *out)
 
 const struct filter_ops *ways_filter(const struct config_section *s)
 {
-    (void)s;
-    return NULL;
+    return s->client == CLIENT_POSTGRES ? &filter_postgres : NULL;
 }

@@ -106,6 +106,10 @@ ERRORS = {
     "pins_url_with_starttls": (PINNED + "starttls = smtp\n>>pins_url = /pins\n", "HTTP"),
     "starttls_unknown": (PINNED + ">>starttls = gopher\n", "smtp"),
     "starttls_ftp_with_listen": (PINNED + ">>starttls = ftp\n", "data connections"),
+    "client_unknown": (PINNED + ">>client = oracle\n", "raw, postgres"),
+    "client_postgres_with_other_starttls": (PINNED + "starttls = ldap\n>>client = postgres\n", "starttls = postgres"),
+    "client_postgres_of_defaults_with_other_starttls": (
+        "[defaults]\nclient = postgres\n>>" + PINNED + "starttls = smtp\n", "client = raw"),
     "starttls_ftp_of_defaults_with_listen": (
         "[defaults]\nstarttls = ftp\n>>" + PINNED, "data connections"),
     "pins_url_of_another_host": (PINNED + ">>pins_url = https://other.example/pins\n", "slash"),

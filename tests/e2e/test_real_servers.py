@@ -11,6 +11,7 @@ from harness.assertions import assert_refused
 from harness.certs import NAME
 from harness.clients import connect, read_exactly
 from harness.config import to
+from harness.databases import USER, Postgres
 from harness.real_servers import need
 from harness.waiting import DEADLINE
 
@@ -146,11 +147,11 @@ def test_redis_with_another_key_is_refused(pinproxyd, cert, stack, tmp_path):
 @pytest.mark.slow
 def test_psql_works_through_a_tunnel_to_postgres(pinproxyd, cert, stack, tmp_path):
     psql, = need("psql")
-    postgres = stack.add(real_servers.Postgres())
+    postgres = stack.add(Postgres())
     server = stack.add(real_servers.tls_before(tmp_path, cert, postgres.port))
     daemon = pinproxyd({NAME: to(server)})
     host, port = daemon.address(NAME).rsplit(":", 1)
-    target = f"host={host} port={port} user=tester dbname=postgres sslmode=disable"
+    target = f"host={host} port={port} user={USER} dbname=postgres sslmode=disable"
     got = run(psql, target, "-At", "-c", "select count(*), sum(n) from generate_series(1, 200000) n")
     assert got.stdout.strip() == b"200000|20000100000", got.stderr
     rows = run(psql, target, "-At", "-c", "select repeat('r', 1000) from generate_series(1, 5000)")

@@ -27,6 +27,7 @@ static const struct {
     {"via", NULL},
     {"starttls", "smtp"},
     {"listen", "127.0.0.1:0"},
+    {"client", "postgres"},
     {"verify", "pin+pki"},
     {"pin", PIN},
     {"revoked", PIN},

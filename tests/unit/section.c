@@ -52,6 +52,32 @@ static void no_server_name_is_sent_for_an_address(void **state)
     config_free(c);
 }
 
+static void postgres_clients_are_the_default_of_its_starttls(void **state)
+{
+    static const struct {
+        enum starttls starttls;
+        enum config_client set, expected;
+    } rows[] = {
+        {STARTTLS_OFF, CLIENT_UNSET, CLIENT_RAW},
+        {STARTTLS_SMTP, CLIENT_UNSET, CLIENT_RAW},
+        {STARTTLS_POSTGRES, CLIENT_UNSET, CLIENT_POSTGRES},
+        {STARTTLS_POSTGRES, CLIENT_RAW, CLIENT_RAW},
+        {STARTTLS_OFF, CLIENT_POSTGRES, CLIENT_POSTGRES},
+    };
+    struct arena arena = {0};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        struct config_section s = {
+            .name = "a.example", .starttls = rows[i].starttls, .client = rows[i].set};
+
+        config_complete(&s, &arena);
+        assert_int_equal(s.client, rows[i].expected);
+    }
+    arena_free(&arena);
+}
+
 static void sections_are_found_by_name_alone(void **state)
 {
     struct config *c = take("[b.example]\npin = " A "\n[a]\nhost = c.example\npin = " A
@@ -77,6 +103,7 @@ int main(void)
         cmocka_unit_test(names_of_sections_have_one_spelling),
         cmocka_unit_test(certificates_carry_no_zone),
         cmocka_unit_test(no_server_name_is_sent_for_an_address),
+        cmocka_unit_test(postgres_clients_are_the_default_of_its_starttls),
         cmocka_unit_test(sections_are_found_by_name_alone),
     };
 

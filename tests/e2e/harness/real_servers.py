@@ -4,7 +4,6 @@ import os
 import shutil
 import socket
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -115,39 +114,3 @@ def redis_tls(directory, cert):
                                "--tls-cert-file", str(cert.pem_file()), "--tls-key-file", str(cert.key_file()),
                                "--tls-ca-cert-file", str(cert.pem_file()), "--tls-auth-clients", "no",
                                "--save", "", "--appendonly", "no", "--dir", str(directory)], port, cert)
-
-
-class Postgres:
-    """A PostgreSQL cluster. It does not run as root, nor below a directory that only root may enter."""
-
-    def __init__(self):
-        initdb, postgres = self._programs()
-        self.directory = tempfile.mkdtemp(prefix="pinproxy-postgres-")
-        self.process = None
-        try:
-            options = {}
-            if os.geteuid() == 0:
-                options = {"user": "postgres", "group": "postgres", "extra_groups": []}
-                shutil.chown(self.directory, "postgres", "postgres")
-            data = f"{self.directory}/data"
-            subprocess.run([initdb, "-D", data, "-U", "tester", "-A", "trust", "--no-sync"], check=True,
-                           capture_output=True, cwd=self.directory, **options)
-            self.port = closed_port()
-            self.process = Process(self.directory, [
-                postgres, "-D", data, "-h", "127.0.0.1", "-p", str(self.port), "-k", self.directory,
-                "-c", "fsync=off"], self.port, stop_signal=2, cwd=self.directory, **options)
-        except BaseException:
-            self.stop()
-            raise
-
-    @staticmethod
-    def _programs():
-        for place in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
-            if (place / "initdb").exists():
-                return str(place / "initdb"), str(place / "postgres")
-        return need("initdb", "postgres")
-
-    def stop(self):
-        if self.process:
-            self.process.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
