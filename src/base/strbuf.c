@@ -136,6 +136,23 @@ void strbuf_add_safe(struct strbuf *b, const char *s, size_t n, size_t max)
     }
 }
 
+void strbuf_add_base64(struct strbuf *b, const char *bytes, size_t n)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t i, j;
+
+    for (i = 0; i < n; i += 3) {
+        unsigned group = 0;
+        char out[4];
+
+        for (j = 0; j < 3; j++)
+            group = group << 8 | (i + j < n ? (unsigned char)bytes[i + j] : 0U);
+        for (j = 0; j < 4; j++)
+            out[j] = i + j > n ? '=' : digits[group >> (18 - 6 * j) & 63];
+        strbuf_add_bytes(b, out, sizeof(out));
+    }
+}
+
 void strbuf_add_shell(struct strbuf *b, const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -25,6 +25,9 @@ void strbuf_addf(struct strbuf *b, const char *format, ...) __attribute__((forma
  */
 void strbuf_add_safe(struct strbuf *b, const char *s, size_t n, size_t max);
 
+/* Adds the base64 of n bytes, with its padding (RFC 4648 section 4). */
+void strbuf_add_base64(struct strbuf *b, const char *bytes, size_t n);
+
 /* Adds a word so that a POSIX shell reads it as one word: plain, or in single quotes. */
 void strbuf_add_shell(struct strbuf *b, const char *word);
 

@@ -193,32 +193,31 @@ static bool is_quoted(const char *value)
 static const char *check_writing(struct arena *arena, const struct option_row *o,
                                  const struct inifile_entry *e)
 {
-    const char *hash, *character;
+    const char *shown = options_shown(o, e->value, arena), *hash, *character;
 
     if (*e->value == ';')
         return arena_printf(arena,
                             "%s =%s: a ';' directly after '=' does not start a comment: put a "
                             "blank before it",
-                            o->name, e->value);
+                            o->name, shown);
     for (hash = e->value; (hash = strchr(hash, '#')); hash++)
         if (hash == e->value || isspace((unsigned char)hash[-1]))
             return arena_printf(arena,
                                 "%s = %s: a '#' starts a comment only at the beginning of a line: "
                                 "use ';' here",
-                                o->name, e->value);
+                                o->name, shown);
     if (is_quoted(e->value))
-        return arena_printf(arena, "%s = %s: remove the quotes: values have none", o->name,
-                            e->value);
+        return arena_printf(arena, "%s = %s: remove the quotes: values have none", o->name, shown);
     character = foreign_character(e->value);
     if (character)
         return arena_printf(arena, "%s = %s: the value begins or ends with %s: remove it", o->name,
-                            e->value, character);
+                            shown, character);
     if (e->comment && o->kind && o->kind->in_comment && o->kind->in_comment(e->comment))
         return arena_printf(
             arena,
             "%s = %s: '%s' is a comment, and would be lost: write parts of the value before "
             "the ';', and more values on indented lines below",
-            o->name, e->value, e->comment);
+            o->name, shown, e->comment);
     return NULL;
 }
 

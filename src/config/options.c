@@ -101,7 +101,8 @@ const struct option_row options[] = {
      .help = "local address to connect from"},
     {.name = "via", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY | OPTION_SERVER, .value = "tcp",
      .kind = &value_via, SECTION(via),
-     .help = "transport under TLS: tcp"},
+     .help = "way to the server, under TLS: tcp, or a parent proxy as "
+             "socks5://[USER:PASSWORD@]HOST:PORT or http://[USER:PASSWORD@]HOST:PORT"},
     {.name = "send_proxy", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_NO_IDENTITY,
      .value = "off",
      .help = "PROXY protocol header inside TLS"},
@@ -382,20 +383,29 @@ void options_set_defaults(void *target, enum option_scope scope, struct arena *a
                                          (char *)target + options[i].offset, options[i].value);
 }
 
+const char *options_shown(const struct option_row *o, const char *value, struct arena *arena)
+{
+    return o->kind && o->kind->conceal ? o->kind->conceal(value, arena) : value;
+}
+
 const char *options_set(const struct option_row *o, void *target, const struct value_context *ctx,
                         const char *value)
 {
     const char *why = foreign_value(o->name, value);
 
     if (why)
-        return arena_printf(ctx->arena, "%s = %s: %s", o->name, value, why);
+        return arena_printf(ctx->arena, "%s = %s: %s", o->name, options_shown(o, value, ctx->arena),
+                            why);
     if (o->flags & OPTION_LATER) {
         if (o->value && strcasecmp(value, o->value) == 0)
             return NULL;
         return arena_printf(ctx->arena, "%s = %s is not supported yet", o->name, value);
     }
     why = o->kind->parse(ctx, &o->range, (char *)target + o->offset, value);
-    return why ? arena_printf(ctx->arena, "%s = %s: %s", o->name, value, why) : NULL;
+    if (!why)
+        return NULL;
+    return arena_printf(ctx->arena, "%s = %s: %s", o->name, options_shown(o, value, ctx->arena),
+                        why);
 }
 
 static void append_canonical(const struct option_row *o, const void *target, struct strbuf *out)

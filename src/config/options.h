@@ -75,6 +75,12 @@ const char *options_explain_key(const char *key, enum option_scope scope, struct
 void options_set_defaults(void *target, enum option_scope scope, struct arena *arena);
 
 /*
+ * Returns a value of an option as messages may show it: without its secrets. It is value itself, or
+ * a text in the arena.
+ */
+const char *options_shown(const struct option_row *o, const char *value, struct arena *arena);
+
+/*
  * Reads a value into the option's field of target. Returns NULL, or a whole sentence that says what
  * is wrong, in the arena of ctx.
  */

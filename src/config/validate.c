@@ -78,6 +78,31 @@ static bool allows_family(const struct config_section *s, int family)
     return wanted && (s->bind.len == 0 || s->bind.sa.sa_family == family);
 }
 
+/* Returns the line that sets an option, or the section's head if it comes from [defaults]. */
+static struct location culprit(const struct config_section *s, const char *option)
+{
+    const struct location where = config_set_at(&s->lines, option);
+
+    return where.line ? where : s->where;
+}
+
+/* An IPv6 zone names an interface of this machine (RFC 4007 section 6). */
+static void check_zones(const struct config_section *s, struct diag_list *diags)
+{
+    const char *host = s->address.count ? NULL : s->host;
+    size_t i;
+
+    for (i = 0; i < s->address.count && !host; i++)
+        if (strchr(s->address.items[i].host, '%'))
+            host = s->address.items[i].host;
+    if ((s->via.scheme == VIA_SOCKS5 || s->via.scheme == VIA_HTTP || s->via.scheme == VIA_SECTION)
+        && host && strchr(host, '%'))
+        diag_add(diags, culprit(s, "via"),
+                 "via = %s: a parent proxy does not know the IPv6 zone of %s: remove the '%%' and "
+                 "the text after it",
+                 s->via.text, host);
+}
+
 /* Checks that the addresses of a section can have the family of `bind` and that of `family`. */
 static void check_family(const struct config_section *s, struct diag_list *diags)
 {
@@ -89,19 +114,16 @@ static void check_family(const struct config_section *s, struct diag_list *diags
             "[%s] has a 'bind' that its 'family' excludes, so no address is left: change one of "
             "them",
             s->name);
-    else if (s->address.count == 0 && addr_from_ip(&a, s->host, 0)
+    else if (s->via.host && addr_from_ip(&a, s->via.host, 0) && !allows_family(s, a.sa.sa_family))
+        diag_add(diags, culprit(s, "via"),
+                 "via = %s: the parent's address is one that 'family' or 'bind' excludes: change "
+                 "one of them",
+                 s->via.text);
+    else if (!s->via.host && s->address.count == 0 && addr_from_ip(&a, s->host, 0)
              && !allows_family(s, a.sa.sa_family))
         diag_add(diags, s->where,
                  "[%s] is an address that its 'family' or 'bind' excludes: change one of them",
                  s->name);
-}
-
-/* Returns the line that sets an option, or the section's head if it comes from [defaults]. */
-static struct location culprit(const struct config_section *s, const char *option)
-{
-    const struct location where = config_set_at(&s->lines, option);
-
-    return where.line ? where : s->where;
 }
 
 /* Reports an option of the PKI modes that the section sets in another mode. */
@@ -208,6 +230,7 @@ void validate_section(const struct config_section *s, const struct config_sectio
     check_learning(s, diags);
     check_pins(s, defaults, diags);
     check_family(s, diags);
+    check_zones(s, diags);
     check_tls(s, defaults, diags);
     check_starttls(s, diags);
     check_client(s, diags);

@@ -37,12 +37,16 @@ typedef void value_merge(struct arena *arena, void *field, const void *inherited
 /* Returns true if a comment after a value, with its ';', looks like a part of the value. */
 typedef bool value_in_comment(const char *comment);
 
+/* Returns a copy of a value without the secrets in it, for messages. The copy is in the arena. */
+typedef const char *value_conceal(const char *value, struct arena *arena);
+
 struct value_kind {
     value_parse *parse;
     canonical_append *canonical;
     size_t size;                  /* of the field */
     value_merge *merge;           /* NULL: a section's value replaces that of [defaults] */
     value_in_comment *in_comment; /* NULL: no comment can */
+    value_conceal *conceal;       /* NULL: a value has no secrets */
 };
 
 extern const struct value_kind value_also_check;  /* unsigned: bits */

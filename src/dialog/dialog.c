@@ -10,6 +10,8 @@
 struct dialog {
     struct dialog_list list;
     size_t index; /* of the one that runs */
+    size_t attempt;
+    bool ended;
     size_t received;
     size_t used;
     struct strbuf out;
@@ -36,6 +38,11 @@ struct dialog *dialog_new(const struct dialog_list *list)
     return d;
 }
 
+void dialog_set_attempt(struct dialog *d, size_t attempt)
+{
+    d->attempt = attempt;
+}
+
 void dialog_free(struct dialog *d)
 {
     if (!d)
@@ -48,6 +55,8 @@ void dialog_free(struct dialog *d)
 static enum dialog_result run(struct dialog *d, const struct config_section *section)
 {
     struct dialog_io io = {.section = section,
+                           .attempt = d->attempt,
+                           .ended = d->ended,
                            .in = d->in + d->used,
                            .in_len = d->received - d->used,
                            .out = &d->out,
@@ -79,6 +88,23 @@ enum dialog_result dialog_feed(struct dialog *d, const struct config_section *se
         memset(d->state, 0, d->state_size);
     }
     return result;
+}
+
+enum dialog_result dialog_end(struct dialog *d, const struct config_section *section)
+{
+    enum dialog_result result;
+
+    d->ended = true;
+    result = run(d, section);
+    if (result == DIALOG_FAILED || result == DIALOG_REFUSED)
+        return result;
+    dialog_fail(d, "the server closed the connection");
+    return DIALOG_FAILED;
+}
+
+void dialog_fail(struct dialog *d, const char *why)
+{
+    snprintf(d->detail, sizeof(d->detail), "%s", why);
 }
 
 const uint8_t *dialog_output(const struct dialog *d, size_t *n)

@@ -12,6 +12,7 @@
 #ifndef DIALOG_DIALOG_H
 #define DIALOG_DIALOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,14 +33,17 @@ struct config_section;
 enum dialog_result {
     DIALOG_MORE, /* needs more input */
     DIALOG_DONE,
-    DIALOG_FAILED, /* refused, or not understood */
+    DIALOG_FAILED,  /* refused, or not understood */
+    DIALOG_REFUSED, /* a parent proxy does not reach the target: the next one may be asked for */
 };
 
 /* One call of run(). */
 struct dialog_io {
     const struct config_section *section; /* must not be stored: a reload may replace it */
+    size_t attempt;                       /* a parent proxy is asked for target_request(attempt) */
     const uint8_t *in;                    /* all bytes that were received and not used */
     size_t in_len;
+    bool ended;         /* the server has ended the stream: no more input will come */
     size_t used;        /* set by run(): how many of them it has used */
     struct strbuf *out; /* run() adds the bytes to be sent */
     /*
@@ -54,7 +58,10 @@ struct dialog_ops {
     const char *name;   /* for messages */
     enum reason reason; /* for failures */
     size_t size;        /* of the state, which is zeroed before the first call */
-    /* Called once at first, with or without input, and then when more input has come. */
+    /*
+     * Called once at first, with or without input, and then when more input has come, or when the
+     * stream has ended.
+     */
     enum dialog_result (*run)(void *state, struct dialog_io *io);
 };
 
@@ -67,6 +74,9 @@ struct dialog_list {
 STARTTLS_PROTOCOLS(X)
 #undef X
 
+extern const struct dialog_ops dialog_socks5;
+extern const struct dialog_ops dialog_httpconnect;
+
 /* A list that is being run. */
 struct dialog;
 
@@ -75,6 +85,12 @@ struct dialog;
  * The caller frees it with dialog_free().
  */
 struct dialog *dialog_new(const struct dialog_list *list);
+
+/*
+ * Sets which of the section's servers a parent proxy is asked for (net/target.h), counted from 0.
+ * The default is the first.
+ */
+void dialog_set_attempt(struct dialog *d, size_t attempt);
 
 /* Frees a run. d may be NULL. */
 void dialog_free(struct dialog *d);
@@ -87,6 +103,15 @@ void dialog_free(struct dialog *d);
  */
 enum dialog_result dialog_feed(struct dialog *d, const struct config_section *section,
                                const uint8_t *bytes, size_t n);
+
+/*
+ * Notes that the server has ended the stream. Returns DIALOG_FAILED, or DIALOG_REFUSED, with a
+ * detail.
+ */
+enum dialog_result dialog_end(struct dialog *d, const struct config_section *section);
+
+/* Sets why a run failed, if its owner has found it out. */
+void dialog_fail(struct dialog *d, const char *why);
 
 /* Returns the *n bytes that are to be sent after the last call. Valid until the next one. */
 const uint8_t *dialog_output(const struct dialog *d, size_t *n);

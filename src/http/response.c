@@ -40,6 +40,18 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+/* Removes the whitespace around a text. */
+static struct http_text trim(const char *bytes, size_t len)
+{
+    while (len && http_is_blank(bytes[0])) {
+        bytes++;
+        len--;
+    }
+    while (len && http_is_blank(bytes[len - 1]))
+        len--;
+    return (struct http_text){bytes, len};
+}
+
 /* "HTTP/1.1 200 OK". The reason phrase, and the space before it, may be missing. */
 static bool parse_status_line(const struct http_text *line, struct http_response *r)
 {
@@ -55,6 +67,7 @@ static bool parse_status_line(const struct http_text *line, struct http_response
         return false;
     r->version = t[7] == '1' ? 11 : 10;
     r->status = (t[9] - '0') * 100 + (t[10] - '0') * 10 + (t[11] - '0');
+    r->reason = line->len > 13 ? trim(t + 13, line->len - 13) : (struct http_text){t, 0};
     return true;
 }
 
@@ -140,18 +153,6 @@ enum http_result http_response_parse(const char *bytes, size_t n, struct http_re
         *consumed = (size_t)(in.at - start);
     }
     return result;
-}
-
-/* Removes the whitespace around a value. */
-static struct http_text trim(const char *bytes, size_t len)
-{
-    while (len && http_is_blank(bytes[0])) {
-        bytes++;
-        len--;
-    }
-    while (len && http_is_blank(bytes[len - 1]))
-        len--;
-    return (struct http_text){bytes, len};
 }
 
 bool http_response_find_field(const struct http_response *response, const char *name,

@@ -28,6 +28,7 @@ struct http_text {
 struct http_response {
     int version;             /* 11 for HTTP/1.1, 10 for HTTP/1.0 */
     int status;              /* the status code */
+    struct http_text reason; /* the reason phrase, in the server's own words; may be empty */
     struct http_text fields; /* the field section: every line is a well-formed field-line */
 };
 

@@ -14,20 +14,39 @@ int target_family(const struct config_section *s)
     return s->family == FAMILY_IPV6 ? AF_INET6 : AF_UNSPEC;
 }
 
+bool target_has_parent(const struct config_section *s)
+{
+    return s->via.scheme == VIA_SOCKS5 || s->via.scheme == VIA_HTTP;
+}
+
 size_t target_count(const struct config_section *s)
 {
-    return s->address.count ? s->address.count : 1;
+    return target_has_parent(s) ? 1 : target_request_count(s);
 }
 
 struct config_target target_at(const struct config_section *s, size_t index)
 {
+    if (target_has_parent(s))
+        return (struct config_target){.host = s->via.host, .port = s->via.port};
+    return target_request(s, index);
+}
+
+size_t target_request_count(const struct config_section *s)
+{
+    return s->address.count ? s->address.count : 1;
+}
+
+struct config_target target_request(const struct config_section *s, size_t index)
+{
     struct config_target t = {.host = s->host, .port = (uint16_t)s->port};
 
-    if (s->address.count) {
-        t.host = s->address.items[index].host;
-        if (s->address.items[index].port)
-            t.port = s->address.items[index].port;
-    }
+    if (s->address.count == 0)
+        return t;
+    if (index >= s->address.count)
+        index = s->address.count - 1;
+    t.host = s->address.items[index].host;
+    if (s->address.items[index].port)
+        t.port = s->address.items[index].port;
     return t;
 }
 

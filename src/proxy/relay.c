@@ -349,7 +349,7 @@ void relay_free(struct relay *r)
 struct relay_end relay_start(struct relay *r)
 {
     const struct filter_ops *ops = r->upstream->section->filter;
-    const struct strbuf *greeting = &r->upstream->greeting;
+    const struct strbuf *greeting = &r->upstream->negotiation.greeting;
 
     if (ops) {
         r->filter = filter_new(ops);

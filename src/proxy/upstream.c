@@ -109,7 +109,7 @@ static void on_deadline(uv_timer_t *timer)
         return;
     }
     if (u->state == UPSTREAM_DIALOG) {
-        missing = dialog_current(u->dialog)->name;
+        missing = dialog_current(u->negotiation.dialog)->name;
         answer = " answer";
     }
     units_format_duration(limit_ms(u, limits[u->state]), after);
@@ -221,47 +221,53 @@ static void start_tls(struct upstream *u)
     handshake(u);
 }
 
-static void fail_dialog(struct upstream *u, const char *why)
+static void take_negotiation(struct upstream *u, enum negotiation_result result)
 {
-    const struct dialog_ops *ops = dialog_current(u->dialog);
-    char detail[DIALOG_DETAIL_SIZE + 64];
+    char detail[NEGOTIATION_DETAIL_SIZE];
+    enum reason reason;
 
-    snprintf(detail, sizeof(detail), "%s: %s", ops->name, why);
-    upstream_fail(u, ops->reason, detail);
-}
-
-/* Passes to the dialogs what the server has sent. Starts TLS after the last one. */
-static void run_dialogs(struct upstream *u, const uint8_t *bytes, size_t n)
-{
-    const enum dialog_result result = dialog_feed(u->dialog, u->section->config, bytes, n);
-    size_t out_len;
-    const uint8_t *out = dialog_output(u->dialog, &out_len);
-
-    endpoint_write(&u->conn, out, out_len);
-    if (result == DIALOG_FAILED) {
-        fail_dialog(u, dialog_detail(u->dialog));
-    } else if (result == DIALOG_MORE && u->conn.error) {
-        fail_dialog(u, upstream_loss(u));
-    } else if (result == DIALOG_DONE && dialog_unread(u->dialog) > 0) {
-        /* an injected plaintext answer (CVE-2011-0411) */
-        fail_dialog(u, "the server sent more than its answer before TLS");
-    } else if (result == DIALOG_DONE) {
-        u->greeting = dialog_take_greeting(u->dialog);
-        dialog_free(u->dialog);
-        u->dialog = NULL;
+    switch (result) {
+    case NEGOTIATION_MORE:
+        break;
+    case NEGOTIATION_DONE:
         start_tls(u);
+        break;
+    case NEGOTIATION_AGAIN:
+        set_state(u, UPSTREAM_DIAL);
+        endpoint_close(&u->conn, false); /* on_conn_closed() dials */
+        break;
+    case NEGOTIATION_FAILED:
+        reason = negotiation_failure(&u->negotiation, u->section, detail);
+        upstream_fail(u, reason, detail);
+        break;
     }
 }
 
-static void start_dialogs(struct upstream *u)
+static void end_negotiation(struct upstream *u)
 {
-    u->dialog = dialog_new(&u->section->dialogs);
-    if (!u->dialog) {
+    take_negotiation(u, negotiation_end(&u->negotiation, u->section, upstream_loss(u)));
+}
+
+/* Passes to the dialogs what the server has sent. Starts TLS after the last one. */
+static void negotiate(struct upstream *u, const uint8_t *bytes, size_t n)
+{
+    const enum negotiation_result result = negotiation_feed(&u->negotiation, u->section, &u->conn,
+                                                            bytes, n);
+
+    if (result == NEGOTIATION_MORE && u->conn.error)
+        end_negotiation(u);
+    else
+        take_negotiation(u, result);
+}
+
+static void start_negotiation(struct upstream *u)
+{
+    if (!negotiation_begin(&u->negotiation, u->section)) {
         upstream_fail(u, REASON_MEMORY, "");
         return;
     }
     set_state(u, UPSTREAM_DIALOG);
-    run_dialogs(u, NULL, 0);
+    negotiate(u, NULL, 0);
 }
 
 static void upstream_step(struct upstream *u)
@@ -287,7 +293,7 @@ static void on_read(struct endpoint *ep, const uint8_t *bytes, size_t n)
     if (u->state == UPSTREAM_DIALOG) {
         thread_turn(u->thread);
         if (u->state == UPSTREAM_DIALOG)
-            run_dialogs(u, bytes, n);
+            negotiate(u, bytes, n);
         return;
     }
     tls_put_records(u->tls, bytes, n);
@@ -306,7 +312,7 @@ static void on_changed(struct endpoint *ep)
     }
     if (u->state == UPSTREAM_DIALOG) {
         if (ep->eof || ep->error)
-            fail_dialog(u, ep->error ? upstream_loss(u) : "the server closed the connection");
+            end_negotiation(u);
         return;
     }
     if (u->state == UPSTREAM_HANDSHAKE && ep->error) {
@@ -324,9 +330,7 @@ static void upstream_release(struct upstream *u)
 {
     if (--u->holds > 0)
         return;
-    dialog_free(u->dialog);
-    u->dialog = NULL;
-    strbuf_free(&u->greeting);
+    negotiation_clear(&u->negotiation);
     tls_free(u->tls);
     u->tls = NULL;
     free(u->detail);
@@ -334,9 +338,15 @@ static void upstream_release(struct upstream *u)
     u->events->closed(u);
 }
 
+static void start_dial(struct upstream *u);
+
 static void on_conn_closed(struct endpoint *ep)
 {
-    upstream_release(from_conn(ep));
+    struct upstream *u = from_conn(ep);
+
+    if (u->state == UPSTREAM_DIAL)
+        start_dial(u);
+    upstream_release(u);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -356,11 +366,12 @@ static void on_connected(struct transport_owner *owner, const struct stream *str
     struct upstream *u = from_transport(owner);
 
     u->transport = NULL;
-    u->peer = stream->peer;
+    if (!target_has_parent(u->section->config))
+        u->peer = stream->peer;
     endpoint_open(&u->conn, &u->thread->io, stream, u->section->config->keepalive, &conn_events);
     u->holds++;
     if (u->section->dialogs.count > 0)
-        start_dialogs(u);
+        start_negotiation(u);
     else
         start_tls(u);
 }
@@ -380,6 +391,7 @@ static void on_no_memory(uv_timer_t *timer)
 
 static void start_dial(struct upstream *u)
 {
+    u->overtaken = false;
     u->transport = transport_start(u->section->transport, &u->thread->loop, u->thread->resolver,
                                    u->section->config, &u->transport_owner);
     if (!u->transport)

@@ -13,11 +13,11 @@
 
 #include "base/addr.h"
 #include "base/reason.h"
-#include "dialog/dialog.h"
 #include "net/endpoint.h"
 #include "net/transport.h"
 #include "proxy/connlog.h"
 #include "proxy/learn.h"
+#include "proxy/negotiation.h"
 #include "proxy/snapshot.h"
 #include "proxy/thread.h"
 #include "tls/tls.h"
@@ -25,7 +25,8 @@
 enum upstream_state {
     UPSTREAM_NEW,       /* zeroed */
     UPSTREAM_DIAL,      /* connects, within connect_timeout */
-    UPSTREAM_DIALOG,    /* the section's dialogs run before TLS, within the rest of that */
+    UPSTREAM_DIALOG,    /* the section's dialogs run before TLS, within the rest of that; back to
+                           DIAL if a parent proxy is to be asked for another server */
     UPSTREAM_HANDSHAKE, /* within handshake_timeout, which nothing extends */
     UPSTREAM_LEARN,     /* the key of a first use is being stored, within the rest of that */
     UPSTREAM_LEARNED,   /* it is stored, and the server is judged again */
@@ -59,14 +60,13 @@ struct upstream {
     enum upstream_state state;
     enum reason reason;
     char *detail;     /* or NULL */
-    struct addr peer; /* that it is connected to; len 0 before */
+    struct addr peer; /* that it is connected to; len 0 before, and with a parent proxy */
 
     struct transport *transport; /* in DIAL */
     struct transport_owner transport_owner;
     struct endpoint conn;
-    struct dialog *dialog;  /* in DIALOG, and in FAILED after it */
-    struct strbuf greeting; /* for the client, from the dialogs: see dialog/dialog.h */
-    struct tls *tls;        /* NULL before HANDSHAKE */
+    struct negotiation negotiation;
+    struct tls *tls; /* NULL before HANDSHAKE */
     uv_timer_t deadline;
     struct learn_job *learn;
     struct learn_owner learn_owner;

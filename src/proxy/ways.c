@@ -8,6 +8,15 @@
 
 static const struct transport_ops *const transports[] = {
     [VIA_TCP] = &transport_tcp,
+    [VIA_SOCKS5] = &transport_tcp,
+    [VIA_HTTP] = &transport_tcp,
+};
+
+static const struct dialog_ops *const parent_dialogs[] = {
+    [VIA_TCP] = NULL,
+    [VIA_SOCKS5] = &dialog_socks5,
+    [VIA_HTTP] = &dialog_httpconnect,
+    [VIA_SECTION] = NULL,
 };
 
 static const struct dialog_ops *const starttls_dialogs[] = {[STARTTLS_OFF] = NULL,
@@ -30,6 +39,7 @@ static void add_dialog(struct dialog_list *list, const struct dialog_ops *ops)
 void ways_dialogs(const struct config_section *s, struct dialog_list *out)
 {
     out->count = 0;
+    add_dialog(out, parent_dialogs[s->via.scheme]);
     add_dialog(out, starttls_dialogs[s->starttls]);
 }
 

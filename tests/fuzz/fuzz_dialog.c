@@ -19,6 +19,8 @@ static const struct dialog_ops *const dialogs[] = {
 #define X(id, name) &dialog_##name,
     STARTTLS_PROTOCOLS(X)
 #undef X
+        & dialog_socks5,
+    &dialog_httpconnect,
 };
 
 static void need(bool ok)
@@ -39,7 +41,7 @@ static const struct dialog_ops *find_dialog(const uint8_t *name, size_t n)
 
 static void check(const struct trial *t)
 {
-    need(t->result != DIALOG_FAILED || t->detail[0]);
+    need((t->result != DIALOG_FAILED && t->result != DIALOG_REFUSED) || t->detail[0]);
     need(memchr(t->detail, '\0', sizeof(t->detail)));
     /* a greeting is not much more than what the server sent */
     need(t->greeting.len <= 2 * DIALOG_INPUT_MAX);
@@ -47,7 +49,8 @@ static void check(const struct trial *t)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct config_section section = {.host = "a.example"};
+    static const struct config_section section = {
+        .host = "a.example", .port = 443, .via = {.user = "me", .password = "secret"}};
     const uint8_t *newline = size ? memchr(data, '\n', size) : NULL;
     const struct dialog_ops *ops = newline ? find_dialog(data, (size_t)(newline - data)) : NULL;
     const uint8_t *bytes = newline + 1;

@@ -59,7 +59,7 @@ static void assert_end(const struct trial *t, size_t n, const struct dialog_end 
 {
     if (t->result != end->result)
         fail_msg("result %d instead of %d: %s", (int)t->result, (int)end->result, t->detail);
-    if (end->result == DIALOG_FAILED && end->detail)
+    if ((end->result == DIALOG_FAILED || end->result == DIALOG_REFUSED) && end->detail)
         assert_contains(t->detail, end->detail);
     if (end->result == DIALOG_DONE)
         assert_int_equal(n - t->used, end->unread);
@@ -80,14 +80,21 @@ void assert_dialog(const struct dialog_ops *ops, const void *bytes, size_t n,
                    const struct dialog_end *end)
 {
     static const struct config_section section = {.host = "a.example"};
+
+    assert_dialog_of(&section, ops, bytes, n, end);
+}
+
+void assert_dialog_of(const struct config_section *section, const struct dialog_ops *ops,
+                      const void *bytes, size_t n, const struct dialog_end *end)
+{
     struct trial whole, t;
     size_t first, size;
 
-    trial_run(&whole, ops, &section, bytes, n, n, 0);
+    trial_run(&whole, ops, section, bytes, n, n, 0);
     assert_end(&whole, n, end);
     for (first = 0; first < n; first++) {
         size = first == 0 ? 1 : n;
-        trial_run(&t, ops, &section, bytes, n, first, size);
+        trial_run(&t, ops, section, bytes, n, first, size);
         assert_same(&whole, &t, first, size);
         trial_free(&t);
     }

@@ -14,7 +14,7 @@ extern const struct dialog_ops dialog_greeting;
 struct dialog_end {
     enum dialog_result result;
     size_t unread;        /* DIALOG_DONE: how many bytes it leaves */
-    const char *detail;   /* DIALOG_FAILED: a part of its detail */
+    const char *detail;   /* DIALOG_FAILED, DIALOG_REFUSED: a part of its detail */
     const char *out;      /* all that it has sent */
     const char *greeting; /* all that it has for the client */
 };
@@ -25,5 +25,9 @@ struct dialog_end {
  */
 void assert_dialog(const struct dialog_ops *ops, const void *bytes, size_t n,
                    const struct dialog_end *end);
+
+/* Asserts the same of a dialog of another section. */
+void assert_dialog_of(const struct config_section *section, const struct dialog_ops *ops,
+                      const void *bytes, size_t n, const struct dialog_end *end);
 
 #endif

@@ -219,7 +219,7 @@ static void options_that_select_the_server_keep_servers_apart(void **state)
         /* what selects the server shapes which one is trusted */
         assert_true(!(o->flags & OPTION_SERVER) || o->flags & OPTION_IDENTITY);
     }
-    assert_int_equal(n, 4);
+    assert_int_equal(n, 5);
     arena_free(&arena);
 }
 

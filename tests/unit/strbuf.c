@@ -215,10 +215,36 @@ static void a_shell_reads_a_word_back(void **state)
     }
 }
 
+/* The rows are those of RFC 4648 section 10. */
+static void base64_has_its_padding(void **state)
+{
+    static const char *const rows[][2] = {
+        {"", ""},
+        {"f", "Zg=="},
+        {"fo", "Zm8="},
+        {"foo", "Zm9v"},
+        {"foob", "Zm9vYg=="},
+        {"fooba", "Zm9vYmE="},
+        {"foobar", "Zm9vYmFy"},
+        {"\xff\xfe", "//4="},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++) {
+        struct strbuf b = {0};
+
+        strbuf_add_base64(&b, rows[i][0], strlen(rows[i][0]));
+        assert_string_equal(strbuf_text(&b), rows[i][1]);
+        strbuf_free(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_shell_reads_a_word_back),
+        cmocka_unit_test(base64_has_its_padding),
         cmocka_unit_test(text_of_peers_is_escaped),
         cmocka_unit_test(a_cut_is_marked_and_never_inside_a_character),
         cmocka_unit_test(no_bytes_get_through_as_controls),

@@ -67,7 +67,7 @@ bool trial_same(const struct trial *a, const struct trial *b)
 {
     if (a->result != b->result || !is_same_text(&a->out, &b->out))
         return false;
-    if (a->result == DIALOG_FAILED)
+    if (a->result == DIALOG_FAILED || a->result == DIALOG_REFUSED)
         return strcmp(a->detail, b->detail) == 0;
     return a->used == b->used && is_same_text(&a->greeting, &b->greeting);
 }

@@ -101,7 +101,7 @@ static void values_of_section_options_are_checked(void **state)
         {"bind", "::ffff:127.0.0.1", "expected 127.0.0.1"},
         {"bind", "127.0.0.1:80", "an IP address"},
         {"via", "tcp", NULL},
-        {"via", "socks5://127.0.0.1:1080", "not supported yet"},
+        {"via", "socks5://127.0.0.1:1080", NULL},
         {"via", "exec:ssh", "not supported yet"},
         {"via", "udp", "expected tcp"},
         {"listen", "systemd:name", "not supported yet"},
