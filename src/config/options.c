@@ -114,7 +114,7 @@ const struct option_row options[] = {
     {.name = "starttls", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY, .value = "off",
      .kind = &value_choice, SECTION(starttls), .range = {.words = starttls_words},
      .help = "protocol in which the server is asked for TLS: smtp, imap, pop3, ftp, nntp, sieve, "
-             "xmpp, ldap or postgres"},
+             "xmpp, ldap, postgres or mysql"},
 
     {.name = "listen", .scope = OPTION_HOST, .flags = OPTION_LIST | OPTION_NO_IDENTITY,
      .kind = &value_listen, SECTION(listen),

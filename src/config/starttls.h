@@ -15,7 +15,8 @@
     X(SIEVE, sieve)                                                                                \
     X(XMPP, xmpp)                                                                                  \
     X(LDAP, ldap)                                                                                  \
-    X(POSTGRES, postgres)
+    X(POSTGRES, postgres)                                                                          \
+    X(MYSQL, mysql)
 
 enum starttls {
     STARTTLS_OFF,

@@ -53,6 +53,9 @@ struct filter_ops {
 /* postgres: a server that has TLS, for a client that has none. */
 extern const struct filter_ops filter_postgres;
 
+/* mysql: the same, for MySQL and MariaDB, behind dialog_mysql. */
+extern const struct filter_ops filter_mysql;
+
 /* A filter of one tunnel. */
 struct filter;
 

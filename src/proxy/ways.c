@@ -45,5 +45,7 @@ void ways_dialogs(const struct config_section *s, struct dialog_list *out)
 
 const struct filter_ops *ways_filter(const struct config_section *s)
 {
-    return s->client == CLIENT_POSTGRES ? &filter_postgres : NULL;
+    if (s->client == CLIENT_POSTGRES)
+        return &filter_postgres;
+    return s->starttls == STARTTLS_MYSQL ? &filter_mysql : NULL;
 }

@@ -107,7 +107,7 @@ ERRORS = {
     "starttls_unknown": (PINNED + ">>starttls = gopher\n", "smtp"),
     "starttls_ftp_with_listen": (PINNED + ">>starttls = ftp\n", "data connections"),
     "client_unknown": (PINNED + ">>client = oracle\n", "raw, postgres"),
-    "client_postgres_with_other_starttls": (PINNED + "starttls = ldap\n>>client = postgres\n", "starttls = postgres"),
+    "client_postgres_with_other_starttls": (PINNED + "starttls = mysql\n>>client = postgres\n", "starttls = postgres"),
     "client_postgres_of_defaults_with_other_starttls": (
         "[defaults]\nclient = postgres\n>>" + PINNED + "starttls = smtp\n", "client = raw"),
     "starttls_ftp_of_defaults_with_listen": (

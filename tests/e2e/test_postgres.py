@@ -207,6 +207,8 @@ def test_direct_tls_offers_the_protocol_of_postgresql(pinproxyd, tls_server, cer
     with connect(daemon.address(NAME)) as client:
         client.sendall(SSL_REQUEST + STARTUP)
         assert read_exactly(client, 1 + len(SASL_SHORT)) == b"N" + SASL_SHORT
+        client.sendall(SSL_REQUEST)
+        assert client.recv(1000).startswith(AUTH_OK[:1])
     assert server.wait_conns()[0].tls.selected_alpn_protocol() == "postgresql"
 
 

@@ -17,7 +17,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct filter_ops *const filters[] = {&filter_postgres};
+static const struct filter_ops *const filters[] = {&filter_postgres, &filter_mysql};
 
 static void need(bool ok)
 {

@@ -94,3 +94,29 @@ class Postgres(_Database):
         program = Postgres._programs()[1]
         return int(subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
                    .stdout.split()[2].split(".")[0])
+
+
+class MariaDB(_Database):
+    """MariaDB, with users who must use TLS: one with the usual plugin, and one with ed25519."""
+
+    user = "mysql"
+
+    def _start(self):
+        mariadbd, install = need("mariadbd", "mariadb-install-db")
+        data = f"{self.directory}/data"
+        common = ["--no-defaults", f"--datadir={data}"]
+        users = self._write("users.sql", f"""
+CREATE DATABASE things;
+CREATE USER '{USER}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}' REQUIRE SSL;
+GRANT ALL ON things.* TO '{USER}'@'127.0.0.1';
+INSTALL SONAME 'auth_ed25519';
+CREATE USER 'edward'@'127.0.0.1' IDENTIFIED VIA ed25519 USING PASSWORD('{PASSWORD}') REQUIRE SSL;
+""")
+        self._run(install, *common, "--auth-root-authentication-method=normal", "--skip-test-db",
+                  "--innodb-flush-log-at-trx-commit=0")
+        self.process = Process(self.directory, [
+            mariadbd, *common, "--bind-address=127.0.0.1", f"--port={self.port}",
+            f"--socket={self.directory}/socket", f"--pid-file={self.directory}/pid", "--skip-name-resolve",
+            "--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0", "--local-infile=ON",
+            f"--init-file={users}", f"--ssl-cert={self.directory}/server.crt", f"--ssl-key={self.directory}/server.key"], self.port,
+            **self.options)
