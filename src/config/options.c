@@ -113,8 +113,7 @@ const struct option_row options[] = {
      .help = "how long such a connection stays open"},
     {.name = "starttls", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY, .value = "off",
      .kind = &value_choice, SECTION(starttls), .range = {.words = starttls_words},
-     .help = "protocol in which the server is asked for TLS: smtp, imap, pop3, ftp, nntp, sieve, "
-             "xmpp, ldap, postgres or mysql"},
+     .help = "off, or the protocol in which the server is asked for TLS:" STARTTLS_NAMES},
 
     {.name = "listen", .scope = OPTION_HOST, .flags = OPTION_LIST | OPTION_NO_IDENTITY,
      .kind = &value_listen, SECTION(listen),

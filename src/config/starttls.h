@@ -18,6 +18,10 @@
     X(POSTGRES, postgres)                                                                          \
     X(MYSQL, mysql)
 
+/* The names in one literal, with a space before each. */
+#define STARTTLS_NAME(id, name) " " #name
+#define STARTTLS_NAMES STARTTLS_PROTOCOLS(STARTTLS_NAME)
+
 enum starttls {
     STARTTLS_OFF,
 #define X(id, name) STARTTLS_##id,

@@ -11,6 +11,7 @@
 
 #include "base/sock.h"
 #include "config/section.h"
+#include "net/unreachable.h"
 
 /* A connect that is in progress. */
 struct attempt {
@@ -86,13 +87,36 @@ static int end_attempt(struct attempt *a)
     return a->fd;
 }
 
-void attempts_end(struct attempts *s)
+/* A connect to this machine ends at once: without a poll handle for it, system calls are saved. */
+static bool is_settled(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+    return poll(&p, 1, 0) == 1;
+}
+
+static int64_t age_of(const struct attempt *a)
+{
+    return (int64_t)(uv_now(a->set->loop) - a->started_at);
+}
+
+void attempts_end(struct attempts *s, int64_t silent_ms)
 {
     struct attempt *a;
 
-    while ((a = TAILQ_FIRST(&s->list)))
+    while ((a = TAILQ_FIRST(&s->list))) {
+        if (age_of(a) >= silent_ms && !is_settled(a->fd))
+            unreachable_note(&a->peer, uv_now(s->loop));
         close(end_attempt(a));
+    }
     return_spare(s);
+}
+
+/* Returns true for an errno of a connect that says nothing of the peer. */
+static bool is_local_error(int error)
+{
+    return error == EADDRNOTAVAIL || error == EACCES || error == EPERM
+           || sock_error_is_shortage(error);
 }
 
 static void set_failure(struct attempt_result *result, const struct addr *peer, enum reason reason,
@@ -102,6 +126,15 @@ static void set_failure(struct attempt_result *result, const struct addr *peer, 
     result->connected = false;
     result->reason = reason;
     snprintf(result->why, sizeof(result->why), "%s", why);
+}
+
+static void fail_attempt(struct attempts *s, const struct addr *peer, int error,
+                         struct attempt_result *result)
+{
+    set_failure(result, peer, sock_error_is_shortage(error) ? REASON_FILES : REASON_CONNECT,
+                strerror(error));
+    if (!is_local_error(error))
+        unreachable_note(peer, uv_now(s->loop));
 }
 
 /* Refuses an address that this process listens on. Returns true if it did. */
@@ -117,8 +150,8 @@ static bool refuse_loop(const struct addr *peer, const struct addr *from,
 }
 
 /* Checks how a connect has ended, and takes ownership of the descriptor. */
-static void end_connect(int fd, const struct addr *peer, const struct addr *from, int status,
-                        struct attempt_result *result)
+static void end_connect(struct attempts *s, int fd, const struct addr *peer,
+                        const struct addr *from, int status, struct attempt_result *result)
 {
     /* libuv reports a failed connect as EBADF; the socket knows the reason */
     int error = sock_take_error(fd);
@@ -129,7 +162,7 @@ static void end_connect(int fd, const struct addr *peer, const struct addr *from
         error = ECONNREFUSED;
     if (error) {
         close(fd);
-        set_failure(result, peer, REASON_CONNECT, strerror(error));
+        fail_attempt(s, peer, error, result);
         return;
     }
     /* since the connect began, a reload may have bound that address */
@@ -137,6 +170,7 @@ static void end_connect(int fd, const struct addr *peer, const struct addr *from
         close(fd);
         return;
     }
+    unreachable_forget(peer);
     result->peer = *peer;
     result->connected = true;
     result->stream = (struct stream){.fd = fd, .is_tcp = true, .peer = *peer};
@@ -149,7 +183,7 @@ static void on_writable(uv_poll_t *poll, int status, int events)
     struct attempt_result result;
 
     (void)events;
-    end_connect(end_attempt(a), &a->peer, &a->from, status, &result);
+    end_connect(s, end_attempt(a), &a->peer, &a->from, status, &result);
     s->ops->ended(s, &result);
 }
 
@@ -170,14 +204,6 @@ fail:
     close(fd);
     errno = error;
     return -1;
-}
-
-/* A connect to this machine ends at once: without a poll handle for it, system calls are saved. */
-static bool is_settled(int fd)
-{
-    struct pollfd p = {.fd = fd, .events = POLLOUT};
-
-    return poll(&p, 1, 0) == 1;
 }
 
 /* Lets the loop watch a connect, and takes ownership of the descriptor. Returns 0 or an errno. */
@@ -214,14 +240,13 @@ static enum attempts_started try_address(struct attempts *s, const struct config
         return ATTEMPTS_ENDED;
     fd = start_connect(section, peer);
     if (fd >= 0 && is_settled(fd)) {
-        end_connect(fd, peer, from, 0, result);
+        end_connect(s, fd, peer, from, 0, result);
         return ATTEMPTS_ENDED;
     }
     error = fd < 0 ? errno : watch_connect(s, fd, peer, from);
     if (error == 0)
         return ATTEMPTS_STARTED;
-    set_failure(result, peer, sock_error_is_shortage(error) ? REASON_FILES : REASON_CONNECT,
-                strerror(error));
+    fail_attempt(s, peer, error, result);
     return ATTEMPTS_ENDED;
 }
 
@@ -236,7 +261,7 @@ enum attempts_started attempts_start(struct attempts *s, const struct config_sec
 
 int64_t attempts_age(const struct attempts *s)
 {
-    return (int64_t)(uv_now(s->loop) - TAILQ_FIRST(&s->list)->started_at);
+    return age_of(TAILQ_FIRST(&s->list));
 }
 
 void attempts_give_up_oldest(struct attempts *s, struct attempt_result *result)
@@ -246,5 +271,6 @@ void attempts_give_up_oldest(struct attempts *s, struct attempt_result *result)
 
     snprintf(why, sizeof(why), "no answer within %" PRId64 " ms", attempts_age(s));
     set_failure(result, &a->peer, REASON_CONNECT, why);
+    unreachable_note(&a->peer, uv_now(s->loop));
     close(end_attempt(a));
 }

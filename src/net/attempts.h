@@ -1,6 +1,7 @@
 /*
  * The attempts of a dial: TCP connects that run at the same time. At most three are in flight, and
- * the process has a limit for those beyond the first of each dial.
+ * the process has a limit for those beyond the first of each dial. An address that does not connect
+ * is remembered (net/unreachable), unless this machine is the reason.
  */
 #ifndef NET_ATTEMPTS_H
 #define NET_ATTEMPTS_H
@@ -80,7 +81,10 @@ int64_t attempts_age(const struct attempts *s);
 /* Ends the oldest attempt in flight, of which there is one, as a failure. */
 void attempts_give_up_oldest(struct attempts *s, struct attempt_result *result);
 
-/* Ends all attempts without a call of ended(). */
-void attempts_end(struct attempts *s);
+/*
+ * Ends all attempts without a call of ended(). Those that have had no answer for silent_ms
+ * milliseconds are remembered as unreachable.
+ */
+void attempts_end(struct attempts *s, int64_t silent_ms);
 
 #endif

@@ -5,10 +5,6 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "config/section.h"
-#include "net/target.h"
-
-/* RFC 8305 section 5: the recommended delay before the next address is tried as well. */
-#define STAGGER_MS 250
 
 /* How long an attempt lasts at most while another address waits. */
 #define PATIENCE_MS 1500
@@ -54,22 +50,25 @@ static void dial_release(struct dial *d)
         d->ops->closed(d);
 }
 
-static void on_stagger_closed(uv_handle_t *handle)
+static void on_timer_closed(uv_handle_t *handle)
 {
     dial_release(handle->data);
 }
 
-/* Stops everything. closed() is called when the last handle is closed. */
-static void dial_end(struct dial *d)
+/*
+ * Stops everything. closed() is called when the last handle is closed. Addresses that have had no
+ * answer for silent_ms milliseconds are remembered as unreachable.
+ */
+static void dial_end(struct dial *d, int64_t silent_ms)
 {
-    resolver_cancel(&d->request);
-    attempts_end(&d->attempts);
-    uv_close((uv_handle_t *)&d->stagger, on_stagger_closed);
+    destinations_end(&d->destinations);
+    attempts_end(&d->attempts, silent_ms);
+    uv_close((uv_handle_t *)&d->timer, on_timer_closed);
 }
 
 static void dial_fail(struct dial *d)
 {
-    dial_end(d); /* d is not freed before its handles are closed, after this callback */
+    dial_end(d, 0); /* d is not freed before its handles are closed, after this callback */
     d->ops->failed(d, d->reason == REASON_NONE ? REASON_RESOLVE : d->reason, d->detail);
 }
 
@@ -80,9 +79,13 @@ static bool take_result(struct dial *d, const struct attempt_result *result)
 
     if (!result->connected) {
         note_failure(d, result->reason, addr_format(&result->peer, text), result->why);
+        d->next_at = 0; /* the next one need not wait */
         return false;
     }
-    dial_end(d); /* d is not freed before its handles are closed, after this callback */
+    /* an address that lets later ones win costs every client this time */
+    dial_end(
+        d,
+        DESTINATIONS_STAGGER_MS); /* d is not freed before its handles are closed, after this callback */
     d->ops->connected(d, &result->stream);
     return true;
 }
@@ -102,59 +105,19 @@ static void on_attempt_closed(struct attempts *s)
 
 static const struct attempts_ops attempts_ops = {on_attempt_ended, on_attempt_closed};
 
-static void take_addresses(struct dial *d, const struct addr *list, size_t count,
-                           const struct config_target *t)
+static void on_changed(struct destinations *l)
 {
-    d->next = 0;
-    d->count = target_addresses(d->section, list, count, t->port, d->addresses);
-    if (d->count == 0)
-        note_failure(d, REASON_RESOLVE, t->host,
-                     target_family(d->section) == AF_INET6
-                         ? "no IPv6 address, which family or bind requires"
-                         : "no IPv4 address, which family or bind requires");
+    dial_advance(container_of(l, struct dial, destinations));
 }
 
-static void take_answer(struct dial *d)
+static void on_unresolved(struct destinations *l, const char *host, const char *why)
 {
-    const struct config_target t = target_at(d->section, d->next_target - 1);
-
-    d->looking = false;
-    if (d->request.count)
-        take_addresses(d, d->request.addresses, d->request.count, &t);
-    else
-        note_failure(d, REASON_RESOLVE, t.host, d->request.error);
+    note_failure(container_of(l, struct dial, destinations), REASON_RESOLVE, host, why);
 }
 
-static void on_answer(struct resolver_request *request)
-{
-    struct dial *d = container_of(request, struct dial, request);
+static const struct destinations_ops destinations_ops = {on_changed, on_unresolved};
 
-    take_answer(d);
-    dial_advance(d);
-}
-
-/* Begins with the next target. Returns false if there is none. */
-static bool next_target(struct dial *d)
-{
-    struct config_target t;
-    struct addr ip;
-
-    if (d->next_target >= target_count(d->section))
-        return false;
-    t = target_at(d->section, d->next_target++);
-    if (addr_from_ip(&ip, t.host, t.port)) {
-        take_addresses(d, &ip, 1, &t);
-        return true;
-    }
-    d->looking = true;
-    d->request.done = on_answer;
-    if (resolver_ask(d->resolver, t.host, target_family(d->section), d->section->dns_ttl,
-                     &d->request))
-        take_answer(d);
-    return true;
-}
-
-static void on_stagger(uv_timer_t *timer)
+static void on_timer(uv_timer_t *timer)
 {
     dial_advance(timer->data);
 }
@@ -167,9 +130,9 @@ static void on_stagger(uv_timer_t *timer)
 static int64_t patience(const struct dial *d)
 {
     const int64_t left = d->section->connect_timeout - (int64_t)(uv_now(d->loop) - d->started_at);
-    const size_t waiting = d->count - d->next + target_count(d->section) - d->next_target;
+    const size_t waiting = 1 + destinations_left(&d->destinations);
     const int64_t share = left * d->attempts.in_flight / ((int64_t)waiting + d->attempts.in_flight);
-    const int64_t least = (int64_t)d->attempts.in_flight * STAGGER_MS;
+    const int64_t least = (int64_t)d->attempts.in_flight * DESTINATIONS_STAGGER_MS;
 
     if (share < least)
         return least;
@@ -188,7 +151,7 @@ static bool make_room(struct dial *d)
     while (!attempts_has_room(&d->attempts)) {
         age = attempts_age(&d->attempts);
         if (age < patience(d)) {
-            uv_timer_start(&d->stagger, on_stagger, (uint64_t)(patience(d) - age), 0);
+            uv_timer_start(&d->timer, on_timer, (uint64_t)(patience(d) - age), 0);
             return false;
         }
         attempts_give_up_oldest(&d->attempts, &result);
@@ -197,30 +160,65 @@ static bool make_room(struct dial *d)
     return true;
 }
 
-/* Starts what can be started next. Fails if no address is left and none is being tried. */
+static void wake_at(struct dial *d, uint64_t at)
+{
+    const uint64_t now = uv_now(d->loop);
+
+    if (at == UINT64_MAX)
+        uv_timer_stop(&d->timer);
+    else
+        uv_timer_start(&d->timer, on_timer, at > now ? at - now : 0, 0);
+}
+
+/*
+ * Returns true if there is an address to try now: d->address. Otherwise the timer is set, if it is
+ * time that is waited for, and *last says that no address is left.
+ */
+static bool take_address(struct dial *d, bool *last)
+{
+    const uint64_t now = uv_now(d->loop);
+    uint64_t wake;
+
+    *last = false;
+    if (d->attempts.in_flight > 0 && now < d->next_at) {
+        wake_at(d, d->next_at);
+        return false;
+    }
+    if (d->has_address)
+        return true;
+    switch (destinations_next(&d->destinations, now, &d->address, &wake)) {
+    case DESTINATIONS_ADDRESS:
+        d->has_address = true;
+        return true;
+    case DESTINATIONS_WAIT:
+        break;
+    case DESTINATIONS_END:
+        *last = true;
+        break;
+    }
+    wake_at(d, wake);
+    return false;
+}
+
+/* Starts what can be started now. Fails if no address is left and none is being tried. */
 static void dial_advance(struct dial *d)
 {
     struct attempt_result result;
+    bool last;
 
-    while (!d->looking) {
-        if (d->next == d->count) {
-            if (next_target(d))
-                continue;
-            if (d->attempts.in_flight == 0)
-                dial_fail(d);
-            return;
-        }
+    while (take_address(d, &last)) {
         if (!make_room(d))
             return;
-        if (attempts_start(&d->attempts, d->section, &d->addresses[d->next++], &result)
-            == ATTEMPTS_STARTED) {
+        d->has_address = false;
+        if (attempts_start(&d->attempts, d->section, &d->address, &result) == ATTEMPTS_STARTED) {
             d->holds++;
-            uv_timer_start(&d->stagger, on_stagger, STAGGER_MS, 0);
+            d->next_at = uv_now(d->loop) + DESTINATIONS_STAGGER_MS;
+        } else if (take_result(d, &result)) {
             return;
         }
-        if (take_result(d, &result))
-            return;
     }
+    if (last && d->attempts.in_flight == 0)
+        dial_fail(d);
 }
 
 void dial_start(struct dial *d, uv_loop_t *loop, struct resolver *resolver,
@@ -228,24 +226,25 @@ void dial_start(struct dial *d, uv_loop_t *loop, struct resolver *resolver,
 {
     d->ops = ops;
     d->loop = loop;
-    d->resolver = resolver;
     d->section = section;
+    destinations_init(&d->destinations, resolver, section, &destinations_ops);
     d->reason = REASON_NONE;
     d->started_at = uv_now(loop);
     attempts_init(&d->attempts, loop, &attempts_ops);
-    (void)uv_timer_init(loop, &d->stagger); /* cannot fail */
-    d->stagger.data = d;
+    (void)uv_timer_init(loop, &d->timer); /* cannot fail */
+    d->timer.data = d;
     d->holds = 1;
     /* from the loop, so that the owner is never called from within this function */
-    uv_timer_start(&d->stagger, on_stagger, 0, 0);
+    uv_timer_start(&d->timer, on_timer, 0, 0);
 }
 
 void dial_set_section(struct dial *d, const struct config_section *section)
 {
     d->section = section;
+    destinations_set_section(&d->destinations, section);
 }
 
 void dial_cancel(struct dial *d)
 {
-    dial_end(d);
+    dial_end(d, PATIENCE_MS);
 }

@@ -1,6 +1,6 @@
 /*
- * Dials a section: makes a TCP connection to its server. A dial resolves the section's host and
- * tries one address after the other. While one is slow, the next one is tried as well (RFC 8305
+ * Dials a section: makes a TCP connection to its server. A dial tries one address after the other,
+ * in the order of net/destinations. While one is slow, the next one is tried as well (RFC 8305
  * section 5), and the first that connects wins.
  *
  * At most three addresses are tried at once. If more are left, the oldest attempt ends after its
@@ -19,11 +19,12 @@
 #include "base/addr.h"
 #include "base/reason.h"
 #include "net/attempts.h"
-#include "net/resolver.h"
+#include "net/destinations.h"
 #include "net/stream.h"
 
 struct config_section;
 struct dial;
+struct resolver;
 
 #define DIAL_DETAIL_SIZE 512
 
@@ -44,18 +45,14 @@ struct dial_ops {
 struct dial {
     const struct dial_ops *ops;
     uv_loop_t *loop;
-    struct resolver *resolver;
     const struct config_section *section;
-
-    size_t next_target; /* an index: target_at() */
-    struct addr addresses[RESOLVER_ADDRESSES_MAX];
-    size_t count;
-    size_t next;
-    bool looking;
-    struct resolver_request request;
+    struct destinations destinations;
+    struct addr address; /* to be tried next */
+    bool has_address;
+    uint64_t next_at;    /* loop time: when the next attempt may start while others run */
     uint64_t started_at; /* loop time */
     struct attempts attempts;
-    uv_timer_t stagger;
+    uv_timer_t timer;
     int holds; /* handles not yet closed */
 
     enum reason reason;

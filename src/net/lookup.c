@@ -10,7 +10,7 @@
 #include "base/bgthread.h"
 
 /* The part of the maximum that a class and those below it may use together. */
-static const double part[LOOKUP_CLASSES] = {
+static const double part[] = {
     [LOOKUP_PROMPT] = 1,
     [LOOKUP_NEW] = 0.75,
     [LOOKUP_SLOW] = 0.25,
@@ -27,9 +27,12 @@ static struct {
 
 static bool has_room(enum lookup_class class)
 {
+    const int again = lookups.running[LOOKUP_AGAIN];
     int sum = 0, i;
 
-    for (i = LOOKUP_CLASSES - 1; i >= 0; i--) {
+    if (class == LOOKUP_AGAIN)
+        return again == 0 || again < lookups.max / 2;
+    for (i = LOOKUP_SLOW; i >= 0; i--) {
         sum += lookups.running[i];
         /* at least one may run */
         if (i <= (int)class && sum > 0 && sum >= part[i] * lookups.max)

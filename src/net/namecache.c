@@ -175,14 +175,15 @@ static const char *take_list(struct cached_name *n, const struct addrinfo *list)
     return NULL;
 }
 
-void namecache_set(struct cached_name *n, const char *error, const struct addrinfo *list,
-                   uint64_t now)
+void namecache_set(struct cached_name *n, const char *error, bool denied,
+                   const struct addrinfo *list, uint64_t now)
 {
     if (!error)
         error = take_list(n, list);
     if (!error)
         n->resolved_at = now;
     n->failed_at = error ? now : 0;
+    n->denied = error && denied;
     n->error = n->count ? NULL : error; /* the last good answer stays */
     n->looking = false;
 }

@@ -32,6 +32,7 @@ struct cached_name {
     struct addr *addresses; /* of the last good answer */
     size_t count;
     const char *error;    /* if there was none */
+    bool denied;          /* the last look-up's answer was that there is no address */
     uint64_t resolved_at; /* if count > 0 */
     uint64_t failed_at;   /* 0: the last look-up did not fail */
     uint64_t started_at;  /* of the look-up that runs */
@@ -62,11 +63,12 @@ bool namecache_is_usable(const struct cached_name *n, uint64_t now, int64_t max_
 bool namecache_is_late(const struct cached_name *n, uint64_t now);
 
 /*
- * Ends the look-up of a name with the result of getaddrinfo(3). error is NULL, or a static text.
- * The last good answer outlives an error.
+ * Ends the look-up of a name with the result of getaddrinfo(3). error is NULL, or a static text;
+ * denied says that the error is the answer that there is no address. The last good answer outlives
+ * an error.
  */
-void namecache_set(struct cached_name *n, const char *error, const struct addrinfo *list,
-                   uint64_t now);
+void namecache_set(struct cached_name *n, const char *error, bool denied,
+                   const struct addrinfo *list, uint64_t now);
 
 /* Frees a name that was dropped while it was looked up. Does nothing for others. */
 void namecache_release(struct cached_name *n);

@@ -32,6 +32,8 @@ static void copy_answer(const struct cached_name *n, struct resolver_request *q)
 {
     q->count = n->count;
     q->error = n->error;
+    q->temporary = n->error && !n->denied;
+    q->since = n->started_at;
     if (n->count > 0)
         memcpy(q->addresses, n->addresses, n->count * sizeof(n->addresses[0]));
 }
@@ -46,13 +48,14 @@ static void answer_request(struct cached_name *n, struct resolver_request *q)
 }
 
 /* Ends a look-up. Called from its thread, or from the one that could not start it. */
-static void end_lookup(struct cached_name *n, const char *error, const struct addrinfo *list)
+static void end_lookup(struct cached_name *n, const char *error, bool denied,
+                       const struct addrinfo *list)
 {
     struct resolver_request *q;
     const uint64_t now = now_ms();
 
     pthread_mutex_lock(&lock);
-    namecache_set(n, error, list, now);
+    namecache_set(n, error, denied, list, now);
     while ((q = TAILQ_FIRST(&n->requests))) {
         answer_request(n, q);
         (void)uv_async_send(&q->resolver->wake);
@@ -61,12 +64,18 @@ static void end_lookup(struct cached_name *n, const char *error, const struct ad
     pthread_mutex_unlock(&lock);
 }
 
+/* Returns true for an error that is the answer: there is no such name, or no such address. */
+static bool is_denial(int error)
+{
+    return error == EAI_NONAME || error == EAI_NODATA || error == EAI_ADDRFAMILY;
+}
+
 static void on_looked_up(struct lookup *l, int error, struct addrinfo *list)
 {
     struct cached_name *n = container_of(l, struct cached_name, lookup);
     const char *why = error == EAI_SYSTEM ? strerrordesc_np(errno) : gai_strerror(error);
 
-    end_lookup(n, error ? why : NULL, list);
+    end_lookup(n, error ? why : NULL, is_denial(error), list);
     if (list)
         freeaddrinfo(list);
 }
@@ -203,8 +212,11 @@ static bool queue_request(struct cached_name *n, struct resolver *r, struct reso
     q->resolver = r;
     q->name = n;
     TAILQ_INSERT_TAIL(&n->requests, q, link);
+    q->since = first ? now : n->started_at;
     if (first) {
         n->lookup.done = on_looked_up;
+        if (q->again && n->lookup.class == LOOKUP_NEW)
+            n->lookup.class = LOOKUP_AGAIN;
         n->looking = true;
         n->started_at = now;
     }
@@ -221,6 +233,7 @@ bool resolver_ask(struct resolver *r, const char *host, int family, int64_t max_
 
     request->count = 0;
     request->error = "out of memory";
+    request->temporary = true;
     request->resolver = NULL;
     request->name = NULL;
     pthread_mutex_lock(&lock);
@@ -242,8 +255,23 @@ bool resolver_ask(struct resolver *r, const char *host, int family, int64_t max_
     if (late)
         arm_late(r, late);
     if (first && lookup_start(&n->lookup) != 0)
-        end_lookup(n, "no thread could be started for the look-up", NULL);
+        end_lookup(n, "no thread could be started for the look-up", false, NULL);
     return false;
+}
+
+bool resolver_find(struct resolver *r, const char *host, int family, int64_t max_age,
+                   struct resolver_request *request)
+{
+    struct cached_name *n;
+    bool found;
+
+    pthread_mutex_lock(&lock);
+    n = namecache_find(host, family);
+    found = n && namecache_is_usable(n, uv_now(r->loop), max_age);
+    if (found)
+        copy_answer(n, request);
+    pthread_mutex_unlock(&lock);
+    return found;
 }
 
 void resolver_cancel(struct resolver_request *request)

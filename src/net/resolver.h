@@ -28,6 +28,9 @@ struct resolver_request {
     struct addr addresses[RESOLVER_ADDRESSES_MAX]; /* without a port */
     size_t count;                                  /* 0: the look-up failed */
     const char *error;                             /* why it failed; never freed */
+    bool temporary; /* the error may not be the name server's answer, and may not last */
+    uint64_t since; /* when the look-up began that was waited for, in the time of uv_now() */
+    bool again;     /* set by the owner: the host is being looked up for another family as well */
 
     struct resolver *resolver; /* NULL: it waits for nothing */
     struct cached_name *name;  /* that is looked up; NULL: answered, done() is to be called */
@@ -51,6 +54,13 @@ void resolver_close(struct resolver *r);
  */
 bool resolver_ask(struct resolver *r, const char *host, int family, int64_t max_age,
                   struct resolver_request *request);
+
+/*
+ * Copies an answer that is known to a request, which then waits for nothing. Returns false if there
+ * is no answer that resolver_ask() would use.
+ */
+bool resolver_find(struct resolver *r, const char *host, int family, int64_t max_age,
+                   struct resolver_request *request);
 
 /* Cancels a request: done() is not called. Has no effect if the request waits for nothing. */
 void resolver_cancel(struct resolver_request *request);

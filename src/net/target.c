@@ -1,6 +1,5 @@
 #include "net/target.h"
 
-#include <string.h>
 #include <sys/socket.h>
 
 #include "config/options.h"
@@ -48,42 +47,6 @@ struct config_target target_request(const struct config_section *s, size_t index
     if (s->address.items[index].port)
         t.port = s->address.items[index].port;
     return t;
-}
-
-static void interleave(struct addr *list, size_t count)
-{
-    struct addr same[RESOLVER_ADDRESSES_MAX], other[RESOLVER_ADDRESSES_MAX];
-    size_t same_count = 0, other_count = 0, n = 0, i;
-
-    for (i = 0; i < count; i++) {
-        if (list[i].sa.sa_family == list[0].sa.sa_family)
-            same[same_count++] = list[i];
-        else
-            other[other_count++] = list[i];
-    }
-    for (i = 0; n < count; i++) {
-        if (i < same_count)
-            list[n++] = same[i];
-        if (i < other_count)
-            list[n++] = other[i];
-    }
-}
-
-size_t target_addresses(const struct config_section *s, const struct addr *list, size_t count,
-                        uint16_t port, struct addr out[RESOLVER_ADDRESSES_MAX])
-{
-    const int wanted = target_family(s);
-    size_t n = 0, i;
-
-    for (i = 0; i < count; i++) {
-        if (wanted != AF_UNSPEC && list[i].sa.sa_family != wanted)
-            continue;
-        out[n] = list[i];
-        addr_set_port(&out[n], port);
-        n++;
-    }
-    interleave(out, n);
-    return n;
 }
 
 bool target_is_same_server(const struct config_section *a, const struct config_section *b)

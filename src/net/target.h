@@ -10,9 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/addr.h"
 #include "config/section.h"
-#include "net/resolver.h"
 
 /* Returns the family to look up: AF_INET, AF_INET6 or AF_UNSPEC. */
 int target_family(const struct config_section *s);
@@ -34,14 +32,6 @@ size_t target_request_count(const struct config_section *s);
  * high, as it may be after a reload. The host belongs to the section.
  */
 struct config_target target_request(const struct config_section *s, size_t index);
-
-/*
- * Copies to `out`, with the port, those addresses of a resolved target that are of the section's
- * family. The families alternate, each in its own order, so that a family that does not work cannot
- * delay the other (RFC 8305 section 4). Returns the number of addresses.
- */
-size_t target_addresses(const struct config_section *s, const struct addr *list, size_t count,
-                        uint16_t port, struct addr out[RESOLVER_ADDRESSES_MAX]);
 
 /*
  * Returns true if the connections of both sections lead to the same server: if all options that

@@ -23,13 +23,17 @@
 #include "trust/policy.h"
 
 static const char usage[] =
-    "usage: pinproxy connect HOST[:PORT] --pin PIN... [--sni NAME] [--timeout TIME]\n"
+    "usage: pinproxy connect HOST[:PORT] --pin PIN... [--starttls PROTOCOL] [--sni NAME]\n"
+    "                        [--timeout TIME]\n"
     "       pinproxy connect -c FILE SECTION\n"
     "\n"
     "Connects standard input and output to a server that is first checked against the pins.\n"
     "\n"
     "  --pin PIN        as in pinproxyd.conf(5): sha256//BASE64, cert:FILE, key:FILE ...; several\n"
     "                   may be set, and one must match\n"
+    "  --starttls PROTOCOL\n"
+    "                   ask for TLS in this protocol, one of\n"
+    "                  " STARTTLS_NAMES "\n"
     "  --sni NAME       server name to send; 'off' sends none (default: HOST)\n"
     "  --timeout TIME   maximum time to connect, and again for the handshake (default: 10s)\n"
     "  -c FILE          use the SECTION of this configuration instead\n"
@@ -37,11 +41,9 @@ static const char usage[] =
     "Exit status: 0 ok, 1 network or TLS failure, 2 usage, 3 refused by trust, 78 configuration.\n";
 
 static const struct option long_options[] = {
-    {"pin", required_argument, NULL, 'p'},
-    {"sni", required_argument, NULL, 's'},
-    {"timeout", required_argument, NULL, 't'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"pin", required_argument, NULL, 'p'}, {"starttls", required_argument, NULL, 'S'},
+    {"sni", required_argument, NULL, 's'}, {"timeout", required_argument, NULL, 't'},
+    {"help", no_argument, NULL, 'h'},      {NULL, 0, NULL, 0},
 };
 
 /*
@@ -345,8 +347,8 @@ static int connect_adhoc(struct adhoc *o)
     return section ? relay(o->snapshot, section) : EXITCODE_FAILURE;
 }
 
-static int run_adhoc(const char *host, const char *const *pins, size_t count, const char *sni,
-                     const char *timeout)
+static int run_adhoc(const char *host, const char *const *pins, size_t count, const char *starttls,
+                     const char *sni, const char *timeout)
 {
     struct adhoc o;
     const char *why = adhoc_init(&o, host);
@@ -355,6 +357,8 @@ static int run_adhoc(const char *host, const char *const *pins, size_t count, co
 
     for (i = 0; !why && i < count; i++)
         why = adhoc_set(&o, "pin", pins[i]);
+    if (!why && starttls)
+        why = adhoc_set(&o, "starttls", starttls);
     if (!why && sni)
         why = adhoc_set(&o, "sni", sni);
     if (!why && timeout)
@@ -367,13 +371,15 @@ static int run_adhoc(const char *host, const char *const *pins, size_t count, co
 static int run_connect(int argc, char **argv)
 {
     const char **pins = xcalloc((size_t)argc, sizeof(*pins));
-    const char *config = NULL, *sni = NULL, *timeout = NULL;
+    const char *config = NULL, *starttls = NULL, *sni = NULL, *timeout = NULL;
     size_t count = 0;
     int status, c;
 
     while ((c = getopt_long(argc, argv, ":c:h", long_options, NULL)) != -1) {
         if (c == 'p') {
             pins[count++] = optarg;
+        } else if (c == 'S') {
+            starttls = optarg;
         } else if (c == 's') {
             sni = optarg;
         } else if (c == 't') {
@@ -387,10 +393,11 @@ static int run_connect(int argc, char **argv)
     }
     if (argc - optind != 1)
         status = command_misused(&command_connect, "expected one HOST[:PORT], or -c FILE SECTION");
-    else if (config && (count || sni || timeout))
+    else if (config && (count || starttls || sni || timeout))
         status = command_misused(
             &command_connect,
-            "--pin, --sni and --timeout have no effect with -c FILE: set them in the section");
+            "--pin, --starttls, --sni and --timeout have no effect with -c FILE: set them in the "
+            "section");
     else if (config)
         status = connect_section(config, argv[optind]);
     else if (count == 0)
@@ -400,7 +407,7 @@ static int run_connect(int argc, char **argv)
             "or -c FILE SECTION",
             argv[optind]);
     else
-        status = run_adhoc(argv[optind], pins, count, sni, timeout);
+        status = run_adhoc(argv[optind], pins, count, starttls, sni, timeout);
     free(pins);
     return status;
 }

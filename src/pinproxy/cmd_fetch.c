@@ -16,11 +16,15 @@
 #include "pinproxy/report.h"
 
 static const char usage[] =
-    "usage: pinproxy fetch HOST[:PORT] [--sni NAME] [--timeout TIME] [--ini|--json]\n"
+    "usage: pinproxy fetch HOST[:PORT] [--starttls PROTOCOL] [--sni NAME] [--timeout TIME]\n"
+    "                      [--ini|--json]\n"
     "\n"
     "Shows the certificates that a host presents now, and a section ready to paste. They are not\n"
     "trusted yet: confirm the pin in another way.\n"
     "\n"
+    "  --starttls PROTOCOL\n"
+    "                   ask for TLS in this protocol, one of\n"
+    "                  " STARTTLS_NAMES "\n"
     "  --sni NAME       server name to send; 'off' sends none (default: HOST)\n"
     "  --timeout TIME   maximum time to connect, and again for the handshake (default: 10s)\n"
     "  --ini            print only the section\n"
@@ -31,8 +35,8 @@ static const char usage[] =
 static const struct option long_options[] = {
     {"sni", required_argument, NULL, 's'},
     {"timeout", required_argument, NULL, 't'},
-    {"starttls", required_argument, NULL, 'L'}, /* not yet */
-    {"via", required_argument, NULL, 'L'},      /* not yet */
+    {"starttls", required_argument, NULL, 'S'},
+    {"via", required_argument, NULL, 'L'}, /* not yet */
     {"ini", no_argument, NULL, 'i'},
     {"json", no_argument, NULL, 'j'},
     {"help", no_argument, NULL, 'h'},
@@ -57,7 +61,15 @@ static void print_head(const char *host)
     printf("[%.40s-%08" PRIx32 "]\nhost = %s\n", host, number, host);
 }
 
-static void print_section(const struct probe *p, const char *sni)
+static void print_listen(const struct config_section *s)
+{
+    if (s->starttls == STARTTLS_FTP) /* it would be an error */
+        return;
+    printf("listen = 127.0.0.1:%d   ; any free port\n",
+           s->port == 443 ? 8443 : 8000 + (int)(s->port % 1000));
+}
+
+static void print_section(const struct probe *p, const char *starttls, const char *sni)
 {
     const struct config_section *s = p->section->config;
     char pin[PIN_KEY_TEXT_SIZE], today[UNITS_DATE_SIZE];
@@ -65,10 +77,11 @@ static void print_section(const struct probe *p, const char *sni)
     pin_format_key(p->chain[0].digests.key, pin);
     units_format_date(clock_now(), today);
     print_head(s->host);
-    printf("listen = 127.0.0.1:%d   ; any free port\n",
-           s->port == 443 ? 8443 : 8000 + (int)(s->port % 1000));
+    print_listen(s);
     if (s->port != 443)
         printf("port = %ld\n", s->port);
+    if (s->starttls != STARTTLS_OFF)
+        printf("starttls = %s\n", starttls);
     if (sni)
         printf("sni = %s\n", sni);
     if (p->asks)
@@ -90,7 +103,7 @@ static void print_renewal(const struct probe *p)
     json_decref(notes);
 }
 
-static void print_text(const struct probe *p, const char *sni)
+static void print_text(const struct probe *p, const char *starttls, const char *sni)
 {
     const struct config_section *s = p->section->config;
     size_t i;
@@ -108,7 +121,7 @@ static void print_text(const struct probe *p, const char *sni)
         "This is the server that answers here and now. It is NOT YET TRUSTED. Confirm the pin in\n"
         "another way: on the server 'pinproxy hash CERTIFICATE' prints it, or fetch it again from\n"
         "another network. Then this section can be used:\n\n");
-    print_section(p, sni);
+    print_section(p, starttls, sni);
 }
 
 static void print_json(const struct probe *p)
@@ -125,7 +138,7 @@ static void print_json(const struct probe *p)
     report_json(o);
 }
 
-static int fetch(struct adhoc *o, const char *sni, bool ini, bool json)
+static int fetch(struct adhoc *o, const char *starttls, const char *sni, bool ini, bool json)
 {
     struct probe p = {0};
     int status = EXITCODE_OK;
@@ -137,11 +150,11 @@ static int fetch(struct adhoc *o, const char *sni, bool ini, bool json)
         report_refusal(stderr, o->section->host, p.reason, p.detail, o->section, NULL, NULL);
         status = EXITCODE_FAILURE;
     } else if (ini) {
-        print_section(&p, sni);
+        print_section(&p, starttls, sni);
     } else if (json) {
         print_json(&p);
     } else {
-        print_text(&p, sni);
+        print_text(&p, starttls, sni);
     }
     probe_clear(&p);
     return status;
@@ -149,13 +162,15 @@ static int fetch(struct adhoc *o, const char *sni, bool ini, bool json)
 
 static int run_fetch(int argc, char **argv)
 {
-    const char *sni = NULL, *timeout = NULL, *why;
+    const char *starttls = NULL, *sni = NULL, *timeout = NULL, *why;
     bool ini = false, json = false;
     int status, c;
     struct adhoc o;
 
     while ((c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
-        if (c == 's')
+        if (c == 'S')
+            starttls = optarg;
+        else if (c == 's')
             sni = optarg;
         else if (c == 't')
             timeout = optarg;
@@ -164,7 +179,7 @@ static int run_fetch(int argc, char **argv)
         else if (c == 'j')
             json = true;
         else if (c == 'L')
-            return command_misused(&command_fetch, "--starttls and --via are not supported yet");
+            return command_misused(&command_fetch, "--via is not supported yet");
         else
             return command_option(&command_fetch, c, argv);
     }
@@ -173,11 +188,13 @@ static int run_fetch(int argc, char **argv)
     if (argc - optind != 1)
         return command_misused(&command_fetch, "expected one HOST[:PORT]");
     why = adhoc_init(&o, argv[optind]);
+    if (!why && starttls)
+        why = adhoc_set(&o, "starttls", starttls);
     if (!why && sni)
         why = adhoc_set(&o, "sni", sni);
     if (!why && timeout)
         why = adhoc_set_timeout(&o, timeout);
-    status = why ? command_misused(&command_fetch, "%s", why) : fetch(&o, sni, ini, json);
+    status = why ? command_misused(&command_fetch, "%s", why) : fetch(&o, starttls, sni, ini, json);
     adhoc_free(&o);
     return status;
 }

@@ -19,6 +19,7 @@
 #include "base/util.h"
 #include "learned/learned.h"
 #include "learned/learnedwatch.h"
+#include "net/unreachable.h"
 #include "pinproxyd/admission.h"
 #include "pinproxyd/limits.h"
 #include "pinproxyd/privileges.h"
@@ -141,6 +142,7 @@ static void swap_configuration(struct daemon *d, const struct reload *next)
     reload_log_restart(&before->config->global, &next->snapshot->config->global);
     d->snapshot = next->snapshot;
     /* first: no client may reach a worker with it before the worker knows of it */
+    unreachable_clear();
     d->reloading = order_snapshot(d);
     apply_log_settings(&d->snapshot->config->global);
     d->listeners = next->listeners;

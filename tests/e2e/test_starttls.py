@@ -9,7 +9,7 @@ from harness.assertions import SECRET, assert_nothing_sent, assert_refused
 from harness.certs import NAME
 from harness.clients import connect, read_exactly
 from harness.config import to
-from harness.daemon import run_pinproxy
+from harness.daemon import run_pinproxy, run_pinproxyd
 from harness.starttls import CONVERSATIONS, StarttlsServer, send_in_bytes
 
 LISTENING = {name: talk for name, talk in CONVERSATIONS.items() if name != "ftp"}
@@ -189,3 +189,38 @@ def test_check_live_asks_for_tls(starttls_server, tmp_path):
     for name in servers_of:
         assert f"{name}.test" in run.out
     assert "could not" not in run.out
+
+
+@pytest.mark.parametrize("protocol", CONVERSATIONS)
+def test_fetch_asks_for_tls_and_prints_a_section_that_does(protocol, starttls_server, tmp_path):
+    server = starttls_server(CONVERSATIONS[protocol].for_host("127.0.0.1"), servers.echo)
+    run = run_pinproxy("fetch", f"127.0.0.1:{server.port}", "--starttls", protocol, "--ini")
+    assert run.returncode == 0, run.err
+    assert f"starttls = {protocol}\n" in run.out and server.cert.pin in run.out
+    (tmp_path / "pasted.conf").write_text(run.out)
+    run = run_pinproxyd("-t", "-c", tmp_path / "pasted.conf")
+    assert run.returncode == 0, run.err
+
+
+def test_fetch_shows_the_words_of_a_server_that_refuses_tls(starttls_server):
+    server = starttls_server(CONVERSATIONS["ftp"].refusing())
+    run = run_pinproxy("fetch", f"127.0.0.1:{server.port}", "--starttls", "ftp")
+    assert run.returncode == 1 and run.out == ""
+    assert 'the server refuses AUTH TLS: 502 no "key" to\\x80day' in run.err
+
+
+def test_connect_prints_the_greeting_and_then_what_comes_over_tls(starttls_server):
+    talk = CONVERSATIONS["ftp"]
+    server = starttls_server(talk, servers.echo)
+    run = run_pinproxy("connect", f"127.0.0.1:{server.port}", "--starttls", "ftp", "--pin", server.cert.pin,
+                       input=b"USER me\r\n")
+    assert run.returncode == 0, run.err
+    assert run.out.encode() == talk.greeting + b"USER me\r\n"
+
+
+def test_connect_prints_no_greeting_of_a_server_that_is_refused(starttls_server, tmp_path):
+    server = starttls_server(CONVERSATIONS["smtp"], servers.echo)
+    run = run_pinproxy("connect", f"127.0.0.1:{server.port}", "--starttls", "smtp", "--pin",
+                       certs.self_signed(tmp_path).pin, input=SECRET)
+    assert run.returncode == 3 and run.out == ""
+    assert_nothing_sent(server, SECRET)

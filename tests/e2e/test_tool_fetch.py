@@ -110,16 +110,16 @@ def test_a_closed_port_is_a_failure():
 
 @pytest.mark.parametrize("arguments", [
     [], ["a.test", "b.test"], ["a..test"], [".test"], ["a.test:0"], ["a.test:70000"], ["a.test", "--no-such-option"],
-    ["a.test", "--ini", "--json"], ["a.test", "--sni"], ["-a.test"], [""]],
+    ["a.test", "--ini", "--json"], ["a.test", "--sni"], ["-a.test"], [""], ["a.test", "--starttls", "gopher"]],
     ids=["nothing", "two_hosts", "empty_label", "leading_dot", "port_0", "port_70000", "unknown_option",
-         "ini_and_json", "sni_without_name", "dash", "empty"])
+         "ini_and_json", "sni_without_name", "dash", "empty", "unknown_protocol"])
 def test_a_wrong_call_is_a_usage_error(arguments):
     run = run_pinproxy("fetch", *arguments)
     assert run.returncode == 2, run.err
     assert run.err
 
 
-@pytest.mark.parametrize("option", [["--starttls", "smtp"], ["--via", "socks5://127.0.0.1:1"]])
+@pytest.mark.parametrize("option", [["--via", "socks5://127.0.0.1:1"]])
 def test_options_of_later_versions_are_not_ignored(option):
     run = run_pinproxy("fetch", NAME, *option)
     assert run.returncode == 2

@@ -62,6 +62,7 @@ bool asking_ask(struct asking *a, const char *host, int family, int64_t max_age)
     assert_non_null(l);
     l->asker = a;
     l->request.done = on_done;
+    l->request.again = a->other_family;
     a->request = &l->request;
     if (!resolver_ask(a->thread ? a->thread->resolver : asking_thread.resolver, host, family,
                       max_age, a->request)) {

@@ -25,6 +25,7 @@ struct asking {
     struct asking *to_cancel; /* when this one is answered */
     const char *to_ask_again; /* likewise */
     int again;                /* how many times */
+    bool other_family;        /* the name is being looked up for another family as well */
 };
 
 /* Asks. Returns true if it is answered already. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "net/unreachable.h"
 
 struct thread dialing_thread;
 int dialing_before;
@@ -211,6 +212,7 @@ int dialing_setup(void **state)
 {
     (void)state;
     names_reset();
+    unreachable_clear();
     if (thread_init(&dialing_thread) != 0)
         return -1;
     uv_run(&dialing_thread.loop, UV_RUN_NOWAIT);

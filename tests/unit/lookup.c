@@ -59,6 +59,32 @@ static void look_ups_keep_to_the_maximum_that_is_set(void **state)
     lookup_set_max(LOOKUPS_MAX);
 }
 
+/* A slow name, which is looked up for each family as well, takes no room from other names. */
+static void second_look_ups_of_a_name_have_room_of_their_own(void **state)
+{
+    const int first = LOOKUPS_MAX * 3 / 4, second = LOOKUPS_MAX / 2;
+    struct asking a[LOOKUPS_MAX * 2] = {{0}};
+    char host[32];
+    int i;
+
+    (void)state;
+    names_hold();
+    for (i = 0; i < (int)COUNT(a); i++) {
+        snprintf(host, sizeof(host), "h%d.example", i);
+        names_set(host, "192.0.2.1");
+        a[i].other_family = i < LOOKUPS_MAX;
+        assert_false(asking_ask(&a[i], host, AF_INET, ASKING_AGE));
+    }
+    asking_wait(first + second);
+    usleep(20000);
+    assert_int_equal(names_running(), first + second);
+    names_release();
+    asking_run();
+    asking_wait(COUNT(a));
+    for (i = 0; i < (int)COUNT(a); i++)
+        asking_assert_got(&a[i], 1, "192.0.2.1");
+}
+
 /*
  * Names that hang take neither all room from new ones, nor from those that were answered promptly.
  */
@@ -103,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ASKING_TEST(look_ups_are_bounded),
         ASKING_TEST(look_ups_keep_to_the_maximum_that_is_set),
+        ASKING_TEST(second_look_ups_of_a_name_have_room_of_their_own),
         ASKING_TEST(slow_names_leave_room_for_others),
     };
 

@@ -23,13 +23,16 @@ static struct {
         char answer[512];
         bool found;
         bool held;
+        int failing; /* the family whose question fails; -1: none */
     } list[NAMES_MAX];
     int count;
     bool held;
+    int held_family; /* -1: none */
     int asked;
     int running;
     int family;
 } names = {.lock = PTHREAD_MUTEX_INITIALIZER,
+           .held_family = -1,
            .released = PTHREAD_COND_INITIALIZER,
            .ended = PTHREAD_COND_INITIALIZER};
 
@@ -54,8 +57,10 @@ void names_set(const char *host, const char *answer)
             break;
     if (i == NAMES_MAX)
         abort();
-    if (i == names.count)
-        names.list[names.count++].held = false;
+    if (i == names.count) {
+        names.list[names.count].held = false;
+        names.list[names.count++].failing = -1;
+    }
     snprintf(names.list[i].host, sizeof(names.list[i].host), "%s", host);
     snprintf(names.list[i].answer, sizeof(names.list[i].answer), "%s", answer ? answer : "");
     names.list[i].found = answer;
@@ -80,12 +85,37 @@ void names_hold_one(const char *host)
     pthread_mutex_unlock(&names.lock);
 }
 
+void names_hold_family(int family)
+{
+    pthread_mutex_lock(&names.lock);
+    names.held_family = family;
+    pthread_mutex_unlock(&names.lock);
+}
+
+void names_fail_family(const char *host, int family)
+{
+    int i;
+
+    pthread_mutex_lock(&names.lock);
+    for (i = 0; i < names.count; i++)
+        if (strcmp(names.list[i].host, host) == 0)
+            names.list[i].failing = family;
+    pthread_mutex_unlock(&names.lock);
+}
+
+/* A look-up for both families asks the questions of each. */
+static bool concerns(int family, int asked)
+{
+    return family >= 0 && (asked == family || asked == AF_UNSPEC);
+}
+
 void names_release(void)
 {
     int i;
 
     pthread_mutex_lock(&names.lock);
     names.held = false;
+    names.held_family = -1;
     for (i = 0; i < names.count; i++)
         names.list[i].held = false;
     pthread_cond_broadcast(&names.released);
@@ -202,9 +232,12 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
     for (i = 0; i < names.count; i++)
         if (strcmp(names.list[i].host, host) == 0)
             break;
-    while (names.held || (i < names.count && names.list[i].held))
+    while (names.held || (i < names.count && names.list[i].held)
+           || concerns(names.held_family, hints->ai_family))
         pthread_cond_wait(&names.released, &names.lock);
-    if (i < names.count && names.list[i].found)
+    if (i < names.count && concerns(names.list[i].failing, hints->ai_family))
+        error = EAI_AGAIN;
+    else if (i < names.count && names.list[i].found)
         *out = make_list(names.list[i].answer);
     else if (i < names.count)
         error = EAI_NONAME;

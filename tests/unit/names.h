@@ -16,6 +16,15 @@ void names_hold(void);
 void names_hold_one(const char *host);
 void names_release(void);
 
+/*
+ * From now on look-ups that ask for a family wait for names_release(), those for both families too.
+ * AF_UNSPEC: only those for both.
+ */
+void names_hold_family(int family);
+
+/* From now on look-ups of a name that was set fail, for now, if they ask for a family. */
+void names_fail_family(const char *host, int family);
+
 /* Look-ups that have begun since names_reset(), and the family that the last one asked for. */
 int names_asked(void);
 int names_family(void);

@@ -1,4 +1,4 @@
-"""A name server that answers, is slow, fails, or does not answer (RFC 1035, A records only)."""
+"""A name server that answers, is slow, fails, or does not answer (RFC 1035; A and AAAA records)."""
 
 import os
 import socket
@@ -8,14 +8,19 @@ import time
 
 import pytest
 
-A, OK, SERVER_FAILURE, NAME_ERROR = 1, 0, 2, 3
+A, AAAA = 1, 28
+OK, SERVER_FAILURE, NAME_ERROR = 0, 2, 3
+FAMILIES = {A: socket.AF_INET, AAAA: socket.AF_INET6}
 
 
 class NameServer:
-    """`names`: {name: address}; `delays`: {name: seconds}. `mode`: "answer", "fail" or "silent"."""
+    """`names`: {name: address or addresses}; `delays`: {name: seconds}. `mode`: "answer", "fail" or "silent".
+
+    `silent`: questions that get no answer (A, AAAA); `failing`: those that fail; `late`: {question: seconds}."""
 
     def __init__(self, names, delays=None):
         self.names, self.delays, self.mode = names, delays or {}, "answer"
+        self.silent, self.failing, self.late = set(), set(), {}
         self.asked = []
         # the port must be 53, so the address is one that no other test process uses
         self.address = f"127.53.{os.getpid() >> 8 & 255}.{(os.getpid() & 255) or 1}"
@@ -43,17 +48,21 @@ class NameServer:
         kind, = struct.unpack_from("!H", query, end)
         self.asked.append(name)
         mode = self.mode
-        if mode == "silent":
+        if mode == "silent" or kind in self.silent:
             return
-        time.sleep(self.delays.get(name, 0))
-        address = self.names.get(name)
-        code = SERVER_FAILURE if mode == "fail" else OK if address else NAME_ERROR
-        records = b""
-        if code == OK and kind == A:
-            records = struct.pack("!HHHIH", 0xc00c, A, 1, 0, 4) + socket.inet_aton(address)
-        header = query[:2] + struct.pack("!HHHHH", 0x8180 | code, 1, 1 if records else 0, 0, 0)
+        time.sleep(self.delays.get(name, 0) + self.late.get(kind, 0))
+        addresses = self.names.get(name, [])
+        if isinstance(addresses, str):
+            addresses = [addresses]
+        code = SERVER_FAILURE if mode == "fail" or kind in self.failing else OK if addresses else NAME_ERROR
+        records = []
+        if code == OK and kind in FAMILIES:
+            found = [socket.inet_pton(FAMILIES[kind], address) for address in addresses
+                     if (":" in address) == (kind == AAAA)]
+            records = [struct.pack("!HHHIH", 0xc00c, kind, 1, 0, len(data)) + data for data in found]
+        header = query[:2] + struct.pack("!HHHHH", 0x8180 | code, 1, len(records), 0, 0)
         try:
-            self.socket.sendto(header + query[12:end + 4] + records, client)
+            self.socket.sendto(header + query[12:end + 4] + b"".join(records), client)
         except OSError:
             pass  # it was stopped
 

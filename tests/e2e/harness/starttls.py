@@ -10,7 +10,7 @@ from harness.waiting import DEADLINE
 
 @dataclasses.dataclass(frozen=True)
 class Conversation:
-    """The turns before TLS: (bytes that must come first, answer). `greeting` is what the client gets after it."""
+    """The turns before TLS: (bytes that must come first, answer). `greeting` is what the client gets after TLS."""
 
     turns: tuple
     greeting: bytes = b""
@@ -21,6 +21,12 @@ class Conversation:
     def replace(self, turn, answer):
         """The same, but with another answer in a turn, which is the last one."""
         return dataclasses.replace(self, turns=(*self.turns[:turn], (self.turns[turn][0], answer)))
+
+    def for_host(self, host):
+        """The same, with a client that names another host."""
+        return dataclasses.replace(self, turns=tuple(
+            (expected.replace(b"to='%s'" % NAME.encode(), b"to='%s'" % host.encode()), answer)
+            for expected, answer in self.turns))
 
     def without_tls(self):
         return self.replace(len(self.turns) - 2, self.missing)
