@@ -23,8 +23,8 @@ static const char write_verify[] = "write 'verify = pin' (the server must match 
 static const char write_name[] = "write 'verify_name = NAME'; the default is the host";
 static const char write_tls[] = "write 'tls_min = 1.2' or '1.3', and 'tls_max' in the same way";
 static const char write_client_cert[] =
-    "to pin the server's certificate write 'pin = cert:FILE'; client certificates "
-    "('client_cert', 'client_key') are not supported yet";
+    "write 'client_cert = FILE' and 'client_key = FILE' for the client's own; to pin the server's "
+    "certificate write 'pin = cert:FILE'";
 static const char write_starttls[] = "write 'starttls = smtp', or another protocol";
 static const char write_log[] = "the log goes to standard error or the journal: see 'log_level' "
                                 "and 'log_format'";

@@ -6,6 +6,7 @@
 
 #include "base/foreign.h"
 #include "base/util.h"
+#include "config/store.h"
 #include "pin/pinvalue.h"
 
 static const char *const family_words[] = {"any", "ipv4", "ipv6", NULL};
@@ -219,14 +220,16 @@ const struct option_row options[] = {
     {.name = "truncation", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY, .value = "reset",
      .kind = &value_choice, SECTION(truncation), .range = {.words = truncation_words},
      .help = "a TCP end without close_notify: reset the client, or allow it as a clean end"},
-    {.name = "client_cert", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_IDENTITY,
-     .help = "certificate to show to the server"},
-    {.name = "client_key", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_IDENTITY,
-     .help = "its private key"},
-
-    {.name = "client_key_password", .scope = OPTION_SECTION,
-     .flags = OPTION_LATER | OPTION_IDENTITY,
-     .help = "file with its password"},
+    {.name = "client_cert", .scope = OPTION_SECTION, .flags = OPTION_TLS | OPTION_IDENTITY,
+     .kind = &store_client_cert, SECTION(tls.client_cert),
+     .help = "certificate, with its chain, to show to a server that asks for one: a path, %d/NAME, "
+             "a URI such as pkcs11:..., or off"},
+    {.name = "client_key", .scope = OPTION_SECTION, .flags = OPTION_TLS | OPTION_IDENTITY,
+     .kind = &store_client_key, SECTION(tls.client_key),
+     .help = "its private key, in the same forms; default: in the file of client_cert"},
+    {.name = "client_key_password", .scope = OPTION_SECTION, .flags = OPTION_TLS | OPTION_IDENTITY,
+     .kind = &store_password_file, SECTION(tls.client_key_password),
+     .help = "file:PATH, whose first line is the password of the key"},
 
     {.name = "greeting_timeout", .scope = OPTION_SECTION,
      .flags = OPTION_LATER | OPTION_NO_IDENTITY,

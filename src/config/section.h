@@ -95,6 +95,9 @@ struct config_tls_settings {
     struct config_string groups;
     struct config_string sigalgs;
     bool resume;
+    struct config_string client_cert;         /* a path or a URI (store.h); no text: none */
+    struct config_string client_key;          /* the same; no text: it is with the certificate */
+    struct config_string client_key_password; /* the path of its file */
 };
 
 struct config_section {

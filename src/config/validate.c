@@ -159,6 +159,22 @@ static void check_ineffective_options(const struct config_section *s, struct dia
                  s->name);
 }
 
+/* Reports what belongs to a client certificate that the section does not have. */
+static void check_client_cert(const struct config_section *s, struct diag_list *diags)
+{
+    static const char *const parts[] = {"client_key", "client_key_password"};
+    size_t i;
+
+    for (i = 0; !s->tls.client_cert.text && i < COUNT_OF(parts); i++) {
+        const struct location where = config_set_at(&s->lines, parts[i]);
+
+        if (where.line && !is_wrong(&s->lines, parts[i]) && !is_wrong(&s->lines, "client_cert"))
+            diag_add(diags, where,
+                     "%s has no effect without a certificate: set client_cert, or remove the line",
+                     parts[i]);
+    }
+}
+
 /* A section's name is a field in the file of learned pins, where blanks separate fields. */
 static void check_learning(const struct config_section *s, struct diag_list *diags)
 {
@@ -229,6 +245,7 @@ void validate_section(const struct config_section *s, const struct config_sectio
     check_ineffective_options(s, diags);
     check_learning(s, diags);
     check_pins(s, defaults, diags);
+    check_client_cert(s, diags);
     check_family(s, diags);
     check_zones(s, diags);
     check_tls(s, defaults, diags);

@@ -10,6 +10,8 @@
 #include "pin/pin.h"
 #include "pinproxy/renewal.h"
 #include "pinproxy/report.h"
+#include "tls/clientcert.h"
+#include "tls/tlsctx.h"
 #include "trust/crl.h"
 #include "trust/policy.h"
 
@@ -203,6 +205,27 @@ static void check_crls(struct findings *f)
     }
 }
 
+/* The client certificate. */
+
+static void check_client_cert(struct findings *f)
+{
+    const struct clientcert *c = tlsctx_client_cert(f->section->ctx);
+    char day[UNITS_DATE_SIZE], span[UNITS_SPAN_SIZE];
+    size_t i;
+
+    if (!c)
+        return;
+    units_format_date(c->info.not_after, day);
+    units_format_span(c->info.not_after - f->now, span);
+    findings_add(f,
+                 ends_soon(f, c->info.not_before, c->info.not_after) ? FINDING_WARNING : FINDING_OK,
+                 c->info.not_after <= f->now ? "the client certificate expired on %s, %s ago"
+                                             : "the client certificate is valid until %s, %s",
+                 day, span);
+    for (i = 0; i < c->warning_count; i++)
+        findings_add(f, FINDING_WARNING, "%s", c->warnings[i]);
+}
+
 /* The server. */
 
 /*
@@ -293,6 +316,20 @@ static void check_refused(struct findings *f)
                      "responder (nor do those of Let's Encrypt): use crl_file, or ocsp = off");
 }
 
+/* Reports what an accepted server says to the client certificate, or to its absence. */
+static void check_client_answer(struct findings *f)
+{
+    const bool has_cert = tlsctx_client_cert(f->section->ctx) != NULL;
+
+    if (f->probe->asks && has_cert)
+        findings_add(f, FINDING_OK, "the server accepts the client certificate");
+    else if (f->probe->asks)
+        findings_add(f, FINDING_OK,
+                     "the server asks for a client certificate, and accepts a client without one");
+    else if (has_cert)
+        findings_add(f, FINDING_OK, "the server does not ask for the client certificate");
+}
+
 static void check_accepted(struct findings *f)
 {
     const struct probe *p = f->probe;
@@ -313,9 +350,7 @@ static void check_accepted(struct findings *f)
                  leaf->not_after <= f->now ? "the server's certificate expired on %s, %s ago"
                                            : "the server's certificate is valid until %s, %s",
                  day, span);
-    if (p->asks)
-        findings_add(f, FINDING_OK,
-                     "the server asks for a client certificate, and accepts a client without one");
+    check_client_answer(f);
 }
 
 static void check_server(struct findings *f)
@@ -349,6 +384,7 @@ void findings_collect(struct findings *f)
         check_server(f);
     check_pins(f);
     check_crls(f);
+    check_client_cert(f);
     f->renewal = renewal_of_section(f->section, f->probe, f->now);
 }
 

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/print.h"
 #include "config/loader.h"
+#include "config/store.h"
 #include "net/acceptor.h"
 #include "pinproxyd/privileges.h"
 
@@ -45,6 +46,12 @@ static void add_texts(struct preflight *p, const struct config_strings *texts)
         add_file(p, texts->items[i].text);
 }
 
+static void add_store(struct preflight *p, const struct config_string *value)
+{
+    if (value->text && !store_is_uri(value->text))
+        add_file(p, value->text);
+}
+
 static void add_pins(struct preflight *p, const struct pin_list *pins)
 {
     size_t i;
@@ -72,6 +79,9 @@ static void list_files(struct preflight *p)
         add_texts(p, &s->ca_file);
         add_texts(p, &s->ca_dir);
         add_texts(p, &s->crl_file);
+        add_store(p, &s->tls.client_cert);
+        add_store(p, &s->tls.client_key);
+        add_store(p, &s->tls.client_key_password);
     }
     qsort(p->files, p->count, sizeof(*p->files), compare_files);
     for (i = 0; i < p->count; i++)

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/print.h"
 #include "base/units.h"
+#include "tls/clientcert.h"
 #include "tls/tlsctx.h"
 #include "trust/crl.h"
 #include "trust/policy.h"
@@ -141,6 +142,51 @@ static void log_crls(const struct section *s, int64_t now)
     }
 }
 
+/* Logs the end of the certificate that the section shows to its server. */
+static void log_client_cert_end(const struct section *s, const struct clientcert *c, int64_t now)
+{
+    const struct ending e = {
+        .what = "client_cert",
+        .field = "not_after",
+        .start = c->info.not_before,
+        .end = c->info.not_after,
+        .near = "the client certificate",
+        .ended = "the client certificate has expired: replace the file and reload",
+    };
+    struct log_line l;
+
+    if (!ending_is_near(&e, now))
+        return;
+    ending_begin(&l, s, &e);
+    log_add(&l, "subject", c->info.subject);
+    ending_end(&l, &e, now);
+}
+
+static void log_client_cert(const struct section *s, int64_t now)
+{
+    const struct clientcert *c = tlsctx_client_cert(s->ctx);
+    struct log_line l;
+    size_t i;
+
+    if (!c)
+        return;
+    log_client_cert_end(s, c, now);
+    for (i = 0; i < c->warning_count; i++) {
+        log_begin(&l, LOG_LEVEL_WARNING, "client_cert", s->config->name);
+        log_add(&l, "detail", c->warnings[i]);
+        log_end(&l);
+    }
+}
+
+static void print_client_cert(const struct section *s, FILE *to)
+{
+    const struct clientcert *c = tlsctx_client_cert(s->ctx);
+    size_t i;
+
+    for (i = 0; c && i < c->warning_count; i++)
+        print_line(to, "warning: [%s]: %s", s->config->name, c->warnings[i]);
+}
+
 static void log_report_mode(const struct section *s, int64_t now)
 {
     char day[UNITS_DATE_SIZE];
@@ -192,9 +238,11 @@ void warnings_print(const struct snapshot *s, FILE *to)
     char text[256];
     size_t i;
 
-    for (i = 0; i < s->count; i++)
+    for (i = 0; i < s->count; i++) {
         if (has_slow_key_exchange(&s->sections[i], text, sizeof(text)))
             print_line(to, "warning: [%s]: %s", s->sections[i].config->name, text);
+        print_client_cert(&s->sections[i], to);
+    }
 }
 
 void warnings_log(const struct snapshot *s, int64_t now)
@@ -205,6 +253,7 @@ void warnings_log(const struct snapshot *s, int64_t now)
         log_pins(&s->sections[i], now);
         log_certificate(&s->sections[i], now);
         log_crls(&s->sections[i], now);
+        log_client_cert(&s->sections[i], now);
         log_report_mode(&s->sections[i], now);
         log_slow_key_exchange(&s->sections[i]);
     }

@@ -9,6 +9,7 @@
 #include "config/loader.h"
 #include "learned/learned.h"
 #include "proxy/ways.h"
+#include "tls/clientcert.h"
 #include "tls/tlsctx.h"
 #include "trust/anchors.h"
 #include "trust/policy.h"
@@ -135,6 +136,18 @@ static void make_frontend(struct snapshot *s, const struct section *section)
     };
 }
 
+/*
+ * A server remembers the client of a session. So with another certificate, even one in the same
+ * file, no session is resumed.
+ */
+static void bind_client_cert(struct section *s, struct diag_list *diags)
+{
+    const struct clientcert *c = s->ctx ? tlsctx_client_cert(s->ctx) : NULL;
+
+    if (c && s->policy && !policy_extend_id(s->policy, c->digest))
+        diag_add(diags, s->config->where, "[%s]: out of memory", s->config->name);
+}
+
 static struct snapshot *build(struct config *config, const struct snapshot *old, enum use use,
                               struct diag_list *diags)
 {
@@ -160,6 +173,7 @@ static struct snapshot *build(struct config *config, const struct snapshot *old,
                               ? policy_new_probe(section->config)
                               : policy_new(section->config, anchors, s->learned, diags);
         section->ctx = tlsctx_get(s->contexts, section->config, diags);
+        bind_client_cert(section, diags);
         section->transport = ways_transport(section->config);
         ways_dialogs(section->config, &section->dialogs);
         section->filter = ways_filter(section->config);

@@ -69,6 +69,20 @@ static int verify_callback(X509_STORE_CTX *ctx, void *unused)
     return peer_may_continue(&t->peer);
 }
 
+/*
+ * OpenSSL calls this when the server has asked for a client certificate and has presented its own.
+ * The handshake with a server whose key has changed continues, so that it can prove the new key.
+ * It must not learn who its client is.
+ */
+static int client_cert_callback(SSL *ssl, void *arg)
+{
+    const struct trust_verdict *v = &((const struct tls *)arg)->peer.verdict;
+
+    if (!v->trusted && v->reason != REASON_FIRST_USE)
+        SSL_certs_clear(ssl);
+    return 1;
+}
+
 /* A new session. It is stored only if conclude() opens the connection. */
 static int session_callback(SSL *ssl, SSL_SESSION *session)
 {
@@ -162,6 +176,8 @@ struct tls *tls_new(SSL_CTX *ctx, const struct policy *policy, struct tls_thread
     if (policy_wants_staple(policy)
         && SSL_set_tlsext_status_type(t->ssl, TLSEXT_STATUSTYPE_ocsp) != 1)
         goto fail;
+    if (section->tls.client_cert.text)
+        SSL_set_cert_cb(t->ssl, client_cert_callback, t);
     SSL_set_msg_callback(t->ssl, message_callback);
     SSL_set_msg_callback_arg(t->ssl, t);
     SSL_set_connect_state(t->ssl);
@@ -243,6 +259,10 @@ static enum tls_result fail_openssl(struct tls *t)
     if (t->io.overflowed)
         return fail(t, REASON_TLS, "the server caused more answers in one turn than are permitted");
     reason = tlserr_reason(t->ssl, t->asked, text);
+    if (reason == REASON_CLIENT_CERT && t->peer.verdict.reason == REASON_TOFU_CHANGED)
+        return fail(
+            t, reason,
+            "the server's key has changed, so it got no client certificate; it requires one");
     free(t->error_text);
     t->error_text = strdup(text); /* if memory is short, there is no text */
     return fail(t, reason, t->error_text);

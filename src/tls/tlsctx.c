@@ -11,6 +11,8 @@
 #include "base/strbuf.h"
 #include "base/util.h"
 #include "config/options.h"
+#include "config/store.h"
+#include "tls/clientcert.h"
 #include "tls/libctx.h"
 #include "tls/tls.h"
 #include "tls/tlsoffer.h"
@@ -42,12 +44,21 @@ static const char *const groups_default[] = {
 struct entry {
     struct strbuf key; /* the settings: options_canonical() */
     SSL_CTX *ctx;
+    struct clientcert *client; /* NULL: none */
     SLIST_ENTRY(entry) next;
 };
 
 struct tlsctx_set {
     SLIST_HEAD(, entry) list;
 };
+
+static void free_entry(struct entry *e)
+{
+    SSL_CTX_free(e->ctx);
+    clientcert_free(e->client);
+    strbuf_free(&e->key);
+    free(e);
+}
 
 struct tlsctx_set *tlsctx_set_new(void)
 {
@@ -65,9 +76,7 @@ void tlsctx_set_free(struct tlsctx_set *set)
         return;
     while ((e = SLIST_FIRST(&set->list))) {
         SLIST_REMOVE_HEAD(&set->list, next);
-        SSL_CTX_free(e->ctx);
-        strbuf_free(&e->key);
-        free(e);
+        free_entry(e);
     }
     free(set);
 }
@@ -241,6 +250,28 @@ static SSL_CTX *make(const struct config_tls_settings *s, struct diag_list *diag
     return ctx;
 }
 
+/* Returns false after reporting why OpenSSL does not use the certificate or its key. */
+static bool use_client(SSL_CTX *ctx, const struct clientcert *client,
+                       const struct config_string *value, struct diag_list *diags)
+{
+    struct arena arena = {0};
+    const char *reason;
+
+    if (clientcert_use(client, ctx) && SSL_CTX_set_app_data(ctx, (void *)(uintptr_t)client) == 1)
+        return true;
+    reason = ERR_reason_error_string(ERR_peek_last_error());
+    diag_add(diags, value->where, "client_cert = %s: OpenSSL does not use it: %s",
+             store_printable(value->text, &arena), reason ? reason : "out of memory");
+    ERR_clear_error();
+    arena_free(&arena);
+    return false;
+}
+
+const struct clientcert *tlsctx_client_cert(SSL_CTX *ctx)
+{
+    return SSL_CTX_get_app_data(ctx);
+}
+
 const char *tlsctx_finite_field(SSL_CTX *ctx, const struct config_tls_settings *settings)
 {
     const char *group = settings->groups.text ? strcasestr(settings->groups.text, "ffdhe") : NULL;
@@ -264,23 +295,41 @@ static struct entry *find_entry(const struct tlsctx_set *set, const struct strbu
     return e;
 }
 
+/* Makes a context, with the client certificate if there is one. Takes ownership of the key. */
+static struct entry *new_entry(const struct config_tls_settings *s, struct strbuf key,
+                               struct diag_list *diags)
+{
+    struct entry *e = xcalloc(1, sizeof(*e));
+    const size_t before = diags->count;
+
+    e->key = key;
+    /* both report their errors */
+    e->ctx = make(s, diags);
+    if (s->client_cert.text)
+        e->client = clientcert_load(s, diags);
+    if (e->ctx && e->client)
+        (void)use_client(e->ctx, e->client, &s->client_cert, diags);
+    if (e->ctx && diags->count == before)
+        return e;
+    free_entry(e);
+    return NULL;
+}
+
 SSL_CTX *tlsctx_get(struct tlsctx_set *set, const struct config_section *section,
                     struct diag_list *diags)
 {
     struct strbuf key = {0};
     struct entry *e;
-    SSL_CTX *ctx;
 
     options_canonical(options, options_count, OPTION_TLS, section, &key);
     e = find_entry(set, &key);
-    ctx = e ? e->ctx : make(&section->tls, diags);
-    if (e || !ctx) {
+    if (e) {
         strbuf_free(&key);
-        return ctx;
+        return e->ctx;
     }
-    e = xcalloc(1, sizeof(*e));
-    e->key = key;
-    e->ctx = ctx;
+    e = new_entry(&section->tls, key, diags);
+    if (!e)
+        return NULL;
     SLIST_INSERT_HEAD(&set->list, e, next);
-    return ctx;
+    return e->ctx;
 }

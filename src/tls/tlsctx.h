@@ -8,6 +8,7 @@
 #include "config/diag.h"
 #include "config/section.h"
 
+struct clientcert;
 struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
 struct tlsctx_set;
 
@@ -22,6 +23,12 @@ void tlsctx_set_free(struct tlsctx_set *set);
  */
 struct ssl_ctx_st *tlsctx_get(struct tlsctx_set *set, const struct config_section *section,
                               struct diag_list *diags);
+
+/*
+ * Returns the client certificate of a context, which lives as long as the context, or NULL if it
+ * has none.
+ */
+const struct clientcert *tlsctx_client_cert(struct ssl_ctx_st *ctx);
 
 /*
  * Returns the name of the first suite with finite-field Diffie-Hellman that a context with these

@@ -1,5 +1,6 @@
 #include "trust/policy.h"
 
+#include <openssl/evp.h>
 #include <openssl/x509_vfy.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,15 @@ struct policy *policy_new_probe(const struct config_section *section)
     p->section = section;
     p->probe_only = true;
     return p;
+}
+
+bool policy_extend_id(struct policy *p, const uint8_t digest[32])
+{
+    uint8_t both[POLICY_ID_SIZE + 32];
+
+    memcpy(both, p->id, POLICY_ID_SIZE);
+    memcpy(both + POLICY_ID_SIZE, digest, 32);
+    return EVP_Digest(both, sizeof(both), p->id, NULL, EVP_sha256(), NULL) == 1;
 }
 
 void policy_free(struct policy *p)

@@ -40,6 +40,12 @@ struct policy *policy_new(const struct config_section *section, struct anchors *
 /* Makes a policy that trusts no server, to see its certificates. The section must outlive it. */
 struct policy *policy_new_probe(const struct config_section *section);
 
+/*
+ * Makes the policy's id cover a further digest, that of the client certificate. Must be called
+ * before the policy is used. Returns false if memory is short.
+ */
+bool policy_extend_id(struct policy *p, const uint8_t digest[32]);
+
 /* Frees a policy. p may be NULL. */
 void policy_free(struct policy *p);
 

@@ -233,7 +233,6 @@ LATER = {
     "allow_user": "allow_user = root",
     "allow_group": "allow_group = root",
     "verify_dane": "verify = dane",
-    "client_cert": "client_cert = me.pem",
     "listen_systemd": "listen = systemd:web",
 }
 

@@ -12,10 +12,12 @@ sample=$srcdir/etc/pinproxyd.conf
 { cat "$sample"; echo 'no_such_option = 1'; } >"$tmp/bad.conf"
 must_fail "an unknown option" check "$tmp/bad.conf"
 
-# The file that ca_file names; any certificate will do.
+# The files that ca_file and client_cert name; any certificate will do.
 need openssl
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=sample \
     -keyout "$tmp/key.pem" -out "$tmp/ca.pem" 2>/dev/null || exit 1
+cp "$tmp/ca.pem" "$tmp/client.pem" && cp "$tmp/key.pem" "$tmp/client.key" || exit 1
+echo password >"$tmp/client.password"
 sed 's/^;\([a-z[]\)/\1/' "$sample" >"$tmp/all.conf"
 cp "$sample" "$tmp/pinproxyd.conf"
 must_fail "a configuration without a host" check "$tmp/pinproxyd.conf"

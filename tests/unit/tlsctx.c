@@ -2,9 +2,11 @@
 #include "tls/tlsctx.h"
 
 #include <openssl/ssl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "certs.h"
 #include "config/options.h"
 #include "help.h"
 #include "samples.h"
@@ -184,6 +186,16 @@ static void equal_settings_share_a_context_and_others_do_not(void **state)
     tlsctx_set_free(NULL);
 }
 
+/* Returns the path of a file with a certificate and its key. */
+static const char *client_file(void)
+{
+    const struct cert cert = certs_leaf("DNS:client.example", NULL);
+    char text[8192];
+
+    snprintf(text, sizeof(text), "%s%s", certs_pem(cert.x509), certs_private_pem(cert.key, NULL));
+    return temp_text("client.pem", text);
+}
+
 /* A context that another section shares must not lack a setting of it. */
 static void every_option_that_shapes_a_context_is_a_part_of_its_key(void **state)
 {
@@ -204,6 +216,8 @@ static void every_option_that_shapes_a_context_is_a_part_of_its_key(void **state
             continue;
         if (!sample_set(o, &s, &arena))
             continue;
+        if (s.tls.client_cert.text)
+            s.tls.client_cert.text = client_file(); /* it is read at once */
         other = tlsctx_get(set, &s, &diags);
         if (diags.count)
             fail_msg("%s: %s", o->name, diags.items[0].text);

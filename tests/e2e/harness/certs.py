@@ -175,8 +175,9 @@ def _alternative_names(names):
     return x509.SubjectAlternativeName(found)
 
 
-def _build(subject, public_key, issuer, signer, *, names=(), ca=False, start=-1, end=90, digest=None):
-    """Returns a certificate. `start` and `end` are days from now."""
+def _build(subject, public_key, issuer, signer, *, names=(), ca=False, start=-1, end=90, digest=None,
+           usage=ExtendedKeyUsageOID.SERVER_AUTH):
+    """Returns a certificate. `start` and `end` are days from now. `usage`: the extended key usage, or None."""
     builder = (x509.CertificateBuilder()
                .subject_name(subject).issuer_name(issuer).public_key(public_key)
                .serial_number(x509.random_serial_number())
@@ -185,8 +186,8 @@ def _build(subject, public_key, issuer, signer, *, names=(), ca=False, start=-1,
     if ca:
         builder = builder.add_extension(
             x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
-    else:
-        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    elif usage:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
     if names:
         builder = builder.add_extension(_alternative_names(names), critical=False)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
@@ -218,6 +219,12 @@ class CA:
         cert = _build(subject, key.public_key(), self.name, self.key, names=names, **options)
         chain = [self.cert.cert] if self.parent else []
         return Cert(self.directory, cert, key, chain)
+
+
+def client_certificate(ca, name="client", **options):
+    """Returns a certificate for a client."""
+    options.setdefault("usage", ExtendedKeyUsageOID.CLIENT_AUTH)
+    return ca.issue([], subject=subject_of(name), **options)
 
 
 def with_subject_bytes(directory, common_name):
