@@ -16,7 +16,8 @@
     X(XMPP, xmpp)                                                                                  \
     X(LDAP, ldap)                                                                                  \
     X(POSTGRES, postgres)                                                                          \
-    X(MYSQL, mysql)
+    X(MYSQL, mysql)                                                                                \
+    X(MYSQL_FOUND_ROWS, mysql_found_rows)
 
 /* The names in one literal, with a space before each. */
 #define STARTTLS_NAME(id, name) " " #name

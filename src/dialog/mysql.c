@@ -57,7 +57,8 @@ static void add_greeting(const uint8_t *packet, size_t n, const struct mysql_han
         mysql_write_int4(payload + h->extended_at, 0);
 }
 
-static enum dialog_result run_mysql(void *state, struct dialog_io *io)
+/* found_rows: the server is to count found rows in place of changed ones. */
+static enum dialog_result run(struct dialog_io *io, bool found_rows)
 {
     const uint32_t needed = MYSQL_PROTOCOL_41 | MYSQL_SECURE_CONNECTION;
     const uint8_t *payload = io->in + MYSQL_HEADER_SIZE;
@@ -65,7 +66,6 @@ static enum dialog_result run_mysql(void *state, struct dialog_io *io)
     const char *why;
     size_t size;
 
-    (void)state;
     if (io->in_len < MYSQL_HEADER_SIZE)
         return DIALOG_MORE;
     size = mysql_payload_size(io->in);
@@ -83,10 +83,27 @@ static enum dialog_result run_mysql(void *state, struct dialog_io *io)
     if ((h.capabilities & needed) != needed)
         return fail(io, "the server is older than MySQL 4.1");
     io->used = MYSQL_HEADER_SIZE + size;
+    if (!found_rows)
+        h.capabilities &= ~(uint32_t)MYSQL_FOUND_ROWS;
     add_ssl_request(&h, io->out);
     add_greeting(io->in, io->used, &h, io->greeting);
     return DIALOG_DONE;
 }
 
+static enum dialog_result run_mysql(void *state, struct dialog_io *io)
+{
+    (void)state;
+    return run(io, false);
+}
+
+static enum dialog_result run_mysql_found_rows(void *state, struct dialog_io *io)
+{
+    (void)state;
+    return run(io, true);
+}
+
 const struct dialog_ops dialog_mysql = {
     .name = "mysql", .reason = REASON_STARTTLS, .run = run_mysql};
+
+const struct dialog_ops dialog_mysql_found_rows = {
+    .name = "mysql_found_rows", .reason = REASON_STARTTLS, .run = run_mysql_found_rows};

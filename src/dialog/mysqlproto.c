@@ -10,19 +10,20 @@
  * them:
  *   LONG_PASSWORD (which MariaDB calls MYSQL), LONG_FLAG, CONNECT_WITH_DB, LOCAL_FILES, PROTOCOL_41,
  *   TRANSACTIONS, SECURE_CONNECTION, MULTI_RESULTS, PS_MULTI_RESULTS, PLUGIN_AUTH, CONNECT_ATTRS,
- *   PLUGIN_AUTH_LENENC_CLIENT_DATA.
+ *   PLUGIN_AUTH_LENENC_CLIENT_DATA;
+ *   and FOUND_ROWS, which dialog_mysql removes and dialog_mysql_found_rows does not.
  * LOCAL_FILES is safe: the client itself decides if it sends a file, and a server may ask for one
  * in any case.
  */
-static const uint32_t promised = BIT(0) | BIT(2) | BIT(3) | BIT(7) | BIT(9) | BIT(13) | BIT(15)
-                                 | BIT(17) | BIT(18) | BIT(19) | BIT(20) | BIT(21);
+static const uint32_t promised = BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(7) | BIT(9) | BIT(13)
+                                 | BIT(15) | BIT(17) | BIT(18) | BIT(19) | BIT(20) | BIT(21);
 
 /*
  * Not shown to the client, because not every client has it and it changes the meaning or the form
- * of what follows: FOUND_ROWS, COMPRESS, SSL, and all from CAN_HANDLE_EXPIRED_PASSWORDS on, among
+ * of what follows: COMPRESS, SSL, and all from CAN_HANDLE_EXPIRED_PASSWORDS on, among
  * them SESSION_TRACK and DEPRECATE_EOF.
  */
-static const uint32_t hidden = BIT(1) | BIT(5) | BIT(11) | UINT32_C(0xffc00000);
+static const uint32_t hidden = BIT(5) | BIT(11) | UINT32_C(0xffc00000);
 
 /* utf8mb4_general_ci, which all have, and utf8mb4_0900_ai_ci, the default of MySQL 8. */
 enum { CHARSET_GENERAL = 45, CHARSET_0900 = 255 };

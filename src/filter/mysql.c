@@ -203,10 +203,11 @@ static bool take_response(struct mysql *m, struct filter_io *io)
     common = wanted & m->handshake.capabilities;
     if (wanted & MYSQL_SSL && n == MYSQL_CLIENT_HEAD_SIZE)
         return fail(io, REASON_TLS_FROM_CLIENT, "it sent MySQL's SSLRequest");
-    if (wanted & MYSQL_FOUND_ROWS)
+    if ((wanted ^ m->handshake.capabilities) & MYSQL_FOUND_ROWS)
         return refuse(m, io,
-                      "CLIENT_FOUND_ROWS is not possible through STARTTLS: let the client ask for "
-                      "affected rows");
+                      wanted & MYSQL_FOUND_ROWS
+                          ? "the client asks for CLIENT_FOUND_ROWS: set starttls = mysql_found_rows"
+                          : "the client does not ask for CLIENT_FOUND_ROWS: set starttls = mysql");
     if (!(common & MYSQL_SECURE_CONNECTION) || !read_response(payload, n, common, &r))
         return refuse(m, io, "the client's handshake response is malformed");
     m->charset = payload[8];

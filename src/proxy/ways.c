@@ -47,5 +47,7 @@ const struct filter_ops *ways_filter(const struct config_section *s)
 {
     if (s->client == CLIENT_POSTGRES)
         return &filter_postgres;
-    return s->starttls == STARTTLS_MYSQL ? &filter_mysql : NULL;
+    if (s->starttls == STARTTLS_MYSQL || s->starttls == STARTTLS_MYSQL_FOUND_ROWS)
+        return &filter_mysql;
+    return NULL;
 }

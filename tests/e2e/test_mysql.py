@@ -115,10 +115,17 @@ def test_several_statements_in_a_query_are_the_clients_choice(database):
         fetch(conn, "select 1; select 2")
 
 
-def test_a_client_that_counts_found_rows_is_refused_with_the_reason(database):
-    with pytest.raises(pymysql.err.OperationalError, match="pinproxyd: .*CLIENT_FOUND_ROWS"):
-        python_client(database, client_flag=pymysql.constants.CLIENT.FOUND_ROWS)
-    assert "CLIENT_FOUND_ROWS" in database.wait_event(event="refused", reason="greeting")["detail"]
+@pytest.mark.parametrize("starttls, flag, count", [
+    ("mysql", 0, 0), ("mysql_found_rows", pymysql.constants.CLIENT.FOUND_ROWS, 1)])
+def test_rows_are_counted_as_the_client_expects(starttls, flag, count, pinproxyd, mariadb):
+    daemon = pinproxyd({NAME: to(mariadb, starttls=starttls)})
+    with python_client(daemon, client_flag=flag, database="things") as conn, conn.cursor() as cursor:
+        cursor.execute("create temporary table t as select 1 as n")
+        assert cursor.execute("update t set n = 1") == count
+    other = pymysql.constants.CLIENT.FOUND_ROWS - flag
+    with pytest.raises(pymysql.err.OperationalError, match="pinproxyd: .*CLIENT_FOUND_ROWS: set starttls = mysql"):
+        python_client(daemon, client_flag=other)
+    assert "CLIENT_FOUND_ROWS" in daemon.wait_event(event="refused", reason="greeting")["detail"]
 
 
 def test_a_large_result_is_whole(database):

@@ -321,8 +321,7 @@ static void a_client_that_cannot_be_served_is_refused_with_the_reason(void **sta
     REFUSED("\x20\0\0\1" HEAD("\x85\xaa\x3e\0", "\xff"), NULL, REASON_TLS_FROM_CLIENT,
             "SSLRequest");
     REFUSED(RESPONSE("\1", "\x8f\xa2\x3e\0", "\xff"),
-            "CLIENT_FOUND_ROWS is not possible through STARTTLS: let the client ask for affected "
-            "rows",
+            "the client asks for CLIENT_FOUND_ROWS: set starttls = mysql_found_rows",
             REASON_GREETING, "CLIENT_FOUND_ROWS");
     REFUSED(RESPONSE("\1", "\x8d\xa0\x3e\0", "\xff"),
             "the client does not speak protocol 4.1 of MySQL", REASON_GREETING, "4.1");
@@ -340,6 +339,34 @@ static void a_client_that_cannot_be_served_is_refused_with_the_reason(void **sta
             "the client's handshake response is malformed", REASON_GREETING, "malformed");
     try_refusal(huge, sizeof(huge), "the client's handshake response is too long", REASON_GREETING,
                 "too long");
+}
+
+static void found_rows_are_promised_if_they_are_configured(void **state)
+{
+    static const char shown[] = HANDSHAKE("\xdf", "\xf7", "\xff", "\x3f", "\0");
+    static const struct passage_turn turns[] = {
+        TO_CLIENT(HANDSHAKE("\xdf", "\xf7", "\xff", "\x3f", "\0")),
+        TO_SERVER(RESPONSE("\1", "\x8f\xa2\x3e\0", "\xff"))};
+    static const struct passage_turn others[] = {
+        TO_CLIENT(HANDSHAKE("\xdf", "\xf7", "\xff", "\x3f", "\0")),
+        TO_SERVER(RESPONSE("\1", "\x8d\xa2\x3e\0", "\xff"))};
+    static const struct passage_end end = {
+        FILTER_MORE, TO_SERVER(RESPONSE("\2", "\x8f\xaa\x3e\0", "\xff")),
+        TO_CLIENT(HANDSHAKE("\xdf", "\xf7", "\xff", "\x3f", "\0")), NULL, REASON_OK};
+    struct passage refused;
+    struct trial t;
+
+    (void)state;
+    trial_run(&t, &dialog_mysql_found_rows, NULL, MYSQL8, sizeof(MYSQL8) - 1, sizeof(MYSQL8), 1);
+    assert_int_equal(t.greeting.len, sizeof(shown) - 1);
+    assert_memory_equal(t.greeting.data, shown, t.greeting.len);
+    assert_int_equal((uint8_t)t.out.data[4], 0x8f);
+    trial_free(&t);
+    assert_passage(&filter_mysql, AND_ALL(turns), &end);
+    passage_run(&refused, &filter_mysql, others, COUNT(others), 0, 1000);
+    assert_int_equal(refused.result, FILTER_FAILED);
+    assert_contains(refused.detail, "set starttls = mysql");
+    passage_free(&refused);
 }
 
 static void a_client_must_wait_for_the_handshake(void **state)
@@ -382,6 +409,7 @@ int main(void)
         cmocka_unit_test(wishes_are_set_behind_authentication),
         cmocka_unit_test(a_refused_wish_is_a_failure),
         cmocka_unit_test(a_client_that_cannot_be_served_is_refused_with_the_reason),
+        cmocka_unit_test(found_rows_are_promised_if_they_are_configured),
         cmocka_unit_test(a_client_must_wait_for_the_handshake),
         cmocka_unit_test(what_is_held_passes_at_the_end),
     };
