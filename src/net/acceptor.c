@@ -285,7 +285,8 @@ bool acceptor_accept(const struct acceptor *a, struct stream *client)
 
     peer->len = sizeof(*peer) - offsetof(struct addr, sa);
     client->fd = accept4(a->fd, &peer->sa, &peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    client->is_tcp = !is_unix(a);
+    client->kind = is_unix(a) ? STREAM_SOCKET : STREAM_TCP;
+    client->attachment = NULL;
     return client->fd >= 0;
 }
 

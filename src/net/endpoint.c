@@ -62,7 +62,8 @@ static void set_write_error(struct endpoint *ep, int error)
 /* Asks the socket whether writing has failed. Bytes that came before can still be read. */
 static void note_socket_error(struct endpoint *ep)
 {
-    set_write_error(ep, -sock_take_error(ep->watched.fd));
+    /* a terminal has no SO_ERROR, and reports nothing here but a hang-up */
+    set_write_error(ep, ep->kind == STREAM_TERMINAL ? UV_EIO : -sock_take_error(ep->watched.fd));
 }
 
 static bool was_reset(const struct endpoint *ep)
@@ -79,12 +80,12 @@ static bool note_poll(struct endpoint *ep, short revents)
 {
     const bool had_fin = ep->fin_received, could_write = !ep->write_error;
 
-    if (revents & POLLERR)
+    if ((revents & POLLERR) || (ep->kind == STREAM_TERMINAL && (revents & POLLHUP)))
         note_socket_error(ep);
     else if (revents & POLLRDHUP)
         ep->fin_received = true;
     /* POLLHUP: both directions of a Unix socket are shut, by the peer unless we have shut one */
-    if (!ep->is_tcp && (revents & POLLHUP) && !ep->fin_sent)
+    if (ep->kind == STREAM_SOCKET && (revents & POLLHUP) && !ep->fin_sent)
         set_write_error(ep, UV_EPIPE);
     return ep->fin_received != had_fin || (could_write && ep->write_error);
 }
@@ -130,21 +131,23 @@ void endpoint_open(struct endpoint *ep, const struct endpoint_io *io, const stru
 
     memset(ep, 0, sizeof(*ep));
     ep->io = io;
-    ep->is_tcp = stream->is_tcp;
+    ep->kind = stream->kind;
+    ep->attachment = stream->attachment;
     ep->events = events;
     ep->ack_limit = sock_keepalive_limit(keepalive_ms);
     ep->watched.fd = fd;
     ep->watched.tick = on_tick;
     /* neither can fail: they only fill in the handle */
-    if (ep->is_tcp)
+    if (ep->kind == STREAM_TCP)
         (void)uv_tcp_init(io->loop, &ep->uv.tcp);
     else
         (void)uv_pipe_init(io->loop, &ep->uv.pipe, 0);
     ep->uv.handle.data = ep;
     ep->open = true;
-    if (!ep->is_tcp)
+    if (ep->kind == STREAM_SOCKET)
         sock_oob_inline(fd);
-    ep->error = ep->is_tcp ? uv_tcp_open(&ep->uv.tcp, fd) : uv_pipe_open(&ep->uv.pipe, fd);
+    ep->error = ep->kind == STREAM_TCP ? uv_tcp_open(&ep->uv.tcp, fd)
+                                       : uv_pipe_open(&ep->uv.pipe, fd);
     if (ep->error) {
         close(fd);
         ep->watched.fd = -1;
@@ -158,6 +161,41 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 
     (void)suggested;
     *buf = uv_buf_init((char *)ep->io->input, (unsigned)ep->io->input_size);
+}
+
+/* Notes how the stream has ended, of which the descriptor has no more to report. */
+static void note_end(struct endpoint *ep)
+{
+    if (was_reset(ep))
+        ep->error = ep->write_error;
+    else if (ep->attachment && ep->attachment->ops->has_failed(ep->attachment))
+        ep->error = UV_ECONNABORTED;
+    else
+        ep->eof = ep->fin_received = true;
+    update_watch(ep);
+    ep->events->changed(ep);
+}
+
+static void on_attachment_ended(struct attachment *a, void *owner)
+{
+    struct endpoint *ep = owner;
+
+    (void)a;
+    ep->held = false;
+    note_end(ep);
+}
+
+/* Returns true if the end is not reported yet. */
+static bool hold_end(struct endpoint *ep)
+{
+    struct attachment *a = ep->attachment;
+
+    if (!a)
+        return false;
+    a->ended = on_attachment_ended;
+    a->owner = ep;
+    ep->held = !a->ops->has_ended(a);
+    return ep->held;
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -177,21 +215,17 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
      */
     if (n == UV_EOF)
         note_socket_error(ep);
-    if (n != UV_EOF)
-        ep->error = (int)n;
-    else if (sock_has_unread(ep->watched.fd))
-        endpoint_want_read(ep, true);
-    else if (was_reset(ep))
-        ep->error = ep->write_error;
     else
-        ep->eof = ep->fin_received = true;
-    update_watch(ep);
-    ep->events->changed(ep);
+        set_write_error(ep, (int)n);
+    if (n == UV_EOF && sock_has_unread(ep->watched.fd))
+        endpoint_want_read(ep, true);
+    else if (!hold_end(ep))
+        note_end(ep);
 }
 
 void endpoint_want_read(struct endpoint *ep, bool want)
 {
-    if (!ep->open || ep->eof || ep->error)
+    if (!ep->open || ep->eof || ep->error || ep->held)
         want = false;
     if (want == ep->reading)
         return;
@@ -216,7 +250,7 @@ size_t endpoint_queued(const struct endpoint *ep)
 /* Notes that the kernel has bytes which the peer has to acknowledge. */
 static void expect_acks(struct endpoint *ep)
 {
-    if (!ep->is_tcp || ep->unacked)
+    if (ep->kind != STREAM_TCP || ep->unacked)
         return;
     ep->unacked = true;
     ep->silent_since = (int64_t)uv_now(ep->io->loop);
@@ -227,7 +261,7 @@ static void send_fin(struct endpoint *ep)
 {
     /* nothing is in libuv's queue, so the FIN cannot overtake anything */
     ep->fin_sent = true;
-    (void)shutdown(ep->watched.fd, SHUT_WR);
+    (void)shutdown(ep->watched.fd, SHUT_WR); /* has no effect on a terminal */
     expect_acks(ep);
 }
 
@@ -319,7 +353,7 @@ void endpoint_shutdown(struct endpoint *ep)
 
 int endpoint_unsent(const struct endpoint *ep)
 {
-    return ep->open && ep->is_tcp ? sock_unsent(ep->watched.fd) : 0;
+    return ep->open && ep->kind == STREAM_TCP ? sock_unsent(ep->watched.fd) : 0;
 }
 
 size_t endpoint_backlog(const struct endpoint *ep)
@@ -329,9 +363,14 @@ size_t endpoint_backlog(const struct endpoint *ep)
     return uv_stream_get_write_queue_size(&ep->uv.stream) + (size_t)sock_unsent(ep->watched.fd);
 }
 
+const char *endpoint_ending(const struct endpoint *ep)
+{
+    return ep->attachment ? ep->attachment->ops->ending(ep->attachment) : "";
+}
+
 bool endpoint_is_reset(const struct endpoint *ep)
 {
-    return ep->error || was_reset(ep) || (ep->is_tcp && ep->write_error);
+    return ep->error || was_reset(ep) || (ep->kind == STREAM_TCP && ep->write_error);
 }
 
 bool endpoint_is_gone(const struct endpoint *ep)
@@ -353,7 +392,10 @@ void endpoint_close(struct endpoint *ep, bool reset)
         return;
     ep->open = false;
     update_watch(ep);
-    if (reset && ep->is_tcp)
+    if (reset && ep->kind == STREAM_TCP)
         sock_reset_on_close(ep->watched.fd);
+    if (ep->attachment)
+        ep->attachment->ops->release(ep->attachment, reset);
+    ep->attachment = NULL;
     uv_close(&ep->uv.handle, on_closed);
 }

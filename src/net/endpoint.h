@@ -45,6 +45,8 @@ struct endpoint {
     } uv;
     const struct endpoint_events *events;
     const struct endpoint_io *io;
+    enum stream_kind kind;
+    struct attachment *attachment; /* until the close; or NULL */
     struct watched watched;
     int64_t ack_limit; /* ms without an acknowledgment after which the peer is lost; 0: no limit */
     int64_t silent_since; /* loop time since which no expected acknowledgment has come */
@@ -53,7 +55,7 @@ struct endpoint {
     struct unsent *queued;    /* bytes that were written while others were in flight, or NULL */
 
     bool open;         /* the handle is initialised and not closing */
-    bool is_tcp;       /* see struct stream */
+    bool held;         /* the end was read, but the attachment has not ended yet */
     bool reading;      /* as endpoint_want_read() was last called */
     bool unacked;      /* TCP: some written bytes may not have been acknowledged */
     bool fin_wanted;   /* endpoint_shutdown() was called */
@@ -98,7 +100,7 @@ size_t endpoint_queued(const struct endpoint *ep);
 /* Returns how many bytes all endpoints of the process hold that the kernel has not yet taken. */
 uint64_t endpoints_hold(void);
 
-/* Sends a FIN when the kernel has taken everything that was written. */
+/* Sends a FIN when the kernel has taken everything that was written. A terminal has none. */
 void endpoint_shutdown(struct endpoint *ep);
 
 /* Returns how many bytes the kernel holds that a TCP peer has not acknowledged; 0 for others. */
@@ -106,6 +108,9 @@ int endpoint_unsent(const struct endpoint *ep);
 
 /* Returns how many written bytes the peer has not taken, here and in the kernel. */
 size_t endpoint_backlog(const struct endpoint *ep);
+
+/* Returns in words how the stream's attachment has ended by itself, or "". */
+const char *endpoint_ending(const struct endpoint *ep);
 
 /*
  * Returns true if the peer has reset the stream or is lost. A Unix peer that has closed in order is
@@ -119,7 +124,10 @@ bool endpoint_is_reset(const struct endpoint *ep);
  */
 bool endpoint_is_gone(const struct endpoint *ep);
 
-/* Closes the endpoint, with a reset if it is TCP and reset is set. Idempotent. Ends in closed(). */
+/*
+ * Closes the endpoint, with a reset if it is TCP and reset is set, and releases the attachment.
+ * Idempotent. Ends in closed().
+ */
 void endpoint_close(struct endpoint *ep, bool reset);
 
 #endif

@@ -279,7 +279,7 @@ static int relay(struct snapshot *snapshot, const struct section *section)
 {
     const struct frontend *frontend = snapshot_find_frontend(snapshot, section->config->name);
     static struct stdio s = {.lock = PTHREAD_MUTEX_INITIALIZER, .reason = REASON_MEMORY};
-    struct stream client = {.is_tcp = false};
+    struct stream client = {.kind = STREAM_SOCKET};
     pthread_t input, output;
     int pair[2], error;
 

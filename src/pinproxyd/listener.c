@@ -326,7 +326,7 @@ static void empty_backlog(const struct listener *l, const struct listener_set *s
         socklen_t len = sizeof(local) - offsetof(struct addr, sa);
         const struct binding *binding;
 
-        if (client.is_tcp)
+        if (client.kind == STREAM_TCP)
             (void)getsockname(client.fd, &local.sa, &len);
         binding = find_binding(set, &local);
         if (binding)

@@ -37,7 +37,7 @@ void dialing_forget(struct dialing *c)
 
 static void on_connected(struct transport_owner *owner, const struct stream *stream)
 {
-    assert_true(stream->is_tcp);
+    assert_int_equal(stream->kind, STREAM_TCP);
     dialing_result.calls++;
     dialing_result.fd = stream->fd;
     dialing_result.peer = stream->peer;

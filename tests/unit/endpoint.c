@@ -238,10 +238,10 @@ static void a_close_frees_what_was_being_written(void **state)
     endpoint_write(p->ep, pair_bulk, 1000);
     endpoint_shutdown(p->ep);
     assert_false(endpoint_is_idle(p->ep));
-    endpoint_close(p->ep, p->is_tcp);
+    endpoint_close(p->ep, p->kind == STREAM_TCP);
     assert_false(p->ep->open);
     /* any more of this is harmless until the closed event */
-    endpoint_close(p->ep, !p->is_tcp);
+    endpoint_close(p->ep, p->kind != STREAM_TCP);
     endpoint_write(p->ep, pair_bulk, 10);
     endpoint_shutdown(p->ep);
     endpoint_want_read(p->ep, true);
@@ -316,7 +316,7 @@ static void a_descriptor_that_cannot_be_opened_is_not_used(void **state)
 
     (void)state;
     for (tcp = 0; tcp < 2; tcp++) {
-        fd = pair_connect(&p, tcp);
+        fd = pair_connect(&p, tcp ? STREAM_TCP : STREAM_SOCKET);
         close(fd);
         pair_open(&p, fd);
         assert_int_equal(p.ep->error, UV_EBADF);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,8 @@
 
 uint8_t *pair_bulk;
 struct thread pair_thread;
-const bool pair_unix = false, pair_tcp = true;
+const enum stream_kind pair_unix = STREAM_SOCKET, pair_tcp = STREAM_TCP,
+                       pair_terminal = STREAM_TERMINAL;
 
 /* An endpoint under test. It frees itself in its last event, as owners do. */
 struct side {
@@ -93,14 +95,24 @@ static void connect_tcp(int fds[2])
     close(listener);
 }
 
-int pair_connect(struct pair *p, bool is_tcp)
+static void connect_terminal(int fds[2])
+{
+    struct termios raw = {.c_cflag = CS8 | CREAD | CLOCAL | B38400};
+
+    raw.c_cc[VMIN] = 1;
+    assert_int_equal(openpty(&fds[1], &fds[0], NULL, &raw, NULL), 0);
+}
+
+int pair_connect(struct pair *p, enum stream_kind kind)
 {
     int fds[2];
 
     memset(p, 0, sizeof(*p));
-    p->is_tcp = is_tcp;
-    if (is_tcp)
+    p->kind = kind;
+    if (kind == STREAM_TCP)
         connect_tcp(fds);
+    else if (kind == STREAM_TERMINAL)
+        connect_terminal(fds);
     else
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     assert_true(fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0);
@@ -116,7 +128,8 @@ void pair_open(struct pair *p, int fd)
     memset(side, 0xa5, sizeof(*side));
     side->pair = p;
     p->ep = &side->ep;
-    endpoint_open(p->ep, &pair_thread.io, &(struct stream){.fd = fd, .is_tcp = p->is_tcp}, 0,
+    endpoint_open(p->ep, &pair_thread.io,
+                  &(struct stream){.fd = fd, .kind = p->kind, .attachment = p->attachment}, 0,
                   &events);
 }
 
@@ -164,11 +177,11 @@ size_t pair_drain(struct pair *p, uint8_t *out, size_t n)
 
 int pair_setup(void **state)
 {
-    const bool *is_tcp = *state;
+    const enum stream_kind *kind = *state;
     struct pair *p = malloc(sizeof(*p));
 
     assert_non_null(p);
-    pair_open(p, pair_connect(p, *is_tcp));
+    pair_open(p, pair_connect(p, *kind));
     assert_true(p->ep->open);
     assert_int_equal(p->ep->error, 0);
     assert_true(endpoint_is_idle(p->ep));

@@ -21,7 +21,7 @@ static uv_loop_t loop;
 static struct {
     int accepted, shortages;
     char name[64]; /* of the front end of the last client */
-    bool is_tcp;
+    enum stream_kind kind;
     int error;
 } seen;
 
@@ -29,7 +29,7 @@ static void on_accepted(const struct frontend *frontend, const struct stream *cl
 {
     (void)owner;
     seen.accepted++;
-    seen.is_tcp = client->is_tcp;
+    seen.kind = client->kind;
     snprintf(seen.name, sizeof(seen.name), "%s", frontend->name);
     close(client->fd);
 }
@@ -173,11 +173,11 @@ static void a_client_reaches_the_front_end_of_its_listener(void **state)
     a = connect_tcp(port);
     turn();
     assert_string_equal(seen.name, "a.example");
-    assert_true(seen.is_tcp);
+    assert_int_equal(seen.kind, STREAM_TCP);
     b = connect_unix(path);
     turn();
     assert_string_equal(seen.name, "b.example");
-    assert_false(seen.is_tcp);
+    assert_int_equal(seen.kind, STREAM_SOCKET);
     assert_int_equal(seen.accepted, 2);
     close(a);
     close(b);

@@ -257,7 +257,7 @@ static struct scene *start(const struct front_ops *front, bool routes, const str
                            size_t wanted)
 {
     struct scene *s = test_calloc(1, sizeof(*s));
-    struct stream client = {.is_tcp = true};
+    struct stream client = {.kind = STREAM_TCP};
 
     start_server(&s->server, cert, wanted);
     s->reason = REASON_NONE;
