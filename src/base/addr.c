@@ -60,6 +60,14 @@ bool addr_from_unix(struct addr *a, const char *path)
     return true;
 }
 
+void addr_from_vsock(struct addr *a, uint32_t cid, uint32_t port)
+{
+    *a = (struct addr){.len = sizeof(a->vm)};
+    a->vm.svm_family = AF_VSOCK;
+    a->vm.svm_cid = cid;
+    a->vm.svm_port = port;
+}
+
 void addr_from_sockaddr(struct addr *a, const struct sockaddr *sa, socklen_t len)
 {
     const size_t max = sizeof(*a) - offsetof(struct addr, sa);
@@ -99,6 +107,9 @@ const char *addr_format(const struct addr *a, char out[ADDR_TEXT_SIZE])
         break;
     case AF_UNIX:
         snprintf(out, ADDR_TEXT_SIZE, "unix:%.*s", (int)path_length(a), a->un.sun_path);
+        break;
+    case AF_VSOCK:
+        snprintf(out, ADDR_TEXT_SIZE, "vsock:%u:%u", a->vm.svm_cid, a->vm.svm_port);
         break;
     default:
         snprintf(out, ADDR_TEXT_SIZE, "-");
@@ -156,6 +167,8 @@ bool addr_equal(const struct addr *a, const struct addr *b)
     case AF_INET6:
         return a->in6.sin6_port == b->in6.sin6_port && a->in6.sin6_scope_id == b->in6.sin6_scope_id
                && IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr);
+    case AF_VSOCK:
+        return a->vm.svm_cid == b->vm.svm_cid && a->vm.svm_port == b->vm.svm_port;
     case AF_UNIX:
         return path_length(a) == path_length(b)
                && memcmp(a->un.sun_path, b->un.sun_path, path_length(a)) == 0;

@@ -1,7 +1,8 @@
-/* Socket addresses, IP and Unix: parses, formats and compares them. */
+/* Socket addresses, IP, Unix and vsock: parses, formats and compares them. */
 #ifndef BASE_ADDR_H
 #define BASE_ADDR_H
 
+#include <linux/vm_sockets.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,6 +17,7 @@ struct addr {
         struct sockaddr_in in;
         struct sockaddr_in6 in6;
         struct sockaddr_un un;
+        struct sockaddr_vm vm;
     };
 };
 
@@ -32,12 +34,15 @@ bool addr_from_ip(struct addr *a, const char *ip, uint16_t port);
 /* Makes the address of a Unix socket. Returns false if path is longer than 107 bytes (unix(7)). */
 bool addr_from_unix(struct addr *a, const char *path);
 
+/* Makes the address of a port of a virtual machine (vsock(7)). */
+void addr_from_vsock(struct addr *a, uint32_t cid, uint32_t port);
+
 /* Copies a socket address of len bytes. */
 void addr_from_sockaddr(struct addr *a, const struct sockaddr *sa, socklen_t len);
 
 /*
- * Writes "1.2.3.4:443", "[::1]:443", "unix:/path", "unix:" for an unnamed peer, or "-" if there is
- * no address. Returns out.
+ * Writes "1.2.3.4:443", "[::1]:443", "unix:/path", "unix:" for an unnamed peer, "vsock:3:443", or
+ * "-" if there is no address. Returns out.
  */
 const char *addr_format(const struct addr *a, char out[ADDR_TEXT_SIZE]);
 

@@ -19,6 +19,7 @@
 /* Repeated lines: a token bucket of this size, refilled by one a second. */
 #define BURST 10
 #define BURST_LIMIT 1
+#define BURST_STDERR 100 /* lines of a program are not one event that repeats */
 #define SLOTS 128
 
 /* How long log_flush() waits for lines to be written. */
@@ -286,13 +287,20 @@ static bool is_rationed(const struct log_line *l)
     return l->level <= LOG_LEVEL_WARNING && strcmp(l->event, "reload_failed") != 0;
 }
 
+static double burst_of(const char *event)
+{
+    if (strcmp(event, "limit") == 0)
+        return BURST_LIMIT;
+    return strcmp(event, "exec_stderr") == 0 ? BURST_STDERR : BURST;
+}
+
 void log_end(struct log_line *l)
 {
     if (!l->wanted)
         return;
     pthread_mutex_lock(&logger.lock);
     if (is_rationed(l)) {
-        const double burst = strcmp(l->event, "limit") == 0 ? BURST_LIMIT : BURST;
+        const double burst = burst_of(l->event);
         const double now = monotonic_seconds();
         struct slot *s = find_slot(repeat_key(l), burst, now);
 

@@ -102,8 +102,9 @@ const struct option_row options[] = {
      .help = "local address to connect from"},
     {.name = "via", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY | OPTION_SERVER, .value = "tcp",
      .kind = &value_via, SECTION(via),
-     .help = "way to the server, under TLS: tcp, or a parent proxy as "
-             "socks5://[USER:PASSWORD@]HOST:PORT or http://[USER:PASSWORD@]HOST:PORT"},
+     .help = "way to the server, under TLS: tcp, unix:PATH, vsock:CID:PORT, exec:COMMAND, "
+             "serial:DEVICE[,BAUD], or a parent proxy as socks5://[USER:PASSWORD@]HOST:PORT or "
+             "http://[USER:PASSWORD@]HOST:PORT"},
     {.name = "send_proxy", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_NO_IDENTITY,
      .value = "off",
      .help = "PROXY protocol header inside TLS"},

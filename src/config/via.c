@@ -5,10 +5,15 @@
 #include <strings.h>
 
 #include "base/addr.h"
+#include "base/baud.h"
+#include "base/file.h"
 #include "base/hostname.h"
 #include "base/mem.h"
+#include "base/program.h"
+#include "base/units.h"
 #include "base/util.h"
 #include "config/credentials.h"
+#include "config/words.h"
 
 /* What the parser of a scheme works on. */
 struct via_context {
@@ -110,18 +115,97 @@ static const char *parse_http(const struct via_context *ctx, struct config_via *
                : NULL;
 }
 
+static const char *parse_unix(const struct via_context *ctx, struct config_via *out)
+{
+    struct addr to;
+
+    if (!*ctx->rest)
+        return "expected unix:PATH, such as unix:/run/postgresql/.s.PGSQL.5432";
+    if (*ctx->rest == '@')
+        return arena_printf(ctx->arena,
+                            "expected unix:PATH: abstract sockets are not supported, because they "
+                            "have no owner and no mode (for a file of this name: unix:./%s)",
+                            ctx->rest);
+    out->path = file_resolve(ctx->arena, ctx->dir, ctx->rest);
+    if (!addr_from_unix(&to, out->path))
+        return "expected a shorter path: the kernel takes at most 107 bytes (unix(7))";
+    return NULL;
+}
+
+/* Reads a number of 32 bits, whose highest value means "any" (vsock(7)). */
+static bool read_vsock_number(const char *text, uint32_t *out)
+{
+    long n;
+
+    if (units_number(text, 0, UINT32_MAX - 1L, &n))
+        return false;
+    *out = (uint32_t)n;
+    return true;
+}
+
+static const char *parse_vsock(const struct via_context *ctx, struct config_via *out)
+{
+    char *cid = arena_strdup(ctx->arena, ctx->rest), *port = strchr(cid, ':');
+
+    if (port)
+        *port++ = '\0';
+    if (!port || !read_vsock_number(cid, &out->cid) || !read_vsock_number(port, &out->vsock_port))
+        return "expected vsock:CID:PORT, two numbers such as vsock:3:5432 (CID 2 is the host)";
+    return NULL;
+}
+
+static const char *parse_serial(const struct via_context *ctx, struct config_via *out)
+{
+    char *device = arena_strdup(ctx->arena, ctx->rest), *baud = strrchr(device, ',');
+    speed_t speed;
+
+    out->baud = BAUD_DEFAULT;
+    if (baud)
+        *baud++ = '\0';
+    if (!*device)
+        return "expected serial:DEVICE[,BAUD], such as serial:/dev/ttyUSB0,115200";
+    if (baud && (units_number(baud, 0, LONG_MAX, &out->baud) || !baud_find(out->baud, &speed)))
+        return "expected a speed after the comma that serial lines have: 9600, 19200, 38400, "
+               "57600, 115200, 230400, 460800, 921600 or another one of termios(3)";
+    out->path = file_resolve(ctx->arena, ctx->dir, device);
+    return NULL;
+}
+
+static const char *parse_exec(const struct via_context *ctx, struct config_via *out)
+{
+    char path[PATH_MAX];
+    const char *why, *name;
+    const char **words;
+    size_t count;
+    int error;
+
+    why = words_split(ctx->rest, ctx->arena, &words, &count);
+    if (why)
+        return arena_printf(ctx->arena, "expected a command: %s", why);
+    if (count == 0 || !*words[0])
+        return "expected exec:COMMAND ARGS, such as exec:ssh -W %h:%p gateway";
+    name = strchr(words[0], '/') ? file_resolve(ctx->arena, ctx->dir, words[0]) : words[0];
+    error = program_find(name, path);
+    if (error)
+        return arena_printf(ctx->arena, "expected a program that can be executed: %s: %s%s", name,
+                            strerror(error), name == words[0] ? " in any directory of PATH" : "");
+    words[0] = arena_strdup(ctx->arena, path);
+    out->argv = words;
+    return NULL;
+}
+
 /* A value begins with the prefix, in any case. Without a parser the prefix is the whole value. */
 static const struct scheme {
     const char *prefix;
     via_parser *parse;
 } schemes[] = {
     [VIA_TCP] = {"tcp", NULL},
-    [VIA_UNIX] = {"unix:", parse_later},
-    [VIA_VSOCK] = {"vsock:", parse_later},
+    [VIA_UNIX] = {"unix:", parse_unix},
+    [VIA_VSOCK] = {"vsock:", parse_vsock},
     [VIA_SOCKS5] = {"socks5://", parse_socks5},
     [VIA_HTTP] = {"http://", parse_http},
-    [VIA_EXEC] = {"exec:", parse_later},
-    [VIA_SERIAL] = {"serial:", parse_later},
+    [VIA_EXEC] = {"exec:", parse_exec},
+    [VIA_SERIAL] = {"serial:", parse_serial},
     [VIA_SECTION] = {"section:", parse_later},
 };
 

@@ -173,7 +173,7 @@ static void end_connect(struct attempts *s, int fd, const struct addr *peer,
     unreachable_forget(peer);
     result->peer = *peer;
     result->connected = true;
-    result->stream = (struct stream){.fd = fd, .is_tcp = true, .peer = *peer};
+    result->stream = (struct stream){.fd = fd, .kind = STREAM_TCP, .peer = *peer};
 }
 
 static void on_writable(uv_poll_t *poll, int status, int events)

@@ -41,8 +41,8 @@ struct attachment_ops {
 };
 
 /*
- * What belongs to a stream besides its descriptor: the program behind a socket pair, or the lock of
- * a device. It is owned with the stream, and runs on the same loop.
+ * Belongs to a stream besides its descriptor: the program behind a socket pair, or the lock of a
+ * device. It is owned with the stream, and runs on the same loop.
  */
 struct attachment {
     const struct attachment_ops *ops;

@@ -50,9 +50,14 @@ struct transport_ops {
 struct transport {
     const struct transport_ops *ops;
     struct transport_owner *owner; /* NULL: it was called, or it has cancelled */
+    const char *obstacle;          /* what it waits for, to explain a timeout; NULL: nothing */
 };
 
 extern const struct transport_ops transport_tcp;
+extern const struct transport_ops transport_unix;
+extern const struct transport_ops transport_vsock;
+extern const struct transport_ops transport_exec;
+extern const struct transport_ops transport_serial;
 
 /*
  * Starts to connect to a section's server. Borrows the section until the owner is called. Returns

@@ -8,6 +8,7 @@
 #include "base/util.h"
 #include "pinproxyd/limits.h"
 #include "proxy/connlog.h"
+#include "proxy/ways.h"
 
 /* Accepting pauses this long, with jitter, when descriptors ran out and no tunnel ends before. */
 #define SHORTAGE_MS 100
@@ -89,13 +90,25 @@ void admission_init(struct admission *a, uv_loop_t *loop, struct pool *pool, str
     (void)uv_timer_init(loop, &a->resume); /* cannot fail */
 }
 
+/* Returns how many files a tunnel has at most: one for the client, and those of its way. */
+static size_t count_files(const struct config *config)
+{
+    size_t most = 1, i;
+
+    for (i = 0; i < config->count; i++)
+        if (ways_files(config->sections[i]) > most)
+            most = ways_files(config->sections[i]);
+    return 1 + most;
+}
+
 void admission_serve(struct admission *a, struct snapshot *snapshot, struct listener_set *listeners)
 {
     a->snapshot = snapshot;
     a->listeners = listeners;
     listener_set_commit(listeners, a->resume.loop, &listener_events, a);
     a->max_tunnels = limits_tunnels((uint64_t)snapshot->config->global.max_connections,
-                                    a->pool->count, listener_set_count(listeners));
+                                    a->pool->count, listener_set_count(listeners),
+                                    count_files(snapshot->config));
     update_full(a);
     update_accepting(a);
 }

@@ -13,9 +13,6 @@
 #define FILES_RESERVED 32
 #define FILES_PER_WORKER 8
 
-/* A tunnel has one for the client and one for the upstream. */
-#define FILES_PER_TUNNEL 2
-
 /*
  * One file in FILES_SHARE is for attempts to connect beyond one for each tunnel, and one for
  * look-ups.
@@ -42,14 +39,12 @@ static int lookups(uint64_t files)
     return n < LOOKUPS_MIN ? LOOKUPS_MIN : n > LOOKUPS_MAX ? LOOKUPS_MAX : (int)n;
 }
 
-uint64_t limits_tunnels(uint64_t wanted, size_t workers, size_t listeners)
+uint64_t limits_tunnels(uint64_t wanted, size_t workers, size_t listeners, size_t per_tunnel)
 {
     const uint64_t files = limits_raise_files(), spare = files / FILES_SHARE;
     const uint64_t others = FILES_RESERVED + FILES_PER_WORKER * workers + listeners;
     const uint64_t reserved = others + spare + (uint64_t)lookups(files) * LOOKUP_FILES;
-    const uint64_t possible = files > reserved + FILES_PER_TUNNEL
-                                  ? (files - reserved) / FILES_PER_TUNNEL
-                                  : 1;
+    const uint64_t possible = files > reserved + per_tunnel ? (files - reserved) / per_tunnel : 1;
     char detail[256];
 
     lookup_set_max(lookups(files));
@@ -60,7 +55,7 @@ uint64_t limits_tunnels(uint64_t wanted, size_t workers, size_t listeners)
              "max_connections = %" PRIu64 " needs more than the %" PRIu64 " files this process may "
              "open: raise LimitNOFILE= to %" PRIu64,
              wanted, files,
-             (wanted * FILES_PER_TUNNEL + others + LOOKUPS_MAX * LOOKUP_FILES) * FILES_SHARE
+             (wanted * per_tunnel + others + LOOKUPS_MAX * LOOKUP_FILES) * FILES_SHARE
                      / (FILES_SHARE - 1)
                  + 1);
     connlog_limit(NULL, REASON_FILES, detail);

@@ -10,10 +10,11 @@ uint64_t limits_raise_files(void);
 
 /*
  * Divides the files that the process may open among tunnels, attempts to connect, and look-ups of
- * names. Sets the limits of the latter two. Returns the maximum number of tunnels: wanted, or what
- * the files permit if wanted is 0. Logs a warning if the files do not permit what is wanted.
+ * names. Sets the limits of the latter two. per_tunnel: the files that a tunnel has at most. Returns
+ * the maximum number of tunnels: wanted, or what the files permit if wanted is 0. Logs a warning if
+ * the files do not permit what is wanted.
  */
-uint64_t limits_tunnels(uint64_t wanted, size_t workers, size_t listeners);
+uint64_t limits_tunnels(uint64_t wanted, size_t workers, size_t listeners, size_t per_tunnel);
 
 /* Returns how many CPUs this process may use (sched_getaffinity(2)). */
 long limits_cpus(void);

@@ -19,10 +19,15 @@
 const char *section_upstream(const struct section *s, const struct addr *peer,
                              char out[SECTION_UPSTREAM_SIZE])
 {
+    const struct config_via *via = &s->config->via;
     char text[ADDR_TEXT_SIZE];
 
     if (peer && peer->len)
         snprintf(out, SECTION_UPSTREAM_SIZE, "%s", addr_format(peer, text));
+    else if (via->scheme == VIA_EXEC)
+        snprintf(out, SECTION_UPSTREAM_SIZE, "exec:%s", via->argv[0]); /* arguments may be secret */
+    else if (via->scheme == VIA_UNIX || via->scheme == VIA_VSOCK || via->scheme == VIA_SERIAL)
+        snprintf(out, SECTION_UPSTREAM_SIZE, "%s", via->text);
     else
         snprintf(out, SECTION_UPSTREAM_SIZE, "%s:%ld", s->config->host, s->config->port);
     return out;

@@ -46,8 +46,8 @@ struct section {
 };
 
 /*
- * Writes where a connection of a section goes to, for people: the peer's address, or "HOST:PORT" if
- * peer is NULL or of length 0. Returns out.
+ * Writes where a connection of a section goes to, for people: the peer's address; or, if peer is
+ * NULL or of length 0, the socket, device or program of its `via`, or "HOST:PORT". Returns out.
  */
 #define SECTION_UPSTREAM_SIZE 320
 const char *section_upstream(const struct section *s, const struct addr *peer,

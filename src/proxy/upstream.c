@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "base/util.h"
 #include "net/target.h"
+#include "proxy/loss.h"
 #include "trust/policy.h"
 
 /* How long upstream_end() waits for the server to end the stream. */
@@ -93,7 +94,7 @@ static void upstream_fail(struct upstream *u, enum reason reason, const char *de
         learn_refused(&u->thread->loop, u->section, tls_verdict(u->tls));
     u->reason = reason;
     free(u->detail);
-    u->detail = detail && *detail ? strdup(detail) : NULL;
+    u->detail = loss_explain(&u->conn, reason, detail ? detail : "");
     u->events->step(u);
 }
 
@@ -102,7 +103,8 @@ static void on_deadline(uv_timer_t *timer)
     struct upstream *u = timer->data;
     const bool connecting = limits[u->state] == LIMIT_CONNECT;
     const char *missing = connecting ? "connection" : "TLS handshake", *answer = "";
-    char after[UNITS_DURATION_SIZE], detail[128];
+    const char *obstacle = u->transport ? u->transport->obstacle : NULL;
+    char after[UNITS_DURATION_SIZE], detail[256];
 
     if (u->state == UPSTREAM_ENDING) {
         upstream_close(u, false);
@@ -113,8 +115,9 @@ static void on_deadline(uv_timer_t *timer)
         answer = " answer";
     }
     units_format_duration(limit_ms(u, limits[u->state]), after);
-    snprintf(detail, sizeof(detail), "no %s%s (%s) within %s", missing, answer,
-             connecting ? "connect_timeout" : "handshake_timeout", after);
+    snprintf(detail, sizeof(detail), "no %s%s (%s) within %s%s%s", missing, answer,
+             connecting ? "connect_timeout" : "handshake_timeout", after, obstacle ? ": " : "",
+             obstacle ? obstacle : "");
     transport_cancel(u->transport);
     u->transport = NULL;
     learn_cancel(u->learn);
@@ -175,8 +178,9 @@ static void learn_key(struct upstream *u)
 /* Fails because the stream has failed during the handshake. */
 static void fail_lost(struct upstream *u)
 {
-    upstream_fail(u, REASON_TLS,
-                  u->conn.error == UV_ETIMEDOUT ? upstream_loss(u) : tls_loss(u->tls, true));
+    const bool is_known = u->conn.error == UV_ETIMEDOUT || u->conn.kind == STREAM_TERMINAL;
+
+    upstream_fail(u, REASON_TLS, is_known ? loss_describe(&u->conn) : tls_loss(u->tls, true));
 }
 
 static void handshake(struct upstream *u)
@@ -245,7 +249,7 @@ static void take_negotiation(struct upstream *u, enum negotiation_result result)
 
 static void end_negotiation(struct upstream *u)
 {
-    take_negotiation(u, negotiation_end(&u->negotiation, u->section, upstream_loss(u)));
+    take_negotiation(u, negotiation_end(&u->negotiation, u->section, loss_describe(&u->conn)));
 }
 
 /* Passes to the dialogs what the server has sent. Starts TLS after the last one. */
@@ -466,19 +470,9 @@ void upstream_close(struct upstream *u, bool reset)
 
 const char *upstream_loss(const struct upstream *u)
 {
-    const int error = u->conn.error ? u->conn.error : u->conn.write_error;
+    const char *ending = endpoint_ending(&u->conn);
 
-    switch (error) {
-    case 0:
-        return "";
-    case UV_ECONNRESET:
-    case UV_EPIPE:
-        return "the server reset the connection";
-    case UV_ETIMEDOUT:
-        return "the server no longer acknowledges anything (keepalive)";
-    default:
-        return uv_strerror(error);
-    }
+    return *ending ? ending : loss_describe(&u->conn);
 }
 
 const char *upstream_name(const struct upstream *u, char out[SECTION_UPSTREAM_SIZE])

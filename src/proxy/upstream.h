@@ -104,7 +104,10 @@ void upstream_end(struct upstream *u);
 /* Closes a connection at once, in any state. With reset, the server sees a reset. Idempotent. */
 void upstream_close(struct upstream *u, bool reset);
 
-/* Returns in words how the server broke the connection, or "" if it did not. A literal. */
+/*
+ * Returns in words how the server broke the connection, or how the program behind it has ended, or
+ * "" if neither is known. Valid until it is closed.
+ */
 const char *upstream_loss(const struct upstream *u);
 
 /* Returns where it goes to, for people: section_upstream(). */

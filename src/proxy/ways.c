@@ -4,12 +4,13 @@
 
 #include "config/section.h"
 #include "filter/filter.h"
+#include "net/child.h"
 #include "net/transport.h"
 
 static const struct transport_ops *const transports[] = {
-    [VIA_TCP] = &transport_tcp,
-    [VIA_SOCKS5] = &transport_tcp,
-    [VIA_HTTP] = &transport_tcp,
+    [VIA_TCP] = &transport_tcp,       [VIA_UNIX] = &transport_unix, [VIA_VSOCK] = &transport_vsock,
+    [VIA_SOCKS5] = &transport_tcp,    [VIA_HTTP] = &transport_tcp,  [VIA_EXEC] = &transport_exec,
+    [VIA_SERIAL] = &transport_serial,
 };
 
 static const struct dialog_ops *const parent_dialogs[] = {
@@ -28,6 +29,13 @@ static const struct dialog_ops *const starttls_dialogs[] = {[STARTTLS_OFF] = NUL
 const struct transport_ops *ways_transport(const struct config_section *s)
 {
     return transports[s->via.scheme];
+}
+
+size_t ways_files(const struct config_section *s)
+{
+    if (s->via.scheme == VIA_EXEC)
+        return CHILD_FILES;
+    return s->via.scheme == VIA_SERIAL ? 2 : 1; /* the stream, and the lock */
 }
 
 static void add_dialog(struct dialog_list *list, const struct dialog_ops *ops)

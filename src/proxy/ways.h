@@ -6,6 +6,8 @@
 #ifndef PROXY_WAYS_H
 #define PROXY_WAYS_H
 
+#include <stddef.h>
+
 #include "dialog/dialog.h"
 
 struct config_section;
@@ -14,6 +16,9 @@ struct transport_ops;
 
 /* Returns the transport to the section's server, or to its parent proxy. Static. */
 const struct transport_ops *ways_transport(const struct config_section *s);
+
+/* Returns how many descriptors a connection to the section's server has at most. */
+size_t ways_files(const struct config_section *s);
 
 /* Sets *out to the dialogs that run before TLS, in order: the parent proxy's, then STARTTLS. */
 void ways_dialogs(const struct config_section *s, struct dialog_list *out);

@@ -10,7 +10,7 @@ import pytest
 sys.dont_write_bytecode = True
 pytest.register_assert_rewrite("harness")  # a failed assertion there shows its values, as one in a test does
 
-from harness import certs, servers
+from harness import carriers, certs, servers
 from harness.certs import NAME
 from harness.clock import Clock
 from harness.config import ini
@@ -124,6 +124,20 @@ def clock(tmp_path):
 def raw_server(stack):
     def start(behave, **options):
         return stack.add(servers.RawServer(behave, **options))
+    return start
+
+
+@pytest.fixture(params=carriers.CARRIERS)
+def carrier(request, tmp_path):
+    """A carrier. The test runs once over each of them."""
+    return carriers.CARRIERS[request.param](tmp_path)
+
+
+@pytest.fixture
+def carried(carrier, stack, tmp_path):
+    """Starts a TLS server behind the carrier: carried(behaviour, certificate)."""
+    def start(behave=servers.echo, cert=None, **options):
+        return stack.add(carrier.start(servers.TlsServer, behave, cert or certs.self_signed(tmp_path), **options))
     return start
 
 

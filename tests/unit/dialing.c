@@ -37,9 +37,10 @@ void dialing_forget(struct dialing *c)
 
 static void on_connected(struct transport_owner *owner, const struct stream *stream)
 {
-    assert_int_equal(stream->kind, STREAM_TCP);
     dialing_result.calls++;
     dialing_result.fd = stream->fd;
+    dialing_result.kind = stream->kind;
+    dialing_result.attachment = stream->attachment;
     dialing_result.peer = stream->peer;
     dialing_forget(container_of(owner, struct dialing, owner));
 }
@@ -75,12 +76,17 @@ void dialing_add(struct dialing *c, const char *host, uint16_t port)
     list->items[list->count++].port = port;
 }
 
-void dialing_start(struct dialing *c)
+void dialing_start_over(struct dialing *c, const struct transport_ops *ops)
 {
-    c->transport = transport_start(&transport_tcp, &dialing_thread.loop, dialing_thread.resolver,
-                                   c->section, &c->owner);
+    c->transport = transport_start(ops, &dialing_thread.loop, dialing_thread.resolver, c->section,
+                                   &c->owner);
     assert_non_null(c->transport);
     assert_int_equal(dialing_result.calls, 0); /* never from within */
+}
+
+void dialing_start(struct dialing *c)
+{
+    dialing_start_over(c, &transport_tcp);
 }
 
 void dialing_wait(int count)
@@ -192,6 +198,7 @@ void dialing_assert_connected(int listener, uint16_t port)
     assert_int_equal(dialing_result.calls, 1);
     if (dialing_result.fd < 0)
         fail_msg("%s", dialing_result.detail);
+    assert_int_equal(dialing_result.kind, STREAM_TCP);
     assert_int_equal(addr_port(&dialing_result.peer), port);
     assert_true(fcntl(dialing_result.fd, F_GETFL) & O_NONBLOCK);
     assert_true(fcntl(dialing_result.fd, F_GETFD) & FD_CLOEXEC);

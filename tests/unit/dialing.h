@@ -28,6 +28,8 @@ struct dialing {
 struct dialing_result {
     int calls;
     int fd; /* -1: failed */
+    enum stream_kind kind;
+    struct attachment *attachment;
     struct addr peer;
     enum reason reason;
     char detail[600];
@@ -40,7 +42,9 @@ struct dialing *dialing_new(const char *host, uint16_t port);
 /* Adds an address, which is tried in place of the host, after those that were added before. */
 void dialing_add(struct dialing *c, const char *host, uint16_t port);
 
+/* Starts to connect over TCP, or over another transport. */
 void dialing_start(struct dialing *c);
+void dialing_start_over(struct dialing *c, const struct transport_ops *ops);
 
 /* Frees one whose transport was cancelled. */
 void dialing_forget(struct dialing *c);

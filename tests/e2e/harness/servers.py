@@ -81,13 +81,15 @@ class _Server:
 
     cert = None
 
-    def __init__(self, host="127.0.0.1", port=0):
+    def __init__(self, host="127.0.0.1", port=0, listener=None):
+        """`listener`: a bound socket to listen on, in place of a new one."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.listener = socket.socket(family, socket.SOCK_STREAM)
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((host, port))
+        self.listener = listener or socket.socket(family, socket.SOCK_STREAM)
+        if not listener:
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.listener.bind((host, port))
         self.listener.listen(1024)
-        self.host, self.port = host, self.listener.getsockname()[1]
+        self.host, self.port = host, None if listener else self.listener.getsockname()[1]
         self.conns = []
         self.threads = []
         self.bugs = []
@@ -106,7 +108,8 @@ class _Server:
                 sock, peer = self.listener.accept()
             except OSError:
                 return
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if sock.family in (socket.AF_INET, socket.AF_INET6):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             thread = threading.Thread(target=self._guard, args=(sock, peer), daemon=True)
             self.threads.append(thread)
             thread.start()
@@ -173,11 +176,11 @@ class TlsServer(_Server):
     Each connection has `sni` and `peer`. `behave` runs only after the handshake.
     """
 
-    def __init__(self, behave, cert, host="127.0.0.1", port=0, **tls):
+    def __init__(self, behave, cert, host="127.0.0.1", port=0, listener=None, **tls):
         self.behave = behave
         self.tls = tls
         self.use(cert)
-        super().__init__(host, port)
+        super().__init__(host, port, listener)
 
     def use(self, cert):
         """Presents this certificate from now on."""
