@@ -1,10 +1,14 @@
 """Each recipe of pinproxy-recipes(7) works with the program that it is for."""
 
+import os
+import re
 import subprocess
 
 import pytest
 
 from harness import certs, real_servers, recipes
+from harness.databases import PASSWORD, USER, MariaDB, Postgres
+from harness.mysql import Scripted, full_login
 from harness.real_servers import need
 from harness.recipes import Recipe
 from harness.waiting import DEADLINE
@@ -40,6 +44,45 @@ def test_redis(name, pinproxyd, cert, stack, tmp_path):
     assert page.has_command("redis-cli", "-h 127.0.0.1", "-p 6379", "PING")
     got = run(redis_cli, "-h", "127.0.0.1", "-p", port_of(daemon, page.section), "PING")
     assert got.stdout.strip() == b"PONG", got.stderr
+
+
+@pytest.mark.parametrize("name", [recipe("PostgreSQL")])
+def test_postgresql(name, pinproxyd, cert, stack):
+    psql, = need("psql")
+    page = Recipe(name)
+    server = stack.add(Postgres(cert))
+    daemon = pinproxyd(page.config_with(add=[("address", server.address)], listen="127.0.0.1:0", pin=cert.pin))
+    assert page.has_command("psql", "host=127.0.0.1", "user=")
+    got = run(psql, "-X", f"host=127.0.0.1 port={port_of(daemon, page.section)} user={USER} dbname=postgres", "-At", "-c",
+              "select 6 * 7", env={**os.environ, "PGPASSWORD": PASSWORD})
+    assert got.stdout.strip() == b"42", got.stderr
+
+
+@pytest.mark.parametrize("name", [recipe("MariaDB")])
+def test_mariadb(name, pinproxyd, cert, stack):
+    mariadb, = need("mariadb")
+    page = Recipe(name)
+    server = stack.add(MariaDB(cert))
+    daemon = pinproxyd(page.config_with(add=[("address", server.address)], listen="127.0.0.1:0", pin=cert.pin))
+    assert page.has_command("mariadb", "--skip-ssl", "--protocol=tcp", "--host=127.0.0.1", "--user=")
+    got = run(mariadb, "--no-defaults", "--skip-ssl", "--protocol=tcp", "--host=127.0.0.1",
+              f"--port={port_of(daemon, page.section)}", f"--user={USER}", "-BN", "-e", "select 6 * 7", "things",
+              env={**os.environ, "MYSQL_PWD": PASSWORD})
+    assert got.stdout.strip() == b"42", got.stderr
+
+
+@pytest.mark.parametrize("name", [recipe("MySQL")])
+def test_mysql(name, pinproxyd, cert, raw_server, tmp_path):
+    pymysql = pytest.importorskip("pymysql")
+    page = Recipe(name)
+    script = Scripted(cert, full_login)
+    server = raw_server(script)
+    path = re.search(r"unix:(\S+?),mode=", page.config)[1]
+    daemon = pinproxyd(page.config_with(add=[("address", server.address)], listen=f"unix:{tmp_path}/sock", pin=cert.pin))
+    assert page.has_command("mysql", f"--socket={path}", "--user=")
+    with pymysql.connect(unix_socket=f"{tmp_path}/sock", user=USER, password=PASSWORD):
+        pass
+    daemon.wait_event(event="tunnel_close", reason="ok")
 
 
 def test_each_recipe_has_a_test():
