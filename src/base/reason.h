@@ -58,6 +58,8 @@ enum reason_about {
     X(REVOKED, "revoked", REFUSED, TRUST, "the server's key is revoked in the configuration")      \
     X(PKI, "pki", REFUSED, TRUST, "the certificate chain does not verify")                         \
     X(WEAK, "weak", REFUSED, TRUST, "a key or a signature is too weak")                            \
+    X(RAW_KEY, "raw_key", REFUSED, TRUST,                                                          \
+      "raw_key permits a certificate or a raw public key, and the server presented the other")     \
     X(NAME, "name", REFUSED, TRUST, "the server's certificate does not carry the name")            \
     X(DATES, "dates", REFUSED, TRUST, "the server's certificate is not valid today")               \
     X(TOFU_CHANGED, "tofu_changed", REFUSED, TRUST,                                                \

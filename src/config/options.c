@@ -25,6 +25,7 @@ static const char *const starttls_words[] = {"off",
                                              STARTTLS_PROTOCOLS(X)
 #undef X
                                                  NULL};
+static const char *const raw_key_words[] = {"no", "offer", "require", NULL};
 static const char *const log_format_words[] = {"auto", "text", "json", "!journal", NULL};
 
 /* value_choice() and value_tls() write an int. */
@@ -36,6 +37,7 @@ _Static_assert(sizeof(enum starttls) == sizeof(int), "starttls is no int");
 _Static_assert(sizeof(enum config_verify) == sizeof(int), "verify is no int");
 _Static_assert(sizeof(enum config_pin_removed) == sizeof(int), "on_pin_removed is no int");
 _Static_assert(sizeof(enum config_ocsp) == sizeof(int), "ocsp is no int");
+_Static_assert(sizeof(enum config_raw_key) == sizeof(int), "raw_key is no int");
 _Static_assert(sizeof(enum config_tls) == sizeof(int), "tls_min and tls_max are no int");
 _Static_assert(sizeof(enum config_truncation) == sizeof(int), "truncation is no int");
 
@@ -184,9 +186,10 @@ const struct option_row options[] = {
      .help = "a signed list of further pins"},
     {.name = "pins_key", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_IDENTITY,
      .help = "the public key that signs it"},
-    {.name = "raw_key", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_IDENTITY,
+    {.name = "raw_key", .scope = OPTION_SECTION, .flags = OPTION_TLS | OPTION_IDENTITY,
      .value = "no",
-     .help = "accept a bare public key in place of a certificate"},
+     .kind = &value_choice, SECTION(tls.raw_key), .range = {.words = raw_key_words},
+     .help = "accept a raw public key in place of a certificate: no, offer or require"},
 
     {.name = "sni", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY | OPTION_SERVER,
      .kind = &value_sni, SECTION(sni),

@@ -72,6 +72,7 @@ enum config_pin_removed { PIN_REMOVED_KEEP, PIN_REMOVED_CLOSE };
 enum config_ocsp { OCSP_OFF, OCSP_STAPLE };
 enum config_family { FAMILY_ANY, FAMILY_IPV4, FAMILY_IPV6 };
 enum config_truncation { TRUNCATION_RESET, TRUNCATION_ALLOW };
+enum config_raw_key { RAW_KEY_NO, RAW_KEY_OFFER, RAW_KEY_REQUIRE };
 enum config_tls { CONFIG_TLS_ANY, CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 /* UNSET: config_complete() chooses. */
 enum config_client { CLIENT_UNSET, CLIENT_RAW, CLIENT_HTTP, CLIENT_POSTGRES };
@@ -98,6 +99,7 @@ struct config_tls_settings {
     struct config_string client_cert;         /* a path or a URI (store.h); no text: none */
     struct config_string client_key;          /* the same; no text: it is with the certificate */
     struct config_string client_key_password; /* the path of its file */
+    enum config_raw_key raw_key;
 };
 
 struct config_section {

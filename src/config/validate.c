@@ -8,6 +8,7 @@
 
 #include "base/hostname.h"
 #include "base/util.h"
+#include "config/rawcheck.h"
 
 /* Returns true if an option's value could not be read. It is not reported as missing too. */
 static bool is_wrong(const struct config_lines *lines, const char *option)
@@ -245,6 +246,7 @@ void validate_section(const struct config_section *s, const struct config_sectio
     check_ineffective_options(s, diags);
     check_learning(s, diags);
     check_pins(s, defaults, diags);
+    rawcheck_section(s, diags);
     check_client_cert(s, diags);
     check_family(s, diags);
     check_zones(s, diags);

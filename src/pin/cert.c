@@ -71,10 +71,24 @@ bool cert_key_digest(const X509 *cert, uint8_t out[CERT_DIGEST_SIZE])
     return ok;
 }
 
+bool cert_raw_key_digests(const EVP_PKEY *key, struct cert_digests *out)
+{
+    unsigned char *der = NULL;
+    const int len = i2d_PUBKEY(key, &der);
+    bool ok;
+
+    memset(out, 0, sizeof(*out));
+    out->is_raw_key = true;
+    ok = len > 0 && EVP_Digest(der, (size_t)len, out->key, NULL, EVP_sha256(), NULL) == 1;
+    OPENSSL_free(der);
+    return ok;
+}
+
 bool cert_compute_digests(const X509 *cert, struct cert_digests *out)
 {
     const struct cert_digests *d = remembered(cert);
 
+    out->is_raw_key = false;
     if (!d)
         return cert_key_digest(cert, out->key)
                && X509_digest(cert, EVP_sha256(), out->cert, NULL) == 1;
@@ -156,9 +170,8 @@ static char *alternative_names(const X509 *cert)
     return strbuf_detach(&out);
 }
 
-static char *key_type(const X509 *cert)
+static char *key_type(const EVP_PKEY *key)
 {
-    const EVP_PKEY *key = X509_get0_pubkey(cert);
     char group[64];
     size_t len;
 
@@ -208,11 +221,20 @@ bool cert_describe(const X509 *cert, struct cert_info *info)
     info->subject = cert_format_name(X509_get_subject_name(cert));
     info->issuer = cert_format_name(X509_get_issuer_name(cert));
     info->names = alternative_names(cert);
-    info->key_type = key_type(cert);
+    info->key_type = key_type(X509_get0_pubkey(cert));
     info->not_before = cert_date(X509_get0_notBefore(cert));
     info->not_after = cert_date(X509_get0_notAfter(cert));
     info->is_ca = X509_check_ca((X509 *)cert) != 0;
     info->has_responder = names_responder(cert);
+    return true;
+}
+
+bool cert_describe_key(const EVP_PKEY *key, struct cert_info *info)
+{
+    memset(info, 0, sizeof(*info));
+    if (!cert_raw_key_digests(key, &info->digests))
+        return false;
+    info->key_type = key_type(key);
     return true;
 }
 

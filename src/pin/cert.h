@@ -8,15 +8,21 @@
 #define CERT_DIGEST_SIZE 32
 
 struct x509_st;        /* OpenSSL's X509 */
+struct evp_pkey_st;    /* OpenSSL's EVP_PKEY */
 struct X509_name_st;   /* OpenSSL's X509_NAME */
 struct asn1_string_st; /* OpenSSL's ASN1_TIME */
 
-/* The SHA-256 digests of a certificate, which pins are compared with (pin.h). */
+/*
+ * The SHA-256 digests of a certificate, which pins are compared with (pin.h), or those of a raw
+ * public key that a server presents in place of one (RFC 7250).
+ */
 struct cert_digests {
-    uint8_t key[CERT_DIGEST_SIZE];  /* of the SubjectPublicKeyInfo (RFC 7469 section 2.4) */
-    uint8_t cert[CERT_DIGEST_SIZE]; /* of the whole certificate */
+    uint8_t key[CERT_DIGEST_SIZE];  /* over the SubjectPublicKeyInfo (RFC 7469 section 2.4) */
+    uint8_t cert[CERT_DIGEST_SIZE]; /* over the whole certificate */
+    bool is_raw_key;                /* no certificate was presented, so cert has no meaning */
 };
 
+/* A certificate, or a raw public key, which has no more than a type and the digests. */
 struct cert_info {
     char *subject;      /* "CN=api.example.com,O=Example", in UTF-8 if the peer's is; not escaped */
     char *issuer;       /* in the same form */
@@ -34,6 +40,9 @@ struct cert_info {
  * with nothing to free, if its digests cannot be computed.
  */
 bool cert_describe(const struct x509_st *cert, struct cert_info *info);
+
+/* Does the same for a raw public key, whose texts are NULL, except the type of the key. */
+bool cert_describe_key(const struct evp_pkey_st *key, struct cert_info *info);
 
 /* Frees what cert_describe() has filled in. A zeroed *info is allowed. */
 void cert_info_free(struct cert_info *info);
@@ -61,6 +70,12 @@ bool cert_compute_digests(const struct x509_st *cert, struct cert_digests *out);
 
 /* Computes the digest of the key alone. Returns false as cert_compute_digests() does. */
 bool cert_key_digest(const struct x509_st *cert, uint8_t out[CERT_DIGEST_SIZE]);
+
+/*
+ * Computes the digests of a raw public key, over the SubjectPublicKeyInfo as OpenSSL writes it.
+ * Returns false if it cannot write it, or if memory is short.
+ */
+bool cert_raw_key_digests(const struct evp_pkey_st *key, struct cert_digests *out);
 
 /*
  * Stores the digests with a certificate that no other thread has yet, so that they are computed

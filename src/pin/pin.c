@@ -71,9 +71,10 @@ struct pin pin_make(enum pin_role role, enum pin_kind kind, const uint8_t digest
 
 bool pin_matches(const struct pin *pin, enum pin_role role, const struct cert_digests *cert)
 {
-    return pin->role == role
-           && memcmp(pin->digest, pin->kind == PIN_KEY ? cert->key : cert->cert, CERT_DIGEST_SIZE)
-                  == 0;
+    if (pin->role != role || (pin->kind == PIN_CERT && cert->is_raw_key))
+        return false;
+    return memcmp(pin->digest, pin->kind == PIN_KEY ? cert->key : cert->cert, CERT_DIGEST_SIZE)
+           == 0;
 }
 
 bool pin_matches_cert(const struct pin *pin, enum pin_role role, const X509 *cert)

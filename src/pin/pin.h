@@ -65,7 +65,8 @@ struct pin pin_make(enum pin_role role, enum pin_kind kind, const uint8_t digest
 /*
  * Returns whether a certificate that has this role in a connection is the one that a pin means: the
  * pin is of this role, and its digest is the certificate's or that of its key, as the pin's kind
- * says. Every comparison of a pin with a certificate is made here.
+ * says. A raw public key, which has no certificate, matches pins of keys alone. Every comparison of
+ * a pin with a certificate is made here.
  */
 bool pin_matches(const struct pin *pin, enum pin_role role, const struct cert_digests *cert);
 

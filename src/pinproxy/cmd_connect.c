@@ -24,7 +24,7 @@
 
 static const char usage[] =
     "usage: pinproxy connect HOST[:PORT] --pin PIN... [--starttls PROTOCOL] [--sni NAME]\n"
-    "                        [--timeout TIME]\n"
+    "                        [--raw-key] [--timeout TIME]\n"
     "       pinproxy connect -c FILE SECTION\n"
     "\n"
     "Connects standard input and output to a server that is first checked against the pins.\n"
@@ -35,15 +35,20 @@ static const char usage[] =
     "                   ask for TLS in this protocol, one of\n"
     "                  " STARTTLS_NAMES "\n"
     "  --sni NAME       server name to send; 'off' sends none (default: HOST)\n"
+    "  --raw-key        accept a raw public key in place of a certificate\n"
     "  --timeout TIME   maximum time to connect, and again for the handshake (default: 10s)\n"
     "  -c FILE          use the SECTION of this configuration instead\n"
     "\n"
     "Exit status: 0 ok, 1 network or TLS failure, 2 usage, 3 refused by trust, 78 configuration.\n";
 
 static const struct option long_options[] = {
-    {"pin", required_argument, NULL, 'p'}, {"starttls", required_argument, NULL, 'S'},
-    {"sni", required_argument, NULL, 's'}, {"timeout", required_argument, NULL, 't'},
-    {"help", no_argument, NULL, 'h'},      {NULL, 0, NULL, 0},
+    {"pin", required_argument, NULL, 'p'},
+    {"starttls", required_argument, NULL, 'S'},
+    {"sni", required_argument, NULL, 's'},
+    {"timeout", required_argument, NULL, 't'},
+    {"raw-key", no_argument, NULL, 'r'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 /*
@@ -348,7 +353,7 @@ static int connect_adhoc(struct adhoc *o)
 }
 
 static int run_adhoc(const char *host, const char *const *pins, size_t count, const char *starttls,
-                     const char *sni, const char *timeout)
+                     const char *sni, bool raw_key, const char *timeout)
 {
     struct adhoc o;
     const char *why = adhoc_init(&o, host);
@@ -361,6 +366,8 @@ static int run_adhoc(const char *host, const char *const *pins, size_t count, co
         why = adhoc_set(&o, "starttls", starttls);
     if (!why && sni)
         why = adhoc_set(&o, "sni", sni);
+    if (!why && raw_key)
+        why = adhoc_set(&o, "raw_key", "offer");
     if (!why && timeout)
         why = adhoc_set_timeout(&o, timeout);
     status = why ? command_misused(&command_connect, "%s", why) : connect_adhoc(&o);
@@ -372,6 +379,7 @@ static int run_connect(int argc, char **argv)
 {
     const char **pins = xcalloc((size_t)argc, sizeof(*pins));
     const char *config = NULL, *starttls = NULL, *sni = NULL, *timeout = NULL;
+    bool raw_key = false;
     size_t count = 0;
     int status, c;
 
@@ -382,6 +390,8 @@ static int run_connect(int argc, char **argv)
             starttls = optarg;
         } else if (c == 's') {
             sni = optarg;
+        } else if (c == 'r') {
+            raw_key = true;
         } else if (c == 't') {
             timeout = optarg;
         } else if (c == 'c') {
@@ -393,11 +403,11 @@ static int run_connect(int argc, char **argv)
     }
     if (argc - optind != 1)
         status = command_misused(&command_connect, "expected one HOST[:PORT], or -c FILE SECTION");
-    else if (config && (count || starttls || sni || timeout))
+    else if (config && (count || starttls || sni || raw_key || timeout))
         status = command_misused(
             &command_connect,
-            "--pin, --starttls, --sni and --timeout have no effect with -c FILE: set them in the "
-            "section");
+            "--pin, --starttls, --sni, --raw-key and --timeout have no effect with -c FILE: set "
+            "them in the section");
     else if (config)
         status = connect_section(config, argv[optind]);
     else if (count == 0)
@@ -407,7 +417,7 @@ static int run_connect(int argc, char **argv)
             "or -c FILE SECTION",
             argv[optind]);
     else
-        status = run_adhoc(argv[optind], pins, count, starttls, sni, timeout);
+        status = run_adhoc(argv[optind], pins, count, starttls, sni, raw_key, timeout);
     free(pins);
     return status;
 }

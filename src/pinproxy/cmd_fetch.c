@@ -16,8 +16,8 @@
 #include "pinproxy/report.h"
 
 static const char usage[] =
-    "usage: pinproxy fetch HOST[:PORT] [--starttls PROTOCOL] [--sni NAME] [--timeout TIME]\n"
-    "                      [--ini|--json]\n"
+    "usage: pinproxy fetch HOST[:PORT] [--starttls PROTOCOL] [--sni NAME] [--raw-key]\n"
+    "                      [--timeout TIME] [--ini|--json]\n"
     "\n"
     "Shows the certificates that a host presents now, and a section ready to paste. They are not\n"
     "trusted yet: confirm the pin in another way.\n"
@@ -26,6 +26,7 @@ static const char usage[] =
     "                   ask for TLS in this protocol, one of\n"
     "                  " STARTTLS_NAMES "\n"
     "  --sni NAME       server name to send; 'off' sends none (default: HOST)\n"
+    "  --raw-key        accept a raw public key in place of a certificate\n"
     "  --timeout TIME   maximum time to connect, and again for the handshake (default: 10s)\n"
     "  --ini            print only the section\n"
     "  --json           print JSON\n"
@@ -33,14 +34,11 @@ static const char usage[] =
     "Exit status: 0 ok, 1 network or TLS failure, 2 usage.\n";
 
 static const struct option long_options[] = {
-    {"sni", required_argument, NULL, 's'},
-    {"timeout", required_argument, NULL, 't'},
-    {"starttls", required_argument, NULL, 'S'},
+    {"sni", required_argument, NULL, 's'},     {"raw-key", no_argument, NULL, 'r'},
+    {"timeout", required_argument, NULL, 't'}, {"starttls", required_argument, NULL, 'S'},
     {"via", required_argument, NULL, 'L'}, /* not yet */
-    {"ini", no_argument, NULL, 'i'},
-    {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"ini", no_argument, NULL, 'i'},           {"json", no_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
 };
 
 /*
@@ -86,6 +84,8 @@ static void print_section(const struct probe *p, const char *starttls, const cha
         printf("sni = %s\n", sni);
     if (p->asks)
         printf("; the server asks for a client certificate: client_cert = FILE\n");
+    if (p->chain[0].digests.is_raw_key)
+        printf("raw_key = offer\n");
     printf("; seen on %s, not confirmed\npin = %s\n", today, pin);
     printf(
         "; add the pin of the next key, so that a renewal is no outage: 'pinproxy hash NEXT.csr'\n");
@@ -163,7 +163,7 @@ static int fetch(struct adhoc *o, const char *starttls, const char *sni, bool in
 static int run_fetch(int argc, char **argv)
 {
     const char *starttls = NULL, *sni = NULL, *timeout = NULL, *why;
-    bool ini = false, json = false;
+    bool ini = false, json = false, raw_key = false;
     int status, c;
     struct adhoc o;
 
@@ -174,6 +174,8 @@ static int run_fetch(int argc, char **argv)
             sni = optarg;
         else if (c == 't')
             timeout = optarg;
+        else if (c == 'r')
+            raw_key = true;
         else if (c == 'i')
             ini = true;
         else if (c == 'j')
@@ -192,6 +194,8 @@ static int run_fetch(int argc, char **argv)
         why = adhoc_set(&o, "starttls", starttls);
     if (!why && sni)
         why = adhoc_set(&o, "sni", sni);
+    if (!why && raw_key)
+        why = adhoc_set(&o, "raw_key", "offer");
     if (!why && timeout)
         why = adhoc_set_timeout(&o, timeout);
     status = why ? command_misused(&command_fetch, "%s", why) : fetch(&o, starttls, sni, ini, json);

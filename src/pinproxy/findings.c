@@ -292,7 +292,10 @@ static void report_presented(struct findings *f, const struct cert_info *leaf)
     char key[PIN_KEY_TEXT_SIZE];
 
     pin_format_key(leaf->digests.key, key);
-    findings_add(f, FINDING_OK, "presented: %s, issued by %s", leaf->subject, leaf->issuer);
+    if (leaf->digests.is_raw_key)
+        findings_add(f, FINDING_OK, "presented: a raw public key, without a certificate");
+    else
+        findings_add(f, FINDING_OK, "presented: %s, issued by %s", leaf->subject, leaf->issuer);
     findings_add(f, FINDING_OK, "presented: %s", key);
 }
 
@@ -330,12 +333,24 @@ static void check_client_answer(struct findings *f)
         findings_add(f, FINDING_OK, "the server does not ask for the client certificate");
 }
 
+static void check_certificate(struct findings *f, const struct cert_info *leaf)
+{
+    const bool soon = ends_soon(f, leaf->not_before, leaf->not_after);
+    char day[UNITS_DATE_SIZE], span[UNITS_SPAN_SIZE];
+
+    units_format_date(leaf->not_after, day);
+    units_format_span(leaf->not_after - f->now, span);
+    findings_add(f, soon ? FINDING_WARNING : FINDING_OK,
+                 leaf->not_after <= f->now ? "the server's certificate expired on %s, %s ago"
+                                           : "the server's certificate is valid until %s, %s",
+                 day, span);
+}
+
 static void check_accepted(struct findings *f)
 {
     const struct probe *p = f->probe;
     const struct cert_info *leaf = &p->chain[0];
-    char key[PIN_KEY_TEXT_SIZE], day[UNITS_DATE_SIZE], span[UNITS_SPAN_SIZE];
-    const bool soon = ends_soon(f, leaf->not_before, leaf->not_after);
+    char key[PIN_KEY_TEXT_SIZE];
 
     if (p->pin)
         check_match(f);
@@ -344,12 +359,10 @@ static void check_accepted(struct findings *f)
         findings_add(f, FINDING_WARNING, "%s, which is only reported: presented %s",
                      reason_text(p->reported), key);
     }
-    units_format_date(leaf->not_after, day);
-    units_format_span(leaf->not_after - f->now, span);
-    findings_add(f, soon ? FINDING_WARNING : FINDING_OK,
-                 leaf->not_after <= f->now ? "the server's certificate expired on %s, %s ago"
-                                           : "the server's certificate is valid until %s, %s",
-                 day, span);
+    if (leaf->digests.is_raw_key)
+        findings_add(f, FINDING_OK, "the server presents a raw public key, which has no end");
+    else
+        check_certificate(f, leaf);
     check_client_answer(f);
 }
 

@@ -34,9 +34,11 @@ json_t *renewal_of_chain(const struct cert_info *chain, size_t count)
     char day[UNITS_DATE_SIZE];
     size_t i;
 
-    units_format_date(chain[0].not_after, day);
     renewal_add(notes, "the next key of the server is unknown: if a renewal brings a new key, the "
                        "server is refused unless the pin of that key was added before");
+    if (chain[0].digests.is_raw_key)
+        return notes;
+    units_format_date(chain[0].not_after, day);
     renewal_add(notes, "a pin of the certificate (cert:) ends with it, on %s at the latest", day);
     for (i = 1; i < count; i++) {
         if (!is_intermediate(&chain[i]))

@@ -56,9 +56,15 @@ void report_cert(FILE *to, size_t depth, const struct cert_info *c)
     const enum pin_role role = depth == 0 ? PIN_SERVER : PIN_ISSUER;
     char key[PIN_TEXT_SIZE], cert[PIN_TEXT_SIZE];
 
+    pin_format(role, PIN_KEY, c->digests.key, key);
+    if (c->digests.is_raw_key) {
+        print_line(to, "%zu   a raw public key, without a certificate", depth);
+        line(to, "key", c->key_type);
+        line(to, "pin", key);
+        return;
+    }
     units_format_date(c->not_before, from);
     units_format_date(c->not_after, until);
-    pin_format(role, PIN_KEY, c->digests.key, key);
     pin_format(role, PIN_CERT, c->digests.cert, cert);
     print_line(to, "%zu   %-10s %s%s", depth, "subject", c->subject, c->is_ca ? "  (a CA)" : "");
     line(to, "issuer", c->issuer);
@@ -74,7 +80,15 @@ void report_cert(FILE *to, size_t depth, const struct cert_info *c)
     line(to, "pin", cert);
 }
 
-json_t *report_cert_json(size_t depth, const struct cert_info *c)
+static json_t *raw_key_json(const struct cert_info *c)
+{
+    char key[PIN_KEY_TEXT_SIZE];
+
+    pin_format_key(c->digests.key, key);
+    return json_pack("{s:b, s:s, s:s}", "raw_key", 1, "key_type", c->key_type, "pin", key);
+}
+
+static json_t *certificate_json(size_t depth, const struct cert_info *c)
 {
     const enum pin_role role = depth == 0 ? PIN_SERVER : PIN_ISSUER;
     char from[UNITS_DATE_SIZE], until[UNITS_DATE_SIZE];
@@ -93,6 +107,11 @@ json_t *report_cert_json(size_t depth, const struct cert_info *c)
     free(subject);
     free(issuer);
     return o;
+}
+
+json_t *report_cert_json(size_t depth, const struct cert_info *c)
+{
+    return c->digests.is_raw_key ? raw_key_json(c) : certificate_json(depth, c);
 }
 
 json_t *report_crl_json(const struct crl_info *c)
@@ -139,11 +158,16 @@ void report_refusal(FILE *to, const char *host, enum reason reason, const char *
     if (!presented || !reason_is_trust(reason))
         return;
     pin_format_key(presented->digests.key, key);
-    pin_format_cert(presented->digests.cert, cert);
-    line(to, "presented", presented->subject);
-    line(to, "issuer", presented->issuer);
-    line(to, "", key);
-    line(to, "", cert);
+    if (presented->digests.is_raw_key) {
+        line(to, "presented", "a raw public key, without a certificate");
+        line(to, "", key);
+    } else {
+        pin_format_cert(presented->digests.cert, cert);
+        line(to, "presented", presented->subject);
+        line(to, "issuer", presented->issuer);
+        line(to, "", key);
+        line(to, "", cert);
+    }
     if (reason == REASON_PIN_MISMATCH || reason == REASON_TOFU_CHANGED) {
         report_expected(to, section);
         line(to, "pki", pki);

@@ -52,7 +52,7 @@ static void add_presented(struct log_line *l, const struct trust_verdict *v)
 
     if (peerchain_length(v) == 0)
         return;
-    if (peerchain_describe(v, 0, &info)) {
+    if (peerchain_describe(v, 0, &info) && !info.digests.is_raw_key) {
         units_format_date(info.not_after, day);
         log_add(l, "subject", info.subject);
         log_add(l, "issuer", info.issuer);

@@ -84,10 +84,9 @@ static bool has_fast_roots(const struct input *curve)
            || equals(curve, "\x2b\x81\x04\x00\x22", 5) || equals(curve, "\x2b\x81\x04\x00\x23", 5);
 }
 
-/* The content of a SubjectPublicKeyInfo (RFC 5280 section 4.1). */
-static const char *check_key(struct input spki)
+/* The content of a SubjectPublicKeyInfo (RFC 5280 section 4.1). Returns unreadable if it is none. */
+static const char *check_key(struct input spki, const char *unreadable)
 {
-    static const char unreadable[] = "the server's certificate cannot be read: its public key";
     struct input algorithm, id, curve, point;
 
     if (!take_element(&spki, TAG_SEQUENCE, &algorithm) || !take_element(&algorithm, TAG_OID, &id)
@@ -96,12 +95,12 @@ static const char *check_key(struct input spki)
     if (!is_elliptic(&id))
         return NULL;
     if (!take_element(&algorithm, TAG_OID, &curve))
-        return "a certificate has a key on a curve without a name (RFC 5480 section 2.1.1)";
+        return "a certificate or raw public key has a curve without a name (RFC 5480 section 2.1.1)";
     /* one byte of unused bits, then the point: 4 is the uncompressed form (SEC 1 section 2.3.3) */
     if (point.left < 2)
         return unreadable;
     if (point.at[1] != 4 && !has_fast_roots(&curve))
-        return "a certificate has a key in compressed form, on another curve than P-256, P-384 or P-521";
+        return "a certificate or raw public key has a point in compressed form, on another curve than P-256, P-384 or P-521";
     return NULL;
 }
 
@@ -119,10 +118,21 @@ static const char *check_certificate(struct input der)
         || !take_element(&tbs, TAG_SEQUENCE, &skipped) /* subject */
         || !take_element(&tbs, TAG_SEQUENCE, &spki))
         return "the server's certificate cannot be read: not DER";
-    return check_key(spki);
+    return check_key(spki, "the server's certificate cannot be read: its public key");
 }
 
-const char *certmsg_check(const uint8_t *message, size_t n, bool is_tls13)
+/* Checks the key, which in TLS 1.3 is an entry of a list with one entry (RFC 7250 section 3). */
+static const char *check_raw_key(struct input list, bool is_tls13)
+{
+    static const char unreadable[] = "the server's raw public key cannot be read: not DER";
+    struct input der = list, spki;
+
+    if ((is_tls13 && !take_vector(&list, 3, &der)) || !take_element(&der, TAG_SEQUENCE, &spki))
+        return unreadable;
+    return check_key(spki, unreadable);
+}
+
+const char *certmsg_check(const uint8_t *message, size_t n, bool is_tls13, bool is_raw_key)
 {
     struct input in = {message, n}, header, skipped, list, der;
     const char *why;
@@ -136,6 +146,8 @@ const char *certmsg_check(const uint8_t *message, size_t n, bool is_tls13)
     if (!take(&in, 4, &header) || (is_tls13 && !take_vector(&in, 1, &skipped))
         || !take_vector(&in, 3, &list))
         return NULL;
+    if (is_raw_key)
+        return check_raw_key(list, is_tls13);
     while (take_vector(&list, 3, &der)) {
         if (++count > CERTMSG_CERTIFICATES_MAX)
             return "the server sent more than " NUMBER(CERTMSG_CERTIFICATES_MAX) " certificates";

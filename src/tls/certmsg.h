@@ -1,5 +1,6 @@
 /*
- * Checks Certificate and CertificateRequest messages before OpenSSL parses them.
+ * Checks Certificate and CertificateRequest messages before OpenSSL parses them. A Certificate
+ * message may have a raw public key in place of certificates (RFC 7250).
  *
  * OpenSSL decodes the public key of every certificate before it calls back. A server without any
  * key can make that expensive: 230 small certificates take 15 ms. One curve with explicit
@@ -26,9 +27,9 @@
 
 /*
  * Checks a whole handshake message, header included (RFC 5246 sections 7.4.2 and 7.4.4; for TLS 1.3
- * RFC 8446 sections 4.4.2 and 4.3.2). Returns NULL if OpenSSL may parse it, also for other types;
+ * RFC 8446 sections 4.4.2 and 4.3.2). is_raw_key: the server has chosen to send a raw public key. Returns NULL if OpenSSL may parse it, also for other types;
  * or a static text that says why not.
  */
-const char *certmsg_check(const uint8_t *message, size_t n, bool is_tls13);
+const char *certmsg_check(const uint8_t *message, size_t n, bool is_tls13, bool is_raw_key);
 
 #endif

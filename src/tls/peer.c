@@ -3,6 +3,9 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
+#include "config/section.h"
+#include "tls/certcache.h"
+#include "tls/rawkey.h"
 #include "trust/peerchain.h"
 
 void peer_set_policy(struct peer *p, const struct policy *policy)
@@ -33,17 +36,43 @@ void peer_judge(struct peer *p, SSL *ssl, struct trust_evidence *evidence)
     trust_judge(p->policy, evidence, p->now, &p->verdict);
 }
 
+static bool may_continue(const struct peer *p)
+{
+    return p->verdict.trusted || p->verdict.reason == REASON_PROBE_ONLY || peer_awaits_proof(p);
+}
+
+/*
+ * The list belongs to the connection, and OpenSSL takes the server's key from it when the callback
+ * returns. So certificates can be replaced here by equal ones from the cache. A server that is not
+ * trusted adds none to the cache.
+ */
+bool peer_verify(struct peer *p, struct certcache *certs, SSL *ssl, X509_STORE_CTX *ctx)
+{
+    struct trust_evidence evidence = {.sent = X509_STORE_CTX_get0_untrusted(ctx),
+                                      .raw_key = rawkey_to_verify(ctx)};
+
+    certcache_share(certs, evidence.sent);
+    evidence.leaf = sk_X509_value(evidence.sent, 0);
+    if (evidence.leaf)
+        X509_STORE_CTX_set_cert(ctx, evidence.leaf);
+    peer_judge(p, ssl, &evidence);
+    X509_STORE_CTX_set_error(ctx, p->verdict.x509_error);
+    return may_continue(p);
+}
+
 bool peer_evidence(SSL *ssl, struct trust_evidence *evidence)
 {
     *evidence = (struct trust_evidence){.leaf = SSL_get0_peer_certificate(ssl),
                                         .sent = SSL_get_peer_cert_chain(ssl),
+                                        .raw_key = rawkey_of_peer(ssl),
                                         .complete = true};
-    return evidence->leaf != NULL;
+    return evidence->leaf || evidence->raw_key;
 }
 
 bool peer_is_judged(const struct peer *p, const struct trust_evidence *evidence)
 {
-    return peerchain_length(&p->verdict) > 0 && peerchain_starts_with(&p->verdict, evidence->leaf);
+    return evidence->raw_key ? peerchain_is_key(&p->verdict, evidence->raw_key)
+                             : peerchain_starts_with(&p->verdict, evidence->leaf);
 }
 
 bool peer_is_current(const struct peer *p)
@@ -57,14 +86,17 @@ bool peer_awaits_proof(const struct peer *p)
     return p->verdict.reason == REASON_FIRST_USE || p->verdict.reason == REASON_TOFU_CHANGED;
 }
 
-bool peer_may_continue(const struct peer *p)
-{
-    return p->verdict.trusted || p->verdict.reason == REASON_PROBE_ONLY || peer_awaits_proof(p);
-}
-
 bool peer_is_refused(const struct peer *p)
 {
     return peerchain_length(&p->verdict) > 0 && !p->verdict.trusted && !peer_awaits_proof(p);
+}
+
+/* OpenSSL checks the versions of the context, but the policy may be a newer one. */
+bool peer_version_is_permitted(const struct peer *p, const SSL *ssl)
+{
+    const struct config_tls_settings *s = &p->policy->section->tls;
+
+    return SSL_version(ssl) == TLS1_2_VERSION ? s->min != CONFIG_TLS_1_3 : s->max != CONFIG_TLS_1_2;
 }
 
 void peer_clear(struct peer *p)

@@ -12,6 +12,9 @@
 #include "trust/policy.h"
 #include "trust/trust.h"
 
+struct certcache;
+struct x509_store_ctx_st; /* OpenSSL's X509_STORE_CTX */
+
 struct peer {
     const struct policy *policy;
     struct resumption resumption;
@@ -34,6 +37,14 @@ void peer_set_policy(struct peer *p, const struct policy *policy);
 void peer_judge(struct peer *p, struct ssl_st *ssl, struct trust_evidence *evidence);
 
 /*
+ * Judges the chain or the raw public key that OpenSSL's callback is to verify, before the server has
+ * proved that it holds the key. Certificates of the chain are replaced by equal ones of certs.
+ * Returns whether the verdict permits the handshake to continue to its end.
+ */
+bool peer_verify(struct peer *p, struct certcache *certs, struct ssl_st *ssl,
+                 struct x509_store_ctx_st *ctx);
+
+/*
  * Fills in the evidence of a complete handshake. Returns false if the server has presented nothing
  * that could be judged.
  */
@@ -52,11 +63,11 @@ bool peer_is_current(const struct peer *p);
  */
 bool peer_awaits_proof(const struct peer *p);
 
-/* Returns whether the verdict permits the handshake to continue to its end. */
-bool peer_may_continue(const struct peer *p);
-
 /* Returns whether the server was judged, with a no that ends the handshake. */
 bool peer_is_refused(const struct peer *p);
+
+/* Returns whether the policy permits the version of TLS that a connection has. */
+bool peer_version_is_permitted(const struct peer *p, const struct ssl_st *ssl);
 
 /* Frees what it refers to. */
 void peer_clear(struct peer *p);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tls/rawkey.h"
+
 /*
  * Returns true if the server of a session would be trusted now. If not, a full handshake decides.
  */
@@ -12,6 +14,7 @@ static bool is_trusted_now(const struct resumption *r, const struct sessioncache
 {
     const struct trust_evidence evidence = {.leaf = sk_X509_value(s->chain, 0),
                                             .sent = s->chain,
+                                            .raw_key = rawkey_of_session(s->tls),
                                             .staple = s->staple,
                                             .staple_len = s->staple_len,
                                             .complete = true};
@@ -50,8 +53,9 @@ static void store(struct resumption *r, SSL *ssl, const struct trust_verdict *ve
     unsigned char *staple = NULL;
     long len = SSL_get_tlsext_status_ocsp_resp(ssl, &staple);
 
-    s.chain = X509_chain_up_ref(verdict->chain);
-    if (!s.chain) {
+    /* a session with a raw key stores it itself */
+    s.chain = verdict->chain ? X509_chain_up_ref(verdict->chain) : NULL;
+    if (!s.chain && !rawkey_of_session(session)) {
         sessioncache_item_clear(&s);
         return;
     }

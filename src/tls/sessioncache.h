@@ -17,9 +17,10 @@ struct ssl_session_st; /* OpenSSL's SSL_SESSION */
 struct stack_st_X509;
 
 struct sessioncache_item {
-    struct ssl_session_st *tls;  /* a reference; NULL: none */
-    struct stack_st_X509 *chain; /* the certificates of the full handshake, a reference */
-    uint8_t *staple;             /* its OCSP response, or NULL */
+    struct ssl_session_st *tls; /* a reference; NULL: none */
+    struct stack_st_X509
+        *chain;      /* the certificates of the full handshake, a reference; NULL: a raw key */
+    uint8_t *staple; /* its OCSP response, or NULL */
     size_t staple_len;
     int64_t established; /* when it was, in seconds since the epoch */
 };

@@ -13,6 +13,7 @@
 #include "tls/certmsg.h"
 #include "tls/flood.h"
 #include "tls/peer.h"
+#include "tls/rawkey.h"
 #include "tls/tlsbio.h"
 #include "tls/tlserr.h"
 #include "tls/tlsthread.h"
@@ -45,28 +46,22 @@ struct tls {
 };
 
 /*
- * OpenSSL calls this with the presented chain, in place of its own verification. It is no evidence
- * by itself: the server proves later in the handshake that it holds the key, and the callback does
- * not run at all when a session is resumed. conclude() checks the verdict that it leaves.
- *
- * The list belongs to the connection, and OpenSSL takes the server's key from it when this returns.
- * So certificates can be replaced here by equal ones from the cache. A server that is not trusted
- * adds none to the cache.
+ * OpenSSL calls this with the presented chain or raw public key, in place of its own verification.
+ * It is no evidence by itself: the server proves later in the handshake that it holds the key, and
+ * the callback does not run at all when a session is resumed. conclude() checks the verdict that it
+ * leaves.
  */
 static int verify_callback(X509_STORE_CTX *ctx, void *unused)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct tls *t = SSL_get_app_data(ssl);
-    STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(ctx);
-    struct trust_evidence evidence = {.sent = sent};
 
     (void)unused;
-    certcache_share(t->certs, sent);
-    evidence.leaf = sk_X509_value(sent, 0);
-    X509_STORE_CTX_set_cert(ctx, evidence.leaf);
-    peer_judge(&t->peer, ssl, &evidence);
-    X509_STORE_CTX_set_error(ctx, t->peer.verdict.x509_error);
-    return peer_may_continue(&t->peer);
+    if (peer_verify(&t->peer, t->certs, ssl, ctx))
+        return 1;
+    /* 3.2 to 3.4.0 would continue after a raw key was refused (CVE-2024-12797) */
+    t->io.cut = true;
+    return 0;
 }
 
 /*
@@ -137,8 +132,9 @@ static void message_callback(int sent, int version, int type, const void *bytes,
     }
     if (flood_in_handshake(&t->flood, type))
         stop_reading(t, "a flood of TLS messages in the handshake");
-    why = type == SSL3_RT_HANDSHAKE ? certmsg_check(bytes, n, SSL_version(ssl) == TLS1_3_VERSION)
-                                    : NULL;
+    why = type == SSL3_RT_HANDSHAKE
+              ? certmsg_check(bytes, n, SSL_version(ssl) == TLS1_3_VERSION, rawkey_is_chosen(ssl))
+              : NULL;
     if (why) {
         stop_reading(t, why);
         memset((uint8_t *)(uintptr_t)bytes + SSL3_HM_HEADER_LENGTH, 0xff,
@@ -280,15 +276,6 @@ static enum tls_result wait_for_key(struct tls *t)
     return TLS_FIRST_USE;
 }
 
-/* OpenSSL checks the versions of the context, but the policy may be a newer one. */
-static bool version_is_permitted(const struct tls *t)
-{
-    const struct config_tls_settings *s = &t->peer.policy->section->tls;
-
-    return SSL_version(t->ssl) == TLS1_2_VERSION ? s->min != CONFIG_TLS_1_3
-                                                 : s->max != CONFIG_TLS_1_2;
-}
-
 /*
  * The one place that opens the plaintext gates. The handshake is complete, so the server has proved
  * that it holds the key of its certificate. All of the following must hold too, whatever the
@@ -302,18 +289,18 @@ static enum tls_result conclude(struct tls *t)
     struct trust_evidence evidence;
 
     if (!peer_evidence(t->ssl, &evidence))
-        return fail(t, REASON_TLS, "the server presented no certificate");
+        return fail(t, REASON_TLS, "the server presented no certificate and no raw public key");
     if (reused && !t->peer.resumption.offered.tls)
         return fail(t, REASON_TLS, "a session was resumed that was never offered");
     if (reused || policy_wants_staple(t->peer.policy) || !peer_is_current(&t->peer))
         peer_judge(&t->peer, t->ssl, &evidence);
     if (!peer_is_judged(&t->peer, &evidence))
-        return fail(t, REASON_TLS, "the certificate that was judged is not the server's");
+        return fail(t, REASON_TLS, "the certificate or key that was judged is not the server's");
     if (t->peer.verdict.reason == REASON_FIRST_USE)
         return wait_for_key(t);
     if (!t->peer.verdict.trusted)
         return refuse(t);
-    if (!version_is_permitted(t))
+    if (!peer_version_is_permitted(&t->peer, t->ssl))
         return fail(t, REASON_TLS,
                     "the TLS version is one that tls_min or tls_max no longer permits");
     if (reused && t->peer.trust_changed)

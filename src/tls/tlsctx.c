@@ -14,6 +14,7 @@
 #include "config/store.h"
 #include "tls/clientcert.h"
 #include "tls/libctx.h"
+#include "tls/rawkey.h"
 #include "tls/tls.h"
 #include "tls/tlsoffer.h"
 
@@ -208,7 +209,8 @@ static bool apply(SSL_CTX *ctx, const struct config_tls_settings *s, struct diag
                        "not a list of signature algorithms that OpenSSL knows");
         ok = false;
     }
-    return ok && SSL_CTX_set_min_proto_version(ctx, version_number(s->min)) == 1
+    return ok && rawkey_ask(ctx, s->raw_key)
+           && SSL_CTX_set_min_proto_version(ctx, version_number(s->min)) == 1
            && SSL_CTX_set_max_proto_version(ctx, version_number(s->max)) == 1;
 }
 
@@ -315,12 +317,28 @@ static struct entry *new_entry(const struct config_tls_settings *s, struct strbu
     return NULL;
 }
 
+/* Returns false, with an error, if the section wants raw public keys of an older library. */
+static bool check_raw_key(const struct config_section *section, struct diag_list *diags)
+{
+    const struct location where = config_set_at(&section->lines, "raw_key");
+
+    if (section->tls.raw_key == RAW_KEY_NO || rawkey_is_supported())
+        return true;
+    diag_add(diags, where.line ? where : section->where,
+             "[%s] has a raw_key, but raw public keys (RFC 7250) need OpenSSL 3.2 or later, and "
+             "this is %s: remove the option, or use a build with a newer OpenSSL",
+             section->name, OpenSSL_version(OPENSSL_VERSION));
+    return false;
+}
+
 SSL_CTX *tlsctx_get(struct tlsctx_set *set, const struct config_section *section,
                     struct diag_list *diags)
 {
     struct strbuf key = {0};
     struct entry *e;
 
+    if (!check_raw_key(section, diags))
+        return NULL;
     options_canonical(options, options_count, OPTION_TLS, section, &key);
     e = find_entry(set, &key);
     if (e) {

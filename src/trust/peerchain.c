@@ -10,6 +10,8 @@
 
 size_t peerchain_length(const struct trust_verdict *v)
 {
+    if (v->raw_key)
+        return 1;
     return v->chain ? (size_t)sk_X509_num(v->chain) : 0;
 }
 
@@ -20,11 +22,20 @@ X509 *peerchain_leaf(const struct trust_verdict *v)
 
 bool peerchain_starts_with(const struct trust_verdict *v, const X509 *leaf)
 {
-    return X509_cmp(sk_X509_value(v->chain, 0), leaf) == 0;
+    const X509 *own = sk_X509_value(v->chain, 0);
+
+    return own && leaf && X509_cmp(own, leaf) == 0;
+}
+
+bool peerchain_is_key(const struct trust_verdict *v, const EVP_PKEY *key)
+{
+    return v->raw_key && key && EVP_PKEY_eq(v->raw_key, key) == 1;
 }
 
 bool peerchain_describe(const struct trust_verdict *v, size_t index, struct cert_info *info)
 {
+    if (v->raw_key)
+        return cert_describe_key(v->raw_key, info);
     return cert_describe(sk_X509_value(v->chain, (int)index), info);
 }
 
@@ -35,6 +46,10 @@ char *peerchain_pins(const struct trust_verdict *v)
     char key_pin[PIN_TEXT_SIZE], cert_pin[PIN_TEXT_SIZE];
     size_t i;
 
+    if (v->raw_key && cert_raw_key_digests(v->raw_key, &digests)) {
+        pin_format(PIN_SERVER, PIN_KEY, digests.key, key_pin);
+        return xstrdup(key_pin);
+    }
     for (i = 0; i < peerchain_length(v); i++) {
         const enum pin_role role = i == 0 ? PIN_SERVER : PIN_ISSUER;
 
@@ -53,6 +68,8 @@ char *peerchain_pki(const struct policy *policy, const struct trust_verdict *v, 
     struct chain_result r;
     char *text;
 
+    if (v->raw_key)
+        return xstrdup("a raw public key, without a certificate");
     if (peerchain_length(v) == 0 || !policy->store)
         return xstrdup("nothing to verify");
     request = chain_request(policy, sk_X509_value(v->chain, 0), v->chain, NULL, now);

@@ -4,16 +4,26 @@
 
 #include "trust/trust.h"
 
-/* Returns the server's own certificate, or NULL if it presented none. The verdict owns it. */
+/*
+ * Returns the server's own certificate, or NULL if it presented none but perhaps a raw public key.
+ * The verdict owns it.
+ */
 struct x509_st *peerchain_leaf(const struct trust_verdict *v);
 
-/* Returns the number of certificates. The server's own is the first. */
+/*
+ * Returns the number of certificates. The server's own is the first. A raw public key is a chain of
+ * one.
+ */
 size_t peerchain_length(const struct trust_verdict *v);
 
-/* Returns whether this is the server's own certificate. */
+/* Return whether this is the server's own certificate, or its raw public key. */
 bool peerchain_starts_with(const struct trust_verdict *v, const struct x509_st *leaf);
+bool peerchain_is_key(const struct trust_verdict *v, const struct evp_pkey_st *key);
 
-/* Describes a certificate, as cert_describe(). index < peerchain_length(v). */
+/*
+ * Describes a certificate or the raw public key, as cert_describe() and cert_describe_key(). index <
+ * peerchain_length(v).
+ */
 bool peerchain_describe(const struct trust_verdict *v, size_t index, struct cert_info *info);
 
 /*

@@ -150,13 +150,35 @@ static bool refuse_pins(struct eval *t, const struct pin_match *match, const cha
                   detail);
 }
 
+/*
+ * Checks that the section accepts the form in which the server presents its key. A policy that
+ * replaces another during the handshake may not accept what that one has asked for.
+ */
+static bool form_is_accepted(struct eval *t)
+{
+    const enum config_raw_key wanted = t->section->tls.raw_key;
+
+    if (t->leaf && wanted == RAW_KEY_REQUIRE)
+        return refuse(t, REASON_RAW_KEY, X509_V_ERR_CERT_REJECTED,
+                      "the server presented a certificate, and raw_key = require");
+    if (!t->leaf && wanted == RAW_KEY_NO)
+        return refuse(t, REASON_RAW_KEY, X509_V_ERR_CERT_REJECTED,
+                      "the server presented a raw public key, and raw_key = no");
+    if (!t->leaf && config_uses_pki(t->section))
+        return refuse(t, REASON_RAW_KEY, X509_V_ERR_CERT_REJECTED,
+                      "the server presented a raw public key, which the PKI cannot verify");
+    return true;
+}
+
 /* Checks that the server's own key is strong, and that its signatures are not too slow. */
 static bool key_is_strong(struct eval *t)
 {
-    EVP_PKEY *key = X509_get0_pubkey(t->leaf);
+    EVP_PKEY *key = t->leaf ? X509_get0_pubkey(t->leaf) : t->evidence->raw_key;
     const bool strong = key && chain_key_is_strong(key);
     char detail[TRUST_DETAIL_SIZE];
 
+    if (!form_is_accepted(t))
+        return false;
     if (strong && chain_key_is_bounded(key))
         return true;
     snprintf(detail, sizeof(detail), "the server's key has %d bits%s",
@@ -171,6 +193,9 @@ static bool also_check(struct eval *t)
     const char *name = t->section->verify_name;
     char detail[TRUST_DETAIL_SIZE];
 
+    if (!t->leaf && t->section->also_check)
+        return refuse(t, REASON_NAME, X509_V_ERR_HOSTNAME_MISMATCH,
+                      "a raw public key has neither a name nor dates");
     if ((t->section->also_check & ALSO_CHECK_NAME) && !certname_matches(t->leaf, name)) {
         certname_explain(t->leaf, name, detail, sizeof(detail));
         return refuse(t, REASON_NAME, X509_V_ERR_HOSTNAME_MISMATCH, detail);
@@ -325,6 +350,9 @@ static bool pins_hold(struct eval *t)
 
     if (match.live)
         return accept_pin(t, match.live) && key_is_strong(t) && rest_holds(t);
+    if (!t->leaf)
+        return refuse_pins(t, &match,
+                           "the server presented a raw public key, which pins of keys alone match");
     if (!pin_first(&t->section->pins, PIN_ISSUER))
         return refuse_pins(t, &match, "");
     return t->section->verify == VERIFY_PIN_PKI ? issuer_and_pki_hold(t, &match)
@@ -375,11 +403,15 @@ static bool is_trusted(struct eval *t)
 {
     if (t->policy->probe_only)
         return refuse(t, REASON_PROBE_ONLY, X509_V_ERR_APPLICATION_VERIFICATION, "");
-    if (!cert_compute_digests(t->leaf, &t->verdict->server))
+    if (!(t->leaf ? cert_compute_digests(t->leaf, &t->verdict->server)
+                  : cert_raw_key_digests(t->evidence->raw_key, &t->verdict->server)))
         return refuse(t, REASON_PIN_MISMATCH, X509_V_ERR_UNSPECIFIED,
-                      "the server's certificate cannot be read");
+                      "what the server presented cannot be read");
     if (policy_is_revoked(t->section, t->verdict->server.key))
         return refuse(t, REASON_REVOKED, X509_V_ERR_CERT_REVOKED, "the server's key is revoked");
+    /* a certificate in place of a raw key is refused after the pins: a mismatch says more */
+    if (!t->leaf && !form_is_accepted(t))
+        return false;
     switch (t->section->verify) {
     case VERIFY_PIN_PKI:
         return config_is_reporting(t->section, t->now) ? report_holds(t) : pins_hold(t);
@@ -410,9 +442,11 @@ void trust_judge(const struct policy *policy, const struct trust_evidence *evide
     verdict->pin = NULL;
     verdict->reported = REASON_OK;
     refuse(&t, REASON_PKI, X509_V_ERR_UNSPECIFIED, "no certificate was presented");
-    if (!t.leaf)
+    if (!t.leaf == !evidence->raw_key) /* nothing, or both, which no handshake has */
         return;
     verdict->chain = evidence->sent ? X509_chain_up_ref(evidence->sent) : NULL;
+    if (evidence->raw_key && EVP_PKEY_up_ref(evidence->raw_key) == 1)
+        verdict->raw_key = evidence->raw_key;
     policy_pins(policy, &pins);
     if (!is_trusted(&t)) {
         verdict->pin = NULL;
@@ -431,6 +465,7 @@ void trust_verdict_free(struct trust_verdict *v)
 {
     sk_X509_pop_free(v->chain, X509_free);
     sk_X509_pop_free(v->verified, X509_free);
+    EVP_PKEY_free(v->raw_key);
     free(v->ca_keys);
     free(v->detail);
     free(v->learned);

@@ -22,14 +22,16 @@ struct pin;
 struct policy;
 struct x509_st;       /* OpenSSL's X509 */
 struct stack_st_X509; /* OpenSSL's STACK_OF(X509) */
+struct evp_pkey_st;   /* OpenSSL's EVP_PKEY */
 
 #define TRUST_DETAIL_SIZE 512
 
 /* The evidence that a server presents. It is borrowed. */
 struct trust_evidence {
-    struct x509_st *leaf;       /* its own certificate */
-    struct stack_st_X509 *sent; /* all that it sent, with the leaf */
-    const uint8_t *staple;      /* the OCSP response that it stapled, or NULL */
+    struct x509_st *leaf;        /* its own certificate */
+    struct stack_st_X509 *sent;  /* all that it sent, with the leaf */
+    struct evp_pkey_st *raw_key; /* its key, presented without a certificate; leaf is then NULL */
+    const uint8_t *staple;       /* the OCSP response that it stapled, or NULL */
     size_t staple_len;
     bool complete; /* false: the handshake is not complete, and a staple may still come */
 };
@@ -41,10 +43,11 @@ struct trust_verdict {
     enum reason reported;  /* trusted only because the section reports: why the pins refused */
     int x509_error;        /* for OpenSSL, which chooses the alert by it */
     char *detail;          /* the details of reason or of reported; or NULL */
-    struct stack_st_X509 *chain;    /* the presented chain, the server's own first; a reference */
+    struct stack_st_X509 *chain; /* the presented chain, the server's own first; a reference */
+    struct evp_pkey_st *raw_key; /* the key presented in place of a chain, a reference; or NULL */
     struct stack_st_X509 *verified; /* the chain to an anchor, a reference; NULL: none was needed */
 
-    struct cert_digests server; /* of the server's own certificate; zero: it presented none */
+    struct cert_digests server; /* of what the server presented; zero: nothing */
 
     /* the keys of the CAs in the verified chain, which a later `revoked` may name (recheck.h) */
     uint8_t (*ca_keys)[CERT_DIGEST_SIZE];

@@ -17,6 +17,7 @@ from harness.config import ini
 from harness.config_errors import placeholders
 from harness.daemon import PINPROXY, PINPROXYD, Daemon, run_pinproxy
 from harness.learned import Announcer, State, wait_announced, with_pins_url
+from harness.openssl import openssl_version
 from harness.revocation import StaplingServer
 from harness.service_manager import ServiceManager
 
@@ -33,11 +34,17 @@ def pytest_configure(config):
             pytest.exit(f"{binary} is not there: build first, or set PINPROXYD and PINPROXY", 2)
 
 
+def deselect(config, items, marker):
+    chosen = [item for item in items if item.get_closest_marker(marker)]
+    config.hook.pytest_deselected(items=chosen)
+    items[:] = [item for item in items if item not in chosen]
+
+
 def pytest_collection_modifyitems(config, items):
+    if openssl_version() < (3, 2):
+        deselect(config, items, "raw_keys")
     if os.environ.get("PINPROXY_FAST") == "1":
-        slow = [item for item in items if item.get_closest_marker("slow")]
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in slow]
+        deselect(config, items, "slow")
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -14,7 +14,7 @@
 
 static uint8_t message[1 << 17];
 static size_t length;
-static bool tls13;
+static bool tls13, raw;
 
 static void put_length(uint8_t *at, size_t n)
 {
@@ -48,7 +48,7 @@ static const char *check(void)
 
     assert_non_null(copy);
     memcpy(copy, message, length);
-    why = certmsg_check(copy, length, tls13);
+    why = certmsg_check(copy, length, tls13, raw);
     free(copy);
     return why;
 }
@@ -202,6 +202,67 @@ static void what_is_not_der_is_refused(void **state)
     free(copy);
 }
 
+/* A raw public key: alone in TLS 1.2, and an entry of a list in TLS 1.3. */
+static const char *check_raw(EVP_PKEY *key)
+{
+    unsigned char *der = NULL;
+    const int n = i2d_PUBKEY(key, &der);
+    const char *why;
+
+    assert_true(n > 0);
+    begin();
+    if (tls13) {
+        add(der, (size_t)n);
+    } else {
+        memcpy(message + length, der, (size_t)n);
+        length += (size_t)n;
+        put_length(message + 1, length - 4);
+        put_length(message + 4, length - 7);
+    }
+    OPENSSL_free(der);
+    raw = true;
+    why = check();
+    raw = false;
+    return why;
+}
+
+static void raw_public_keys_are_checked_as_those_of_certificates(void **state)
+{
+    int v;
+
+    (void)state;
+    for (v = 0; v < 2; v++) {
+        tls13 = v;
+        assert_null(check_raw(certs_ec_key()));
+        assert_null(check_raw(certs_rsa_key(2048)));
+        assert_null(check_raw(certs_take_key(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"))));
+        assert_null(check_raw(ec_key("P-256", "compressed", "named_curve")));
+        assert_contains(check_raw(ec_key("P-224", "compressed", "named_curve")), "compressed form");
+        assert_contains(check_raw(ec_key("P-256", "uncompressed", "explicit")), "without a name");
+    }
+}
+
+/* What the server has chosen to send decides, and not what the bytes look like. */
+static void a_certificate_is_no_raw_key_and_the_other_way_round(void **state)
+{
+    struct cert c = certs_leaf("DNS:a.example", NULL);
+    int v;
+
+    (void)state;
+    for (v = 0; v < 2; v++) {
+        tls13 = v;
+        assert_null(check_one(c.x509));
+        raw = true;
+        assert_contains(check(), "raw public key cannot be read");
+        begin();
+        assert_contains(check(), "raw public key cannot be read");
+        raw = false;
+    }
+    tls13 = true;
+    assert_null(check_raw(c.key));
+    assert_contains(check(), "certificate cannot be read");
+}
+
 /* Nor is it read beyond its end. */
 static void no_message_is_read_beyond_its_end(void **state)
 {
@@ -211,9 +272,10 @@ static void no_message_is_read_beyond_its_end(void **state)
     int v;
 
     (void)state;
-    for (v = 0; v < 2; v++) {
-        tls13 = v;
-        (void)check_one(c.x509);
+    for (v = 0; v < 4; v++) {
+        tls13 = v % 2;
+        (void)(v < 2 ? check_one(c.x509) : check_raw(c.key));
+        raw = v >= 2;
         for (whole = length; length > 0; length--)
             (void)check();
         for (i = 0; i < 2000; i++) {
@@ -223,8 +285,9 @@ static void no_message_is_read_beyond_its_end(void **state)
             (void)check();
         }
     }
+    raw = false;
     length = 0;
-    assert_null(certmsg_check(NULL, 0, false));
+    assert_null(certmsg_check(NULL, 0, false, false));
 }
 
 static void other_messages_pass(void **state)
@@ -260,6 +323,8 @@ int main(void)
         cmocka_unit_test(every_certificate_is_checked),
         cmocka_unit_test(the_number_of_certificates_is_bounded),
         cmocka_unit_test(what_is_not_der_is_refused),
+        cmocka_unit_test(raw_public_keys_are_checked_as_those_of_certificates),
+        cmocka_unit_test(a_certificate_is_no_raw_key_and_the_other_way_round),
         cmocka_unit_test(no_message_is_read_beyond_its_end),
         cmocka_unit_test(other_messages_pass),
         cmocka_unit_test(a_request_for_a_client_certificate_is_bounded),

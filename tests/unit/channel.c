@@ -67,6 +67,37 @@ static SSL_CTX *lax_context(void)
     return ctx;
 }
 
+/* As libraries with CVE-2024-12797 treat a raw key: what the callback returns has no effect. */
+static SSL_CTX *heedless_context(const struct config_section *section, struct diag_list *diags)
+{
+    struct tlsctx_set *set = tlsctx_set_new();
+    SSL_CTX *ctx = tlsctx_get(set, section, diags);
+
+    assert_non_null(ctx);
+    assert_int_equal(SSL_CTX_up_ref(ctx), 1);
+    tlsctx_set_free(set);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+    return ctx;
+}
+
+/*
+ * A server of version 3.2 and later, which sends a raw public key to clients that ask for it, and
+ * else the certificate of another key.
+ */
+static void use_raw_key(SSL_CTX *server, EVP_PKEY *key)
+{
+#ifdef TLSEXT_cert_type_rpk
+    static const unsigned char types[] = {TLSEXT_cert_type_rpk};
+
+    assert_int_equal(SSL_CTX_set1_server_cert_type(server, types, 1), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(server, key), 1);
+#else
+    (void)server;
+    (void)key;
+    fail_msg("this library has no raw public keys");
+#endif
+}
+
 /* shared: a thread that the test frees; NULL: the channel has one of its own */
 struct channel *channel_new(const struct channel_setup *setup, struct tls_thread *shared)
 {
@@ -88,7 +119,12 @@ struct channel *channel_new(const struct channel_setup *setup, struct tls_thread
     w->policy = setup->probe_only
                     ? policy_new_probe(w->config->sections[0])
                     : policy_new(w->config->sections[0], channel_anchors, setup->learned, &diags);
-    ctx = setup->lax ? lax_context() : tlsctx_get(channel_contexts, w->config->sections[0], &diags);
+    if (setup->lax)
+        ctx = lax_context();
+    else if (setup->heedless)
+        ctx = heedless_context(w->config->sections[0], &diags);
+    else
+        ctx = tlsctx_get(channel_contexts, w->config->sections[0], &diags);
     assert_non_null(w->policy);
     assert_non_null(ctx);
     assert_true(tls_thread_init(&w->own));
@@ -99,7 +135,7 @@ struct channel *channel_new(const struct channel_setup *setup, struct tls_thread
     }
     w->tls = tls_new(ctx, w->policy, w->thread, setup->sessions != NULL);
     assert_non_null(w->tls);
-    if (setup->lax)
+    if (setup->lax || setup->heedless)
         SSL_CTX_free(ctx); /* the connection has its own reference */
 
     w->server_ctx = SSL_CTX_new(TLS_server_method());
@@ -111,7 +147,9 @@ struct channel *channel_new(const struct channel_setup *setup, struct tls_thread
     }
     if (setup->ciphers)
         assert_int_equal(SSL_CTX_set_cipher_list(w->server_ctx, setup->ciphers), 1);
-    if (setup->psk)
+    if (setup->raw_key)
+        use_raw_key(w->server_ctx, c->key);
+    else if (setup->psk)
         SSL_CTX_set_psk_server_callback(w->server_ctx, psk_server);
     else
         assert_true(SSL_CTX_use_certificate(w->server_ctx, c->x509) == 1

@@ -30,8 +30,10 @@ struct channel_setup {
     int version;               /* of the server; 0: any */
     const char *ciphers;       /* of the server, with SECLEVEL=0 */
     size_t chunk;
-    bool psk; /* the server and its ciphers know a shared key only */
+    bool raw_key; /* the server has a raw public key, and no certificate */
+    bool psk;     /* the server and its ciphers know a shared key only */
     bool probe_only;
+    bool heedless; /* OpenSSL continues after our callback has refused */
     bool lax;      /* the client's context offers anonymous and shared-key suites */
     bool unpinned; /* the section has no pin */
     int64_t now;   /* 0: CERTS_NOW */

@@ -70,6 +70,7 @@ static void only_verdicts_about_the_server_count_as_trust(void **state)
         REASON_PIN_MISMATCH, REASON_EXPIRED_PINS, REASON_REVOKED, REASON_PKI,
         REASON_WEAK,         REASON_NAME,         REASON_DATES,   REASON_PROBE_ONLY,
         REASON_TOFU_CHANGED, REASON_FIRST_USE,    REASON_UNSAVED, REASON_PIN_REMOVED,
+        REASON_RAW_KEY,
     };
     size_t i, found = 0;
 

@@ -40,6 +40,7 @@ static const struct {
     {"crl_file", "/list.crl"},
     {"ocsp", "staple"},
     {"verify_name", "name.example"},
+    {"raw_key", "offer"},
     {"sni", "sni.example"},
     {"tls_min", "1.3"},
     {"tls_max", "1.3"},

@@ -8,6 +8,8 @@
 #include "configs.h"
 #include "help.h"
 
+#define HEX "60b87575447dcba2a36b7d11ac09fb24a9db406fee12d2cc90180517616e8a18"
+
 static void a_section_without_a_pin_is_refused(void **state)
 {
     (void)state;
@@ -68,6 +70,36 @@ static void addresses_of_no_family_are_an_error(void **state)
     refuse("[127.0.0.1]\npin = " A "\nbind = ::1\n", 1, "excludes");
     config_free(take("[::1]\npin = " A "\nfamily = ipv6\nbind = ::1\n"
                      "[a]\nhost = ::1\npin = " A "\naddress = 127.0.0.1\nfamily = ipv4\n"));
+}
+
+static void what_no_raw_key_can_have_is_an_error(void **state)
+{
+    static const char *const modes[] = {"pki", "pin+pki", "tofu+pki"};
+    char text[512];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(modes); i++) {
+        snprintf(text, sizeof(text), "[a.example]\n%sverify = %s\nraw_key = offer\n",
+                 i == 1 ? "pin = " A "\n" : "", modes[i]);
+        refuse(text, i == 1 ? 4 : 3, "checks the PKI");
+    }
+    refuse("[defaults]\nraw_key = offer\n[a.example]\nverify = pki\n", 3, "checks the PKI");
+    refuse("[a.example]\npin = " A "\nraw_key = offer\nalso_check = name\n", 4, "also_check");
+    refuse("[a.example]\npin = " A "\nraw_key = require\nalso_check = dates\n", 4, "also_check");
+    refuse("[a.example]\npin = " A "\n  cert:sha256:" HEX "\nraw_key = require\n", 4,
+           "cert:sha256:" HEX);
+    refuse("[a.example]\npin = " A "\n  issuer:" B "\nraw_key = require\n", 4, "issuer:" B);
+    refuse("[a.example]\nverify = tofu\npin = cert:sha256:" HEX "\nraw_key = require\n", 4,
+           "no server can match");
+    refuse("[a.example]\npin = cert:sha256:" HEX "\nraw_key = offer\n", 3, "no pin that a raw");
+    refuse("[a.example]\npin = issuer:" B "\nraw_key = offer\n", 3, "no pin that a raw");
+    refuse("[a.example]\npin = " A "\nraw_key = yes\n", 3, "offer");
+    config_free(take("[a.example]\npin = " A "\nraw_key = require\n"));
+    config_free(take("[a.example]\npin = " A "\n  issuer:" B "\nraw_key = offer\n"));
+    config_free(take("[a.example]\nverify = tofu\nraw_key = require\n"));
+    config_free(take("[a.example]\nverify = tofu\nraw_key = offer\npins_url = /pins\n"));
+    config_free(take("[defaults]\nraw_key = offer\n[a.example]\nverify = pki\nraw_key = no\n"));
 }
 
 static void a_group_without_a_user_is_an_error(void **state)
@@ -160,6 +192,7 @@ int main(void)
         cmocka_unit_test(a_section_whose_name_is_no_host_needs_one),
         cmocka_unit_test(tls_versions_must_leave_one),
         cmocka_unit_test(addresses_of_no_family_are_an_error),
+        cmocka_unit_test(what_no_raw_key_can_have_is_an_error),
         cmocka_unit_test(a_group_without_a_user_is_an_error),
         cmocka_unit_test(a_configuration_without_any_host_is_an_error),
         cmocka_unit_test(plaintext_from_other_machines_must_be_asked_for),

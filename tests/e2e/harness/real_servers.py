@@ -68,6 +68,15 @@ def openssl_server(directory, cert, *arguments):
     return Process(directory, [str(word) for word in command], port, cert)
 
 
+def gnutls_raw_key_server(directory, cert):
+    """Starts gnutls-serv, which has the raw public key of a certificate, and no certificate. It echoes."""
+    program, = need("gnutls-serv")
+    port = closed_port()
+    return Process(directory, [program, "--quiet", "--echo", "--port", str(port), "--priority",
+                               "NORMAL:+CTYPE-SRV-RAWPK", "--rawpkkeyfile", str(cert.key_file()),
+                               "--rawpkfile", str(cert.pubkey_file())], port, cert)
+
+
 def nginx(directory, cert, root):
     """Starts nginx, which serves the files below `root` over TLS."""
     program, = need("nginx")

@@ -77,20 +77,16 @@ def sign_response(builder, key, digest=hashes.SHA256):
     return certs.der(0x30, status + certs.der(0xa0, certs.der(0x30, kind + certs.der(0x04, basic))))
 
 
-class StaplingServer:
-    """`openssl s_server`, which prints the plaintext that it receives, with a response stapled (None: no response)."""
+class PrintingServer:
+    """`openssl s_server`, which prints the plaintext that it receives."""
 
-    def __init__(self, cert, staple, version):
+    def __init__(self, cert, *arguments):
         self.cert, self.port = cert, closed_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.staple = cert.directory / "staple.der"  # the server reads it for each handshake
         command = ["openssl", "s_server", "-accept", self.address, "-cert", cert.pem_file(), "-key", cert.key_file(),
-                   f"-tls1_{version}"]
+                   *arguments]
         if cert.chain:
             command += ["-cert_chain", cert.issuers_file()]
-        if staple is not None:
-            self.staple.write_bytes(staple)
-            command += ["-status_file", self.staple]
         # At the end of its standard input it would exit. With -rev or -www it would not print what it receives.
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT)
@@ -110,6 +106,11 @@ class StaplingServer:
         self.process.stdout.close()
         self.process.stdin.close()
 
+    def send(self, data):
+        """Sends data to the client that is connected."""
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
     def has_received(self, data):
         return data.strip() in self.output
 
@@ -118,8 +119,20 @@ class StaplingServer:
         assert not [one for one in data if self.has_received(one)], bytes(self.output)
 
 
+class StaplingServer(PrintingServer):
+    """One with a response stapled (None: no response)."""
+
+    def __init__(self, cert, staple, version):
+        self.staple = cert.directory / "staple.der"  # the server reads it for each handshake
+        arguments = [f"-tls1_{version}"]
+        if staple is not None:
+            self.staple.write_bytes(staple)
+            arguments += ["-status_file", self.staple]
+        super().__init__(cert, *arguments)
+
+
 def deliver(daemon, server, data=SECRET):
-    """Sends data through the daemon and waits until a StaplingServer has printed it."""
+    """Sends data through the daemon and waits until a PrintingServer has printed it."""
     with connect(daemon.address(NAME)) as sock:
         sock.sendall(data)
         wait_until(lambda: server.has_received(data), "the data at the server")
