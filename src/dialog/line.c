@@ -252,16 +252,22 @@ static enum answer read_imap_untagged(struct line *l, const struct line_step *st
     return ANSWER_END;
 }
 
+/* Returns true if a word is the tag of a command, which is case-sensitive. */
+static bool is_tag(struct text word, const char *command)
+{
+    return word.len == strcspn(command, " ") && memcmp(word.bytes, command, word.len) == 0;
+}
+
 /* RFC 9051 section 2.2.2: lines without a tag, then the result, with the tag of the command. */
 static enum answer read_imap(struct line *l, const struct line_step *step, struct text text,
                              struct dialog_io *io)
 {
-    struct text rest = text, command = {step->command, step->command ? strlen(step->command) : 0};
-    const struct text tag = take_word(&rest), ours = take_word(&command);
+    struct text rest = text;
+    const struct text tag = take_word(&rest);
 
     if (is_word(tag, "*"))
         return read_imap_untagged(l, step, rest, io);
-    if (is_greeting(step) || tag.len != ours.len || memcmp(tag.bytes, ours.bytes, tag.len) != 0)
+    if (is_greeting(step) || !is_tag(tag, step->command))
         return ANSWER_UNEXPECTED;
     if (begins_with_word(rest, step->success))
         return ANSWER_END;
@@ -294,47 +300,55 @@ static enum answer read_sieve(struct line *l, const struct line_step *step, stru
 static const struct line_protocol line_smtp = {
     .name = "SMTP",
     .read = read_smtp,
-    .steps = {{.success = "220"},
-              {"EHLO", "EHLO [127.0.0.1]", "250", .offers = "STARTTLS"},
-              {"STARTTLS", "STARTTLS", "220"}},
+    .steps =
+        {{.success = "220"},
+         {.name = "EHLO", .command = "EHLO [127.0.0.1]", .success = "250", .offers = "STARTTLS"},
+         {.name = "STARTTLS", .command = "STARTTLS", .success = "220"}},
 };
 
 static const struct line_protocol line_imap = {
     .name = "IMAP",
     .read = read_imap,
-    .steps = {{.success = "OK"},
-              {"CAPABILITY", "A1 CAPABILITY", "OK", .offers = "STARTTLS"},
-              {"STARTTLS", "A2 STARTTLS", "OK"}},
+    .steps =
+        {{.success = "OK"},
+         {.name = "CAPABILITY", .command = "A1 CAPABILITY", .success = "OK", .offers = "STARTTLS"},
+         {.name = "STARTTLS", .command = "A2 STARTTLS", .success = "OK"}},
 };
 
 static const struct line_protocol line_pop3 = {
     .name = "POP3",
     .read = read_dotted,
-    .steps = {{.success = "+OK"},
-              {"CAPA", "CAPA", "+OK", .offers = "STLS", .dotted = true},
-              {"STLS", "STLS", "+OK"}},
+    .steps =
+        {{.success = "+OK"},
+         {.name = "CAPA", .command = "CAPA", .success = "+OK", .offers = "STLS", .dotted = true},
+         {.name = "STLS", .command = "STLS", .success = "+OK"}},
 };
 
 static const struct line_protocol line_nntp = {
     .name = "NNTP",
     .read = read_dotted,
     .steps = {{.success = "200", .other = "201"},
-              {"CAPABILITIES", "CAPABILITIES", "101", .offers = "STARTTLS", .dotted = true},
-              {"STARTTLS", "STARTTLS", "382"}},
+              {.name = "CAPABILITIES",
+               .command = "CAPABILITIES",
+               .success = "101",
+               .offers = "STARTTLS",
+               .dotted = true},
+              {.name = "STARTTLS", .command = "STARTTLS", .success = "382"}},
 };
 
 static const struct line_protocol line_sieve = {
     .name = "ManageSieve",
     .literals = true,
     .read = read_sieve,
-    .steps = {{.success = "OK", .offers = "\"STARTTLS\""}, {"STARTTLS", "STARTTLS", "OK"}},
+    .steps = {{.success = "OK", .offers = "\"STARTTLS\""},
+              {.name = "STARTTLS", .command = "STARTTLS", .success = "OK"}},
 };
 
 /* RFC 4217 section 4: a server need not list AUTH among its features. */
 static const struct line_protocol line_ftp = {
     .name = "FTP",
     .read = read_ftp,
-    .steps = {{.success = "220"}, {"AUTH TLS", "AUTH TLS", "234"}},
+    .steps = {{.success = "220"}, {.name = "AUTH TLS", .command = "AUTH TLS", .success = "234"}},
 };
 
 /* Sets the detail, with the server's words at its end, and fails. */

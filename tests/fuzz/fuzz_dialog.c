@@ -53,12 +53,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .host = "a.example", .port = 443, .via = {.user = "me", .password = "secret"}};
     const uint8_t *newline = size ? memchr(data, '\n', size) : NULL;
     const struct dialog_ops *ops = newline ? find_dialog(data, (size_t)(newline - data)) : NULL;
-    const uint8_t *bytes = newline + 1;
+    const uint8_t *bytes;
     struct trial whole, t;
     size_t n, first;
 
     if (!ops)
         return 0;
+    bytes = newline + 1;
     n = size - (size_t)(bytes - data);
     if (n > DIALOG_INPUT_MAX)
         return 0;

@@ -156,7 +156,7 @@ static void only_the_xml_of_xmpp_is_read(void **state)
         {HEADER "<a:b:c>", NOT_XMPP},
         {HEADER "<a&b>", NOT_XMPP},
         {HEADER "<stream:features></stream:features a='b'>", NOT_XMPP},
-        {HEADER "<stream:features b='c", {DIALOG_MORE}},
+        {HEADER "<stream:features b='c", {.result = DIALOG_MORE}},
     };
 
     (void)state;
