@@ -11,7 +11,10 @@ from harness.databases import PASSWORD, USER, MariaDB, Postgres
 from harness.mysql import Scripted, full_login
 from harness.real_servers import need
 from harness.recipes import Recipe
-from harness.waiting import DEADLINE
+from harness.starttls_servers import PASSWORD as SECRET
+from harness.starttls_servers import USER as LOGIN
+from harness.starttls_servers import Dovecot, Postfix, Slapd
+from harness.waiting import DEADLINE, wait_until
 
 TESTED = set()
 
@@ -83,6 +86,43 @@ def test_mysql(name, pinproxyd, cert, raw_server, tmp_path):
     with pymysql.connect(unix_socket=f"{tmp_path}/sock", user=USER, password=PASSWORD):
         pass
     daemon.wait_event(event="tunnel_close", reason="ok")
+
+
+@pytest.mark.parametrize("name", [recipe("SMTP submission")])
+def test_smtp(name, pinproxyd, cert, stack, tmp_path):
+    curl, = need("curl")
+    page = Recipe(name)
+    server = stack.add(Postfix(cert))
+    daemon = pinproxyd(page.config_with(add=[("address", server.address)], listen="127.0.0.1:0", pin=cert.pin))
+    assert page.has_command("curl", "smtp://127.0.0.1:587/", "-T")
+    (tmp_path / "mail.txt").write_text("Subject: pinned\n\nhello\n")
+    got = run(curl, "-sS", f"smtp://{daemon.address(page.section)}/client.example.com", "-T", tmp_path / "mail.txt",
+              "--mail-from", f"app@{certs.NAME}", "--mail-rcpt", f"you@{certs.NAME}")
+    assert got.returncode == 0, got.stderr
+    wait_until(lambda: "status=sent" in server.log(), "the delivery")
+
+
+@pytest.mark.parametrize("name", [recipe("IMAP")])
+def test_imap(name, pinproxyd, cert, stack):
+    curl, = need("curl")
+    page = Recipe(name)
+    server = stack.add(Dovecot(cert))
+    daemon = pinproxyd(page.config_with(add=[("address", server.address)], listen="127.0.0.1:0", pin=cert.pin))
+    assert page.has_command("curl", "imap://127.0.0.1:143/", "--user", "-X 'EXAMINE INBOX'")
+    got = run(curl, "-sS", f"imap://{daemon.address(page.section)}/", "--user", f"{LOGIN}:{SECRET}", "-X", "EXAMINE INBOX")
+    assert got.returncode == 0 and b"0 EXISTS" in got.stdout, got
+
+
+@pytest.mark.parametrize("name", [recipe("LDAP")])
+def test_ldap(name, pinproxyd, cert, stack):
+    ldapsearch, = need("ldapsearch")
+    page = Recipe(name)
+    server = stack.add(Slapd(cert))
+    daemon = pinproxyd(page.config_with(add=[("address", server.address)], listen="127.0.0.1:0", pin=cert.pin))
+    assert page.has_command("ldapsearch", "-x", "-H ldap://127.0.0.1:389", "-D", "-b") and not page.has_command("-Z")
+    got = run(ldapsearch, "-x", "-H", f"ldap://{daemon.address(page.section)}", "-D", f"cn={LOGIN},dc=test", "-w", SECRET,
+              "-LLL", "-b", "", "-s", "base", "namingContexts")
+    assert got.returncode == 0 and b"dc=test" in got.stdout, got
 
 
 def test_each_recipe_has_a_test():
