@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -14,6 +15,68 @@
 
 #include "base/program.h"
 #include "base/util.h"
+
+/* The programs of the process, for child_kill_all(). */
+static struct {
+    pthread_mutex_t lock;
+    pid_t *pids;
+    size_t count;
+    size_t room;
+    bool is_closed;
+} running = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Returns 0, or an errno value. */
+static int add_pid(pid_t pid)
+{
+    int error = 0;
+
+    pthread_mutex_lock(&running.lock);
+    if (running.is_closed) {
+        error = ECANCELED;
+    } else if (running.count == running.room) {
+        const size_t room = running.room ? 2 * running.room : 16;
+        pid_t *grown = reallocarray(running.pids, room, sizeof(*grown));
+
+        if (grown) {
+            running.pids = grown;
+            running.room = room;
+        } else {
+            error = ENOMEM;
+        }
+    }
+    if (!error)
+        running.pids[running.count++] = pid;
+    pthread_mutex_unlock(&running.lock);
+    return error;
+}
+
+static void remove_pid(pid_t pid)
+{
+    size_t i;
+
+    pthread_mutex_lock(&running.lock);
+    for (i = 0; i < running.count && running.pids[i] != pid; i++)
+        ;
+    if (i < running.count)
+        running.pids[i] = running.pids[--running.count];
+    if (running.count == 0) {
+        free(running.pids);
+        running.pids = NULL;
+        running.room = 0;
+    }
+    pthread_mutex_unlock(&running.lock);
+}
+
+void child_kill_all(int signal)
+{
+    size_t i;
+
+    pthread_mutex_lock(&running.lock);
+    running.is_closed |= signal == SIGKILL;
+    for (i = 0; i < running.count; i++)
+        (void)kill(-running.pids[i], signal);
+    pthread_mutex_unlock(&running.lock);
+}
 
 /* The descriptors of a spawn: our ends and the child's. */
 struct ends {
@@ -118,8 +181,10 @@ int child_spawn(struct child *c, char *const argv[])
         return error;
     }
     pidfd = pidfd_open(pid, 0);
-    if (pidfd < 0) {
-        error = errno;
+    error = pidfd < 0 ? errno : add_pid(pid);
+    if (error) {
+        if (pidfd >= 0)
+            close(pidfd);
         close_ends(&e);
         (void)kill(-pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
@@ -153,6 +218,7 @@ void child_reap(const struct child *c)
     siginfo_t info;
 
     child_kill(c, SIGKILL);
+    remove_pid(c->pid); /* before the process id is free */
     (void)waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG);
 }
 

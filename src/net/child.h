@@ -47,6 +47,12 @@ void child_kill(const struct child *c, int signal);
  */
 void child_reap(const struct child *c);
 
+/*
+ * Sends a signal to the groups of all programs of the process that are not reaped, for the end of
+ * the process. After SIGKILL, no further program starts. May be called from any thread.
+ */
+void child_kill_all(int signal);
+
 /* Describes how a program has ended: "exited with status 3", "was killed by signal 9 (Killed)". */
 #define CHILD_TEXT_SIZE 96
 const char *child_describe(const struct child_exit *e, char out[CHILD_TEXT_SIZE]);

@@ -19,6 +19,7 @@
 #include "base/util.h"
 #include "learned/learned.h"
 #include "learned/learnedwatch.h"
+#include "net/child.h"
 #include "net/unreachable.h"
 #include "pinproxyd/admission.h"
 #include "pinproxyd/limits.h"
@@ -390,14 +391,17 @@ static void end_daemon(struct daemon *d, int status)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
     listener_set_retire(d->listeners, NULL);
+    child_kill_all(SIGTERM);
     clean = pool_stop(&d->pool);
     clean = learnedwatch_stop(d->watch) && clean;
     if (d->state != STARTING)
         log_state(d, "stop");
     log_flush();
     /* a thread that hangs in the kernel cannot be called back: leave it all to the kernel */
-    if (!clean)
+    if (!clean) {
+        child_kill_all(SIGKILL);
         _exit(status);
+    }
     close_loop(d);
     release_replaced(d);
     snapshot_release(d->snapshot);

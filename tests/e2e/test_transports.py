@@ -3,12 +3,10 @@
 import hashlib
 import random
 import socket
-import threading
-import time
 
 import pytest
 
-from harness import certs, servers
+from harness import servers
 from harness.assertions import SECRET, assert_refused
 from harness.carriers import over
 from harness.certs import NAME
@@ -18,7 +16,7 @@ from harness.config import ini
 from harness.daemon import instrumented, run_pinproxy
 from harness.parallel import run_parallel
 from harness.tls_connection import reset
-from harness.waiting import DEADLINE, wait_steady, wait_until
+from harness.waiting import wait_steady, wait_until
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -92,3 +90,129 @@ def test_a_server_that_has_finished_gets_everything(carried, pinproxyd):
         conn, = server.wait_done()
     assert bytes(conn.plaintext) == data
     assert conn.end == "close_notify"
+
+
+def test_a_server_that_cuts_the_stream_resets_the_client(carrier, carried, pinproxyd):
+    words = random.Random(1).randbytes(32 * KIB)
+
+    def cut(conn):
+        conn.send(words)
+        carrier.cut(conn)
+
+    daemon = pinproxyd({NAME: over(carried(cut))})
+    with connect(daemon.address(NAME)) as client:
+        assert read_to_reset(client) == words
+    daemon.wait_event(event="truncated", section=NAME)
+    assert daemon.wait_event(event="tunnel_close")["reason"] == "truncated"
+
+
+def test_a_client_that_resets_cuts_the_stream_to_the_server(carrier, carried, pinproxyd):
+    server = carried(servers.echo)
+    daemon = pinproxyd({NAME: over(server)})
+    client = open_tunnel(daemon.address(NAME))
+    reset(client)
+    conn, = server.wait_done()
+    assert conn.end == ("reset" if carrier.resets else "truncated")
+    assert daemon.wait_event(event="tunnel_close")["reason"] == "client_reset"
+
+
+def test_a_server_without_the_pin_gets_not_one_plaintext_byte(carried, pinproxyd, backup):
+    server = carried(servers.echo)
+    daemon = pinproxyd({NAME: over(server, pin=backup.pin)})
+    assert_refused(daemon, "pin_mismatch", server=server)
+
+
+def test_a_server_that_says_nothing_is_given_up(carrier, stack, pinproxyd, backup):
+    server = stack.add(carrier.start(servers.RawServer, servers.never_answer))
+    server.cert = None
+    daemon = pinproxyd({NAME: over(server, pin=backup.pin, handshake_timeout="300ms")})
+    line = assert_refused(daemon, "upstream_error", "timeout", server=server)
+    assert "TLS handshake" in line["detail"]
+
+
+def test_a_server_that_is_no_tls_server_is_refused(carrier, stack, pinproxyd, backup):
+    server = stack.add(carrier.start(servers.RawServer, servers.answer_garbage))
+    server.cert = None
+    daemon = pinproxyd({NAME: over(server, pin=backup.pin)})
+    assert_refused(daemon, "upstream_error", "tls", server=server)
+
+
+def test_an_idle_tunnel_ends_in_order(carried, pinproxyd):
+    server = carried(servers.echo)
+    daemon = pinproxyd({NAME: over(server, idle_timeout="300ms")})
+    with open_tunnel(daemon.address(NAME)) as client:
+        assert read_all(client) == b""
+    conn, = server.wait_done()
+    assert conn.end == "close_notify"
+    assert daemon.wait_event(event="tunnel_close")["reason"] == "idle"
+
+
+def test_a_client_that_does_not_read_makes_the_tunnel_hold_little(carrier, carried, pinproxyd):
+    block = random.Random(1).randbytes(64 * KIB)
+    total = min(carrier.bulk, 32 * MIB) // len(block)
+
+    def send_much(conn):
+        conn.send(block)
+        conn.recv_exactly(1)
+        for _ in range(total):
+            conn.send(block)
+        conn.close_notify()
+
+    server = carried(send_much)
+    daemon = pinproxyd({"global": {"workers": 1}, NAME: over(server)})
+    with connect(daemon.address(NAME), receive_buffer=16 * KIB) as client:
+        assert read_exactly(client, len(block)) == block  # the buffers of the thread are in use from now on
+        before = daemon.anonymous_memory()
+        client.sendall(b"!")
+        conn, = server.wait_conns()
+        wait_steady(lambda: conn.sent, quiet=0.3)
+        if not instrumented():
+            assert daemon.anonymous_memory() - before <= 512 * KIB
+        got = hashlib.sha256()
+        while data := client.recv(1 << 18):
+            got.update(data)
+    assert got.digest() == hashlib.sha256(block * total).digest()
+    assert daemon.wait_event(event="tunnel_close")["received"] == str((1 + total) * len(block))
+
+
+def test_tunnels_follow_one_another(carried, pinproxyd):
+    daemon = pinproxyd({NAME: over(carried(servers.echo))})
+    for number in range(4):
+        data = random.Random(number).randbytes(3000)
+        assert exchange(daemon.address(NAME), data) == data
+    assert len(daemon.events(event="tunnel_open")) == 4
+
+
+def test_tunnels_run_at_the_same_time_or_wait_for_their_turn(carried, pinproxyd):
+    daemon = pinproxyd({"global": {"workers": 2}, NAME: over(carried(servers.echo))})
+    words = [random.Random(number).randbytes(2000) for number in range(6)]
+    assert run_parallel([lambda data=data: exchange(daemon.address(NAME), data) for data in words]) == words
+
+
+def test_a_reload_keeps_an_open_tunnel_and_applies_to_the_next(carried, pinproxyd, backup):
+    server = carried(servers.echo)
+    daemon = pinproxyd({NAME: over(server)})
+    with open_tunnel(daemon.address(NAME)) as client:
+        daemon.reload({NAME: over(server, pin=[server.cert.pin, backup.pin])})
+        ping(client, b"still here")
+    daemon.wait_event(event="tunnel_close")
+    open_tunnel(daemon.address(NAME)).close()
+
+
+def test_a_stop_leaves_no_tunnel(carried, pinproxyd):
+    server = carried(servers.echo)
+    daemon = pinproxyd({"global": {"drain_timeout": "0"}, NAME: over(server)})
+    with open_tunnel(daemon.address(NAME)) as client:
+        daemon.stop()
+        assert read_to_any_end(client) == (b"", True)
+    server.wait_done()
+
+
+def test_the_tool_takes_the_same_way(carried, tmp_path):
+    server = carried(servers.echo)
+    config = tmp_path / "tool.conf"
+    config.write_text(ini({NAME: over(server)}))
+    got = run_pinproxy("connect", "-c", config, NAME, input=b"hello")
+    assert (got.returncode, got.out) == (0, "hello"), got.err
+    got = run_pinproxy("check", "-c", config, "--live")
+    assert got.returncode == 1 and f"pin {server.cert.pin} matches" in got.out, (got.out, got.err)

@@ -6,12 +6,14 @@ section whose upstream is the server.
 
 import array
 import contextlib
+import fcntl
 import os
 import pty
 import random
 import select
 import socket
 import sys
+import termios
 import threading
 import time
 import tty
@@ -19,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import servers
+from harness.waiting import wait_until
 
 HELPER = Path(__file__).with_name("exec_helper.py")
 VMADDR_CID_LOCAL = 1
@@ -42,6 +44,10 @@ class Carrier:
     def way(self, server):
         """Returns the options that lead to the server."""
         return {"address": server.address}
+
+    def cut(self, conn):
+        """Ends the server's side of the connection without close_notify, in the way that the carrier has."""
+        conn.truncate()
 
     def start(self, server_class, *arguments, **options):
         server = server_class(*arguments, listener=self.listener(), **options)
@@ -67,15 +73,18 @@ class Vsock(Carrier):
     name = "vsock"
     resets = False
 
-    def listener(self):
-        sock = socket.socket(socket.AF_VSOCK)
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.sock = socket.socket(socket.AF_VSOCK)
         try:
-            sock.bind((VMADDR_CID_LOCAL, socket.VMADDR_PORT_ANY))
+            self.sock.bind((VMADDR_CID_LOCAL, socket.VMADDR_PORT_ANY))
         except OSError as error:
-            sock.close()
+            self.sock.close()
             pytest.skip(f"the kernel has no vsock_loopback: {error}")
-        self.port = sock.getsockname()[1]
-        return sock
+        self.port = self.sock.getsockname()[1]
+
+    def listener(self):
+        return self.sock
 
     def way(self, server):
         return {"via": f"vsock:{VMADDR_CID_LOCAL}:{self.port}"}
@@ -142,9 +151,18 @@ class Serial(Carrier):
     def way(self, server):
         return {"via": f"serial:{self.line.device},921600"}
 
+    def cut(self, conn):
+        """Unplugs the device when everything is on the line, which has no other end."""
+        conn.flush()
+        self.line.unplug_at_end()
+        conn.truncate()
+
 
 class SerialLine:
-    """Looks like a listener: each opening of the device is a client, as a modem would see it from DTR."""
+    """Looks like a listener. A client begins with its first byte on the line.
+
+    It ends when the server closes the connection, or when the device is closed, as a modem would see it from DTR.
+    """
 
     BYTES_PER_SECOND = 600_000
     PIECE = 700
@@ -159,6 +177,7 @@ class SerialLine:
         self.changed = threading.Condition()
         self.stopping = False
         self.is_plugged = True
+        self.is_cut = False
         self.rng = random.Random(1)
         self.pump = threading.Thread(target=self._pump, daemon=True)
         self.pump.start()
@@ -190,19 +209,34 @@ class SerialLine:
 
     # the line
 
+    def unplug_at_end(self):
+        """Unplugs the device when the server has shut down its side and the daemon has everything."""
+        self.is_cut = True
+
+    def _unplug_when_read(self):
+        """A hang-up discards the bytes that the daemon has not read (termios(3), TCIFLUSH)."""
+        slave = os.open(self.device, os.O_RDWR | os.O_NOCTTY)
+        with contextlib.closing(os.fdopen(slave, "rb", buffering=0)):
+            wait_until(lambda: fcntl.ioctl(slave, termios.FIONREAD, b"\0" * 4) == b"\0" * 4, "the daemon to read")
+        self.unplug()
+
     def unplug(self):
         if self.is_plugged:
             self.is_plugged = False
             os.close(self.master)
 
-    def _is_open(self):
+    def _is_readable(self):
+        return bool(select.select([self.master], [], [], 0)[0]) and not self._is_closed()
+
+    def _is_closed(self):
         poll = select.poll()
         poll.register(self.master, 0)
-        return not any(events & select.POLLHUP for _, events in poll.poll(0))
+        return any(events & select.POLLHUP for _, events in poll.poll(0))
 
     def _pump(self):
+        to_server = bytearray()
         while not self.stopping and self.is_plugged:
-            if not self._is_open():
+            if not to_server and not self._is_readable():
                 time.sleep(0.002)
                 continue
             ours, theirs = socket.socketpair()
@@ -210,12 +244,12 @@ class SerialLine:
                 self.waiting.append(theirs)
                 self.changed.notify_all()
             with ours:
-                self._carry(ours)
+                to_server = self._carry(ours, to_server)
 
-    def _carry(self, sock):
-        """Carries one session: until the daemon closes the device, or the server cuts the line."""
+    def _carry(self, sock, to_server):
+        """Carries one client. Returns the first bytes of the next."""
         sock.setblocking(False)
-        to_server, to_daemon = bytearray(), bytearray()
+        to_daemon = bytearray()
         server_sends = True
         while not self.stopping:
             time.sleep(self.PIECE / self.BYTES_PER_SECOND)
@@ -235,9 +269,10 @@ class SerialLine:
                     pass
                 except OSError:
                     server_sends = False
-            if not server_sends and not to_daemon and getattr(self, "cut", False):
-                self.unplug()
-                return
+            if not server_sends and not to_daemon:
+                if self.is_cut:
+                    self._unplug_when_read()
+                return to_server
             with contextlib.suppress(BlockingIOError):
                 if to_daemon:
                     del to_daemon[:os.write(self.master, to_daemon)]
@@ -247,10 +282,11 @@ class SerialLine:
             except BlockingIOError:
                 pass
             except OSError:
-                to_server.clear()  # the server has closed, and the line does not know
+                server_sends = False
         sock.setblocking(True)
         with contextlib.suppress(OSError):
             sock.sendall(to_server)
+        return bytearray()
 
 
 CARRIERS = {carrier.name: carrier for carrier in (Carrier, Unix, Vsock, Exec, Serial)}
