@@ -76,9 +76,12 @@ static int current_callback(char *buf, int size, int writing, void *unused)
 
 static UI_METHOD *method;
 
+/* It is the default too: a provider that logs in to its token later would ask on the terminal. */
 static void make_method(void)
 {
     method = UI_UTIL_wrap_read_pem_callback(current_callback, 0);
+    if (method)
+        UI_set_default_method(method);
 }
 
 UI_METHOD *password_ui(void)

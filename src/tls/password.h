@@ -38,7 +38,10 @@ int password_callback(char *buf, int size, int writing, void *password);
  */
 void password_set_current(struct password *p);
 
-/* Returns the UI method, or NULL if memory is short. It lives as long as the process. */
+/*
+ * Returns the UI method, or NULL if memory is short. It lives as long as the process, and is then
+ * OpenSSL's default, so that nothing asks on a terminal.
+ */
 struct ui_method_st *password_ui(void);
 
 #endif

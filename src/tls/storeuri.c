@@ -21,19 +21,53 @@
 
 static const char no_memory[] = "cannot be read: out of memory";
 
+static bool lacks_key(const struct credentials *c, unsigned wanted)
+{
+    return wanted & CREDENTIALS_KEY && !c->key;
+}
+
+/* Returns whether a token gets no PIN, neither from the URI (RFC 7512 section 2.4) nor otherwise. */
+static bool lacks_pin(const char *uri, const struct password *password)
+{
+    return !password->known && !strstr(uri, "pin-");
+}
+
+/* A token shows a private key only to those who have its PIN. */
+static const char needs_pin[] =
+    "has no private key that can be read without a PIN: set client_key_password = file:PATH";
+
 /* OpenSSL's store. */
 
-static const char *take_object(OSSL_STORE_INFO *object, unsigned wanted, struct credentials *out)
+static bool has_cert(const struct credentials *c, const X509 *cert)
 {
+    int i;
+
+    for (i = 0; i < sk_X509_num(c->certs); i++)
+        if (X509_cmp(sk_X509_value(c->certs, i), cert) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * Takes an object. Of several keys it takes the first: pkcs11-provider copies each key that it uses
+ * into the memory of the token, and finds the copies later. clientcert.c checks that it is the
+ * right one.
+ */
+static const char *take_object(const OSSL_STORE_INFO *object, unsigned wanted,
+                               struct credentials *out)
+{
+    const X509 *cert;
+
     switch (OSSL_STORE_INFO_get_type(object)) {
     case OSSL_STORE_INFO_CERT:
-        if (!(wanted & CREDENTIALS_CERTS))
+        cert = OSSL_STORE_INFO_get0_CERT(object);
+        if (!(wanted & CREDENTIALS_CERTS) || has_cert(out, cert))
             return NULL;
         return credentials_add_cert(out, OSSL_STORE_INFO_get1_CERT(object)) ? NULL : no_memory;
     case OSSL_STORE_INFO_PKEY:
-        return wanted & CREDENTIALS_KEY
-                   ? credentials_add_key(out, OSSL_STORE_INFO_get1_PKEY(object))
-                   : NULL;
+        if (!(wanted & CREDENTIALS_KEY) || out->key)
+            return NULL;
+        return credentials_add_key(out, OSSL_STORE_INFO_get1_PKEY(object));
     default:
         return NULL;
     }
@@ -63,8 +97,8 @@ static const char *read_objects(OSSL_STORE_CTX *store, unsigned wanted, struct c
     return why;
 }
 
-static const char *read_store(const char *uri, unsigned wanted, struct credentials *out,
-                              char text[CREDENTIALS_ERROR_SIZE])
+static const char *read_store(const char *uri, unsigned wanted, const struct password *password,
+                              struct credentials *out, char text[CREDENTIALS_ERROR_SIZE])
 {
     OSSL_STORE_CTX *store;
     const char *why;
@@ -75,7 +109,7 @@ static const char *read_store(const char *uri, unsigned wanted, struct credentia
         return credentials_explain("cannot be opened", text);
     why = read_objects(store, wanted, out, text);
     (void)OSSL_STORE_close(store);
-    return why;
+    return lacks_key(out, wanted) && lacks_pin(uri, password) ? needs_pin : why;
 }
 
 static bool has_loader(const char *scheme)
@@ -109,8 +143,8 @@ static ENGINE *find_engine(void)
     return engine;
 }
 
-static const char *read_engine(const char *uri, unsigned wanted, struct credentials *out,
-                               char text[CREDENTIALS_ERROR_SIZE])
+static const char *read_engine(const char *uri, unsigned wanted, const struct password *password,
+                               struct credentials *out, char text[CREDENTIALS_ERROR_SIZE])
 {
     struct {
         const char *uri;
@@ -134,16 +168,19 @@ static const char *read_engine(const char *uri, unsigned wanted, struct credenti
     if (!(wanted & CREDENTIALS_KEY))
         return NULL;
     key = ENGINE_load_private_key(engine, uri, password_ui(), NULL);
-    return key ? credentials_add_key(out, key) : credentials_explain("cannot be read", text);
+    if (key)
+        return credentials_add_key(out, key);
+    return lacks_pin(uri, password) ? needs_pin : credentials_explain("has no private key", text);
 }
 
 #else
 
-static const char *read_engine(const char *uri, unsigned wanted, struct credentials *out,
-                               char text[CREDENTIALS_ERROR_SIZE])
+static const char *read_engine(const char *uri, unsigned wanted, const struct password *password,
+                               struct credentials *out, char text[CREDENTIALS_ERROR_SIZE])
 {
     (void)uri;
     (void)wanted;
+    (void)password;
     (void)out;
     (void)text;
     return "needs OpenSSL's PKCS#11 provider (Debian: pkcs11-provider)";
@@ -167,9 +204,9 @@ const char *storeuri_read(const char *uri, unsigned wanted, struct password *pas
         return no_memory;
     password_set_current(password);
     if (has_loader(scheme))
-        why = read_store(uri, wanted, out, text);
+        why = read_store(uri, wanted, password, out, text);
     else if (strcasecmp(scheme, "pkcs11") == 0)
-        why = read_engine(uri, wanted, out, text);
+        why = read_engine(uri, wanted, password, out, text);
     else
         why = "is neither a path nor a URI that a provider of OpenSSL can read: check the "
               "providers in openssl.cnf (config(5))";
