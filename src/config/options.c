@@ -105,8 +105,8 @@ const struct option_row options[] = {
     {.name = "via", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY | OPTION_SERVER, .value = "tcp",
      .kind = &value_via, SECTION(via),
      .help = "way to the server, under TLS: tcp, unix:PATH, vsock:CID:PORT, exec:COMMAND, "
-             "serial:DEVICE[,BAUD], or a parent proxy as socks5://[USER:PASSWORD@]HOST:PORT or "
-             "http://[USER:PASSWORD@]HOST:PORT"},
+             "serial:DEVICE[,BAUD], or a parent proxy as socks5://[USER:PASSWORD@]HOST:PORT, "
+             "http://[USER:PASSWORD@]HOST:PORT or section:[USER:PASSWORD@]NAME"},
     {.name = "send_proxy", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_NO_IDENTITY,
      .value = "off",
      .help = "PROXY protocol header inside TLS"},

@@ -8,6 +8,7 @@
 
 #include "base/hostname.h"
 #include "base/util.h"
+#include "config/nesting.h"
 #include "config/rawcheck.h"
 
 /* Returns true if an option's value could not be read. It is not reported as missing too. */
@@ -440,6 +441,7 @@ void validate_config(const struct config *c, const struct config_string *unmatch
 {
     check_twice(c, diags);
     check_listeners(c, diags);
+    nesting_check(c, diags);
     check_privileges(&c->global, diags);
     check_not_empty(c, unmatched, diags);
 }

@@ -25,13 +25,6 @@ struct via_context {
 /* Sets the scheme's own fields. Returns NULL, or what would have been right. */
 typedef const char *via_parser(const struct via_context *ctx, struct config_via *out);
 
-static const char *parse_later(const struct via_context *ctx, struct config_via *out)
-{
-    (void)ctx;
-    (void)out;
-    return "not supported yet";
-}
-
 static const char *take_credentials(const struct via_context *ctx, struct config_via *out,
                                     const char **rest)
 {
@@ -194,6 +187,20 @@ static const char *parse_exec(const struct via_context *ctx, struct config_via *
     return NULL;
 }
 
+static const char *parse_section(const struct via_context *ctx, struct config_via *out)
+{
+    const char *name, *why = take_credentials(ctx, out, &name);
+
+    if (!why)
+        why = check_basic(out);
+    if (!why && !*name)
+        why = "there is no name";
+    if (why)
+        return arena_printf(ctx->arena, "expected section:[USER:PASSWORD@]NAME: %s", why);
+    out->section = arena_strndup(ctx->arena, name, hostname_length(name));
+    return NULL;
+}
+
 /* A value begins with the prefix, in any case. Without a parser the prefix is the whole value. */
 static const struct scheme {
     const char *prefix;
@@ -206,7 +213,7 @@ static const struct scheme {
     [VIA_HTTP] = {"http://", parse_http},
     [VIA_EXEC] = {"exec:", parse_exec},
     [VIA_SERIAL] = {"serial:", parse_serial},
-    [VIA_SECTION] = {"section:", parse_later},
+    [VIA_SECTION] = {"section:", parse_section},
 };
 
 static const char *list_schemes(struct arena *arena)
@@ -215,9 +222,7 @@ static const char *list_schemes(struct arena *arena)
     size_t i;
 
     for (i = 0; i < COUNT_OF(schemes); i++)
-        if (schemes[i].parse != parse_later)
-            list = arena_printf(arena, "%s%s%s", list ? list : "", list ? ", " : "",
-                                schemes[i].prefix);
+        list = arena_printf(arena, "%s%s%s", list ? list : "", list ? ", " : "", schemes[i].prefix);
     return arena_printf(arena, "expected %s", list);
 }
 

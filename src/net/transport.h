@@ -2,16 +2,8 @@
  * Transports: the ways to connect to a section's server. A section's `via` selects one
  * (proxy/ways.h). A new transport is a file transport_NAME.c that defines the operations below.
  *
- * Every transport hands over a descriptor in the end. A transport for TLS inside TLS, where a
- * section is reached over another section's connection, would not differ. It would start a tunnel
- * of the other section (tunnel_start()) on one end of a socket pair, as `pinproxy connect` does. If
- * the tunnel opened, the transport would hand over the other end; if the tunnel was refused, the
- * transport would fail. So there need not be two kinds of endpoints, one with a descriptor and one
- * with a TLS connection. The other section's trust, limits, reloads and log lines would be those of
- * any tunnel. Its plaintext would never be in the thread's buffers while this section's TLS
- * connection uses them; a TLS connection inside a TLS connection would need a second set of buffers
- * in each thread. The price would be two descriptors, and a copy through the kernel in each
- * direction.
+ * Every transport hands over a descriptor in the end. One is not here: that for TLS inside TLS, which
+ * starts a tunnel of another section, is in proxy/outer.h.
  */
 #ifndef NET_TRANSPORT_H
 #define NET_TRANSPORT_H

@@ -18,7 +18,8 @@
 #include "pinproxy/adhoc.h"
 #include "pinproxy/command.h"
 #include "pinproxy/report.h"
-#include "proxy/tunnel.h"
+#include "proxy/outer.h"
+#include "proxy/tunnels.h"
 #include "trust/peerchain.h"
 #include "trust/policy.h"
 
@@ -62,6 +63,7 @@ struct stdio {
     bool loop_is_closed;
     uv_async_t failed;      /* one of the two could not be read or written */
     struct tunnel *tunnel;  /* NULL: it has ended */
+    struct tunnels tunnels; /* that one, and those that it runs inside */
     int ours;               /* our end of the pair */
     atomic_int input_error; /* errno values; 0: none */
     atomic_int output_error;
@@ -248,11 +250,18 @@ static void on_freed(struct tunnel *t, void *owner)
 
     (void)t;
     s->tunnel = NULL;
-    thread_close(&s->thread);
 }
 
 static const struct tunnel_events events = {
     .opening = on_opening, .ended = on_ended, .freed = on_freed};
+
+static void on_tunnel_freed(struct tunnels *t)
+{
+    if (tunnels_is_empty(t))
+        thread_close(&container_of(t, struct stdio, tunnels)->thread);
+}
+
+static const struct tunnels_ops tunnels_ops = {.freed = on_tunnel_freed};
 
 static void report_stdio(const char *name, int error)
 {
@@ -302,7 +311,9 @@ static int relay(struct snapshot *snapshot, const struct section *section)
     s.ours = pair[0];
     client.fd = pair[1];
     stats_add(frontend->stats, STATS_TUNNELS, 1);
-    s.tunnel = tunnel_start(&s.thread, snapshot_hold(snapshot), frontend, &client, &events, &s);
+    tunnels_init(&s.tunnels, &s.thread, &tunnels_ops);
+    s.thread.start_outer = outer_start;
+    s.tunnel = tunnels_start(&s.tunnels, snapshot_hold(snapshot), frontend, &client, &events, &s);
     if (s.tunnel)
         watch_input(&s);
     else

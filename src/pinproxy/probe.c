@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/util.h"
+#include "proxy/outer.h"
+#include "proxy/tunnels.h"
 #include "trust/peerchain.h"
 
 /* Connections at the same time: they must fit into any limit of descriptors. */
@@ -15,6 +17,7 @@
 
 struct probe_run {
     struct thread thread;
+    struct tunnels tunnels; /* that sections are reached through */
     struct probe *probes;
     size_t count;
     size_t next;
@@ -142,6 +145,12 @@ static void on_closed(struct upstream *u)
 
 static const struct upstream_events events = {on_step, on_closed};
 
+static void close_at_end(struct probe_run *run)
+{
+    if (run->open == 0 && tunnels_is_empty(&run->tunnels))
+        thread_close(&run->thread);
+}
+
 static void start_more(struct probe_run *run)
 {
     while (run->open < AT_ONCE && run->next < run->count) {
@@ -156,9 +165,15 @@ static void start_more(struct probe_run *run)
         run->open++;
         upstream_start(&p->connection, &run->thread, p->section, UPSTREAM_FOR_PROBE, &events);
     }
-    if (run->open == 0)
-        thread_close(&run->thread);
+    close_at_end(run);
 }
+
+static void on_freed(struct tunnels *t)
+{
+    close_at_end(container_of(t, struct probe_run, tunnels));
+}
+
+static const struct tunnels_ops tunnels_ops = {.freed = on_freed};
 
 int probe_run(struct probe *probes, size_t count)
 {
@@ -166,6 +181,9 @@ int probe_run(struct probe *probes, size_t count)
 
     if (thread_init(&run.thread) != 0)
         return -1;
+    tunnels_init(&run.tunnels, &run.thread, &tunnels_ops);
+    run.thread.start_outer = outer_start;
+    run.thread.probes = true;
     start_more(&run);
     uv_run(&run.thread.loop, UV_RUN_DEFAULT);
     thread_free(&run.thread);

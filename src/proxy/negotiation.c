@@ -88,6 +88,8 @@ enum reason negotiation_failure(const struct negotiation *n, const struct sectio
 
     if (is_parent(n) && via->host)
         snprintf(parent, sizeof(parent), " %s:%u", via->host, via->port);
+    else if (is_parent(n) && via->section)
+        snprintf(parent, sizeof(parent), " [%s]", via->section);
     /* the last refusal is the dialog's own text */
     if (n->attempt >= target_request_count(section->config) && *refusals)
         why = "";

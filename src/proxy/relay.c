@@ -346,11 +346,13 @@ void relay_free(struct relay *r)
     r->filter = NULL;
 }
 
-struct relay_end relay_start(struct relay *r)
+struct relay_end relay_start(struct relay *r, bool is_outer)
 {
     const struct filter_ops *ops = r->upstream->section->filter;
     const struct strbuf *greeting = &r->upstream->negotiation.greeting;
 
+    if (is_outer)
+        return still_open;
     if (ops) {
         r->filter = filter_new(ops);
         if (!r->filter)

@@ -61,9 +61,10 @@ void relay_free(struct relay *r);
 
 /*
  * Begins with the bytes that the server's greeting of before TLS has left for the client, and with
- * the section's filter. Called once, before relay_step().
+ * the section's filter; with neither of them if the client is another section (outer.h). Called
+ * once, before relay_step().
  */
-struct relay_end relay_start(struct relay *r);
+struct relay_end relay_start(struct relay *r, bool is_outer);
 
 /* Moves everything that can move and updates which side is read. The upstream must be READY. */
 struct relay_end relay_step(struct relay *r);

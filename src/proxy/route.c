@@ -20,7 +20,7 @@ bool route_choose(struct route *r, const struct front_target *target)
 
 bool route_find(const struct route *r, struct snapshot *latest, struct route *next)
 {
-    const struct frontend *frontend = snapshot_find_frontend(latest, r->frontend->name);
+    const struct frontend *frontend = snapshot_same_frontend(latest, r->frontend);
 
     if (!frontend)
         return false;

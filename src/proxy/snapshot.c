@@ -50,6 +50,7 @@ void snapshot_release(struct snapshot *s)
         stats_release(s->sections[i].stats);
     }
     free(s->frontends);
+    free(s->outers);
     free(s->sections);
     tlsctx_set_free(s->contexts);
     learned_release(s->learned);
@@ -153,6 +154,40 @@ static void bind_client_cert(struct section *s, struct diag_list *diags)
         diag_add(diags, s->config->where, "[%s]: out of memory", s->config->name);
 }
 
+/* Bytes come in as they are, whatever the section's own clients speak. */
+static void make_outer(struct snapshot *s, const struct section *section)
+{
+    s->outers[section - s->sections] = (struct frontend){
+        .name = section->config->name,
+        .front = &front_raw,
+        .section = section,
+        .stats = section->stats,
+        .max_connections = (uint64_t)section->config->max_connections,
+        .keepalive = section->config->keepalive,
+        .is_outer = true,
+    };
+}
+
+/* Finds the outer section of each section that has one. The configuration was checked before. */
+static void link_outers(struct snapshot *s, struct diag_list *diags)
+{
+    size_t i, j;
+
+    for (i = 0; i < s->count; i++) {
+        struct section *section = &s->sections[i];
+        const char *name = section->config->via.section;
+
+        if (!name)
+            continue;
+        j = config_find(s->config, name);
+        if (j < s->count)
+            section->outer = &s->outers[j];
+        else
+            diag_add(diags, section->config->where, "via = %s: there is no section [%s]",
+                     section->config->via.text, name);
+    }
+}
+
 static struct snapshot *build(struct config *config, const struct snapshot *old, enum use use,
                               struct diag_list *diags)
 {
@@ -169,6 +204,7 @@ static struct snapshot *build(struct config *config, const struct snapshot *old,
     sysanchors_drop();
     s->sections = xcalloc(config->count, sizeof(*s->sections));
     s->frontends = xcalloc(config->count, sizeof(*s->frontends));
+    s->outers = xcalloc(config->count, sizeof(*s->outers));
     for (i = 0; i < config->count; i++) {
         struct section *section = &s->sections[s->count++];
 
@@ -182,8 +218,12 @@ static struct snapshot *build(struct config *config, const struct snapshot *old,
         section->transport = ways_transport(section->config);
         ways_dialogs(section->config, &section->dialogs);
         section->filter = ways_filter(section->config);
+        section->snapshot = s;
         make_frontend(s, section);
+        make_outer(s, section);
     }
+    if (diags->count == before)
+        link_outers(s, diags);
     anchors_free(anchors);
     if (diags->count == before)
         return s;
@@ -255,6 +295,16 @@ const struct frontend *snapshot_find_frontend(const struct snapshot *s, const ch
     size_t i = config_find(s->config, name);
 
     return i < s->frontend_count ? &s->frontends[i] : NULL;
+}
+
+const struct frontend *snapshot_same_frontend(const struct snapshot *s,
+                                              const struct frontend *other)
+{
+    const size_t i = other->is_outer ? config_find(s->config, other->name) : 0;
+
+    if (!other->is_outer)
+        return snapshot_find_frontend(s, other->name);
+    return i < s->count ? &s->outers[i] : NULL;
 }
 
 void snapshot_create_state_dir(const struct snapshot *s, uid_t user, struct diag_list *diags)

@@ -6,6 +6,7 @@
 #define PROXY_SNAPSHOT_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "config/diag.h"
@@ -33,6 +34,7 @@ struct frontend {
     struct stats *stats;           /* of its clients until they have a section: the section's own */
     uint64_t max_connections;      /* 0: no limit of its own */
     int64_t keepalive;             /* milliseconds, of the clients' connections */
+    bool is_outer;                 /* its clients are other sections (proxy/outer.h) */
 };
 
 struct section {
@@ -43,6 +45,8 @@ struct section {
     const struct filter_ops *filter;       /* of the first bytes after it, or NULL */
     struct ssl_ctx_st *ctx;                /* of the snapshot's set */
     struct stats *stats;                   /* a reference */
+    const struct frontend *outer;          /* of the section that `via` names, or NULL */
+    struct snapshot *snapshot;             /* that it is a part of */
 };
 
 /*
@@ -62,6 +66,7 @@ struct snapshot {
     size_t count;
     struct frontend *frontends; /* of each section, with or without listeners, in that order */
     size_t frontend_count;
+    struct frontend *outers; /* of each section as the outer one of another */
 };
 
 /*
@@ -129,5 +134,9 @@ const struct section *snapshot_route(const struct snapshot *s, const char *host,
 
 /* Returns the front end of this name, or NULL. It lives as long as the snapshot. */
 const struct frontend *snapshot_find_frontend(const struct snapshot *s, const char *name);
+
+/* Returns the front end that a front end of another snapshot is now, or NULL. It lives as long as s. */
+const struct frontend *snapshot_same_frontend(const struct snapshot *s,
+                                              const struct frontend *other);
 
 #endif

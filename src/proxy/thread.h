@@ -6,6 +6,7 @@
 #ifndef PROXY_THREAD_H
 #define PROXY_THREAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -13,6 +14,11 @@
 #include "net/resolver.h"
 #include "net/watch.h"
 #include "tls/tlsthread.h"
+
+struct section;
+struct transport;
+struct transport_owner;
+struct tunnels;
 
 struct thread {
     uv_loop_t loop;
@@ -23,6 +29,11 @@ struct thread {
     uint8_t *plaintext; /* TLS_PLAINTEXT_SIZE bytes, decrypted from the server's records */
     /* Called by thread_turn(), and set by the thread's owner. NULL: nothing is called. */
     void (*turn)(struct thread *t);
+    struct tunnels *tunnels; /* set by tunnels_init(); NULL: it has none */
+    /* Connects to a section over a tunnel of another one: outer_start(). Set with `tunnels`. */
+    struct transport *(*start_outer)(struct thread *t, const struct section *section,
+                                     struct transport_owner *owner);
+    bool probes; /* the tunnels store no key of a first use, and resume no session */
 };
 
 /* Initializes a thread's context. Returns 0, or a libuv error code with everything undone. */

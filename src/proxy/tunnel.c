@@ -109,8 +109,8 @@ static void start_upstream(struct tunnel *t)
     t->state = TUNNEL_UPSTREAM;
     t->has_upstream = true;
     t->holds++;
-    upstream_start(&t->upstream, t->thread, t->route.section, UPSTREAM_FOR_TUNNEL,
-                   &upstream_events);
+    upstream_start(&t->upstream, t->thread, t->route.section,
+                   t->thread->probes ? UPSTREAM_FOR_PROBE : UPSTREAM_FOR_TUNNEL, &upstream_events);
 }
 
 /* Gives the front what the client has sent. The first call has no bytes. */
@@ -165,7 +165,7 @@ static void enter_relay(struct tunnel *t)
     arm_timer(t);
     /* the only place that reports success to a client; it goes before any byte of the server */
     (void)greeting_reply(&t->greeting, REASON_OK);
-    end = relay_start(&t->relay);
+    end = relay_start(&t->relay, t->route.frontend->is_outer);
     t->relay.client_bytes = t->greeting.early;
     t->relay.client_count = t->greeting.early_count;
     if (end.result == RELAY_OPEN)

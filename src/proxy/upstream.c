@@ -396,8 +396,11 @@ static void on_no_memory(uv_timer_t *timer)
 static void start_dial(struct upstream *u)
 {
     u->overtaken = false;
-    u->transport = transport_start(u->section->transport, &u->thread->loop, u->thread->resolver,
-                                   u->section->config, &u->transport_owner);
+    if (u->section->outer)
+        u->transport = u->thread->start_outer(u->thread, u->section, &u->transport_owner);
+    else
+        u->transport = transport_start(u->section->transport, &u->thread->loop, u->thread->resolver,
+                                       u->section->config, &u->transport_owner);
     if (!u->transport)
         uv_timer_start(&u->deadline, on_no_memory, 0, 0);
 }

@@ -10,14 +10,14 @@
 static const struct transport_ops *const transports[] = {
     [VIA_TCP] = &transport_tcp,       [VIA_UNIX] = &transport_unix, [VIA_VSOCK] = &transport_vsock,
     [VIA_SOCKS5] = &transport_tcp,    [VIA_HTTP] = &transport_tcp,  [VIA_EXEC] = &transport_exec,
-    [VIA_SERIAL] = &transport_serial,
+    [VIA_SERIAL] = &transport_serial, [VIA_SECTION] = NULL, /* proxy/outer.h */
 };
 
 static const struct dialog_ops *const parent_dialogs[] = {
     [VIA_TCP] = NULL,
     [VIA_SOCKS5] = &dialog_socks5,
     [VIA_HTTP] = &dialog_httpconnect,
-    [VIA_SECTION] = NULL,
+    [VIA_SECTION] = &dialog_httpconnect,
 };
 
 static const struct dialog_ops *const starttls_dialogs[] = {[STARTTLS_OFF] = NULL,

@@ -8,11 +8,12 @@
 #include <time.h>
 
 #include "base/bgthread.h"
-#include "base/sock.h"
 #include "base/util.h"
 #include "proxy/connlog.h"
+#include "proxy/outer.h"
 #include "proxy/pinfetch.h"
 #include "proxy/thread.h"
+#include "proxy/tunnels.h"
 #include "tls/sessioncache.h"
 #include "tls/tlsmem.h"
 
@@ -23,19 +24,12 @@ struct handoff {
     STAILQ_ENTRY(handoff) link;
 };
 
-/* A tunnel in the worker's list. */
-struct tunnel_node {
-    struct worker *worker;
-    struct tunnel *tunnel;
-    LIST_ENTRY(tunnel_node) link;
-};
-
 struct worker {
     struct worker_shared *shared;
     pthread_t pthread;
     struct thread thread;
     uv_async_t wakeup;
-    LIST_HEAD(, tunnel_node) tunnels;
+    struct tunnels tunnels;
     _Atomic uint64_t load;
 
     struct pinfetch *pinfetch; /* NULL: another worker has it */
@@ -58,17 +52,21 @@ static void count_freed(struct worker *w)
         (void)uv_async_send(w->shared->wake);
 }
 
-static void on_freed(struct tunnel *t, void *owner)
+/* worker_take() has counted the tunnels of clients. */
+static void on_added(struct tunnels *t)
 {
-    struct tunnel_node *node = owner;
+    struct worker *w = container_of(t, struct worker, tunnels);
 
-    (void)t;
-    LIST_REMOVE(node, link);
-    count_freed(node->worker);
-    free(node);
+    atomic_fetch_add(&w->load, 1);
+    atomic_fetch_add(&w->shared->tunnels, 1);
 }
 
-static const struct tunnel_events events = {.freed = on_freed};
+static void on_freed(struct tunnels *t)
+{
+    count_freed(container_of(t, struct worker, tunnels));
+}
+
+static const struct tunnels_ops tunnels_ops = {on_added, on_freed};
 
 static void refuse_handoff(struct worker *w, const struct handoff *handoff)
 {
@@ -79,25 +77,14 @@ static void refuse_handoff(struct worker *w, const struct handoff *handoff)
 
 static void start_tunnel(struct worker *w, struct handoff *handoff)
 {
-    struct tunnel_node *node = malloc(sizeof(*node));
+    struct tunnel *t = tunnels_start(&w->tunnels, handoff->snapshot, handoff->frontend,
+                                     &handoff->client, NULL, NULL);
 
-    if (node)
-        node->tunnel = tunnel_start(&w->thread, handoff->snapshot, handoff->frontend,
-                                    &handoff->client, &events, node);
-    if (!node || !node->tunnel) {
+    if (!t)
         refuse_handoff(w, handoff);
-        if (!node) {
-            sock_close_reset(handoff->client.fd);
-            snapshot_release(handoff->snapshot);
-        }
-        free(node);
-    } else {
-        node->worker = w;
-        LIST_INSERT_HEAD(&w->tunnels, node, link);
+    else if (w->current && handoff->snapshot != w->current)
         /* it was queued before an order that has been applied meanwhile */
-        if (w->current && handoff->snapshot != w->current)
-            tunnel_apply(node->tunnel, w->current);
-    }
+        tunnel_apply(t, w->current);
     free(handoff);
 }
 
@@ -111,16 +98,11 @@ static bool is_current(const char *section, const uint8_t *policy_id, const void
 /* Applies a configuration to all tunnels. Takes ownership of the reference; NULL: does nothing. */
 static void apply_snapshot(struct worker *w, struct snapshot *latest, uint64_t generation)
 {
-    struct tunnel_node *node, *next;
-
     if (!latest)
         return;
     snapshot_release(w->current);
     w->current = latest;
-    for (node = LIST_FIRST(&w->tunnels); node; node = next) {
-        next = LIST_NEXT(node, link);
-        tunnel_apply(node->tunnel, latest);
-    }
+    tunnels_apply(&w->tunnels, latest);
     sessioncache_sweep(w->thread.tls.sessions, is_current, latest);
     if (w->pinfetch)
         pinfetch_update(w->pinfetch, latest);
@@ -151,7 +133,6 @@ static void on_wakeup(uv_async_t *wakeup)
     STAILQ_HEAD(, handoff) queue = STAILQ_HEAD_INITIALIZER(queue);
     struct snapshot *latest;
     struct handoff *handoff;
-    struct tunnel_node *node, *next;
     uint64_t generation;
     bool kill, stop;
 
@@ -172,10 +153,7 @@ static void on_wakeup(uv_async_t *wakeup)
         start_tunnel(w, handoff);
     }
     if (kill || stop)
-        for (node = LIST_FIRST(&w->tunnels); node; node = next) {
-            next = LIST_NEXT(node, link);
-            tunnel_kill(node->tunnel, REASON_DRAINED);
-        }
+        tunnels_kill(&w->tunnels, REASON_DRAINED);
     if (stop && !uv_is_closing((uv_handle_t *)wakeup)) {
         uv_close((uv_handle_t *)wakeup, NULL);
         pinfetch_close(w->pinfetch);
@@ -203,13 +181,14 @@ struct worker *worker_start(struct worker_shared *shared, bool announces)
     if (!w)
         return NULL;
     w->shared = shared;
-    LIST_INIT(&w->tunnels);
     STAILQ_INIT(&w->queue);
     pthread_mutex_init(&w->lock, NULL);
     error = -thread_init(&w->thread);
     if (error)
         goto fail;
     w->thread.turn = on_turn;
+    tunnels_init(&w->tunnels, &w->thread, &tunnels_ops);
+    w->thread.start_outer = outer_start;
     error = -uv_async_init(&w->thread.loop, &w->wakeup, on_wakeup);
     w->wakeup.data = w;
     if (error)

@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 
-from harness.tls_connection import Truncated, reset
+from harness.tls_connection import Truncated
 from harness.waiting import DEADLINE
 
 
@@ -70,6 +70,13 @@ def _send(conn, data, pause=None):
         time.sleep(pause)
 
 
+def reset_while_read(conn):
+    """Resets a connection that another thread reads. A close would be no reset before that thread has ended."""
+    conn.close_notify = lambda: None
+    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    conn.sock.shutdown(socket.SHUT_RD)
+
+
 def _pump(conn, out, first):
     """Carries bytes both ways, until both directions have ended."""
     out.settimeout(DEADLINE)
@@ -80,7 +87,7 @@ def _pump(conn, out, first):
                 while data := out.recv(65536):
                     _send(conn, data)
             except ConnectionResetError:
-                reset(conn.sock)
+                reset_while_read(conn)
                 return
             if hasattr(conn, "close_notify"):
                 conn.close_notify()
