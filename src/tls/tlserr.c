@@ -61,7 +61,7 @@ static const char *meaning(const SSL *ssl, int reason)
     case SSL_R_PACKET_LENGTH_TOO_LONG:
         return is_first_answer(ssl)
                    ? "the server does not speak TLS on this port: services such as SMTP, "
-                     "IMAP or LDAP may require STARTTLS"
+                     "IMAP or LDAP may require STARTTLS: set 'starttls'"
                    : NULL;
     case SSL_R_UNSUPPORTED_PROTOCOL:
         return "the server speaks no TLS version that is allowed here";
@@ -150,7 +150,8 @@ const char *tlserr_loss(bool is_reset, bool heard)
 #define CLOSED "the server closed the connection during the handshake"
 #define RESET "the server reset the connection during the handshake"
 #define HINT                                                                                       \
-    ", before it sent anything: services such as PostgreSQL before 17, SMTP or LDAP require STARTTLS"
+    ", before it sent anything: services such as PostgreSQL before 17, SMTP or LDAP require "      \
+    "STARTTLS: set 'starttls'"
     if (heard)
         return is_reset ? RESET : CLOSED;
     return is_reset ? RESET HINT : CLOSED HINT;

@@ -1,16 +1,18 @@
 """STARTTLS: the client of each protocol gets its conversation, and a server without TLS gets nothing of the client."""
 
 import dataclasses
+import socket
 
 import pytest
 
-from harness import certs, servers
+from harness import certs, parents, servers
 from harness.assertions import SECRET, assert_nothing_sent, assert_refused
 from harness.certs import NAME
 from harness.clients import connect, read_exactly
 from harness.config import to
 from harness.daemon import run_pinproxy, run_pinproxyd
 from harness.starttls import CONVERSATIONS, StarttlsServer, send_in_bytes
+from harness.waiting import DEADLINE
 
 LISTENING = {name: talk for name, talk in CONVERSATIONS.items() if name != "ftp"}
 OFFERING = [name for name, talk in CONVERSATIONS.items() if talk.missing]
@@ -147,6 +149,25 @@ def test_a_server_that_sends_without_an_end_is_refused(protocol, start, more, pi
     daemon = pinproxyd(section(server, protocol))
     assert_refused(daemon, "upstream_error", "starttls")
     assert_nothing_sent(server, SECRET)
+
+
+def test_the_greeting_may_come_with_the_answer_of_a_parent_proxy(pinproxyd, starttls_server, raw_server):
+    """Two dialogs run, and what the first leaves unread is the second one's."""
+    talk = CONVERSATIONS["smtp"]
+    server = starttls_server(talk, servers.echo)
+
+    def answer_late(conn):
+        while not conn.wire.endswith(b"\r\n\r\n"):
+            assert conn.recv()
+        out = socket.create_connection((server.host, server.port), DEADLINE)
+        greeting = b""
+        while len(greeting) < len(talk.greeting):
+            greeting += out.recv(1000)
+        conn.sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n" + greeting)
+        return out, b""
+    parent = raw_server(parents.serve(answer_late))
+    daemon = pinproxyd(section(server, "smtp", via=f"http://{parent.address}"))
+    answer_greeting(daemon, talk.greeting)
 
 
 def test_an_imap_server_that_has_authenticated_the_connection_is_refused(pinproxyd, starttls_server):
