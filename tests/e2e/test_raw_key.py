@@ -214,14 +214,15 @@ def test_no_raw_key_is_accepted_that_was_not_asked_for(pinproxyd, raw_key_server
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_session_is_resumed_until_its_raw_key_is_revoked(version, pinproxyd, raw_key_server):
     server = raw_key_server(version)
-    options = {"raw_key": "require", "resume": "yes"}
-    daemon = pinproxyd({NAME: to(server, **options)})
+    options, one = {"raw_key": "require", "resume": "yes"}, {"workers": 1}  # each worker has a cache of its own
+    daemon = pinproxyd({"global": one, NAME: to(server, **options)})
     for expected in ("no", "yes", "yes"):
         sock, event = transfer(daemon, server)
+        mark = daemon.mark()
         sock.close()
-        daemon.wait_event(event="tunnel_close")
+        daemon.wait_event(since=mark, event="tunnel_close")
         assert event["resumed"] == expected and event["pin"] == server.cert.pin
-    daemon.reload({NAME: to(server, revoked=server.cert.pin, **options)})
+    daemon.reload({"global": one, NAME: to(server, revoked=server.cert.pin, **options)})
     assert_refused(daemon, "refused", "revoked")
     server.assert_nothing_received(SECRET)
 
