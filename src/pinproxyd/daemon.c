@@ -42,7 +42,8 @@ struct daemon {
     struct snapshot **replaced; /* held until then: a worker would take long to free one */
     size_t replaced_count;
     uint64_t learned_generation; /* of the learned pins that tunnels were last checked against */
-    int64_t warned_on;           /* the day of the last warnings, since the epoch */
+    int64_t ordered_on;          /* the day of the last order, since the epoch */
+    int64_t warned_on;           /* that of the last warnings */
     struct listener_set *listeners;
     struct learnedwatch *watch;
     struct pool pool;
@@ -85,6 +86,7 @@ static void log_warnings(struct daemon *d)
 /* Orders the workers to apply the snapshot in service. Returns the order's generation. */
 static uint64_t order_snapshot(struct daemon *d)
 {
+    d->ordered_on = clock_now() / DAY_SECONDS; /* not later than a worker's check of dates */
     learnedwatch_set(d->watch, d->snapshot->learned);
     d->learned_generation = d->snapshot->learned ? learned_generation(d->snapshot->learned) : 0;
     return pool_apply(&d->pool, d->snapshot);
@@ -261,15 +263,16 @@ static void start_tick(struct daemon *d)
 static void on_tick(uv_timer_t *tick)
 {
     struct daemon *d = tick->data;
+    const int64_t today = clock_now() / DAY_SECONDS;
 
     log_tick();
     notify_retry();
     heap_trim_tick(&d->trim, pool_memory(&d->pool));
     start_tick(d);
-    if (clock_now() / DAY_SECONDS == d->warned_on)
-        return;
-    log_warnings(d);
-    (void)order_snapshot(d); /* pins end with a day (UTC), and some close their tunnels */
+    if (today != d->warned_on)
+        log_warnings(d);
+    if (today != d->ordered_on)
+        (void)order_snapshot(d); /* pins end with a day (UTC), and some close their tunnels */
 }
 
 static void on_signal(uv_signal_t *handle, int number)
