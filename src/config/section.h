@@ -120,6 +120,8 @@ struct config_section {
     struct config_listens listen;
     enum config_client client;
     long max_connections; /* 0: no limit */
+    long warm;            /* connections made ahead, for each listener */
+    int64_t warm_lifetime;
 
     enum config_verify verify;
     struct pin_list pins;

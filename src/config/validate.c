@@ -141,6 +141,22 @@ static void check_pki_option(const struct config_section *s, const char *option,
                  option);
 }
 
+/* A value of [defaults] is no mistake where it has no effect. */
+static void check_warm(const struct config_section *s, struct diag_list *diags)
+{
+    const struct location where = config_set_at(&s->lines, "warm");
+
+    if (where.line && s->warm && s->listen.count == 0)
+        diag_add(diags, where,
+                 "warm = %ld has no effect without 'listen': add a listener or remove the line",
+                 s->warm);
+    if (s->warm && s->via.scheme == VIA_SERIAL)
+        diag_add(diags, culprit(s, "warm"),
+                 "[%s] has warm = %ld, but a serial device carries one tunnel at a time: set "
+                 "warm = 0",
+                 s->name, s->warm);
+}
+
 /* Reports options without an effect, because an administrator would rely on them. */
 static void check_ineffective_options(const struct config_section *s, struct diag_list *diags)
 {
@@ -155,6 +171,7 @@ static void check_ineffective_options(const struct config_section *s, struct dia
             "[%s] has enforce = report without verify = pin+pki: any server would be accepted; "
             "set verify = pin+pki",
             s->name);
+    check_warm(s, diags);
     if (s->pins_url && s->verify == VERIFY_PKI)
         diag_add(diags, culprit(s, "pins_url"),
                  "[%s] has a pins_url, which has no effect with verify = pki: set verify = pin+pki",

@@ -8,6 +8,7 @@
 #include "base/util.h"
 #include "pinproxyd/limits.h"
 #include "proxy/connlog.h"
+#include "proxy/warm.h"
 #include "proxy/ways.h"
 
 /* Accepting pauses this long, with jitter, when descriptors ran out and no tunnel ends before. */
@@ -101,6 +102,17 @@ static size_t count_files(const struct config *config)
     return 1 + most;
 }
 
+/* Returns how many files the warm connections have. */
+static size_t count_warm_files(const struct snapshot *s)
+{
+    size_t n = 0, i;
+
+    for (i = 0; i < s->frontend_count; i++)
+        if (warm_wanted(&s->frontends[i]))
+            n += warm_wanted(&s->frontends[i]) * ways_files(s->frontends[i].section->config);
+    return n;
+}
+
 void admission_serve(struct admission *a, struct snapshot *snapshot, struct listener_set *listeners)
 {
     a->snapshot = snapshot;
@@ -108,7 +120,7 @@ void admission_serve(struct admission *a, struct snapshot *snapshot, struct list
     listener_set_commit(listeners, a->resume.loop, &listener_events, a);
     a->max_tunnels = limits_tunnels((uint64_t)snapshot->config->global.max_connections,
                                     a->pool->count, listener_set_count(listeners),
-                                    count_files(snapshot->config));
+                                    count_files(snapshot->config), count_warm_files(snapshot));
     update_full(a);
     update_accepting(a);
 }

@@ -214,6 +214,7 @@ static void start_drain(struct daemon *d)
     describe_state(d, status, sizeof(status));
     notify_stopping(status);
     admission_stop(&d->admission);
+    pool_drain(&d->pool);
     listener_set_retire(d->listeners, NULL);
     d->listeners = NULL;
     uv_timer_start(&d->drain, on_drained, (uint64_t)limit, 0);

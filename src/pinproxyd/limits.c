@@ -39,10 +39,11 @@ static int lookups(uint64_t files)
     return n < LOOKUPS_MIN ? LOOKUPS_MIN : n > LOOKUPS_MAX ? LOOKUPS_MAX : (int)n;
 }
 
-uint64_t limits_tunnels(uint64_t wanted, size_t workers, size_t listeners, size_t per_tunnel)
+uint64_t limits_tunnels(uint64_t wanted, size_t workers, size_t listeners, size_t per_tunnel,
+                        size_t warm)
 {
     const uint64_t files = limits_raise_files(), spare = files / FILES_SHARE;
-    const uint64_t others = FILES_RESERVED + FILES_PER_WORKER * workers + listeners;
+    const uint64_t others = FILES_RESERVED + FILES_PER_WORKER * workers + listeners + warm;
     const uint64_t reserved = others + spare + (uint64_t)lookups(files) * LOOKUP_FILES;
     const uint64_t possible = files > reserved + per_tunnel ? (files - reserved) / per_tunnel : 1;
     char detail[256];
@@ -52,9 +53,10 @@ uint64_t limits_tunnels(uint64_t wanted, size_t workers, size_t listeners, size_
     if (wanted <= possible)
         return wanted ? wanted : possible;
     snprintf(detail, sizeof(detail),
-             "max_connections = %" PRIu64 " needs more than the %" PRIu64 " files this process may "
+             "max_connections = %" PRIu64 "%s needs more than the %" PRIu64
+             " files this process may "
              "open: raise LimitNOFILE= to %" PRIu64,
-             wanted, files,
+             wanted, warm ? " together with the warm connections" : "", files,
              (wanted * per_tunnel + others + LOOKUPS_MAX * LOOKUP_FILES) * FILES_SHARE
                      / (FILES_SHARE - 1)
                  + 1);

@@ -4,13 +4,13 @@
 #include "base/log.h"
 #include "base/units.h"
 
-/* Adds every counter. Mismatches are shown only if there were any. */
+/* Adds every counter. Mismatches and warm connections are shown only if there are any. */
 static void add_counters(struct log_line *l, const struct stats_values *values)
 {
     size_t i;
 
     for (i = 0; i < STATS_COUNT; i++)
-        if (i != STATS_MISMATCHES || values->counters[i])
+        if ((i != STATS_MISMATCHES && i != STATS_WARM) || values->counters[i])
             log_add_number(l, stats_rows[i].name, (int64_t)values->counters[i]);
 }
 

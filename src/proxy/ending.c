@@ -10,7 +10,7 @@
 struct connlog ending_connlog(const struct tunnel *t)
 {
     if (t->has_upstream)
-        return upstream_connlog(&t->upstream, &t->client_addr);
+        return upstream_connlog(&t->upstream, t->state == TUNNEL_WARM ? NULL : &t->client_addr);
     return (struct connlog){
         .name = t->route.frontend->name, .client = &t->client_addr, .section = t->route.section};
 }
@@ -44,6 +44,26 @@ void ending_note(struct tunnel *t, enum reason reason, const char *detail)
     connlog_ended(&c, t->opened, reason, detail, &totals);
     if (t->events->ended)
         t->events->ended(t, reason, detail, t->owner);
+}
+
+void ending_warm(struct tunnel *t, enum reason reason, const char *detail)
+{
+    const struct connlog c = ending_connlog(t);
+
+    if (t->reason != REASON_NONE)
+        return;
+    t->reason = reason;
+    if (reason != REASON_FIRST_USE) {
+        stats_failed(t->route.stats, reason);
+        connlog_failed(&c, reason, detail);
+    }
+    if (t->events->ended)
+        t->events->ended(t, reason, detail, t->owner);
+    if (t->upstream.state == UPSTREAM_READY) {
+        tls_close_notify(t->upstream.tls);
+        upstream_flush(&t->upstream);
+    }
+    ending_close(t, false, false);
 }
 
 static void close_upstream(struct tunnel *t, bool reset)

@@ -22,7 +22,7 @@
 struct tunnel;
 
 struct tunnel_events {
-    /* Called when the server is trusted, before any plaintext moves. May be NULL. */
+    /* Called when the server is trusted, before the client gets anything. May be NULL. */
     void (*opening)(struct tunnel *t, void *owner);
     /*
      * Called once, when the tunnel has ended. detail is more words about the reason, "" or NULL.
@@ -34,7 +34,14 @@ struct tunnel_events {
 };
 
 /* tunnel.h describes the states. */
-enum tunnel_state { TUNNEL_GREETING, TUNNEL_UPSTREAM, TUNNEL_RELAY, TUNNEL_LINGER, TUNNEL_CLOSING };
+enum tunnel_state {
+    TUNNEL_WARM,
+    TUNNEL_GREETING,
+    TUNNEL_UPSTREAM,
+    TUNNEL_RELAY,
+    TUNNEL_LINGER,
+    TUNNEL_CLOSING,
+};
 
 struct tunnel {
     const struct tunnel_events *events;
@@ -50,14 +57,14 @@ struct tunnel {
     struct upstream upstream;
     struct relay relay;
     uv_timer_t timer;
-    int holds; /* the client's handle, the timer, and the upstream if it was started */
+    int holds; /* the client's handle if there is one, the timer, the upstream if it was started */
 
     bool has_upstream;
-    bool opened;      /* RELAY was reached */
-    bool cut;         /* the server's stream broke off */
-    int64_t armed;    /* RELAY: when the timer fires; 0: it is not set */
-    uint64_t started; /* loop time, as all times here */
-    uint64_t opened_at;
+    bool opened;        /* RELAY was reached */
+    bool cut;           /* the server's stream broke off */
+    int64_t armed;      /* RELAY: when the timer fires; 0: it is not set */
+    uint64_t started;   /* loop time, as all times here */
+    uint64_t opened_at; /* in WARM: when the server was trusted; 0: not yet */
     uint64_t linger_until;
     int64_t rechecked_at; /* seconds since the epoch; by then its pin had not ended */
 
@@ -72,6 +79,12 @@ void ending_release(struct tunnel *t);
 
 /* Notes how the tunnel ended. The first reason counts, and is logged here and nowhere else. */
 void ending_note(struct tunnel *t, enum reason reason, const char *detail);
+
+/*
+ * Ends a tunnel in WARM, with close_notify if the server is trusted. A failure is logged. The first
+ * use of a section is none: it is left to a client.
+ */
+void ending_warm(struct tunnel *t, enum reason reason, const char *detail);
 
 /* Closes every handle, each side with a reset or with a FIN. Idempotent. */
 void ending_close(struct tunnel *t, bool reset_client, bool reset_upstream);

@@ -20,7 +20,10 @@ struct pool {
  */
 bool pool_start(struct pool *p, size_t count, uv_async_t *wake);
 
-/* Gives a client to the least busy worker. Parameters and result are those of worker_take(). */
+/*
+ * Gives a client to the least busy worker, of those that have a warm connection for it if there are
+ * any. Parameters and result are those of worker_take().
+ */
 bool pool_take(struct pool *p, struct snapshot *snapshot, const struct frontend *frontend,
                const struct stream *client);
 
@@ -41,6 +44,9 @@ uint64_t pool_apply(struct pool *p, struct snapshot *now);
 
 /* Returns true if every worker has applied the order of this generation or a later one. */
 bool pool_has_applied(const struct pool *p, uint64_t generation);
+
+/* Orders every worker to end its warm connections, and to make no more. Does not wait. */
+void pool_drain(struct pool *p);
 
 /* Orders every worker to end its tunnels with resets. Does not wait. */
 void pool_kill(struct pool *p);

@@ -349,7 +349,8 @@ void relay_free(struct relay *r)
 struct relay_end relay_start(struct relay *r, bool is_outer)
 {
     const struct filter_ops *ops = r->upstream->section->filter;
-    const struct strbuf *greeting = &r->upstream->negotiation.greeting;
+    struct strbuf *greeting = &r->upstream->negotiation.greeting;
+    struct relay_end e;
 
     if (is_outer)
         return still_open;
@@ -360,7 +361,9 @@ struct relay_end relay_start(struct relay *r, bool is_outer)
     }
     if (greeting->len == 0)
         return still_open;
-    return pass_to_client(r, (const uint8_t *)greeting->data, greeting->len);
+    e = pass_to_client(r, (const uint8_t *)greeting->data, greeting->len);
+    strbuf_free(greeting);
+    return e;
 }
 
 struct relay_end relay_step(struct relay *r)

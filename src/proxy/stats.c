@@ -34,6 +34,7 @@ void stats_release(struct stats *s)
         return;
     pthread_mutex_destroy(&s->lock);
     cert_release(s->last_server);
+    free(s->warm);
     free(s);
 }
 
@@ -55,7 +56,7 @@ void stats_opened(struct stats *s, const char *pin, struct x509_st *server)
 
 static void remove_tunnel(struct stats *s)
 {
-    atomic_fetch_sub_explicit(&s->counters[STATS_TUNNELS], 1, memory_order_relaxed);
+    stats_subtract(s, STATS_TUNNELS, 1);
 }
 
 static void add_end(struct stats *s, enum reason reason)
@@ -66,9 +67,14 @@ static void add_end(struct stats *s, enum reason reason)
 void stats_ended(struct stats *s, enum reason reason)
 {
     add_end(s, reason);
+    remove_tunnel(s);
+    stats_failed(s, reason);
+}
+
+void stats_failed(struct stats *s, enum reason reason)
+{
     if (reason == REASON_PIN_MISMATCH)
         stats_add(s, STATS_MISMATCHES, 1);
-    remove_tunnel(s);
     if (reason_kind(reason) == REASON_KIND_END)
         return;
     pthread_mutex_lock(&s->lock);

@@ -27,7 +27,8 @@ enum stats_kind { STATS_GAUGE, STATS_COUNTER };
     X(TOTAL, "total", COUNTER, "Tunnels whose server was trusted")                                 \
     X(SENT, "sent", COUNTER, "Plaintext bytes from clients to the server")                         \
     X(RECEIVED, "received", COUNTER, "Plaintext bytes from the server to clients")                 \
-    X(MISMATCHES, "mismatches", COUNTER, "Pin mismatches, refused or reported")
+    X(MISMATCHES, "mismatches", COUNTER, "Pin mismatches, refused or reported")                    \
+    X(WARM, "warm", GAUGE, "Warm connections that wait for a client")
 
 enum stats_counter {
 #define X(id, name, kind, help) STATS_##id,
@@ -48,6 +49,13 @@ struct stats {
     _Atomic unsigned refs;
     _Atomic uint64_t counters[STATS_COUNT];
     _Atomic uint64_t ended[REASON_COUNT];
+
+    /*
+     * For each worker, how many warm connections it has that no client was promised; negative while
+     * one was lost after the promise. NULL: the section has never had any. The main loop allocates
+     * it before it orders the workers to make some. Here because it outlives a reload.
+     */
+    _Atomic int *warm;
 
     pthread_mutex_t lock; /* protects the fields below */
     char last_pin[STATS_TEXT_SIZE];
@@ -85,6 +93,12 @@ static inline void stats_add(struct stats *s, enum stats_counter counter, uint64
     atomic_fetch_add_explicit(&s->counters[counter], n, memory_order_relaxed);
 }
 
+/* Subtracts n from a gauge. */
+static inline void stats_subtract(struct stats *s, enum stats_counter counter, uint64_t n)
+{
+    atomic_fetch_sub_explicit(&s->counters[counter], n, memory_order_relaxed);
+}
+
 /* Returns the value of one counter. */
 static inline uint64_t stats_get(const struct stats *s, enum stats_counter counter)
 {
@@ -99,6 +113,9 @@ void stats_opened(struct stats *s, const char *pin, struct x509_st *server);
 
 /* Counts the end of a tunnel that was counted in STATS_TUNNELS, whether it had opened or not. */
 void stats_ended(struct stats *s, enum reason reason);
+
+/* Notes a failure of a connection that had no client. An ordinary end is none. */
+void stats_failed(struct stats *s, enum reason reason);
 
 /* Counts a client that was refused before there was a tunnel for it. */
 void stats_refused(struct stats *s, enum reason reason);

@@ -7,6 +7,7 @@
 #include "base/sock.h"
 #include "base/util.h"
 #include "proxy/deadline.h"
+#include "proxy/early.h"
 #include "trust/peerchain.h"
 
 static void tunnel_step(struct tunnel *t);
@@ -104,13 +105,12 @@ static void on_upstream_closed(struct upstream *u)
 
 static const struct upstream_events upstream_events = {on_upstream_step, on_upstream_closed};
 
-static void start_upstream(struct tunnel *t)
+static void start_upstream(struct tunnel *t, enum tunnel_state state, enum upstream_use use)
 {
-    t->state = TUNNEL_UPSTREAM;
+    t->state = state;
     t->has_upstream = true;
     t->holds++;
-    upstream_start(&t->upstream, t->thread, t->route.section,
-                   t->thread->probes ? UPSTREAM_FOR_PROBE : UPSTREAM_FOR_TUNNEL, &upstream_events);
+    upstream_start(&t->upstream, t->thread, t->route.section, use, &upstream_events);
 }
 
 /* Gives the front what the client has sent. The first call has no bytes. */
@@ -122,7 +122,8 @@ static void greet(struct tunnel *t, const uint8_t *bytes, size_t n)
     if (reason == REASON_OK && !t->route.section && !route_choose(&t->route, &target))
         reason = REASON_UNKNOWN_HOST;
     if (reason == REASON_OK)
-        start_upstream(t);
+        start_upstream(t, TUNNEL_UPSTREAM,
+                       t->thread->probes ? UPSTREAM_FOR_PROBE : UPSTREAM_FOR_TUNNEL);
     else if (reason != REASON_NONE)
         ending_refuse(t, reason, "", false);
 }
@@ -174,12 +175,33 @@ static void enter_relay(struct tunnel *t)
     greeting_free(&t->greeting);
 }
 
+static void step_warm(struct tunnel *t)
+{
+    struct upstream *u = &t->upstream;
+    enum reason reason = u->reason;
+    const char *detail = u->detail;
+
+    if (u->state == UPSTREAM_READY) {
+        reason = early_read(u, &detail);
+        if (reason == REASON_OK && t->opened_at == 0) {
+            t->opened_at = uv_now(&t->thread->loop);
+            t->events->opening(t, t->owner);
+        }
+        if (reason == REASON_OK)
+            return;
+    }
+    ending_warm(t, reason, detail);
+}
+
 static void tunnel_step(struct tunnel *t)
 {
     /* a client that has reset does not wait for the upstream's deadlines */
     if (is_opening(t) && endpoint_is_gone(&t->client))
         ending_abort(t, REASON_CLIENT_RESET, "");
     switch (t->state) {
+    case TUNNEL_WARM:
+        step_warm(t);
+        break;
     case TUNNEL_GREETING:
         step_greeting(t);
         break;
@@ -233,14 +255,14 @@ static void on_client_closed(struct endpoint *ep)
 static const struct endpoint_events client_events = {on_client_read, on_client_changed,
                                                      on_client_closed};
 
-struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
-                            const struct frontend *frontend, const struct stream *client,
-                            const struct tunnel_events *events, void *owner)
+/* Creates a tunnel without handles but its timer. Takes ownership of a reference to the snapshot. */
+static struct tunnel *create(struct thread *thread, struct snapshot *snapshot,
+                             const struct frontend *frontend, const struct tunnel_events *events,
+                             void *owner)
 {
     struct tunnel *t = calloc(1, sizeof(*t) + frontend->front->size);
 
     if (!t) {
-        sock_close_reset(client->fd);
         snapshot_release(snapshot);
         return NULL;
     }
@@ -248,20 +270,88 @@ struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
     t->owner = owner;
     t->thread = thread;
     route_init(&t->route, snapshot, frontend);
-    t->state = TUNNEL_GREETING;
     t->reason = REASON_NONE;
-    t->client_addr = client->peer;
-    t->started = uv_now(&thread->loop);
-    t->rechecked_at = clock_now();
     (void)uv_timer_init(&thread->loop, &t->timer); /* cannot fail */
     t->timer.data = t;
-    endpoint_open(&t->client, &thread->io, client, frontend->keepalive, &client_events);
     greeting_init(&t->greeting, frontend->front, t->front_state, &t->client);
     relay_init(&t->relay, &t->client, &t->upstream);
-    t->holds = 2;
+    t->holds = 1;
+    return t;
+}
+
+static void add_client(struct tunnel *t, const struct stream *client)
+{
+    t->client_addr = client->peer;
+    t->started = uv_now(&t->thread->loop);
+    t->rechecked_at = clock_now();
+    endpoint_open(&t->client, &t->thread->io, client, t->route.frontend->keepalive, &client_events);
+    t->holds++;
+}
+
+struct tunnel *tunnel_start(struct thread *thread, struct snapshot *snapshot,
+                            const struct frontend *frontend, const struct stream *client,
+                            const struct tunnel_events *events, void *owner)
+{
+    struct tunnel *t = create(thread, snapshot, frontend, events, owner);
+
+    if (!t) {
+        sock_close_reset(client->fd);
+        return NULL;
+    }
+    t->state = TUNNEL_GREETING;
+    add_client(t, client);
     greet(t, NULL, 0);
     assert(is_opening(t)); /* front.h: no refusal yet, of which the owner would be notified */
     return t;
+}
+
+struct tunnel *tunnel_start_warm(struct thread *thread, struct snapshot *snapshot,
+                                 const struct frontend *frontend,
+                                 const struct tunnel_events *events, void *owner)
+{
+    struct tunnel *t = create(thread, snapshot, frontend, events, owner);
+
+    if (t)
+        start_upstream(t, TUNNEL_WARM, UPSTREAM_FOR_WARM);
+    return t;
+}
+
+/* Judges a server that was trusted again, by this section. Ends the warm tunnel if it is not now. */
+static bool judge_again(struct tunnel *t, const struct section *section)
+{
+    struct upstream *u = &t->upstream;
+    enum reason reason;
+    const char *detail;
+
+    u->section = section;
+    if (tls_judge_again(u->tls, section->policy, clock_now()) == TLS_OK)
+        return true;
+    reason = tls_failure(u->tls, &detail);
+    ending_warm(t, reason, detail);
+    return false;
+}
+
+bool tunnel_is_ready(struct tunnel *t)
+{
+    return t->state == TUNNEL_WARM && early_is_usable(&t->upstream)
+           && judge_again(t, t->route.section);
+}
+
+void tunnel_attach(struct tunnel *t, const struct stream *client,
+                   const struct tunnel_events *events, void *owner)
+{
+    assert(t->state == TUNNEL_WARM && t->upstream.state == UPSTREAM_READY);
+    t->events = events;
+    t->owner = owner;
+    t->state = TUNNEL_UPSTREAM;
+    endpoint_want_read(&t->upstream.conn, false);
+    add_client(t, client);
+    tunnel_step(t);
+}
+
+void tunnel_end_warm(struct tunnel *t)
+{
+    ending_warm(t, REASON_OK, "");
 }
 
 /* Continues a tunnel that is not open under another snapshot. */
@@ -278,6 +368,21 @@ static void take_over(struct tunnel *t, struct snapshot *latest)
     route_replace(&t->route, &next);
 }
 
+static void take_over_warm(struct tunnel *t, struct snapshot *latest)
+{
+    struct route next;
+
+    if (!route_find(&t->route, latest, &next)) {
+        tunnel_end_warm(t);
+        return;
+    }
+    if (t->upstream.state == UPSTREAM_READY)
+        (void)judge_again(t, next.section);
+    else
+        upstream_set_section(&t->upstream, next.section);
+    route_replace(&t->route, &next); /* it ends under the latest, too */
+}
+
 void tunnel_apply(struct tunnel *t, struct snapshot *latest)
 {
     char detail[TRUST_DETAIL_SIZE];
@@ -285,6 +390,8 @@ void tunnel_apply(struct tunnel *t, struct snapshot *latest)
 
     if (is_opening(t))
         take_over(t, latest);
+    if (t->state == TUNNEL_WARM)
+        take_over_warm(t, latest);
     if (t->state != TUNNEL_RELAY)
         return;
     reason = snapshot_recheck(latest, t->route.section, tls_verdict(t->upstream.tls),

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "base/sock.h"
 
 struct tunnels_node {
@@ -71,6 +72,16 @@ struct tunnel *tunnels_start(struct tunnels *t, struct snapshot *snapshot,
     }
     LIST_INSERT_HEAD(&t->list, node, link);
     return node->tunnel;
+}
+
+void tunnels_attach(struct tunnels *t, struct tunnel *warm, const struct stream *client)
+{
+    struct tunnels_node *node = xcalloc(1, sizeof(*node));
+
+    node->tunnels = t;
+    node->tunnel = warm;
+    LIST_INSERT_HEAD(&t->list, node, link);
+    tunnel_attach(warm, client, &events, node);
 }
 
 void tunnels_apply(struct tunnels *t, struct snapshot *latest)

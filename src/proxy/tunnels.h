@@ -37,6 +37,12 @@ struct tunnel *tunnels_start(struct tunnels *t, struct snapshot *snapshot,
                              const struct frontend *frontend, const struct stream *client,
                              const struct tunnel_events *events, void *owner);
 
+/*
+ * Adds a warm tunnel that warm_take() has returned, and gives it its client, as tunnel_attach()
+ * does.
+ */
+void tunnels_attach(struct tunnels *t, struct tunnel *warm, const struct stream *client);
+
 /* Applies a configuration to all of them: tunnel_apply(). */
 void tunnels_apply(struct tunnels *t, struct snapshot *latest);
 

@@ -86,11 +86,16 @@ static void set_state(struct upstream *u, enum upstream_state state)
     update_interest(u);
 }
 
+static bool is_for_clients(const struct upstream *u)
+{
+    return u->use == UPSTREAM_FOR_TUNNEL || u->use == UPSTREAM_FOR_WARM;
+}
+
 static void upstream_fail(struct upstream *u, enum reason reason, const char *detail)
 {
     set_state(u, UPSTREAM_FAILED);
     /* the server has proved that it holds the key: before that, this is not the reason */
-    if (reason == REASON_TOFU_CHANGED && u->use == UPSTREAM_FOR_TUNNEL && !u->overtaken)
+    if (reason == REASON_TOFU_CHANGED && is_for_clients(u) && !u->overtaken)
         learn_refused(&u->thread->loop, u->section, tls_verdict(u->tls));
     u->reason = reason;
     free(u->detail);
@@ -215,8 +220,7 @@ static void handshake(struct upstream *u)
 
 static void start_tls(struct upstream *u)
 {
-    u->tls = tls_new(u->section->ctx, u->section->policy, &u->thread->tls,
-                     u->use == UPSTREAM_FOR_TUNNEL);
+    u->tls = tls_new(u->section->ctx, u->section->policy, &u->thread->tls, is_for_clients(u));
     if (!u->tls) {
         upstream_fail(u, REASON_MEMORY, "");
         return;

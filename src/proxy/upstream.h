@@ -39,6 +39,7 @@ enum upstream_state {
 /* The purpose of a connection. */
 enum upstream_use {
     UPSTREAM_FOR_TUNNEL, /* stores the key of a first use, resumes sessions */
+    UPSTREAM_FOR_WARM,   /* waits for a client: resumes sessions, leaves a first use to a client */
     UPSTREAM_FOR_FETCH,  /* asks for announced pins: neither */
     UPSTREAM_FOR_PROBE,  /* shows what the server presents: neither */
 };

@@ -14,6 +14,7 @@
 #include "proxy/pinfetch.h"
 #include "proxy/thread.h"
 #include "proxy/tunnels.h"
+#include "proxy/warm.h"
 #include "tls/sessioncache.h"
 #include "tls/tlsmem.h"
 
@@ -21,6 +22,7 @@ struct handoff {
     struct snapshot *snapshot;
     const struct frontend *frontend;
     struct stream client;
+    bool promised; /* a warm connection */
     STAILQ_ENTRY(handoff) link;
 };
 
@@ -32,6 +34,7 @@ struct worker {
     struct tunnels tunnels;
     _Atomic uint64_t load;
 
+    struct warm *warm;
     struct pinfetch *pinfetch; /* NULL: another worker has it */
     struct snapshot *current;  /* was applied last; NULL: there was no order yet */
     _Atomic uint64_t ordered;  /* generations of the last order, and of the last one applied */
@@ -40,6 +43,7 @@ struct worker {
     pthread_mutex_t lock; /* the queue and the orders */
     STAILQ_HEAD(, handoff) queue;
     struct snapshot *latest; /* to be applied; NULL: nothing */
+    bool drain;
     bool kill;
     bool stop;
 };
@@ -75,11 +79,28 @@ static void refuse_handoff(struct worker *w, const struct handoff *handoff)
     count_freed(w);
 }
 
+/* Gives a client one of the warm connections. Returns false if there is none for it. */
+static bool attach_client(struct worker *w, const struct handoff *handoff)
+{
+    struct tunnel *t = warm_take(w->warm, handoff->snapshot, handoff->frontend, handoff->promised);
+
+    if (!t)
+        return false;
+    snapshot_release(handoff->snapshot); /* the tunnel has a reference of its own */
+    tunnels_attach(&w->tunnels, t, &handoff->client);
+    return true;
+}
+
 static void start_tunnel(struct worker *w, struct handoff *handoff)
 {
-    struct tunnel *t = tunnels_start(&w->tunnels, handoff->snapshot, handoff->frontend,
-                                     &handoff->client, NULL, NULL);
+    struct tunnel *t;
 
+    if (attach_client(w, handoff)) {
+        free(handoff);
+        return;
+    }
+    t = tunnels_start(&w->tunnels, handoff->snapshot, handoff->frontend, &handoff->client, NULL,
+                      NULL);
     if (!t)
         refuse_handoff(w, handoff);
     else if (w->current && handoff->snapshot != w->current)
@@ -103,6 +124,7 @@ static void apply_snapshot(struct worker *w, struct snapshot *latest, uint64_t g
     snapshot_release(w->current);
     w->current = latest;
     tunnels_apply(&w->tunnels, latest);
+    warm_apply(w->warm, latest);
     sessioncache_sweep(w->thread.tls.sessions, is_current, latest);
     if (w->pinfetch)
         pinfetch_update(w->pinfetch, latest);
@@ -134,13 +156,14 @@ static void on_wakeup(uv_async_t *wakeup)
     struct snapshot *latest;
     struct handoff *handoff;
     uint64_t generation;
-    bool kill, stop;
+    bool drain, kill, stop;
 
     /* under one lock: no handoff is then of a later configuration than the one that is applied */
     pthread_mutex_lock(&w->lock);
     STAILQ_CONCAT(&queue, &w->queue);
     latest = w->latest;
     generation = atomic_load(&w->ordered);
+    drain = w->drain;
     kill = w->kill;
     stop = w->stop;
     w->latest = NULL;
@@ -152,6 +175,8 @@ static void on_wakeup(uv_async_t *wakeup)
         STAILQ_REMOVE_HEAD(&queue, link);
         start_tunnel(w, handoff);
     }
+    if (drain || kill || stop)
+        warm_stop(w->warm);
     if (kill || stop)
         tunnels_kill(&w->tunnels, REASON_DRAINED);
     if (stop && !uv_is_closing((uv_handle_t *)wakeup)) {
@@ -173,7 +198,7 @@ static void *run_worker(void *arg)
     return NULL;
 }
 
-struct worker *worker_start(struct worker_shared *shared, bool announces)
+struct worker *worker_start(struct worker_shared *shared, size_t number, size_t count)
 {
     struct worker *w = calloc(1, sizeof(*w));
     int error;
@@ -193,11 +218,13 @@ struct worker *worker_start(struct worker_shared *shared, bool announces)
     w->wakeup.data = w;
     if (error)
         goto fail_thread;
-    w->pinfetch = announces ? pinfetch_new(&w->thread) : NULL;
+    w->pinfetch = number == 0 ? pinfetch_new(&w->thread) : NULL;
+    w->warm = warm_new(&w->thread, number, count);
     error = bgthread_start(&w->pthread, "worker", run_worker, w);
     if (error == 0)
         return w;
     pinfetch_close(w->pinfetch);
+    warm_free(w->warm);
     uv_close((uv_handle_t *)&w->wakeup, NULL);
 fail_thread:
     thread_close(&w->thread);
@@ -211,7 +238,7 @@ fail:
 }
 
 bool worker_take(struct worker *w, struct snapshot *snapshot, const struct frontend *frontend,
-                 const struct stream *client)
+                 const struct stream *client, bool promised)
 {
     struct handoff *handoff = calloc(1, sizeof(*handoff));
 
@@ -220,6 +247,7 @@ bool worker_take(struct worker *w, struct snapshot *snapshot, const struct front
     handoff->snapshot = snapshot;
     handoff->frontend = frontend;
     handoff->client = *client;
+    handoff->promised = promised;
     stats_add(frontend->stats, STATS_TUNNELS, 1);
     atomic_fetch_add(&w->load, 1);
     atomic_fetch_add(&w->shared->tunnels, 1);
@@ -258,6 +286,11 @@ static void send_order(struct worker *w, bool *order)
     (void)uv_async_send(&w->wakeup);
 }
 
+void worker_drain(struct worker *w)
+{
+    send_order(w, &w->drain);
+}
+
 void worker_kill(struct worker *w)
 {
     send_order(w, &w->kill);
@@ -273,6 +306,7 @@ bool worker_stop(struct worker *w)
     if (pthread_timedjoin_np(w->pthread, NULL, &until) != 0)
         return false;
     thread_free(&w->thread);
+    warm_free(w->warm);
     snapshot_release(w->latest);
     snapshot_release(w->current);
     pthread_mutex_destroy(&w->lock);

@@ -24,20 +24,21 @@ struct worker_shared {
 };
 
 /*
- * Starts a worker's thread. Borrows shared, which must outlive it. If announces is true, the
- * worker also asks hosts for the pins that they announce (pinfetch.h). Returns NULL with errno on
- * failure. worker_stop() frees the worker.
+ * Starts the thread of worker number `number` of `count`. Borrows shared, which must outlive it.
+ * The first worker also asks hosts for the pins that they announce (pinfetch.h). Returns NULL with
+ * errno on failure. worker_stop() frees the worker.
  */
-struct worker *worker_start(struct worker_shared *shared, bool announces);
+struct worker *worker_start(struct worker_shared *shared, size_t number, size_t count);
 
 /*
  * Queues a client for the worker, and counts it at once: in the shared counters and in the stats of
  * the front end. Takes ownership of the client and of a reference to the snapshot, which has the
- * front end and must not be later than that of the last worker_apply(). Returns false if memory is
+ * front end and must not be later than that of the last worker_apply(). promised says whether
+ * warm_promise() has promised the client a connection of this worker. Returns false if memory is
  * short; then the caller still owns both.
  */
 bool worker_take(struct worker *w, struct snapshot *snapshot, const struct frontend *frontend,
-                 const struct stream *client);
+                 const struct stream *client, bool promised);
 
 /*
  * Orders the worker to apply a configuration to all of its tunnels (tunnel_apply()), and takes a
@@ -54,6 +55,9 @@ uint64_t worker_applied(const struct worker *w);
 
 /* Returns how many tunnels the worker has. */
 uint64_t worker_load(const struct worker *w);
+
+/* Orders the worker to end its warm connections, and to make no more. Does not wait. */
+void worker_drain(struct worker *w);
 
 /* Orders the worker to end all of its tunnels with resets. Does not wait. */
 void worker_kill(struct worker *w);

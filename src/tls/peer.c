@@ -99,6 +99,19 @@ bool peer_version_is_permitted(const struct peer *p, const SSL *ssl)
     return SSL_version(ssl) == TLS1_2_VERSION ? s->min != CONFIG_TLS_1_3 : s->max != CONFIG_TLS_1_2;
 }
 
+const char *peer_group(SSL *ssl)
+{
+    const int nid = (int)SSL_get_negotiated_group(ssl);
+    const char *name;
+
+    /* a resumed session of TLS 1.2 still has the group of its full handshake */
+    if (nid == NID_undef || (SSL_session_reused(ssl) && SSL_version(ssl) == TLS1_2_VERSION))
+        return "";
+    /* those that came with a provider have no number of their own */
+    name = nid & TLSEXT_nid_unknown ? SSL_group_to_name(ssl, nid) : EC_curve_nid2nist(nid);
+    return name ? name : OBJ_nid2sn(nid);
+}
+
 void peer_clear(struct peer *p)
 {
     resumption_clear(&p->resumption);

@@ -69,6 +69,9 @@ bool peer_is_refused(const struct peer *p);
 /* Returns whether the policy permits the version of TLS that a connection has. */
 bool peer_version_is_permitted(const struct peer *p, const struct ssl_st *ssl);
 
+/* Returns the group of the key agreement, "" without one. Lives as long as ssl. */
+const char *peer_group(struct ssl_st *ssl);
+
 /* Frees what it refers to. */
 void peer_clear(struct peer *p);
 

@@ -276,6 +276,17 @@ static enum tls_result wait_for_key(struct tls *t)
     return TLS_FIRST_USE;
 }
 
+/* Fails unless the verdict on the server, and its TLS version, are what the policy permits. */
+static enum tls_result check_verdict(struct tls *t)
+{
+    if (!t->peer.verdict.trusted)
+        return refuse(t);
+    if (!peer_version_is_permitted(&t->peer, t->ssl))
+        return fail(t, REASON_TLS,
+                    "the TLS version is one that tls_min or tls_max no longer permits");
+    return TLS_OK;
+}
+
 /*
  * The one place that opens the plaintext gates. The handshake is complete, so the server has proved
  * that it holds the key of its certificate. All of the following must hold too, whatever the
@@ -298,11 +309,8 @@ static enum tls_result conclude(struct tls *t)
         return fail(t, REASON_TLS, "the certificate or key that was judged is not the server's");
     if (t->peer.verdict.reason == REASON_FIRST_USE)
         return wait_for_key(t);
-    if (!t->peer.verdict.trusted)
-        return refuse(t);
-    if (!peer_version_is_permitted(&t->peer, t->ssl))
-        return fail(t, REASON_TLS,
-                    "the TLS version is one that tls_min or tls_max no longer permits");
+    if (check_verdict(t) != TLS_OK)
+        return TLS_FAILED;
     if (reused && t->peer.trust_changed)
         return fail(t, REASON_TLS, "a session was resumed that was made under another trust");
     t->state = OPEN;
@@ -311,6 +319,19 @@ static enum tls_result conclude(struct tls *t)
         certcache_add_chain(t->certs, evidence.sent, t->peer.verdict.verified);
     resumption_opened(&t->peer.resumption, t->ssl, &t->peer.verdict);
     return TLS_OK;
+}
+
+enum tls_result tls_judge_again(struct tls *t, const struct policy *policy, int64_t now)
+{
+    struct trust_evidence evidence;
+
+    if (t->state != OPEN)
+        return TLS_FAILED;
+    peer_set_policy(&t->peer, policy);
+    t->peer.now = now;
+    if (peer_evidence(t->ssl, &evidence))
+        peer_judge(&t->peer, t->ssl, &evidence);
+    return check_verdict(t); /* without evidence the verdict is empty, which is a no */
 }
 
 enum tls_result tls_handshake(struct tls *t, int64_t now)
@@ -450,15 +471,7 @@ const char *tls_cipher(const struct tls *t)
 
 const char *tls_group(const struct tls *t)
 {
-    const int nid = (int)SSL_get_negotiated_group(t->ssl);
-    const char *name;
-
-    /* a resumed session of TLS 1.2 still has the group of its full handshake */
-    if (nid == NID_undef || (tls_is_resumed(t) && SSL_version(t->ssl) == TLS1_2_VERSION))
-        return "";
-    /* those that came with a provider have no number of their own */
-    name = nid & TLSEXT_nid_unknown ? SSL_group_to_name(t->ssl, nid) : EC_curve_nid2nist(nid);
-    return name ? name : OBJ_nid2sn(nid);
+    return peer_group(t->ssl);
 }
 
 bool tls_is_resumed(const struct tls *t)

@@ -63,6 +63,13 @@ void tls_free(struct tls *t);
 void tls_set_policy(struct tls *t, const struct policy *policy);
 
 /*
+ * Judges the server of an open connection again, by this policy (as tls_set_policy() has it) and at
+ * this time, in seconds since the epoch. Returns TLS_OK, or TLS_FAILED with both gates shut for
+ * good.
+ */
+enum tls_result tls_judge_again(struct tls *t, const struct policy *policy, int64_t now);
+
+/*
  * Gives the connection n bytes of records from the peer. They are borrowed until tls_handshake() or
  * tls_read() returns TLS_WANT_READ.
  */

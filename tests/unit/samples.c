@@ -26,6 +26,8 @@ static const struct {
     {"bind", "127.0.0.2"},
     {"starttls", "smtp"},
     {"via", "http://proxy.example:3128"},
+    {"warm", "2"},
+    {"warm_lifetime", "7s"},
     {"listen", "127.0.0.1:0"},
     {"client", "postgres"},
     {"verify", "pin+pki"},

@@ -59,7 +59,7 @@ static void every_row_has_its_own_name_and_counter(void **state)
     stats_release(s);
 }
 
-/* Of all that happens to a tunnel, its end alone makes a number smaller: the gauge's. */
+/* The ends of a tunnel and of a warm connection make their gauges smaller, and no counter. */
 static void only_a_gauge_falls(void **state)
 {
     struct stats *s = stats_new();
@@ -68,8 +68,11 @@ static void only_a_gauge_falls(void **state)
 
     (void)state;
     stats_add(s, STATS_TUNNELS, 1);
+    stats_add(s, STATS_WARM, 1);
     before = read_all(s);
     stats_opened(s, "today", NULL);
+    stats_subtract(s, STATS_WARM, 1);
+    stats_failed(s, REASON_PIN_MISMATCH);
     stats_ended(s, REASON_PIN_MISMATCH);
     after = read_all(s);
     for (i = 0; i < STATS_COUNT; i++)
