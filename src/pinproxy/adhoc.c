@@ -35,6 +35,18 @@ const char *adhoc_set(struct adhoc *o, const char *option, const char *value)
     return options_set(options_find(option, OPTION_HOST), o->section, &ctx, value);
 }
 
+const char *adhoc_set_via(struct adhoc *o, const char *value)
+{
+    const char *why = adhoc_set(o, "via", value);
+
+    if (!why && o->section->via.scheme == VIA_SECTION)
+        return arena_printf(&o->config->arena,
+                            "via = %s: there is no section here: write both into a configuration, "
+                            "and use 'pinproxy connect -c FILE SECTION' or 'pinproxy check --live'",
+                            o->section->via.text);
+    return why;
+}
+
 const char *adhoc_set_timeout(struct adhoc *o, const char *value)
 {
     const char *why = adhoc_set(o, "connect_timeout", value);

@@ -23,6 +23,12 @@ const char *adhoc_init(struct adhoc *o, const char *host_and_port);
  */
 const char *adhoc_set(struct adhoc *o, const char *option, const char *value);
 
+/*
+ * Sets `via`, whose paths are relative to the working directory. It cannot name a section, because
+ * there is no other one. Returns as adhoc_init().
+ */
+const char *adhoc_set_via(struct adhoc *o, const char *value);
+
 /* Sets connect_timeout and handshake_timeout. Returns as adhoc_init(). */
 const char *adhoc_set_timeout(struct adhoc *o, const char *value);
 

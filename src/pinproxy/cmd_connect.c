@@ -24,14 +24,15 @@
 #include "trust/policy.h"
 
 static const char usage[] =
-    "usage: pinproxy connect HOST[:PORT] --pin PIN... [--starttls PROTOCOL] [--sni NAME]\n"
-    "                        [--raw-key] [--timeout TIME]\n"
+    "usage: pinproxy connect HOST[:PORT] --pin PIN... [--via WAY] [--starttls PROTOCOL]\n"
+    "                        [--sni NAME] [--raw-key] [--timeout TIME]\n"
     "       pinproxy connect -c FILE SECTION\n"
     "\n"
     "Connects standard input and output to a server that is first checked against the pins.\n"
     "\n"
     "  --pin PIN        as in pinproxyd.conf(5): sha256//BASE64, cert:FILE, key:FILE ...; several\n"
     "                   may be set, and one must match\n"
+    "  --via WAY        as in pinproxyd.conf(5): unix:PATH, socks5://HOST:PORT ... (default: tcp)\n"
     "  --starttls PROTOCOL\n"
     "                   ask for TLS in this protocol, one of\n"
     "                  " STARTTLS_NAMES "\n"
@@ -43,13 +44,10 @@ static const char usage[] =
     "Exit status: 0 ok, 1 network or TLS failure, 2 usage, 3 refused by trust, 78 configuration.\n";
 
 static const struct option long_options[] = {
-    {"pin", required_argument, NULL, 'p'},
-    {"starttls", required_argument, NULL, 'S'},
-    {"sni", required_argument, NULL, 's'},
-    {"timeout", required_argument, NULL, 't'},
-    {"raw-key", no_argument, NULL, 'r'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"pin", required_argument, NULL, 'p'},      {"via", required_argument, NULL, 'v'},
+    {"starttls", required_argument, NULL, 'S'}, {"sni", required_argument, NULL, 's'},
+    {"timeout", required_argument, NULL, 't'},  {"raw-key", no_argument, NULL, 'r'},
+    {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
 };
 
 /*
@@ -363,8 +361,8 @@ static int connect_adhoc(struct adhoc *o)
     return section ? relay(o->snapshot, section) : EXITCODE_FAILURE;
 }
 
-static int run_adhoc(const char *host, const char *const *pins, size_t count, const char *starttls,
-                     const char *sni, bool raw_key, const char *timeout)
+static int run_adhoc(const char *host, const char *const *pins, size_t count, const char *via,
+                     const char *starttls, const char *sni, bool raw_key, const char *timeout)
 {
     struct adhoc o;
     const char *why = adhoc_init(&o, host);
@@ -373,6 +371,8 @@ static int run_adhoc(const char *host, const char *const *pins, size_t count, co
 
     for (i = 0; !why && i < count; i++)
         why = adhoc_set(&o, "pin", pins[i]);
+    if (!why && via)
+        why = adhoc_set_via(&o, via);
     if (!why && starttls)
         why = adhoc_set(&o, "starttls", starttls);
     if (!why && sni)
@@ -389,7 +389,7 @@ static int run_adhoc(const char *host, const char *const *pins, size_t count, co
 static int run_connect(int argc, char **argv)
 {
     const char **pins = xcalloc((size_t)argc, sizeof(*pins));
-    const char *config = NULL, *starttls = NULL, *sni = NULL, *timeout = NULL;
+    const char *config = NULL, *via = NULL, *starttls = NULL, *sni = NULL, *timeout = NULL;
     bool raw_key = false;
     size_t count = 0;
     int status, c;
@@ -397,6 +397,8 @@ static int run_connect(int argc, char **argv)
     while ((c = getopt_long(argc, argv, ":c:h", long_options, NULL)) != -1) {
         if (c == 'p') {
             pins[count++] = optarg;
+        } else if (c == 'v') {
+            via = optarg;
         } else if (c == 'S') {
             starttls = optarg;
         } else if (c == 's') {
@@ -414,11 +416,11 @@ static int run_connect(int argc, char **argv)
     }
     if (argc - optind != 1)
         status = command_misused(&command_connect, "expected one HOST[:PORT], or -c FILE SECTION");
-    else if (config && (count || starttls || sni || raw_key || timeout))
+    else if (config && (count || via || starttls || sni || raw_key || timeout))
         status = command_misused(
             &command_connect,
-            "--pin, --starttls, --sni, --raw-key and --timeout have no effect with -c FILE: set "
-            "them in the section");
+            "--pin, --via, --starttls, --sni, --raw-key and --timeout have no effect with -c FILE: "
+            "set them in the section");
     else if (config)
         status = connect_section(config, argv[optind]);
     else if (count == 0)
@@ -428,7 +430,7 @@ static int run_connect(int argc, char **argv)
             "or -c FILE SECTION",
             argv[optind]);
     else
-        status = run_adhoc(argv[optind], pins, count, starttls, sni, raw_key, timeout);
+        status = run_adhoc(argv[optind], pins, count, via, starttls, sni, raw_key, timeout);
     free(pins);
     return status;
 }

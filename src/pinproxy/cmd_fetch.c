@@ -16,12 +16,13 @@
 #include "pinproxy/report.h"
 
 static const char usage[] =
-    "usage: pinproxy fetch HOST[:PORT] [--starttls PROTOCOL] [--sni NAME] [--raw-key]\n"
-    "                      [--timeout TIME] [--ini|--json]\n"
+    "usage: pinproxy fetch HOST[:PORT] [--via WAY] [--starttls PROTOCOL] [--sni NAME]\n"
+    "                      [--raw-key] [--timeout TIME] [--ini|--json]\n"
     "\n"
     "Shows the certificates that a host presents now, and a section ready to paste. They are not\n"
     "trusted yet: confirm the pin in another way.\n"
     "\n"
+    "  --via WAY        as in pinproxyd.conf(5): unix:PATH, socks5://HOST:PORT ... (default: tcp)\n"
     "  --starttls PROTOCOL\n"
     "                   ask for TLS in this protocol, one of\n"
     "                  " STARTTLS_NAMES "\n"
@@ -34,11 +35,15 @@ static const char usage[] =
     "Exit status: 0 ok, 1 network or TLS failure, 2 usage.\n";
 
 static const struct option long_options[] = {
-    {"sni", required_argument, NULL, 's'},     {"raw-key", no_argument, NULL, 'r'},
-    {"timeout", required_argument, NULL, 't'}, {"starttls", required_argument, NULL, 'S'},
-    {"via", required_argument, NULL, 'L'}, /* not yet */
-    {"ini", no_argument, NULL, 'i'},           {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+    {"sni", required_argument, NULL, 's'},
+    {"raw-key", no_argument, NULL, 'r'},
+    {"timeout", required_argument, NULL, 't'},
+    {"starttls", required_argument, NULL, 'S'},
+    {"via", required_argument, NULL, 'v'},
+    {"ini", no_argument, NULL, 'i'},
+    {"json", no_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 /*
@@ -67,7 +72,22 @@ static void print_listen(const struct config_section *s)
            s->port == 443 ? 8443 : 8000 + (int)(s->port % 1000));
 }
 
-static void print_section(const struct probe *p, const char *starttls, const char *sni)
+/* A password is not printed, unless it is the name of a file. */
+static void print_via(const struct config_section *s, const char *via)
+{
+    const bool is_secret = s->via.password && !strstr(via, ":file:");
+
+    if (s->via.scheme == VIA_TCP)
+        return;
+    if (is_secret)
+        printf("; write the password, or file:PATH, in place of ***\n");
+    if ((s->via.path && s->via.path[0] != '/') || strstr(via, ":file:"))
+        printf("; a path without a slash at its beginning is relative to this file\n");
+    printf("via = %s\n", is_secret ? s->via.text : via);
+}
+
+static void print_section(const struct probe *p, const char *via, const char *starttls,
+                          const char *sni)
 {
     const struct config_section *s = p->section->config;
     char pin[PIN_KEY_TEXT_SIZE], today[UNITS_DATE_SIZE];
@@ -78,6 +98,7 @@ static void print_section(const struct probe *p, const char *starttls, const cha
     print_listen(s);
     if (s->port != 443)
         printf("port = %ld\n", s->port);
+    print_via(s, via);
     if (s->starttls != STARTTLS_OFF)
         printf("starttls = %s\n", starttls);
     if (sni)
@@ -103,7 +124,8 @@ static void print_renewal(const struct probe *p)
     json_decref(notes);
 }
 
-static void print_text(const struct probe *p, const char *starttls, const char *sni)
+static void print_text(const struct probe *p, const char *via, const char *starttls,
+                       const char *sni)
 {
     const struct config_section *s = p->section->config;
     size_t i;
@@ -121,7 +143,7 @@ static void print_text(const struct probe *p, const char *starttls, const char *
         "This is the server that answers here and now. It is NOT YET TRUSTED. Confirm the pin in\n"
         "another way: on the server 'pinproxy hash CERTIFICATE' prints it, or fetch it again from\n"
         "another network. Then this section can be used:\n\n");
-    print_section(p, starttls, sni);
+    print_section(p, via, starttls, sni);
 }
 
 static void print_json(const struct probe *p)
@@ -138,7 +160,8 @@ static void print_json(const struct probe *p)
     report_json(o);
 }
 
-static int fetch(struct adhoc *o, const char *starttls, const char *sni, bool ini, bool json)
+static int fetch(struct adhoc *o, const char *via, const char *starttls, const char *sni, bool ini,
+                 bool json)
 {
     struct probe p = {0};
     int status = EXITCODE_OK;
@@ -150,11 +173,11 @@ static int fetch(struct adhoc *o, const char *starttls, const char *sni, bool in
         report_refusal(stderr, o->section->host, p.reason, p.detail, o->section, NULL, NULL);
         status = EXITCODE_FAILURE;
     } else if (ini) {
-        print_section(&p, starttls, sni);
+        print_section(&p, via, starttls, sni);
     } else if (json) {
         print_json(&p);
     } else {
-        print_text(&p, starttls, sni);
+        print_text(&p, via, starttls, sni);
     }
     probe_clear(&p);
     return status;
@@ -162,7 +185,7 @@ static int fetch(struct adhoc *o, const char *starttls, const char *sni, bool in
 
 static int run_fetch(int argc, char **argv)
 {
-    const char *starttls = NULL, *sni = NULL, *timeout = NULL, *why;
+    const char *via = NULL, *starttls = NULL, *sni = NULL, *timeout = NULL, *why;
     bool ini = false, json = false, raw_key = false;
     int status, c;
     struct adhoc o;
@@ -180,8 +203,8 @@ static int run_fetch(int argc, char **argv)
             ini = true;
         else if (c == 'j')
             json = true;
-        else if (c == 'L')
-            return command_misused(&command_fetch, "--via is not supported yet");
+        else if (c == 'v')
+            via = optarg;
         else
             return command_option(&command_fetch, c, argv);
     }
@@ -190,6 +213,8 @@ static int run_fetch(int argc, char **argv)
     if (argc - optind != 1)
         return command_misused(&command_fetch, "expected one HOST[:PORT]");
     why = adhoc_init(&o, argv[optind]);
+    if (!why && via)
+        why = adhoc_set_via(&o, via);
     if (!why && starttls)
         why = adhoc_set(&o, "starttls", starttls);
     if (!why && sni)
@@ -198,7 +223,8 @@ static int run_fetch(int argc, char **argv)
         why = adhoc_set(&o, "raw_key", "offer");
     if (!why && timeout)
         why = adhoc_set_timeout(&o, timeout);
-    status = why ? command_misused(&command_fetch, "%s", why) : fetch(&o, starttls, sni, ini, json);
+    status = why ? command_misused(&command_fetch, "%s", why)
+                 : fetch(&o, via, starttls, sni, ini, json);
     adhoc_free(&o);
     return status;
 }

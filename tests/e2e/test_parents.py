@@ -9,7 +9,7 @@ from harness.certs import NAME, self_signed
 from harness.clients import connect, exchange, read_to_any_end
 from harness.config import to
 from harness.config_errors import assert_config_error, write_marked
-from harness.daemon import run_pinproxyd
+from harness.daemon import run_pinproxy, run_pinproxyd
 from harness.parents import PROTOCOLS, Route
 from harness.tls_connection import reset
 
@@ -237,3 +237,29 @@ def test_an_error_shows_no_password(via, tmp_path):
     run = run_pinproxyd("-t", "-c", path)
     assert_config_error(path, marks, "via = ", run)
     assert "hunter2" not in run.err + run.out
+
+
+@SCHEMES
+def test_the_tool_takes_the_same_way(scheme, parent, pinproxyd, tls_server, tmp_path):
+    server = tls_server()
+    route = parent(scheme, server, login="me:hunter2@", credentials=(b"me", b"hunter2"))
+    where = f"{NAME}:{server.port}"
+    run = run_pinproxy("connect", where, "--via", route.via, "--pin", server.cert.pin, input=b"hello")
+    assert (run.returncode, run.out) == (0, "hello"), run.err
+    run = run_pinproxy("fetch", where, "--via", route.via, "--ini")
+    assert run.returncode == 0 and "hunter2" not in run.out + run.err
+    assert f"via = {scheme}://me:***@{route.server.address}\n" in run.out and "file:PATH" in run.out
+    (tmp_path / "pw").write_text("hunter2\n")
+    via = route.via.replace("hunter2", "file:pw")
+    run = run_pinproxy("fetch", where, "--via", via, "--ini", cwd=tmp_path)
+    assert f"via = {via}\n" in run.out, run.err
+    text = run.out.replace("listen = 127.0.0.1:8", "listen = 127.0.0.1:0 ; 8").replace("file:pw", f"file:{tmp_path}/pw")
+    assert_accepted(pinproxyd(text))
+
+
+def test_the_tool_has_no_section_to_go_through():
+    for command in (("fetch",), ("connect", "--pin", "sha256//" + "A" * 42 + "E=")):
+        run = run_pinproxy(*command, "a.example", "--via", "section:b.example")
+        assert run.returncode == 2 and "there is no section here" in run.err
+    run = run_pinproxy("fetch", "a.example", "--via", "socks5://me:hunter2@b.example")
+    assert run.returncode == 2 and "HOST:PORT" in run.err and "hunter2" not in run.err

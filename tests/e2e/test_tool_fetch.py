@@ -119,13 +119,6 @@ def test_a_wrong_call_is_a_usage_error(arguments):
     assert run.err
 
 
-@pytest.mark.parametrize("option", [["--via", "socks5://127.0.0.1:1"]])
-def test_options_of_later_versions_are_not_ignored(option):
-    run = run_pinproxy("fetch", NAME, *option)
-    assert run.returncode == 2
-    assert option[0] in run.err
-
-
 def fetch_ini(tmp_path, port, *names):
     """Returns what fetch --ini prints for hosts that /etc/hosts resolves to this machine."""
     (tmp_path / "hosts").write_text("".join(f"127.0.0.1 {name}\n" for name in names))
