@@ -64,7 +64,7 @@ def test_bytes_arrive_whole_in_both_directions_at_once(carrier, carried, pinprox
     assert got == (size, hashlib.sha256(down).hexdigest())
     wait_until(lambda: arrived, "the server's end")
     assert arrived == [(size, hashlib.sha256(up).hexdigest())]
-    closed = daemon.wait_event(event="tunnel_close")
+    closed = daemon.wait_event(event="tunnel_close", section=NAME)
     assert (closed["sent"], closed["received"], closed["reason"]) == (str(size), str(size), "ok")
 
 
@@ -76,7 +76,7 @@ def test_a_client_that_has_finished_gets_the_whole_answer(carried, pinproxyd):
     conn, = server.wait_done()
     assert bytes(conn.plaintext) == b"question"
     assert conn.end == "close_notify"
-    assert daemon.wait_event(event="tunnel_close")["reason"] == "ok"
+    assert daemon.wait_event(event="tunnel_close", section=NAME)["reason"] == "ok"
 
 
 def test_a_server_that_has_finished_gets_everything(carried, pinproxyd):
@@ -103,7 +103,7 @@ def test_a_server_that_cuts_the_stream_resets_the_client(carrier, carried, pinpr
     with connect(daemon.address(NAME)) as client:
         assert read_to_reset(client) == words
     daemon.wait_event(event="truncated", section=NAME)
-    assert daemon.wait_event(event="tunnel_close")["reason"] == "truncated"
+    assert daemon.wait_event(event="tunnel_close", section=NAME)["reason"] == "truncated"
 
 
 def test_a_client_that_resets_cuts_the_stream_to_the_server(carrier, carried, pinproxyd):
@@ -113,7 +113,7 @@ def test_a_client_that_resets_cuts_the_stream_to_the_server(carrier, carried, pi
     reset(client)
     conn, = server.wait_done()
     assert conn.end == ("reset" if carrier.resets else "truncated")
-    assert daemon.wait_event(event="tunnel_close")["reason"] == "client_reset"
+    assert daemon.wait_event(event="tunnel_close", section=NAME)["reason"] == "client_reset"
 
 
 def test_a_server_without_the_pin_gets_not_one_plaintext_byte(carried, pinproxyd, backup):
@@ -144,7 +144,7 @@ def test_an_idle_tunnel_ends_in_order(carried, pinproxyd):
         assert read_all(client) == b""
     conn, = server.wait_done()
     assert conn.end == "close_notify"
-    assert daemon.wait_event(event="tunnel_close")["reason"] == "idle"
+    assert daemon.wait_event(event="tunnel_close", section=NAME)["reason"] == "idle"
 
 
 def test_a_client_that_does_not_read_makes_the_tunnel_hold_little(carrier, carried, pinproxyd):
@@ -172,7 +172,7 @@ def test_a_client_that_does_not_read_makes_the_tunnel_hold_little(carrier, carri
         while data := client.recv(1 << 18):
             got.update(data)
     assert got.digest() == hashlib.sha256(block * total).digest()
-    assert daemon.wait_event(event="tunnel_close")["received"] == str((1 + total) * len(block))
+    assert daemon.wait_event(event="tunnel_close", section=NAME)["received"] == str((1 + total) * len(block))
 
 
 def test_tunnels_follow_one_another(carried, pinproxyd):
@@ -180,7 +180,7 @@ def test_tunnels_follow_one_another(carried, pinproxyd):
     for number in range(4):
         data = random.Random(number).randbytes(3000)
         assert exchange(daemon.address(NAME), data) == data
-    assert len(daemon.events(event="tunnel_open")) == 4
+    assert len(daemon.events(event="tunnel_open", section=NAME)) == 4
 
 
 def test_tunnels_run_at_the_same_time_or_wait_for_their_turn(carried, pinproxyd):
@@ -195,7 +195,7 @@ def test_a_reload_keeps_an_open_tunnel_and_applies_to_the_next(carried, pinproxy
     with open_tunnel(daemon.address(NAME)) as client:
         daemon.reload({NAME: over(server, pin=[server.cert.pin, backup.pin])})
         ping(client, b"still here")
-    daemon.wait_event(event="tunnel_close")
+    daemon.wait_event(event="tunnel_close", section=NAME)
     open_tunnel(daemon.address(NAME)).close()
 
 

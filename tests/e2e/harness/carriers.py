@@ -21,6 +21,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import certs, parents
+from harness.config import OTHERS
 from harness.waiting import wait_until
 
 HELPER = Path(__file__).with_name("exec_helper.py")
@@ -289,7 +291,34 @@ class SerialLine:
         return bytearray()
 
 
-CARRIERS = {carrier.name: carrier for carrier in (Carrier, Unix, Vsock, Exec, Serial)}
+class Socks5(Carrier):
+    """A parent proxy, which passes ends and resets on."""
+
+    name = "socks5"
+
+    def way(self, server):
+        proxy = parents.Proxy(self.name, server)
+        server.before = [proxy]
+        return {"via": f"{self.name}://{proxy.address}", "port": server.port}
+
+
+class Http(Socks5):
+    name = "http"
+
+
+class Section(Carrier):
+    """An HTTPS proxy that is a section itself: TLS inside TLS."""
+
+    name = "section"
+
+    def way(self, server):
+        proxy = parents.HttpsProxy(server, certs.self_signed(self.directory))
+        server.before = [proxy]
+        return {"via": "section:proxy.test", "port": server.port,
+                OTHERS: {"proxy.test": {"address": proxy.address, "pin": proxy.cert.pin}}}
+
+
+CARRIERS = {carrier.name: carrier for carrier in (Carrier, Unix, Vsock, Exec, Serial, Socks5, Http, Section)}
 
 
 def over(server, **options):

@@ -1,12 +1,22 @@
 """Writes pinproxyd's configuration."""
 
 
+OTHERS = "+sections"
+
+
 def ini(sections):
-    """Returns the text of {section: {option: value}}. A list is written as an administrator does, one value a line."""
+    """Returns the text of {section: {option: value}}. A list is written as an administrator does, one value a line.
+
+    The value of OTHERS in a section is more sections, which the section needs.
+    """
     lines = []
     for section, options in sections.items():
+        if others := options.get(OTHERS):
+            lines.append(ini(others))
         lines.append(f"[{section}]")
         for key, value in options.items():
+            if key == OTHERS:
+                continue
             values = value if isinstance(value, (list, tuple)) else [value]
             lines.append(f"{key} = {values[0]}")
             lines += [f"    {more}" for more in values[1:]]

@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 
+from harness import servers
 from harness.tls_connection import Truncated
 from harness.waiting import DEADLINE
 
@@ -70,21 +71,26 @@ def _send(conn, data, pause=None):
         time.sleep(pause)
 
 
-def reset_while_read(conn):
+def _reset_while_read(sock):
     """Resets a connection that another thread reads. A close would be no reset before that thread has ended."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RD)
+
+
+def reset_while_read(conn):
     conn.close_notify = lambda: None
-    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    conn.sock.shutdown(socket.SHUT_RD)
+    _reset_while_read(conn.sock)
 
 
 def _pump(conn, out, first):
-    """Carries bytes both ways, until both directions have ended."""
+    """Carries bytes both ways, until both directions have ended. A reset passes too."""
     out.settimeout(DEADLINE)
 
     def back():
         with contextlib.suppress(OSError):
             try:
-                while data := out.recv(65536):
+                while data := out.recv(1 << 18):
                     _send(conn, data)
             except ConnectionResetError:
                 reset_while_read(conn)
@@ -99,11 +105,14 @@ def _pump(conn, out, first):
     try:
         if first:
             out.sendall(first)
-        with contextlib.suppress(OSError, Truncated):
+        try:
             while data := conn.recv():
                 out.sendall(data)
-        with contextlib.suppress(OSError):
             out.shutdown(socket.SHUT_WR)
+        except (ConnectionResetError, Truncated):
+            _reset_while_read(out)
+        except OSError:
+            pass
         thread.join(DEADLINE)
     finally:
         out.close()
@@ -179,3 +188,17 @@ def http(route):
 
 
 PROTOCOLS = {"socks5": socks5, "http": http}
+
+
+class Proxy(servers.RawServer):
+    """A parent proxy as a process has it: it looks up nothing, and connects to the target of its route."""
+
+    def __init__(self, protocol, target):
+        self.route = Route(target)
+        super().__init__(PROTOCOLS[protocol](self.route))
+
+
+class HttpsProxy(servers.TlsServer):
+    def __init__(self, target, cert):
+        self.route = Route(target)
+        super().__init__(http(self.route), cert)

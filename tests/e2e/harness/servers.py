@@ -93,6 +93,7 @@ class _Server:
         self.conns = []
         self.threads = []
         self.bugs = []
+        self.before = []  # proxies that lead to it, which end with it
         self.stopping = threading.Event()
         self.released = threading.Event()  # behaviours may wait for it; set by a test, or by stop()
         self.acceptor = threading.Thread(target=self._accept, daemon=True)
@@ -146,6 +147,8 @@ class _Server:
             thread.join(max(0, end - time.monotonic()))
         for conn in self.conns:
             conn.sock.close()
+        for proxy in self.before:
+            proxy.stop()
         assert not self.bugs, self.bugs
 
 
