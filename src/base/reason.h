@@ -49,8 +49,7 @@ enum reason_about {
     X(STARTTLS, "starttls", UPSTREAM, OTHER,                                                       \
       "the server did not start TLS, or its answer is wrong")                                      \
     X(TLS, "tls", UPSTREAM, OTHER, "TLS failed")                                                   \
-    X(CLIENT_CERT, "client_cert", UPSTREAM, OTHER,                                                 \
-      "the server did not accept the client certificate, or that there is none")                   \
+    X(CLIENT_CERT, "client_cert", UPSTREAM, OTHER, "the server did not accept this client")        \
     X(TRUNCATED, "truncated", TRUNCATED, OTHER,                                                    \
       "the server ended the stream without close_notify")                                          \
     X(PIN_MISMATCH, "pin_mismatch", MISMATCH, TRUST, "no pin matches what the server presented")   \

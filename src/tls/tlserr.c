@@ -87,10 +87,10 @@ static bool is_unreadable_certificate(const SSL *ssl, unsigned long error, unsig
 
 /*
  * Returns whether an alert is about the client's certificate, from a server that has asked for one.
- * handshake_failure is the answer of TLS 1.2 to a client without one (RFC 5246 section 7.4.6). The
- * server has chosen version, suite and group by then.
+ * handshake_failure is the answer of TLS 1.2 to a client without one (RFC 5246 section 7.4.6), and
+ * GnuTLS answers with decode_error. The server has chosen version, suite and group by then.
  */
-static bool is_about_client(int alert)
+static bool is_about_client(const SSL *ssl, int alert)
 {
     switch (alert) {
     case SSL_AD_HANDSHAKE_FAILURE:
@@ -103,6 +103,8 @@ static bool is_about_client(int alert)
     case SSL_AD_ACCESS_DENIED:
     case SSL_AD_CERTIFICATE_REQUIRED:
         return true;
+    case SSL_AD_DECODE_ERROR:
+        return !SSL_get_certificate(ssl);
     default:
         return false;
     }
@@ -110,11 +112,16 @@ static bool is_about_client(int alert)
 
 static enum reason refused_client(const SSL *ssl, int alert, char text[TLSERR_TEXT_SIZE])
 {
-    if (SSL_get_certificate(ssl))
+    if (!SSL_get_certificate(ssl))
+        snprintf(text, TLSERR_TEXT_SIZE, "the server requires a client certificate");
+    else if (alert == SSL_AD_CERTIFICATE_REQUIRED)
+        /* OpenSSL has sent none */
+        snprintf(text, TLSERR_TEXT_SIZE,
+                 "the server requires a client certificate, and takes no signature that the key of "
+                 "client_cert can make (sigalgs, tls_max)");
+    else
         snprintf(text, TLSERR_TEXT_SIZE, "the server refused the client certificate: %s",
                  SSL_alert_desc_string_long(alert));
-    else
-        snprintf(text, TLSERR_TEXT_SIZE, "the server requires a client certificate");
     return REASON_CLIENT_CERT;
 }
 
@@ -125,7 +132,7 @@ enum reason tlserr_reason(const SSL *ssl, bool asked, char text[TLSERR_TEXT_SIZE
     const int reason = error ? ERR_GET_REASON(error) : 0, alert = alert_of(error);
     const char *known = meaning(ssl, reason);
 
-    if (asked && is_about_client(alert))
+    if (asked && is_about_client(ssl, alert))
         return refused_client(ssl, alert, text);
     if (cause == 0)
         snprintf(text, TLSERR_TEXT_SIZE, "the connection broke off");

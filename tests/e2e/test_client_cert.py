@@ -277,7 +277,7 @@ def test_no_session_is_resumed_past_a_change_of_the_file(version, pinproxyd, tls
     assert shown(server) == second.der
 
 
-# What the server says.
+# The server's answer.
 
 @VERSIONS
 def test_a_refused_certificate_has_a_reason_of_its_own(version, pinproxyd, tls_server, ca, check, backup, tmp_path):
@@ -289,6 +289,14 @@ def test_a_refused_certificate_has_a_reason_of_its_own(version, pinproxyd, tls_s
     assert error["detail"] == "the server refused the client certificate: certificate expired"
     if version == V13:
         daemon.wait_event(event="tunnel_close", reason="client_cert")
+
+
+def test_a_key_that_sigalgs_excludes_is_said_to_be_so(pinproxyd, tls_server, ca, client, tmp_path):
+    """OpenSSL sends no certificate then."""
+    server = ask_client(tls_server(cert=certs.self_signed(tmp_path, key=certs.rsa_key())), ca.cert)
+    daemon = pinproxyd({NAME: to(server, client_cert=together(client, tmp_path), sigalgs="RSA-PSS+SHA256")})
+    error = assert_refused(daemon, "upstream_error", "client_cert")
+    assert "sigalgs" in error["detail"]
 
 
 @VERSIONS

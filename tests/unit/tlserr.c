@@ -89,6 +89,7 @@ static void only_a_server_that_has_asked_refuses_a_client_certificate(void **sta
         {SSL_AD_UNKNOWN_CA, REASON_CLIENT_CERT},
         {SSL_AD_ACCESS_DENIED, REASON_CLIENT_CERT},
         {SSL_AD_CERTIFICATE_REQUIRED, REASON_CLIENT_CERT},
+        {SSL_AD_DECODE_ERROR, REASON_CLIENT_CERT},
         {SSL_AD_INTERNAL_ERROR, REASON_TLS},
         {SSL_AD_PROTOCOL_VERSION, REASON_TLS},
         {SSL_AD_UNRECOGNIZED_NAME, REASON_TLS},
