@@ -27,8 +27,13 @@ void config_complete(struct config_section *s, struct arena *arena)
         s->sni = NULL;
     else if (!s->sni && !hostname_is_ip(s->host))
         s->sni = s->host;
-    if (s->client == CLIENT_UNSET)
-        s->client = s->starttls == STARTTLS_POSTGRES ? CLIENT_POSTGRES : CLIENT_RAW;
+}
+
+enum config_client config_client(const struct config_section *s)
+{
+    if (s->client != CLIENT_UNSET)
+        return s->client;
+    return s->starttls == STARTTLS_POSTGRES ? CLIENT_POSTGRES : CLIENT_RAW;
 }
 
 const struct config_line *config_find_line(const struct config_lines *lines, const char *option)

@@ -74,7 +74,7 @@ enum config_family { FAMILY_ANY, FAMILY_IPV4, FAMILY_IPV6 };
 enum config_truncation { TRUNCATION_RESET, TRUNCATION_ALLOW };
 enum config_raw_key { RAW_KEY_NO, RAW_KEY_OFFER, RAW_KEY_REQUIRE };
 enum config_tls { CONFIG_TLS_ANY, CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
-/* UNSET: config_complete() chooses. */
+/* UNSET: see config_client(). */
 enum config_client { CLIENT_UNSET, CLIENT_RAW, CLIENT_HTTP, CLIENT_POSTGRES };
 enum config_log_format { LOG_AUTO, LOG_TEXT, LOG_JSON };
 
@@ -181,12 +181,14 @@ bool config_is_reserved(const char *name);
 const char *config_bare_name(struct arena *arena, const char *name);
 
 /*
- * Sets the host, verify_name and sni of a section, if they are not set, from its name and host, and
- * client from starttls.
+ * Sets the host, verify_name and sni of a section, if they are not set, from its name and host.
  * verify_name has no IPv6 zone, which has a meaning on this machine alone. No name is sent to an IP
  * address, and none if sni is "off". Texts are in the arena.
  */
 void config_complete(struct config_section *s, struct arena *arena);
+
+/* Returns the protocol of the section's clients: that of `client`, or its default. */
+enum config_client config_client(const struct config_section *s);
 
 /* Returns the line that sets an option, or NULL. It lives as long as the configuration. */
 const struct config_line *config_find_line(const struct config_lines *lines, const char *option);

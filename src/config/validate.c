@@ -249,7 +249,7 @@ static void check_starttls(const struct config_section *s, struct diag_list *dia
 /* The filter of one protocol reads nothing of another. */
 static void check_client(const struct config_section *s, struct diag_list *diags)
 {
-    if (s->client == CLIENT_POSTGRES && s->starttls != STARTTLS_OFF
+    if (config_client(s) == CLIENT_POSTGRES && s->starttls != STARTTLS_OFF
         && s->starttls != STARTTLS_POSTGRES)
         diag_add(diags, culprit(s, "client"),
                  "[%s] has client = postgres, but its starttls is another protocol: set starttls = "

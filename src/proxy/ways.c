@@ -53,7 +53,7 @@ void ways_dialogs(const struct config_section *s, struct dialog_list *out)
 
 const struct filter_ops *ways_filter(const struct config_section *s)
 {
-    if (s->client == CLIENT_POSTGRES)
+    if (config_client(s) == CLIENT_POSTGRES)
         return &filter_postgres;
     if (s->starttls == STARTTLS_MYSQL || s->starttls == STARTTLS_MYSQL_FOUND_ROWS)
         return &filter_mysql;

@@ -12,6 +12,7 @@ from harness.assertions import assert_refused
 from harness.certs import NAME
 from harness.clients import connect, read_exactly, read_to_any_end
 from harness.config import to
+from harness.daemon import run_pinproxy
 from harness.databases import PASSWORD, USER, MariaDB
 from harness.mysql import (ALL, NONCE, OK, Scripted, fast_login, full_login, handshake, no_login, packet, read_packet,
                            switched_login)
@@ -165,6 +166,13 @@ def test_a_server_with_another_key_gets_no_byte(pinproxyd, mariadb, tmp_path):
     daemon = pinproxyd({NAME: to(mariadb, starttls="mysql", pin=certs.self_signed(tmp_path).pin)})
     assert client(daemon, "-e", "select 1").returncode == 1
     daemon.wait_event(event="pin_mismatch")
+
+
+def test_the_tool_does_the_same(mariadb):
+    got = run_pinproxy("connect", mariadb.address, "--starttls", "mysql", "--pin", mariadb.cert.pin, input=b"")
+    assert b"MariaDB" in got.stdout, got.stderr
+    got = run_pinproxy("fetch", mariadb.address, "--starttls", "mysql")
+    assert mariadb.cert.pin.encode() in got.stdout, got.stderr
 
 
 # Scripted servers.

@@ -12,6 +12,7 @@ from harness.assertions import assert_refused
 from harness.certs import NAME
 from harness.clients import connect, read_exactly
 from harness.config import to
+from harness.daemon import run_pinproxy
 from harness.databases import PASSWORD, USER, Postgres
 from harness.real_servers import need
 from harness.servers import server_context
@@ -140,6 +141,14 @@ def test_a_server_with_another_key_gets_no_byte(pinproxyd, postgres, way, tmp_pa
     got = psql(target(daemon), "select 1")
     assert got.returncode == 2
     daemon.wait_event(event="pin_mismatch")
+
+
+def test_the_tool_does_the_same(postgres):
+    got = run_pinproxy("connect", postgres.address, "--starttls", "postgres", "--pin", postgres.cert.pin,
+                       input=SSL_REQUEST)
+    assert (got.returncode, got.stdout) == (0, b"N"), got.stderr
+    got = run_pinproxy("fetch", postgres.address, "--starttls", "postgres")
+    assert postgres.cert.pin.encode() in got.stdout, got.stderr
 
 
 # Scripted servers.
