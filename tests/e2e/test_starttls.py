@@ -51,6 +51,8 @@ def test_a_client_gets_the_greeting_and_then_its_own_conversation(protocol, send
         assert bytes(conn.wire) == asked and bytes(conn.tls.plaintext) == b"hello"
 
 
+@pytest.mark.threads
+@pytest.mark.valgrind
 def test_bytes_that_a_client_sends_first_arrive_after_tls(pinproxyd, starttls_server):
     server = starttls_server(CONVERSATIONS["ldap"], servers.echo)
     daemon = pinproxyd(section(server, "ldap"))
@@ -177,6 +179,8 @@ def test_an_imap_server_that_has_authenticated_the_connection_is_refused(pinprox
     assert "PREAUTH" in assert_refused(daemon, "upstream_error", "starttls", server=server)["detail"]
 
 
+@pytest.mark.threads
+@pytest.mark.valgrind
 def test_a_refused_server_sends_no_greeting_to_the_client(pinproxyd, starttls_server, tmp_path):
     """The greeting came before TLS, and must not get to the client before the verdict either."""
     server = starttls_server(CONVERSATIONS["smtp"], servers.echo)
@@ -191,6 +195,8 @@ def test_a_server_of_another_protocol_is_named(pinproxyd, starttls_server):
     assert line["detail"] == "imap: the server's greeting is not one of IMAP: SSH-2.0-OpenSSH_9.2"
 
 
+@pytest.mark.threads
+@pytest.mark.valgrind
 def test_a_reload_turns_starttls_on(pinproxyd, starttls_server):
     server = starttls_server(CONVERSATIONS["smtp"], servers.echo)
     daemon = pinproxyd({NAME: to(server)})
