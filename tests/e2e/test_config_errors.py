@@ -222,9 +222,6 @@ ERRORS = {
 }
 
 LATER = {
-    "via_socks5": "via = socks5://127.0.0.1:1080",
-    "via_http": "via = http://127.0.0.1:3128",
-    "via_exec": "via = exec:/bin/cat",
     "send_proxy": "send_proxy = v2",
     "warm": "warm = 2",
     "client_http": "client = http",
@@ -322,7 +319,7 @@ def test_all_errors_of_all_files_are_reported_at_once(expand, tmp_path):
     marks = {
         main: write_marked(main, expand("[global]\ninclude = conf.d/*.conf\n>>workers = none\n>>nonsense = 1\n"
                                       "[server.test]\n>>listen = 0.0.0.0:1\n>>pin = sha256//bad\n>>port = 0\n")),
-        one: write_marked(one, expand("[one.test]\n>>via = socks5://127.0.0.1:1\npin = {good}\n>>tls_min = 1.1\n")),
+        one: write_marked(one, expand("[one.test]\n>>via = gopher://127.0.0.1:1\npin = {good}\n>>tls_min = 1.1\n")),
         two: write_marked(two, expand("[two.test]\n>>idle_timeout = x\n>>pin = cert:none.pem\n")),
     }
     run = run_pinproxyd("-t", "-c", main)
