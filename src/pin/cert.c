@@ -16,6 +16,7 @@
 #include "base/addr.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "pin/spki.h"
 
 /* The index under which cert_remember() stores a struct cert_digests; -1: there is none yet. */
 static int digests_index = -1;
@@ -54,7 +55,23 @@ void cert_remember(X509 *cert)
         free(d);
 }
 
-bool cert_key_digest(const X509 *cert, uint8_t out[CERT_DIGEST_SIZE])
+/*
+ * Computes the digests of a key that was presented in these bytes. A key that OpenSSL cannot decode
+ * (NULL) has no other form that anybody could use.
+ */
+static bool digest_key(const uint8_t *der, int len, const EVP_PKEY *key,
+                       uint8_t presented[CERT_DIGEST_SIZE], uint8_t ordinary[CERT_DIGEST_SIZE])
+{
+    if (len <= 0 || EVP_Digest(der, (size_t)len, presented, NULL, EVP_sha256(), NULL) != 1)
+        return false;
+    if (key && !spki_is_ordinary(der, (size_t)len))
+        return spki_ordinary_digest(key, ordinary);
+    memcpy(ordinary, presented, CERT_DIGEST_SIZE);
+    return true;
+}
+
+bool cert_key_digests(const X509 *cert, uint8_t presented[CERT_DIGEST_SIZE],
+                      uint8_t ordinary[CERT_DIGEST_SIZE])
 {
     const struct cert_digests *d = remembered(cert);
     unsigned char *der = NULL;
@@ -62,13 +79,21 @@ bool cert_key_digest(const X509 *cert, uint8_t out[CERT_DIGEST_SIZE])
     int len;
 
     if (d) {
-        memcpy(out, d->key, CERT_DIGEST_SIZE);
+        memcpy(presented, d->key, CERT_DIGEST_SIZE);
+        memcpy(ordinary, d->ordinary_key, CERT_DIGEST_SIZE);
         return true;
     }
     len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
-    ok = len > 0 && EVP_Digest(der, (size_t)len, out, NULL, EVP_sha256(), NULL) == 1;
+    ok = digest_key(der, len, X509_get0_pubkey(cert), presented, ordinary);
     OPENSSL_free(der);
     return ok;
+}
+
+bool cert_key_digest(const X509 *cert, uint8_t out[CERT_DIGEST_SIZE])
+{
+    uint8_t ordinary[CERT_DIGEST_SIZE];
+
+    return cert_key_digests(cert, out, ordinary);
 }
 
 bool cert_raw_key_digests(const EVP_PKEY *key, struct cert_digests *out)
@@ -79,7 +104,7 @@ bool cert_raw_key_digests(const EVP_PKEY *key, struct cert_digests *out)
 
     memset(out, 0, sizeof(*out));
     out->is_raw_key = true;
-    ok = len > 0 && EVP_Digest(der, (size_t)len, out->key, NULL, EVP_sha256(), NULL) == 1;
+    ok = digest_key(der, len, key, out->key, out->ordinary_key);
     OPENSSL_free(der);
     return ok;
 }
@@ -90,7 +115,7 @@ bool cert_compute_digests(const X509 *cert, struct cert_digests *out)
 
     out->is_raw_key = false;
     if (!d)
-        return cert_key_digest(cert, out->key)
+        return cert_key_digests(cert, out->key, out->ordinary_key)
                && X509_digest(cert, EVP_sha256(), out->cert, NULL) == 1;
     *out = *d;
     return true;

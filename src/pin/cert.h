@@ -19,7 +19,8 @@ struct asn1_string_st; /* OpenSSL's ASN1_TIME */
 struct cert_digests {
     uint8_t key[CERT_DIGEST_SIZE];  /* over the SubjectPublicKeyInfo (RFC 7469 section 2.4) */
     uint8_t cert[CERT_DIGEST_SIZE]; /* over the whole certificate */
-    bool is_raw_key;                /* no certificate was presented, so cert has no meaning */
+    uint8_t ordinary_key[CERT_DIGEST_SIZE]; /* as key, of the ordinary form of the key (spki.h) */
+    bool is_raw_key; /* no certificate was presented, so cert has no meaning */
 };
 
 /* A certificate, or a raw public key, which has no more than a type and the digests. */
@@ -68,7 +69,14 @@ void cert_release(struct x509_st *cert);
 /* Computes the digests. Returns false, with *out undefined, only if memory is short. */
 bool cert_compute_digests(const struct x509_st *cert, struct cert_digests *out);
 
-/* Computes the digest of the key alone. Returns false as cert_compute_digests() does. */
+/*
+ * Computes the digests of the key alone, as it was presented and in its ordinary form (spki.h).
+ * Returns false as cert_compute_digests() does.
+ */
+bool cert_key_digests(const struct x509_st *cert, uint8_t presented[CERT_DIGEST_SIZE],
+                      uint8_t ordinary[CERT_DIGEST_SIZE]);
+
+/* Computes the first of them alone. Returns false as cert_compute_digests() does. */
 bool cert_key_digest(const struct x509_st *cert, uint8_t out[CERT_DIGEST_SIZE]);
 
 /*

@@ -37,7 +37,8 @@ enum reason recheck_verdict(const struct policy *policy, const struct trust_verd
     const struct pin *pin;
     size_t i;
 
-    if (is_revoked_now(policy->section, verdict->server.key, detail))
+    if (is_revoked_now(policy->section, verdict->server.key, detail)
+        || is_revoked_now(policy->section, verdict->server.ordinary_key, detail))
         return REASON_REVOKED;
     for (i = 0; i < verdict->ca_key_count; i++)
         if (is_revoked_now(policy->section, verdict->ca_keys[i], detail))

@@ -64,18 +64,19 @@ static bool store_ca_key(struct eval *t, const uint8_t key[CERT_DIGEST_SIZE])
 static bool chain_not_revoked(struct eval *t, const STACK_OF(X509) *chain)
 {
     char detail[TRUST_DETAIL_SIZE];
-    uint8_t key[CERT_DIGEST_SIZE];
+    uint8_t key[CERT_DIGEST_SIZE], ordinary[CERT_DIGEST_SIZE];
     struct cert_info info;
     int i;
 
     for (i = 1; i < sk_X509_num(chain); i++) {
-        if (!cert_key_digest(sk_X509_value(chain, i), key)) {
+        if (!cert_key_digests(sk_X509_value(chain, i), key, ordinary)) {
             snprintf(detail, sizeof(detail), "the certificate at depth %d cannot be read", i);
             return refuse(t, REASON_REVOKED, X509_V_ERR_CERT_REVOKED, detail);
         }
-        if (!store_ca_key(t, key))
+        if (!store_ca_key(t, key)
+            || (memcmp(key, ordinary, sizeof(key)) != 0 && !store_ca_key(t, ordinary)))
             return false;
-        if (!policy_is_revoked(t->section, key))
+        if (!policy_is_revoked(t->section, key) && !policy_is_revoked(t->section, ordinary))
             continue;
         (void)cert_describe(sk_X509_value(chain, i), &info);
         snprintf(detail, sizeof(detail), "the key of %s, at depth %d, is revoked", info.subject, i);
@@ -407,7 +408,8 @@ static bool is_trusted(struct eval *t)
                   : cert_raw_key_digests(t->evidence->raw_key, &t->verdict->server)))
         return refuse(t, REASON_PIN_MISMATCH, X509_V_ERR_UNSPECIFIED,
                       "what the server presented cannot be read");
-    if (policy_is_revoked(t->section, t->verdict->server.key))
+    if (policy_is_revoked(t->section, t->verdict->server.key)
+        || policy_is_revoked(t->section, t->verdict->server.ordinary_key))
         return refuse(t, REASON_REVOKED, X509_V_ERR_CERT_REVOKED, "the server's key is revoked");
     /* a certificate in place of a raw key is refused after the pins: a mismatch says more */
     if (!t->leaf && !form_is_accepted(t))

@@ -49,7 +49,10 @@ struct trust_verdict {
 
     struct cert_digests server; /* of what the server presented; zero: nothing */
 
-    /* the keys of the CAs in the verified chain, which a later `revoked` may name (recheck.h) */
+    /*
+     * the keys of the CAs in the verified chain, which a later `revoked` may name (recheck.h), in
+     * both forms (spki.h) where they differ
+     */
     uint8_t (*ca_keys)[CERT_DIGEST_SIZE];
     size_t ca_key_count;
 
