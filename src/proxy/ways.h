@@ -17,7 +17,10 @@ struct transport_ops;
 /* Returns the transport to the section's server, or to its parent proxy. Static. */
 const struct transport_ops *ways_transport(const struct config_section *s);
 
-/* Returns how many descriptors a connection to the section's server has at most. */
+/*
+ * Returns how many descriptors a connection to the section's server has at most. The tunnel of an
+ * outer section (outer.h) has its own.
+ */
 size_t ways_files(const struct config_section *s);
 
 /* Sets *out to the dialogs that run before TLS, in order: the parent proxy's, then STARTTLS. */

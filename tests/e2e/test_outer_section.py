@@ -36,6 +36,7 @@ def proxy(tls_server):
     return lambda inner=None, **options: Proxy(tls_server, inner, **options)
 
 
+@pytest.mark.threads
 def test_the_inner_server_is_reached_through_the_outer_one(proxy, pinproxyd):
     p = proxy()
     daemon = pinproxyd(p.config())
@@ -173,6 +174,7 @@ def test_a_reset_of_the_client_resets_both(proxy, pinproxyd):
     assert p.inner.conns[0].end != "close_notify"
 
 
+@pytest.mark.threads
 def test_revoking_the_outer_key_closes_what_is_inside(proxy, pinproxyd):
     p = proxy()
     daemon = pinproxyd(p.config(inner={"truncation": "allow"}))
@@ -241,6 +243,7 @@ def test_another_outer_section_is_used_after_a_reload(proxy, pinproxyd, relay):
     daemon.wait_event(event="tunnel_close", section="second", reason="ok")
 
 
+@pytest.mark.threads
 def test_max_connections_of_the_outer_section_holds(proxy, pinproxyd):
     p = proxy()
     daemon = pinproxyd(p.config(outer={"max_connections": 1}))

@@ -125,5 +125,28 @@ def test_ldap(name, pinproxyd, cert, stack):
     assert got.returncode == 0 and b"dc=test" in got.stdout, got
 
 
+def answer_http(conn):
+    request = b""
+    while b"\r\n\r\n" not in request:
+        request += conn.recv()
+    assert b"Host: api.example.com\r\n" in request
+    conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+    conn.close_notify()
+
+
+@pytest.mark.parametrize("name", [recipe("HTTPS proxy")])
+def test_https_proxy(name, pinproxyd, cert, stack, tls_server, tmp_path):
+    curl, = need("curl")
+    page = Recipe(name)
+    server = tls_server(answer_http)
+    proxy = stack.add(real_servers.squid(tmp_path, cert))
+    page.config = page.config_with(add=[("address", server.address)], listen="127.0.0.1:0", pin=server.cert.pin)
+    daemon = pinproxyd(page.config_with(add=[("address", proxy.address)], section="proxy.example.net", pin=cert.pin))
+    assert page.has_command("curl", "Host: api.example.com", "http://127.0.0.1:8443/")
+    got = run(curl, "-sS", "-H", "Host: api.example.com", f"http://{daemon.address(page.section)}/")
+    assert got.stdout == b"hello", got.stderr
+    daemon.wait_event(event="tunnel_close", section="proxy.example.net", reason="ok")
+
+
 def test_each_recipe_has_a_test():
     assert set(recipes.names()) == TESTED

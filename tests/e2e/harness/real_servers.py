@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,77 @@ class Process:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+
+def dante(directory, user=None):
+    """Starts Dante, a SOCKS proxy. With `user`, a name of this system, it asks for that user's password."""
+    program, = need("danted")
+    port = closed_port()
+    method = "username" if user else "none"
+    (Path(directory) / "danted.conf").write_text(f"""
+logoutput: stderr
+internal: 127.0.0.1 port = {port}
+external: lo
+clientmethod: none
+socksmethod: {method}
+user.unprivileged: nobody
+client pass {{ from: 127.0.0.0/8 to: 0.0.0.0/0 }}
+socks block {{ from: 0.0.0.0/0 to: 127.0.0.9/32 }}
+socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}
+""")
+    return Process(directory, [program, "-f", f"{directory}/danted.conf", "-p", f"{directory}/danted.pid"], port)
+
+
+def tinyproxy(directory, credentials=None):
+    """Starts Tinyproxy, an HTTP proxy, perhaps with "USER PASSWORD"."""
+    program, = need("tinyproxy")
+    port = closed_port()
+    (Path(directory) / "tinyproxy.conf").write_text(f"""
+Port {port}
+Listen 127.0.0.1
+Timeout 60
+MaxClients 20
+{f"BasicAuth {credentials}" if credentials else ""}
+""")
+    return Process(directory, [program, "-d", "-c", f"{directory}/tinyproxy.conf"], port)
+
+
+def squid(directory, cert):
+    """Starts Squid as an HTTPS proxy."""
+    program, = need("squid")
+    port = closed_port()
+    where = tempfile.mkdtemp(prefix="pinproxy-squid-")
+    shutil.copy(cert.pem_file(), f"{where}/cert.pem")
+    shutil.copy(cert.key_file(), f"{where}/key.pem")
+    Path(f"{where}/squid.conf").write_text(f"""
+https_port 127.0.0.1:{port} tls-cert={where}/cert.pem tls-key={where}/key.pem
+http_access allow all
+cache deny all
+cache_log {where}/cache.log
+access_log none
+pid_filename none
+coredump_dir {where}
+shutdown_lifetime 0 seconds
+pinger_enable off
+visible_hostname localhost
+netdb_filename none
+""")
+    if os.geteuid() == 0:
+        shutil.chown(where, "proxy", "proxy")
+        for path in Path(where).iterdir():
+            shutil.chown(path, "proxy", "proxy")
+    try:
+        server = Process(directory, [program, "-N", "-f", f"{where}/squid.conf"], port, cert)
+    except BaseException:
+        shutil.rmtree(where, ignore_errors=True)
+        raise
+    stop = server.stop
+
+    def stop_and_remove():
+        stop()
+        shutil.rmtree(where, ignore_errors=True)
+    server.stop = stop_and_remove
+    return server
 
 
 def openssl_server(directory, cert, *arguments):
