@@ -16,12 +16,12 @@ from harness.daemon import run_pinproxy
 from harness.databases import PASSWORD, USER, MariaDB
 from harness.mysql import (ALL, NONCE, OK, Scripted, fast_login, full_login, handshake, no_login, packet, read_packet,
                            switched_login)
-from harness.real_servers import need
+from harness.real_servers import need, need_module
 from harness.servers import server_context
 from harness.tls_connection import TlsConn
 from harness.waiting import DEADLINE
 
-pymysql = pytest.importorskip("pymysql")
+pymysql = need_module("pymysql")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from harness.clients import connect, read_exactly
 from harness.config import to
 from harness.daemon import run_pinproxy
 from harness.databases import PASSWORD, USER, Postgres
-from harness.real_servers import need
+from harness.real_servers import need, need_module
 from harness.servers import server_context
 from harness.tls_connection import TlsConn
 from harness.waiting import DEADLINE, wait_until
@@ -105,7 +105,7 @@ def test_an_interrupt_cancels_a_query_of_psql(database):
 
 
 def test_libpq_cancels_a_query(database):
-    psycopg2 = pytest.importorskip("psycopg2")
+    psycopg2 = need_module("psycopg2")
     conn = psycopg2.connect(target(database), password=PASSWORD)
     try:
         cancel = threading.Timer(0.2, conn.cancel)
@@ -123,7 +123,7 @@ def test_a_large_result_is_whole(database):
 
 
 def test_a_large_copy_is_whole(database):
-    psycopg2 = pytest.importorskip("psycopg2")
+    psycopg2 = need_module("psycopg2")
     import io  # pylint: disable=import-outside-toplevel
     conn = psycopg2.connect(target(database), password=PASSWORD)
     try:

@@ -9,7 +9,7 @@ import pytest
 from harness import certs, real_servers, recipes
 from harness.databases import PASSWORD, USER, MariaDB, Postgres
 from harness.mysql import Scripted, full_login
-from harness.real_servers import need
+from harness.real_servers import need, need_module
 from harness.recipes import Recipe
 from harness.starttls_servers import PASSWORD as SECRET
 from harness.starttls_servers import USER as LOGIN
@@ -76,7 +76,7 @@ def test_mariadb(name, pinproxyd, cert, stack):
 
 @pytest.mark.parametrize("name", [recipe("MySQL")])
 def test_mysql(name, pinproxyd, cert, raw_server, tmp_path):
-    pymysql = pytest.importorskip("pymysql")
+    pymysql = need_module("pymysql")
     page = Recipe(name)
     script = Scripted(cert, full_login)
     server = raw_server(script)

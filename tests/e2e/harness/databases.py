@@ -21,6 +21,7 @@ class _Database:
 
     def __init__(self, cert=None):
         self.process = None
+        self.programs = self._programs()
         self.cert = cert
         self.directory = tempfile.mkdtemp(prefix="pinproxy-database-")
         try:
@@ -65,7 +66,7 @@ class Postgres(_Database):
     user = "postgres"
 
     def _start(self):
-        initdb, postgres = self._programs()
+        initdb, postgres = self.programs
         data = f"{self.directory}/data"
         options = ["-c", "fsync=off"]
         if self.cert:
@@ -101,8 +102,12 @@ class MariaDB(_Database):
 
     user = "mysql"
 
+    @staticmethod
+    def _programs():
+        return need("mariadbd", "mariadb-install-db")
+
     def _start(self):
-        mariadbd, install = need("mariadbd", "mariadb-install-db")
+        mariadbd, install = self.programs
         data = f"{self.directory}/data"
         common = ["--no-defaults", f"--datadir={data}"]
         users = self._write("users.sql", f"""

@@ -1,5 +1,6 @@
 """Servers of other projects, on free ports, in the test's directory."""
 
+import importlib
 import os
 import shutil
 import socket
@@ -13,15 +14,27 @@ from harness.servers import closed_port
 from harness.waiting import DEADLINE, wait_until
 
 
+def _missing(names):
+    text = f"not installed: {', '.join(names)}"
+    if os.environ.get("PINPROXY_NO_SKIP") == "1":
+        pytest.fail(text)
+    pytest.skip(text, allow_module_level=True)
+
+
+def need_module(name):
+    """Returns a module of Python, or does as need() does."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return _missing([name])
+
+
 def need(*programs):
     """Returns the paths of the programs. If one is missing, skips the test, or fails it with PINPROXY_NO_SKIP=1."""
     found = [shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/usr/local/bin") for program in programs]
     missing = [program for program, path in zip(programs, found) if not path]
     if missing:
-        text = f"not installed: {', '.join(missing)}"
-        if os.environ.get("PINPROXY_NO_SKIP") == "1":
-            pytest.fail(text)
-        pytest.skip(text)
+        _missing(missing)
     return found
 
 
