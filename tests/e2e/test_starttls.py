@@ -1,6 +1,7 @@
 """STARTTLS: the client of each protocol gets its conversation, and a server without TLS gets nothing of the client."""
 
 import dataclasses
+import signal
 import socket
 
 import pytest
@@ -12,7 +13,7 @@ from harness.clients import connect, read_exactly
 from harness.config import to
 from harness.daemon import run_pinproxy, run_pinproxyd
 from harness.starttls import CONVERSATIONS, StarttlsServer, send_in_bytes
-from harness.waiting import DEADLINE
+from harness.waiting import DEADLINE, wait_until
 
 LISTENING = {name: talk for name, talk in CONVERSATIONS.items() if name != "ftp"}
 OFFERING = [name for name, talk in CONVERSATIONS.items() if talk.missing]
@@ -203,6 +204,21 @@ def test_a_reload_turns_starttls_on(pinproxyd, starttls_server):
     assert_refused(daemon, "upstream_error", "tls")
     daemon.reload(section(server, "smtp"))
     answer_greeting(daemon, CONVERSATIONS["smtp"].greeting)
+
+
+def test_the_greeting_of_a_warm_connection_waits_for_its_client(pinproxyd, starttls_server):
+    talk = CONVERSATIONS["smtp"]
+    server = starttls_server(talk, servers.echo)
+    daemon = pinproxyd(section(server, "smtp", warm=1))
+
+    def is_warm():
+        mark = daemon.mark()
+        daemon.signal(signal.SIGUSR1)
+        return daemon.wait_event(since=mark, event="status", section=NAME).get("warm") == "1"
+    wait_until(is_warm, "a warm connection")
+    answer_greeting(daemon, talk.greeting)
+    wait_until(lambda: server.conns[0].tls.end, "the end of the connection that was warm")
+    assert server.conns[0].tls.plaintext == b"hello"
 
 
 def test_check_live_asks_for_tls(starttls_server, tmp_path):
