@@ -34,6 +34,26 @@ def cert(tmp_path):
     return certs.self_signed(tmp_path)
 
 
+class Program:
+    """A program that a test starts, and that ends with it."""
+
+    def __init__(self, *command):
+        self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(DEADLINE)
+
+
+def answer_line(answer):
+    def behave(conn):
+        assert conn.recv_exactly(7) == b"status\n"
+        conn.send(answer)
+        conn.close_notify()
+        conn.recv_all()
+    return behave
+
+
 def port_of(daemon, section):
     return daemon.address(section).rsplit(":", 1)[1]
 
@@ -146,6 +166,43 @@ def test_https_proxy(name, pinproxyd, cert, stack, tls_server, tmp_path):
     got = run(curl, "-sS", "-H", "Host: api.example.com", f"http://{daemon.address(page.section)}/")
     assert got.stdout == b"hello", got.stderr
     daemon.wait_event(event="tunnel_close", section="proxy.example.net", reason="ok")
+
+
+@pytest.mark.parametrize("name", [recipe("A helper program")])
+def test_a_helper_program(name, pinproxyd, cert, tls_server, tmp_path):
+    """The program that the recipe names is a script here, which copies to the server as `ssh -W` does."""
+    socat, curl = need("socat", "curl")
+    page = Recipe(name)
+    server = tls_server(answer_http, cert)
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text("#!/bin/sh\n"
+                   '[ "$*" = "-W api.example.com:443 gateway.example.com" ] || exit 9\n'
+                   f"exec {socat} - TCP:{server.address}\n")
+    ssh.chmod(0o755)
+    daemon = pinproxyd(page.config_with(listen="127.0.0.1:0", pin=cert.pin),
+                       env={"PATH": f"{ssh.parent}:{os.environ['PATH']}"})
+    assert page.has_command("curl", "-H 'Host: api.example.com'", "http://127.0.0.1:8443/")
+    got = run(curl, "-sS", "-H", "Host: api.example.com", f"http://{daemon.address(page.section)}/status")
+    assert got.stdout == b"hello", got.stderr
+    daemon.wait_event(event="exec_exit", status=0)
+
+
+@pytest.mark.parametrize("name", [recipe("A serial device")])
+def test_a_serial_device(name, pinproxyd, cert, tls_server, stack, tmp_path):
+    socat, = need("socat")
+    page = Recipe(name)
+    server = tls_server(answer_line(b"12 kWh\n"), cert)
+    ours, theirs = tmp_path / "ttyUSB0", tmp_path / "ttyS0"
+    stack.add(Program(socat, f"PTY,rawer,link={ours}", f"PTY,rawer,link={theirs}"))  # the line
+    wait_until(lambda: ours.exists() and theirs.exists(), "the line")
+    assert page.has_command("socat", "/dev/ttyS0,rawer,b115200", "TCP:127.0.0.1:443")
+    stack.add(Program(socat, f"{theirs},rawer,b115200", f"TCP:{server.address}"))
+    daemon = pinproxyd(page.config_with(via=f"serial:{ours},115200", listen="127.0.0.1:0", pin=cert.pin))
+    assert page.has_command("echo status", "socat - TCP:127.0.0.1:5020")
+    got = run(socat, "-", f"TCP:{daemon.address(page.section)}", input=b"status\n")
+    assert got.stdout == b"12 kWh\n", got.stderr
+    assert daemon.wait_event(event="tunnel_close")["reason"] == "ok"
 
 
 def test_each_recipe_has_a_test():
