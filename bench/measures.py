@@ -16,6 +16,7 @@ PINGS = 4000
 REQUESTS = 12_000
 REQUEST_SIZE = 100
 KEPT_ALIVE = 64
+MORE_IDLE = 200
 VISITS_FORKING = 60
 LEVELS = 1, 10, 100, 1000, 9000  # tunnels
 LEVELS_FORKING = 1, 10, 100, 1000  # of processes more would say nothing
@@ -125,6 +126,21 @@ def latency(bench, proxy):
         cpu, seconds = requests(running, client, KEPT_ALIVE, REQUESTS)
         values["requests per second"] = REQUESTS / seconds
         values["CPU us per request"] = cpu / REQUESTS * 1e6
+    return values
+
+
+def carriers(bench, proxy):
+    """Transfers, requests and the memory of an idle tunnel. A program of exec: is not counted."""
+    values = transfers(bench, proxy)
+    with bench.serve(proxy) as (running, client):
+        client.open(KEPT_ALIVE)
+        requests(running, client, KEPT_ALIVE, REQUESTS // 10)
+        cpu, _ = requests(running, client, KEPT_ALIVE, REQUESTS)
+        values["CPU us per request"] = cpu / REQUESTS * 1e6
+        base = running.pss()
+        client.open(MORE_IDLE)
+        time.sleep(1)
+        values["idle tunnel, KiB"] = per_tunnel(running, base, MORE_IDLE)
     return values
 
 

@@ -60,7 +60,8 @@ class Peer:
 
 class Upstream(Peer):
     def __init__(self, place, suite):
-        super().__init__(place / "upstream", place / "cert.pem", place / "key.pem", suite)
+        super().__init__(place / "upstream", place / "cert.pem", place / "key.pem", suite,
+                         place / "server.sock")
         self.port, self.plain_port = map(int, self.read())
 
     def handshakes(self):

@@ -83,6 +83,15 @@ pin = $pin
 resume = $resumption
 """, full="no", resumed="yes", reload=signal.SIGHUP, is_rival=False)
 
+def over(name, way):
+    """pinproxyd with another carrier of TLS."""
+    return dataclasses.replace(OURS, name=f"pinproxyd, {name}", section=OURS.section.replace(
+        "address = 127.0.0.1:$upstream", way))
+
+
+CARRIERS = [OURS, over("unix:", "via = unix:$dir/server.sock"),
+            over("exec:", "via = exec:$dir/upstream pass $dir/server.sock.exec")]
+
 STUNNEL = Proxy(
     "stunnel", "stunnel4", "stunnel4", "$config", "-version",
     head="""

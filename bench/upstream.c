@@ -1,10 +1,15 @@
 /*
  * The server behind the proxies: one thread, one loop.
  *
- *     upstream CERT KEY CIPHERSUITE
+ *     upstream CERT KEY CIPHERSUITE PATH
  *
  * prints two ports on 127.0.0.1, of TLS 1.3 and of the same without TLS, and runs until its standard
- * input ends. For each line there it prints how many TLS connections it has had and how many of them
+ * input ends. It also speaks TLS on a Unix socket at PATH. A program passes its standard input to it,
+ * over another one at PATH.exec:
+ *
+ *     upstream pass PATH.exec
+ *
+ * passes it and ends with that connection. For each line there it prints how many TLS connections it has had and how many of them
  * were resumed. A client sends requests of 16 bytes, a letter and a decimal number N, one after the
  * other:
  *
@@ -20,6 +25,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -30,6 +36,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define REQUEST_SIZE 16
@@ -217,14 +224,15 @@ static void go_on(struct source *s, unsigned events)
         set_stuck(c, true); /* the next chunk, when the others have had their turn */
 }
 
-static void open_connection(int listener, bool tls)
+/* Takes ownership of the descriptor. -1: there is none. */
+static void open_connection(int fd, bool tls)
 {
     struct connection *c = calloc(1, sizeof(*c));
     const int on = 1;
 
     if (!c)
         abort();
-    c->source.fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    c->source.fd = fd;
     c->source.ready = go_on;
     if (c->source.fd < 0) {
         free(c);
@@ -242,13 +250,93 @@ static void open_connection(int listener, bool tls)
 static void accept_tls(struct source *s, unsigned events)
 {
     (void)events;
-    open_connection(s->fd, true);
+    open_connection(accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), true);
 }
 
 static void accept_plain(struct source *s, unsigned events)
 {
     (void)events;
-    open_connection(s->fd, false);
+    open_connection(accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), false);
+}
+
+/* A message with room for one descriptor: unix(7), SCM_RIGHTS. */
+struct message {
+    struct msghdr header;
+    struct iovec io;
+    char byte;
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+};
+
+static struct msghdr *make_message(struct message *m)
+{
+    memset(m, 0, sizeof(*m));
+    m->io = (struct iovec){&m->byte, 1};
+    m->header = (struct msghdr){.msg_iov = &m->io,
+                                .msg_iovlen = 1,
+                                .msg_control = m->control,
+                                .msg_controllen = sizeof(m->control)};
+    return &m->header;
+}
+
+/* The program's own connection stays open, as long as the process lives: it is no part of this. */
+static void accept_passed(struct source *s, unsigned events)
+{
+    const int program = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
+    struct message m;
+    struct cmsghdr *c;
+    int fd = -1;
+
+    (void)events;
+    if (program < 0 || recvmsg(program, make_message(&m), MSG_CMSG_CLOEXEC) != 1)
+        return;
+    c = CMSG_FIRSTHDR(&m.header);
+    if (c && c->cmsg_type == SCM_RIGHTS)
+        memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+    if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
+        open_connection(fd, true);
+}
+
+static struct sockaddr_un unix_address(const char *path, const char *suffix)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+
+    snprintf(un.sun_path, sizeof(un.sun_path), "%s%s", path, suffix);
+    return un;
+}
+
+static int listen_at(const char *path, const char *suffix)
+{
+    const struct sockaddr_un un = unix_address(path, suffix);
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    (void)unlink(un.sun_path);
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&un, sizeof(un)) != 0
+        || listen(fd, BACKLOG) != 0) {
+        perror("upstream: listen");
+        exit(1);
+    }
+    return fd;
+}
+
+/* Passes the standard input, and waits until this program is ended. */
+static int pass(const char *path)
+{
+    const struct sockaddr_un un = unix_address(path, "");
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), input = STDIN_FILENO;
+    struct message m;
+    struct msghdr *header = make_message(&m);
+    struct cmsghdr *c = CMSG_FIRSTHDR(header);
+
+    *c = (struct cmsghdr){CMSG_LEN(sizeof(input)), SOL_SOCKET, SCM_RIGHTS};
+    memcpy(CMSG_DATA(c), &input, sizeof(input));
+    if (connect(fd, (const struct sockaddr *)&un, sizeof(un)) != 0 || sendmsg(fd, header, 0) != 1) {
+        perror("upstream: pass");
+        return 1;
+    }
+    close(STDIN_FILENO);
+    close(STDOUT_FILENO);
+    for (;;)
+        pause();
 }
 
 /* So that it never outlives the benchmark. */
@@ -282,17 +370,20 @@ int main(int argc, char **argv)
 {
     struct source input = {STDIN_FILENO, tell};
     struct source tls = {-1, accept_tls}, plain = {-1, accept_plain};
+    struct source local = {-1, accept_tls}, passed = {-1, accept_passed};
     struct epoll_event events[EVENTS];
     uint16_t tls_port, plain_port;
     int n, i;
 
+    if (argc == 3 && strcmp(argv[1], "pass") == 0)
+        return pass(argv[2]);
     signal(SIGPIPE, SIG_IGN);
     ctx = SSL_CTX_new(TLS_server_method());
-    if (argc != 4 || !ctx || !SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION)
+    if (argc != 5 || !ctx || !SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION)
         || !SSL_CTX_set_ciphersuites(ctx, argv[3])
         || SSL_CTX_use_certificate_chain_file(ctx, argv[1]) != 1
         || SSL_CTX_use_PrivateKey_file(ctx, argv[2], SSL_FILETYPE_PEM) != 1) {
-        fputs("usage: upstream CERT KEY CIPHERSUITE\n", stderr);
+        fputs("usage: upstream CERT KEY CIPHERSUITE PATH\n", stderr);
         ERR_print_errors_fp(stderr);
         return 1;
     }
@@ -302,8 +393,12 @@ int main(int argc, char **argv)
     poller = epoll_create1(EPOLL_CLOEXEC);
     tls.fd = listen_anywhere(&tls_port);
     plain.fd = listen_anywhere(&plain_port);
+    local.fd = listen_at(argv[4], "");
+    passed.fd = listen_at(argv[4], ".exec");
     watch(&tls, EPOLL_CTL_ADD, EPOLLIN);
     watch(&plain, EPOLL_CTL_ADD, EPOLLIN);
+    watch(&local, EPOLL_CTL_ADD, EPOLLIN);
+    watch(&passed, EPOLL_CTL_ADD, EPOLLIN);
     watch(&input, EPOLL_CTL_ADD, EPOLLIN);
     printf("%u %u\n", tls_port, plain_port);
     fflush(stdout);

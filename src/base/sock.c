@@ -59,6 +59,11 @@ void sock_oob_inline(int fd)
     set(fd, SOL_SOCKET, SO_OOBINLINE, 1);
 }
 
+void sock_widen(int fd)
+{
+    set(fd, SOL_SOCKET, SO_SNDBUF, 256 * 1024);
+}
+
 int64_t sock_keepalive_limit(int64_t keepalive_ms)
 {
     const struct keepalive k = keepalive_times(keepalive_ms);

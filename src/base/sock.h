@@ -45,6 +45,12 @@ void sock_seal_port(uint16_t port);
 void sock_oob_inline(int fd);
 
 /*
+ * Enlarges the send buffer of a Unix socket as far as the kernel permits (socket(7), SO_SNDBUF), so
+ * that it takes a whole turn of records at once. TCP does so by itself.
+ */
+void sock_widen(int fd);
+
+/*
  * Returns how many milliseconds keepalive probes take to detect that a silent peer is lost: the
  * time before the first probe, and the interval after each of them. Returns 0 if keepalive_ms is 0.
  */

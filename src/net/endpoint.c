@@ -144,8 +144,10 @@ void endpoint_open(struct endpoint *ep, const struct endpoint_io *io, const stru
         (void)uv_pipe_init(io->loop, &ep->uv.pipe, 0);
     ep->uv.handle.data = ep;
     ep->open = true;
-    if (ep->kind == STREAM_SOCKET)
+    if (ep->kind == STREAM_SOCKET) {
         sock_oob_inline(fd);
+        sock_widen(fd);
+    }
     ep->error = ep->kind == STREAM_TCP ? uv_tcp_open(&ep->uv.tcp, fd)
                                        : uv_pipe_open(&ep->uv.pipe, fd);
     if (ep->error) {
