@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/sock.h"
+#include "base/strbuf.h"
 #include "base/util.h"
 #include "config/section.h"
 #include "net/child.h"
@@ -63,11 +64,9 @@ struct exec {
     bool is_awaited; /* has_ended() has returned false, and ended() is due */
     bool has_exited;
     struct child_exit result;
-    char ending[CHILD_TEXT_SIZE + 16];
-
-    char line[LINE_SIZE + 1];
-    size_t line_len;
+    struct strbuf line; /* of its standard error, without its end */
     bool line_is_cut;
+    char ending[CHILD_TEXT_SIZE + 16];
 };
 
 static struct exec *from_transport(struct transport *t)
@@ -82,6 +81,7 @@ static struct exec *from_attachment(const struct attachment *a)
 
 static void exec_free(struct exec *x)
 {
+    strbuf_free(&x->line);
     free(x->argv);
     free(x->section);
     free(x);
@@ -92,30 +92,36 @@ static void exec_free(struct exec *x)
 static void log_line(struct exec *x)
 {
     struct log_line l;
+    size_t i;
 
-    if (x->line_len > 0) {
-        x->line[x->line_len] = '\0';
+    for (i = 0; i < x->line.len; i++)
+        if (!x->line.data[i])
+            x->line.data[i] = ' '; /* would end the text */
+    if (x->line.len > 0) {
         log_begin(&l, LOG_LEVEL_WARNING, "exec_stderr", x->section);
         log_add(&l, "program", x->argv[0]);
         log_add_number(&l, "pid", x->child.pid);
-        log_addf(&l, "line", "%s%s", x->line, x->line_is_cut ? "..." : "");
+        log_addf(&l, "line", "%s%s", strbuf_text(&x->line), x->line_is_cut ? "..." : "");
         log_end(&l);
     }
-    x->line_len = 0;
+    strbuf_free(&x->line); /* most programs write nothing more */
     x->line_is_cut = false;
 }
 
 static void add_message(struct exec *x, const char *bytes, size_t n)
 {
-    size_t i;
+    const char *end = bytes + n, *next;
+    size_t len, room;
 
-    for (i = 0; i < n; i++) {
-        if (bytes[i] == '\n')
+    for (; bytes < end; bytes = next) {
+        next = memchr(bytes, '\n', (size_t)(end - bytes));
+        len = (size_t)((next ? next : end) - bytes);
+        room = LINE_SIZE - x->line.len;
+        x->line_is_cut |= len > room;
+        strbuf_add_bytes(&x->line, bytes, len < room ? len : room);
+        if (next)
             log_line(x);
-        else if (x->line_len < LINE_SIZE)
-            x->line[x->line_len++] = bytes[i] ? bytes[i] : ' ';
-        else
-            x->line_is_cut = true;
+        next = next ? next + 1 : end;
     }
 }
 

@@ -169,6 +169,7 @@ static void its_standard_error_is_logged_line_by_line(void **state)
     assert_contains(log, "event=exec_stderr section=db.test program=/bin/sh");
     assert_contains(log, "line=one\n");
     assert_contains(log, "two");
+    assert_contains(log, " x\"");
     assert_null(strchr(log, '\033'));
     assert_contains(log, "line=three\n");
     free(log);
