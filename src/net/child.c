@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,13 @@ static struct {
     size_t room;
     bool is_closed;
 } running = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static atomic_bool shares_stderr;
+
+void child_share_stderr(void)
+{
+    atomic_store(&shares_stderr, true);
+}
 
 /* Returns 0, or an errno value. */
 static int add_pid(pid_t pid)
@@ -153,7 +161,7 @@ static int spawn(pid_t *pid, char *const argv[], const struct ends *e)
     error = posix_spawn_file_actions_adddup2(&files, e->theirs, STDIN_FILENO);
     if (!error)
         error = posix_spawn_file_actions_adddup2(&files, e->theirs, STDOUT_FILENO);
-    if (!error)
+    if (!error && !atomic_load(&shares_stderr))
         error = posix_spawn_file_actions_adddup2(&files, e->error_written, STDERR_FILENO);
     /* every descriptor of ours is close-on-exec; this holds for those of libraries too */
     if (!error)

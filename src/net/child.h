@@ -35,6 +35,12 @@ struct child_exit {
  */
 int child_spawn(struct child *c, char *const argv[]);
 
+/*
+ * Lets programs that start from now on write to the standard error of this process instead of the
+ * pipe, for a command that runs in a terminal.
+ */
+void child_share_stderr(void);
+
 /* Returns true and fills in *out if the program has exited. Does not reap it. */
 bool child_has_exited(const struct child *c, struct child_exit *out);
 

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/print.h"
 #include "base/util.h"
+#include "net/child.h"
 #include "pinproxy/command.h"
 #include "tls/tls.h"
 
@@ -107,6 +108,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     /* each command prints what the daemon would log */
     log_setup(LOG_LEVEL_SILENT, LOG_FORMAT_TEXT);
+    child_share_stderr();
     opterr = 0;
     status = run(argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout))

@@ -29,6 +29,9 @@ char *loss_explain(const struct endpoint *conn, enum reason reason, const char *
     const char *ending = reason_is_trust(reason) ? "" : endpoint_ending(conn);
     char *text;
 
+    /* the program's end is the cause, and not a service that wants STARTTLS */
+    if (reason == REASON_TLS && *ending && (conn->eof || conn->error))
+        detail = "";
     if (!*ending || !*detail)
         return *detail || *ending ? strdup(*detail ? detail : ending) : NULL;
     return asprintf(&text, "%s: %s", detail, ending) < 0 ? NULL : text;

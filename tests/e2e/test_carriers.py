@@ -13,7 +13,7 @@ from harness.carriers import over
 from harness.certs import NAME
 from harness.clients import connect, exchange, open_tunnel, ping, read_all, read_to_reset, try_connection
 from harness.config import ini
-from harness.daemon import run_pinproxyd
+from harness.daemon import run_pinproxy, run_pinproxyd
 from harness.parallel import run_parallel
 from harness.tls_connection import reset
 from harness.waiting import wait_until
@@ -210,10 +210,14 @@ def test_the_end_of_a_program_without_an_error_is_a_truncation_that_can_be_allow
 def test_a_program_that_ends_before_tls_says_why(pinproxyd, script):
     daemon = pinproxyd({NAME: via(f"exec:{script('echo no route to the gateway >&2; exit 7')}")})
     line = assert_refused(daemon, "upstream_error", "tls")
-    assert line["detail"].endswith(": the program exited with status 7")
+    assert line["detail"] == "the program exited with status 7"
     assert line["upstream"].startswith("exec:")
     assert daemon.wait_event(event="exec_stderr")["line"] == "no route to the gateway"
     assert daemon.wait_event(event="exec_exit", level="warning")["status"] == "7"
+    daemon.stop()
+    done = run_pinproxy("connect", "-c", daemon.file, NAME)
+    assert done.returncode == 1
+    assert "no route to the gateway\n" in done.err and "the program exited with status 7" in done.err
 
 
 def test_arguments_are_words_and_no_shell_sees_them(pinproxyd, script):
