@@ -267,7 +267,7 @@ def test_the_descriptors_of_programs_are_counted(pinproxyd, exec_carrier, serve)
 # Serial lines.
 
 def test_a_second_client_of_a_serial_line_waits_for_connect_timeout(pinproxyd, serial_carrier, serve):
-    daemon = pinproxyd({NAME: over(serve(serial_carrier), connect_timeout="400ms")})
+    daemon = pinproxyd({NAME: over(serve(serial_carrier), connect_timeout="1s")})
     with open_tunnel(daemon.address(NAME)) as first:
         line = assert_refused(daemon, "upstream_error", "timeout")
         assert "in use by another tunnel or program" in line["detail"]

@@ -139,7 +139,7 @@ def test_a_server_that_is_no_tls_server_is_refused(carrier, stack, pinproxyd, ba
 
 def test_an_idle_tunnel_ends_in_order(carried, pinproxyd):
     server = carried(servers.echo)
-    daemon = pinproxyd({NAME: over(server, idle_timeout="300ms")})
+    daemon = pinproxyd({NAME: over(server, idle_timeout="1s")})
     with open_tunnel(daemon.address(NAME)) as client:
         assert read_all(client) == b""
     conn, = server.wait_done()
