@@ -9,6 +9,7 @@ from harness.assertions import SECRET, assert_accepted, assert_not_sent, assert_
 from harness.certs import NAME, day
 from harness.clients import REFUSED, connect, ping, try_connection
 from harness.config import to
+from harness.waiting import wait_until
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 versions = pytest.mark.parametrize("version", VERSIONS)
@@ -237,6 +238,7 @@ def test_a_refused_connection_leaves_no_session(version, pinproxyd, server_of, t
     for _ in range(3):
         assert try_connection(daemon.address(NAME), SECRET) == REFUSED
     daemon.wait_event(event="refused", reason="tofu_changed")
+    wait_until(lambda: " refused" in (state / "learned").read_text(), "the note of the refused key")
     (state / "learned").write_text(learned.replace(right.pin, other.pin))
     daemon.reload()  # after which an edit is in force
     assert resumed(daemon, 2) == ["no", "yes"]
