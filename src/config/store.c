@@ -32,7 +32,8 @@ static const char *parse_path(const char *value, const char *dir, struct arena *
     if (strncmp(value, "%d/", 3) == 0) {
         if (!credentials)
             return "%d/ is systemd's credentials directory, and CREDENTIALS_DIRECTORY is not set: "
-                   "write LoadCredential= in the unit, or a path";
+                   "write LoadCredential= in the unit; to check by hand, set it to "
+                   "/run/credentials/pinproxyd.service";
         value += 3;
         dir = credentials;
     }

@@ -23,11 +23,17 @@
 
 struct preflight {
     const struct config *config;
-    const char *who;    /* "user U", "pinproxyd.service" */
-    const char *remedy; /* what to do where that user cannot read a file */
+    const char *who;                /* "user U", "pinproxyd.service" */
+    const char *remedy;             /* what to do where that user cannot read a file */
+    const char *remedy_for_secrets; /* the same, of keys and passwords */
     struct arena arena;
-    const char **files;
+    struct named_file *files;
     size_t count;
+};
+
+struct named_file {
+    const char *path;
+    bool secret;
 };
 
 static void add_file(struct preflight *p, const char *path)
@@ -35,7 +41,7 @@ static void add_file(struct preflight *p, const char *path)
     if (!path || strcmp(path, "-") == 0)
         return;
     p->files = arena_grow(&p->arena, p->files, p->count, sizeof(*p->files));
-    p->files[p->count++] = path;
+    p->files[p->count++] = (struct named_file){path, false};
 }
 
 static void add_texts(struct preflight *p, const struct config_strings *texts)
@@ -46,10 +52,16 @@ static void add_texts(struct preflight *p, const struct config_strings *texts)
         add_file(p, texts->items[i].text);
 }
 
-static void add_store(struct preflight *p, const struct config_string *value)
+/* Adds a key or a password, unless systemd passes it to the daemon's user. */
+static void add_secret(struct preflight *p, const struct config_string *value)
 {
-    if (value->text && !store_is_uri(value->text))
-        add_file(p, value->text);
+    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+
+    if (!value->text || store_is_uri(value->text)
+        || (credentials && strncmp(value->text, credentials, strlen(credentials)) == 0))
+        return;
+    add_file(p, value->text);
+    p->files[p->count - 1].secret = true;
 }
 
 static void add_pins(struct preflight *p, const struct pin_list *pins)
@@ -62,7 +74,10 @@ static void add_pins(struct preflight *p, const struct pin_list *pins)
 
 static int compare_files(const void *a, const void *b)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    const struct named_file *x = a, *y = b;
+    const int n = strcmp(x->path, y->path);
+
+    return n ? n : y->secret - x->secret;
 }
 
 /* Lists every file that a load reads, once. */
@@ -79,13 +94,13 @@ static void list_files(struct preflight *p)
         add_texts(p, &s->ca_file);
         add_texts(p, &s->ca_dir);
         add_texts(p, &s->crl_file);
-        add_store(p, &s->tls.client_cert);
-        add_store(p, &s->tls.client_key);
-        add_store(p, &s->tls.client_key_password);
+        add_secret(p, &s->tls.client_cert);
+        add_secret(p, &s->tls.client_key);
+        add_secret(p, &s->tls.client_key_password);
     }
     qsort(p->files, p->count, sizeof(*p->files), compare_files);
     for (i = 0; i < p->count; i++)
-        if (n == 0 || strcmp(p->files[n - 1], p->files[i]) != 0)
+        if (n == 0 || strcmp(p->files[n - 1].path, p->files[i].path) != 0)
             p->files[n++] = p->files[i];
     p->count = n;
 }
@@ -98,13 +113,15 @@ static void check_files(const struct preflight *p, FILE *to)
     int fd;
 
     for (i = 0; i < p->count; i++) {
+        const struct named_file *f = &p->files[i];
+
         /* a pipe that was passed as -c */
-        if (stat(p->files[i], &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        if (stat(f->path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
             continue;
-        fd = open(p->files[i], O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        fd = open(f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         if (fd < 0)
-            print_line(to, "warning: %s: %s cannot read it (%s): %s", p->files[i], p->who,
-                       strerror(errno), p->remedy);
+            print_line(to, "warning: %s: %s cannot read it (%s): %s", f->path, p->who,
+                       strerror(errno), f->secret ? p->remedy_for_secrets : p->remedy);
         else
             close(fd);
     }
@@ -219,6 +236,10 @@ void preflight_print(const struct snapshot *s, FILE *to)
             unit ? "a start of the unit would fail: let everyone read it, or set User= of the unit "
                    "to a user that can"
                  : "a reload would fail: let that user read it";
+        p.remedy_for_secrets =
+            unit ? "a start of the unit would fail: pass it with LoadCredential= in the unit, and "
+                   "name it %d/NAME"
+                 : p.remedy;
         list_files(&p);
         check_as_other(&p, unit, to);
     } else {

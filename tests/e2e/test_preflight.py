@@ -121,6 +121,31 @@ def test_the_installed_configuration_is_checked_as_the_user_of_the_unit(tmp_path
         assert run_pinproxyd("-t", "-c", path).err == ""
 
 
+@root
+def test_the_user_of_the_unit_gets_keys_from_systemd(ca, tmp_path):
+    """Nobody should make a key readable by everyone because of a warning."""
+    open_up(tmp_path)
+    installed = Path(re.search(r"default: (/\S+/pinproxyd.conf)", run_pinproxyd("-h").out).group(1))
+    there = next(parent for parent in installed.parents if parent.exists())
+    path = tmp_path / "etc" / installed.relative_to(there)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    client = certs.client_certificate(ca)
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    for directory in (tmp_path, credentials):
+        key = directory / "key.pem"
+        key.write_bytes(client.key_file().read_bytes() + client.pem)
+        key.chmod(0o600)
+    script = 'mount --bind "$0" "$1" && exec env CREDENTIALS_DIRECTORY="$2" "$3" -t'
+    for value, warned in ((tmp_path / "key.pem", True), ("%d/key.pem", False)):
+        path.write_text(ini({NAME: {"listen": f"127.0.0.1:{closed_port()}", "pin": PIN, "client_cert": value}}))
+        path.chmod(0o644)
+        run = run_program(in_mount_namespace(script, tmp_path / "etc", there, credentials, PINPROXYD))
+        assert run.returncode == 0, run.err
+        assert ("LoadCredential=" in run.err) == warned, run.err
+        assert "let everyone read it" not in run.err
+
+
 def test_a_unix_socket_that_cannot_be_created_is_a_warning(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "open").mkdir()
