@@ -95,8 +95,9 @@ static int version_number(enum config_tls tls)
     return 0;
 }
 
+/* why: what is wrong in the list, or NULL. Frees it. */
 static void report_setting(struct diag_list *diags, const char *key,
-                           const struct config_string *value, const char *fallback)
+                           const struct config_string *value, const char *fallback, char *why)
 {
     const unsigned long error = ERR_peek_last_error();
     const char *text = ERR_reason_error_string(error);
@@ -104,7 +105,9 @@ static void report_setting(struct diag_list *diags, const char *key,
     /* its text for an unknown name would not help */
     if (ERR_GET_REASON(error) == ERR_R_PASSED_INVALID_ARGUMENT)
         text = NULL;
-    diag_add(diags, value->where, "%s = %s: %s", key, value->text, text ? text : fallback);
+    diag_add(diags, value->where, "%s = %s: %s%s%s", key, value->text, text ? text : fallback,
+             why ? ": " : "", why ? why : "");
+    free(why);
     ERR_clear_error();
 }
 
@@ -126,7 +129,7 @@ static bool set_ciphers(SSL_CTX *ctx, const struct config_string *ciphers, struc
         return false;
     }
     if (SSL_CTX_set_cipher_list(ctx, ciphers->text) != 1) {
-        report_setting(diags, "ciphers", ciphers, "not a cipher list (openssl-ciphers(1))");
+        report_setting(diags, "ciphers", ciphers, "not a cipher list (openssl-ciphers(1))", NULL);
         return false;
     }
     list = SSL_CTX_get_ciphers(ctx);
@@ -154,7 +157,8 @@ static bool set_groups(SSL_CTX *ctx, const struct config_string *groups, struct 
     if (groups->text) {
         if (SSL_CTX_set1_groups_list(ctx, groups->text) == 1)
             return true;
-        report_setting(diags, "groups", groups, "not a list of groups that OpenSSL knows");
+        report_setting(diags, "groups", groups, "not a list of groups that OpenSSL knows",
+                       tlsoffer_explain(ctx, "groups", groups->text));
         return false;
     }
     for (i = 0; i < COUNT_OF(groups_default); i++) {
@@ -200,13 +204,14 @@ static bool apply(SSL_CTX *ctx, const struct config_tls_settings *s, struct diag
     SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
     if (s->ciphersuites.text && SSL_CTX_set_ciphersuites(ctx, s->ciphersuites.text) != 1) {
         report_setting(diags, "ciphersuites", &s->ciphersuites,
-                       "not a list of TLS 1.3 cipher suites");
+                       "not a list of TLS 1.3 cipher suites", NULL);
         ok = false;
     }
     ok = set_groups(ctx, &s->groups, diags) && ok;
     if (s->sigalgs.text && SSL_CTX_set1_sigalgs_list(ctx, s->sigalgs.text) != 1) {
         report_setting(diags, "sigalgs", &s->sigalgs,
-                       "not a list of signature algorithms that OpenSSL knows");
+                       "not a list of signature algorithms that OpenSSL knows",
+                       tlsoffer_explain(ctx, "sigalgs", s->sigalgs.text));
         ok = false;
     }
     return ok && rawkey_ask(ctx, s->raw_key)

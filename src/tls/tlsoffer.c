@@ -5,8 +5,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
+#include "base/strbuf.h"
 #include "base/util.h"
 #include "tls/libctx.h"
 
@@ -216,6 +218,50 @@ static bool try_name(const struct list *l, const char *name, SSL_CTX *like, int 
     ERR_clear_error();
     SSL_CTX_free(ctx);
     return offered;
+}
+
+static bool is_known(const struct list *l, const char *name, SSL_CTX *ctx)
+{
+    bool known = false;
+
+    (void)try_name(l, name, ctx, TLS1_3_VERSION, &known);
+    return known;
+}
+
+/* Returns whether the names before the last one of a list contain that last one. */
+static bool is_repeated(const char *text, const char *last, const char *separators)
+{
+    const size_t n = strlen(last);
+    const char *p = text;
+
+    while (*p) {
+        const size_t len = strcspn(p, separators);
+
+        if (len == n && strncasecmp(p, last, n) == 0)
+            return true;
+        p += len + strspn(p + len, separators);
+    }
+    return false;
+}
+
+char *tlsoffer_explain(SSL_CTX *ctx, const char *key, const char *text)
+{
+    const struct list *l = strcmp(key, groups.key) == 0 ? &groups : &sigalgs;
+    char *copy = xstrdup(text), *rest = copy, *name, *why = NULL;
+    struct strbuf before = {0};
+
+    while (!why && (name = strsep(&rest, l->separators))) {
+        if (!*name)
+            continue;
+        if (!is_known(l, name, ctx))
+            why = xasprintf("'%s' is not known to %s", name, OpenSSL_version(OPENSSL_VERSION));
+        else if (is_repeated(strbuf_text(&before), name, l->separators))
+            why = xasprintf("'%s' is there twice", name);
+        strbuf_addf(&before, "%s:", name);
+    }
+    strbuf_free(&before);
+    free(copy);
+    return why;
 }
 
 static void check_name(const struct list *l, const struct config_string *value, const char *name,

@@ -20,4 +20,10 @@ struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
 bool tlsoffer_check(struct ssl_ctx_st *ctx, const struct config_tls_settings *settings,
                     struct diag_list *diags);
 
+/*
+ * Explains why OpenSSL does not take a list. key: "groups" or "sigalgs". Returns a text about the
+ * first name that it does not know or that is there twice, which the caller frees, or NULL.
+ */
+char *tlsoffer_explain(struct ssl_ctx_st *ctx, const char *key, const char *text);
+
 #endif

@@ -62,6 +62,33 @@ static void what_openssl_does_not_know_is_reported_in_its_line(void **state)
     refuse(&s, 6, "sigalgs = RSA+SHA257");
 }
 
+static void the_name_at_fault_in_a_list_is_reported(void **state)
+{
+    struct config_tls_settings s = plain;
+
+    (void)state;
+    s.groups = (struct config_string){"X25519:P-257:P-256", {"x.conf", 5}};
+    refuse(&s, 5, "'P-257' is not known to OpenSSL");
+    s = plain;
+    s.sigalgs = (struct config_string){"ECDSA+SHA256:RSA+SHA257", {"x.conf", 6}};
+    refuse(&s, 6, "'RSA+SHA257' is not known to OpenSSL");
+}
+
+/* OpenSSL 3.5 takes them. */
+static void a_name_that_is_there_twice_is_reported_or_taken(void **state)
+{
+    struct config_tls_settings s = plain;
+    struct tlsctx_set *set = tlsctx_set_new();
+    struct diag_list diags = {0};
+
+    (void)state;
+    s.groups = (struct config_string){"X25519:P-256:x25519", {"x.conf", 5}};
+    if (!get_ctx(set, &s, &diags))
+        assert_contains(diags.items[0].text, "'x25519' is there twice");
+    diag_free(&diags);
+    tlsctx_set_free(set);
+}
+
 /* So that an administrator mends them all in one go. */
 static void all_errors_are_reported_at_once(void **state)
 {
@@ -493,6 +520,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_openssl_does_not_know_is_reported_in_its_line),
+        cmocka_unit_test(the_name_at_fault_in_a_list_is_reported),
+        cmocka_unit_test(a_name_that_is_there_twice_is_reported_or_taken),
         cmocka_unit_test(all_errors_are_reported_at_once),
         cmocka_unit_test(unsafe_cipher_lists_are_refused),
         cmocka_unit_test(srp_suites_are_refused_with_a_certificate_too),
