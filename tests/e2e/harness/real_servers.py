@@ -162,8 +162,8 @@ def gnutls_raw_key_server(directory, cert):
                                "--rawpkfile", str(cert.pubkey_file())], port, cert)
 
 
-def nginx(directory, cert, root):
-    """Starts nginx, which serves the files below `root` over TLS."""
+def nginx(directory, cert, root, client_ca=None):
+    """Starts nginx, which serves the files below `root` over TLS, with `client_ca` to clients with a certificate of it."""
     program, = need("nginx")
     port = closed_port()
     where = Path(directory) / "nginx"
@@ -185,10 +185,21 @@ http {{
         ssl_certificate {cert.chain_file()};
         ssl_certificate_key {cert.key_file()};
         root {root};
+        {f"ssl_client_certificate {client_ca.pem_file()}; ssl_verify_client on;" if client_ca else ""}
     }}
 }}
 """)
     return Process(directory, [program, "-e", "stderr", "-p", str(where), "-c", str(where / "nginx.conf")], port, cert)
+
+
+def gnutls_serv(directory, cert, client_ca, version):
+    """Starts GnuTLS's server, which echoes lines, and requires a certificate of `client_ca`. `version`: "1.2"."""
+    program, = need("gnutls-serv")
+    port = closed_port()
+    return Process(directory, [
+        program, "-q", "--echo", "-p", str(port), f"--x509keyfile={cert.key_file()}",
+        f"--x509certfile={cert.pem_file()}", f"--x509cafile={client_ca.pem_file()}", "--require-client-cert",
+        "--verify-client-cert", f"--priority=NORMAL:-VERS-ALL:+VERS-TLS{version}"], port, cert)
 
 
 def tls_before(directory, cert, port_behind):
