@@ -327,22 +327,43 @@ static int relay(struct snapshot *snapshot, const struct section *section)
     return finish_relay(&s, input, output);
 }
 
+static const struct section *outer_of(const struct section *s)
+{
+    return s->outer ? s->outer->section : NULL;
+}
+
+/* Returns the section, or one that it is reached through, whose learned pins may not be read. */
+static const struct section *find_denied(const struct section *s)
+{
+    while (s && !section_is_denied(s))
+        s = outer_of(s);
+    return s;
+}
+
+static bool learns(const struct section *s)
+{
+    while (s && !s->policy->learned)
+        s = outer_of(s);
+    return s;
+}
+
 static int connect_section(const char *path, const char *name)
 {
     struct diag_list diags = {0};
     struct snapshot *snapshot = snapshot_load_readable(path, &diags);
     const struct section *section = snapshot ? snapshot_find(snapshot, name) : NULL;
+    const struct section *denied = find_denied(section);
     int status;
 
-    if (section && section_is_denied(section))
-        diag_add(&diags, section->config->where,
-                 "[%s]: %s/learned may not be read, run as root or as the daemon's user", name,
-                 snapshot->config->global.state_dir);
-    else if (section && section->policy->learned)
+    if (denied)
+        diag_add(&diags, denied->config->where,
+                 "[%s]: %s/learned may not be read, run as root or as the daemon's user",
+                 denied->config->name, snapshot->config->global.state_dir);
+    else if (learns(section))
         snapshot_create_state_dir(snapshot, LEARNEDDIR_OWNER, &diags);
     diag_print(&diags, stderr);
     diag_free(&diags);
-    if (!snapshot || (section && section_is_denied(section))) {
+    if (!snapshot || denied) {
         snapshot_release(snapshot);
         return EXITCODE_CONFIG;
     }

@@ -7,7 +7,7 @@ from harness import parents, servers
 from harness.assertions import SECRET, assert_accepted, assert_refused, failures
 from harness.certs import NAME, self_signed
 from harness.clients import connect, exchange, open_tunnel, ping, read_all, read_to_any_end, try_exchange
-from harness.config import to
+from harness.config import ini, to
 from harness.config_errors import assert_config_error, write_marked
 from harness.daemon import run_pinproxy, run_pinproxyd
 from harness.parents import Route
@@ -340,3 +340,38 @@ def test_no_descriptor_is_left(proxy, pinproxyd):
     for _ in range(20):
         assert_accepted(daemon)
     wait_until(lambda: daemon.fds() < before + 10, "the descriptors to be closed")
+
+
+def test_a_warm_connection_goes_through_the_outer_section(proxy, pinproxyd):
+    p = proxy()
+    daemon = pinproxyd({"global": {"workers": 1}, **p.config(inner={"warm": 1})})
+    wait_until(lambda: p.inner.conns and p.inner.conns[0].handshake_done, "the warm connection")
+    assert_accepted(daemon)
+    assert p.inner.conns[0].received == 5
+    wait_until(lambda: len(p.inner.conns) == 2 and p.inner.conns[1].handshake_done, "another one")
+    daemon.reload({"global": {"workers": 1}, **p.config(inner={"warm": 1}, outer={
+        "revoked": p.outer.cert.pin, "pin": "sha256//" + "A" * 42 + "E="})})
+    wait_until(lambda: p.inner.conns[1].done, "the end of the warm connection")
+    assert_refused(daemon, "upstream_error", "via")
+
+
+def test_a_stop_does_not_wait_for_warm_connections(proxy, pinproxyd):
+    p = proxy()
+    daemon = pinproxyd({"global": {"workers": 1, "drain_timeout": "1h"}, **p.config(inner={"warm": 2})})
+    wait_until(lambda: len(p.inner.conns) == 2 and all(conn.handshake_done for conn in p.inner.conns), "both")
+    daemon.stop()
+
+
+def test_a_check_learns_nothing_from_the_outer_section(proxy, tmp_path):
+    p = proxy()
+    state = tmp_path / "state"
+    config = tmp_path / "pinproxyd.conf"
+    config.write_text(ini({"global": {"state_dir": state}, **p.config(outer={"verify": "tofu", "pin": None})}).replace(
+        "pin = None\n", ""))
+    run = run_pinproxy("check", "-c", config, "--live", NAME)
+    assert run.returncode == 3 and f"[{OUTER}]: " in run.out + run.err, run.out + run.err
+    assert not (state / "learned").exists() and p.route.asked == []
+    run = run_pinproxy("connect", "-c", config, NAME, input=b"hello")
+    assert (run.returncode, run.out) == (0, "hello"), run.err
+    assert p.outer.cert.pin in (state / "learned").read_text()
+    assert run_pinproxy("check", "-c", config, "--live", NAME).returncode in (0, 1)
