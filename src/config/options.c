@@ -10,6 +10,7 @@
 #include "pin/pinvalue.h"
 
 static const char *const family_words[] = {"any", "ipv4", "ipv6", NULL};
+static const char *const send_proxy_words[] = {"off", "v1", "v2", NULL};
 static const char *const truncation_words[] = {"reset", "allow", NULL};
 static const char *const tls_words[] = {"none", "1.2", "1.3", NULL};
 static const char *const log_level_words[] = {"silent", "error", "warning", "notice",
@@ -107,9 +108,9 @@ const struct option_row options[] = {
      .help = "way to the server, under TLS: tcp, unix:PATH, vsock:CID:PORT, exec:COMMAND, "
              "serial:DEVICE[,BAUD], or a parent proxy as socks5://[USER:PASSWORD@]HOST:PORT, "
              "http://[USER:PASSWORD@]HOST:PORT or section:[USER:PASSWORD@]NAME"},
-    {.name = "send_proxy", .scope = OPTION_SECTION, .flags = OPTION_LATER | OPTION_NO_IDENTITY,
-     .value = "off",
-     .help = "PROXY protocol header inside TLS"},
+    {.name = "send_proxy", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY, .value = "off",
+     .kind = &value_choice, SECTION(send_proxy), .range = {.words = send_proxy_words},
+     .help = "header of the PROXY protocol, inside TLS: off, v1 or v2"},
     {.name = "warm", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY, .value = "0",
      .kind = &value_number, SECTION(warm), .range = {.max = 1000},
      .help = "connections to make and verify ahead for each listener, so that no client waits"},

@@ -71,6 +71,7 @@ enum config_verify { VERIFY_PIN, VERIFY_PIN_PKI, VERIFY_PKI, VERIFY_TOFU, VERIFY
 enum config_pin_removed { PIN_REMOVED_KEEP, PIN_REMOVED_CLOSE };
 enum config_ocsp { OCSP_OFF, OCSP_STAPLE };
 enum config_family { FAMILY_ANY, FAMILY_IPV4, FAMILY_IPV6 };
+enum config_send_proxy { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };
 enum config_truncation { TRUNCATION_RESET, TRUNCATION_ALLOW };
 enum config_raw_key { RAW_KEY_NO, RAW_KEY_OFFER, RAW_KEY_REQUIRE };
 enum config_tls { CONFIG_TLS_ANY, CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
@@ -114,6 +115,7 @@ struct config_section {
     enum config_family family;
     struct addr bind;
     struct config_via via;
+    enum config_send_proxy send_proxy;
     enum starttls starttls;
     int64_t keepalive; /* durations are in milliseconds; 0: off */
 

@@ -246,6 +246,16 @@ static void check_starttls(const struct config_section *s, struct diag_list *dia
                  s->name);
 }
 
+/* The server reads its protocol inside TLS, as it has begun before. */
+static void check_send_proxy(const struct config_section *s, struct diag_list *diags)
+{
+    if (s->send_proxy != SEND_PROXY_OFF && s->starttls != STARTTLS_OFF)
+        diag_add(diags, culprit(s, "send_proxy"),
+                 "[%s] has starttls and send_proxy, but no server expects a PROXY protocol header "
+                 "after STARTTLS: remove one of them, or set send_proxy = off",
+                 s->name);
+}
+
 /* The filter of one protocol reads nothing of another. */
 static void check_client(const struct config_section *s, struct diag_list *diags)
 {
@@ -270,6 +280,7 @@ void validate_section(const struct config_section *s, const struct config_sectio
     check_zones(s, diags);
     check_tls(s, defaults, diags);
     check_starttls(s, diags);
+    check_send_proxy(s, diags);
     check_client(s, diags);
 }
 

@@ -239,6 +239,17 @@ void endpoint_want_read(struct endpoint *ep, bool want)
     update_watch(ep);
 }
 
+struct addr endpoint_local(const struct endpoint *ep)
+{
+    struct addr local = {0};
+    socklen_t len = sizeof(local.un);
+    uv_os_fd_t fd;
+
+    if (uv_fileno(&ep->uv.handle, &fd) == 0 && getsockname(fd, &local.sa, &len) == 0)
+        local.len = len < sizeof(local.un) ? len : sizeof(local.un);
+    return local;
+}
+
 bool endpoint_is_idle(const struct endpoint *ep)
 {
     return !ep->in_flight;

@@ -91,6 +91,9 @@ void endpoint_want_read(struct endpoint *ep, bool want);
  */
 void endpoint_write(struct endpoint *ep, const uint8_t *bytes, size_t n);
 
+/* Returns the local address of an open endpoint; of len 0 if it has none. */
+struct addr endpoint_local(const struct endpoint *ep);
+
 /* Returns true if the kernel has taken everything that was written. */
 bool endpoint_is_idle(const struct endpoint *ep);
 

@@ -11,6 +11,7 @@
 #include "base/util.h"
 #include "proxy/announcement.h"
 #include "proxy/connlog.h"
+#include "proxy/proxyheader.h"
 #include "proxy/upstream.h"
 #include "trust/policy.h"
 
@@ -227,8 +228,12 @@ static void store_pins(struct job *j, const struct hpkp *announced)
 static void send_request(struct job *j)
 {
     struct upstream *u = &j->upstream;
+    const struct addr none = {0}; /* there is no client */
+    uint8_t header[PROXYHEADER_MAX];
     struct strbuf text = {0};
 
+    strbuf_add_bytes(&text, (const char *)header,
+                     proxyheader_make(u->section->config->send_proxy, &none, &none, header));
     announcement_request(u->section->config, &text);
     (void)tls_write(u->tls, (const uint8_t *)text.data, text.len);
     upstream_flush(u);

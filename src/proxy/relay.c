@@ -66,18 +66,36 @@ static void deliver(struct relay *r, const uint8_t *bytes, size_t n)
     endpoint_write(r->client, bytes, n);
 }
 
-static struct relay_end send_plaintext(struct relay *r, const uint8_t *bytes, size_t n)
+static struct relay_end write_plaintext(const struct relay *r, const uint8_t *bytes, size_t n)
 {
-    struct upstream *u = r->upstream;
+    struct tls *tls = r->upstream->tls;
     enum reason reason;
     const char *detail;
 
+    if (tls_write(tls, bytes, n) == TLS_OK)
+        return still_open;
+    reason = tls_failure(tls, &detail);
+    return make_end(RELAY_ABORTED, reason, detail);
+}
+
+struct relay_end relay_send_header(struct relay *r, const uint8_t *bytes, size_t n)
+{
+    const struct relay_end e = write_plaintext(r, bytes, n);
+
+    upstream_flush(r->upstream);
+    return e;
+}
+
+static struct relay_end send_plaintext(struct relay *r, const uint8_t *bytes, size_t n)
+{
+    struct upstream *u = r->upstream;
+    struct relay_end e;
+
     if (n == 0 || u->conn.write_error)
         return still_open;
-    if (tls_write(u->tls, bytes, n) != TLS_OK) {
-        reason = tls_failure(u->tls, &detail);
-        return make_end(RELAY_ABORTED, reason, detail);
-    }
+    e = write_plaintext(r, bytes, n);
+    if (e.result != RELAY_OPEN)
+        return e;
     r->sent += n;
     r->answered = false;
     stats_add(u->section->stats, STATS_SENT, n);

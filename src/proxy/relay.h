@@ -60,6 +60,12 @@ void relay_init(struct relay *r, struct endpoint *client, struct upstream *upstr
 void relay_free(struct relay *r);
 
 /*
+ * Sends bytes to the server that are not the client's, before all others: a header of the PROXY
+ * protocol. They are not counted. Called before relay_start(), if at all.
+ */
+struct relay_end relay_send_header(struct relay *r, const uint8_t *bytes, size_t n);
+
+/*
  * Begins with the bytes that the server's greeting of before TLS has left for the client, and with
  * the section's filter; with neither of them if the client is another section (outer.h). Called
  * once, before relay_step().

@@ -8,6 +8,7 @@
 #include "base/util.h"
 #include "proxy/deadline.h"
 #include "proxy/early.h"
+#include "proxy/proxyheader.h"
 #include "trust/peerchain.h"
 
 static void tunnel_step(struct tunnel *t);
@@ -150,11 +151,22 @@ static void count_opened(const struct tunnel *t)
     stats_opened(t->route.stats, v->pin ? pin_label(v->pin) : "", peerchain_leaf(v));
 }
 
+/* Names the client to the server, before any byte of the client. */
+static struct relay_end send_proxy_header(struct tunnel *t)
+{
+    const enum config_send_proxy version = t->upstream.section->config->send_proxy;
+    const struct addr listener = endpoint_local(&t->client);
+    uint8_t header[PROXYHEADER_MAX];
+    const size_t n = proxyheader_make(version, &t->client_addr, &listener, header);
+
+    return relay_send_header(&t->relay, header, n);
+}
+
 /* The choke point: from here on bytes flow. Called in one place, for a trusted upstream only. */
 static void enter_relay(struct tunnel *t)
 {
     const struct connlog c = ending_connlog(t);
-    struct relay_end end;
+    struct relay_end end = {.result = RELAY_OPEN};
 
     if (t->events->opening)
         t->events->opening(t, t->owner);
@@ -166,7 +178,10 @@ static void enter_relay(struct tunnel *t)
     arm_timer(t);
     /* the only place that reports success to a client; it goes before any byte of the server */
     (void)greeting_reply(&t->greeting, REASON_OK);
-    end = relay_start(&t->relay, t->route.frontend->is_outer);
+    if (t->upstream.section->config->send_proxy != SEND_PROXY_OFF && !t->route.frontend->is_outer)
+        end = send_proxy_header(t);
+    if (end.result == RELAY_OPEN)
+        end = relay_start(&t->relay, t->route.frontend->is_outer);
     t->relay.client_bytes = t->greeting.early;
     t->relay.client_count = t->greeting.early_count;
     if (end.result == RELAY_OPEN)

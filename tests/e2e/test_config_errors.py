@@ -222,7 +222,6 @@ ERRORS = {
 }
 
 LATER = {
-    "send_proxy": "send_proxy = v2",
     "client_http": "client = http",
     "http_hosts": "http_hosts = localhost",
     "allow_user": "allow_user = root",

@@ -24,6 +24,7 @@ static const struct {
     {"address", "192.0.2.1:443"},
     {"family", "ipv6"},
     {"bind", "127.0.0.2"},
+    {"send_proxy", "v2"},
     {"starttls", "smtp"},
     {"via", "http://proxy.example:3128"},
     {"warm", "2"},
