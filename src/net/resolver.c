@@ -33,7 +33,6 @@ static void copy_answer(const struct cached_name *n, struct resolver_request *q)
     q->count = n->count;
     q->error = n->error;
     q->temporary = n->error && !n->denied;
-    q->since = n->started_at;
     if (n->count > 0)
         memcpy(q->addresses, n->addresses, n->count * sizeof(n->addresses[0]));
 }

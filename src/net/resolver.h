@@ -29,7 +29,7 @@ struct resolver_request {
     size_t count;                                  /* 0: the look-up failed */
     const char *error;                             /* why it failed; never freed */
     bool temporary; /* the error may not be the name server's answer, and may not last */
-    uint64_t since; /* when the look-up began that was waited for, in the time of uv_now() */
+    uint64_t since; /* while it waits: when the look-up began, in the time of uv_now() */
     bool again;     /* set by the owner: the host is being looked up for another family as well */
 
     struct resolver *resolver; /* NULL: it waits for nothing */
