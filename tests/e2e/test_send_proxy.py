@@ -4,14 +4,16 @@ import socket
 
 import pytest
 
-from harness import servers
+from harness import parents, servers
 from harness.assertions import assert_not_sent, assert_refused
 from harness.certs import NAME, self_signed
 from harness.clients import connect, exchange, read_all, read_exactly
 from harness.config import to
 from harness.daemon import run_pinproxy, run_pinproxyd
 from harness.learned import Announcer, wait_announced, with_pins_url
+from harness.parents import Route
 from harness.proxy_protocol import SIGNATURE, haproxy, split_header, stunnel
+from harness.waiting import wait_until
 
 LISTENERS = ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"]
 SERVED = servers.answer_after_end(b"done")
@@ -122,6 +124,31 @@ def test_the_tool_connects_as_itself(version, command, pinproxyd, tls_server):
     assert (run.returncode, run.out) == (0, "done")
     header, rest = split_header(plaintext(server))
     assert header == (command, None, None) and rest == b"hello"
+
+
+def test_a_warm_connection_begins_with_the_header_of_its_client(pinproxyd, tls_server):
+    server = tls_server(SERVED)
+    daemon = pinproxyd(proxied(server, "v1", warm=1))
+    wait_until(lambda: server.conns and server.conns[0].handshake_done, "a warm connection")
+    with connect(daemon.address(NAME)) as client:
+        client.sendall(b"hello")
+        client.shutdown(socket.SHUT_WR)
+        ends = client.getsockname(), client.getpeername()
+        assert read_all(client) == b"done"
+    used = [split_header(bytes(conn.plaintext)) for conn in server.conns if conn.plaintext]
+    assert used == [(("PROXY", *ends), b"hello")]
+
+
+def test_an_outer_section_sends_the_header_of_its_own_clients_alone(pinproxyd, tls_server):
+    inner = tls_server(SERVED)
+    route = Route(inner)
+    outer = tls_server(parents.http(route))
+    daemon = pinproxyd({"proxy.test": to(outer, listen=None, send_proxy="v1"),
+                        NAME: to(inner, address=None, port=inner.port, via="section:proxy.test", send_proxy="v2")})
+    assert exchange(daemon.address(NAME), b"hello") == b"done"
+    assert bytes(outer.conns[0].plaintext).startswith(b"CONNECT ")
+    header, rest = split_header(plaintext(inner))
+    assert header.command == "PROXY" and rest == b"hello"
 
 
 def test_starttls_and_a_header_are_an_error(tmp_path, tls_server):
