@@ -161,12 +161,13 @@ static void check_usage(struct clientcert *c)
 static void find_warnings(struct clientcert *c, const struct loading *l)
 {
     const struct config_tls_settings *s = l->settings;
+    const char *key = s->client_key.text ? s->client_key.text : s->client_cert.text;
 
-    check_mode(c, s->client_key.text ? "client_key" : "client_cert",
-               s->client_key.text ? s->client_key.text : s->client_cert.text);
+    check_mode(c, s->client_key.text ? "client_key" : "client_cert", key);
     if (s->client_key_password.text)
         check_mode(c, "client_key_password", s->client_key_password.text);
-    if (s->client_key_password.text && !l->password.wanted)
+    /* a token asks for its PIN once, and not for the next section */
+    if (s->client_key_password.text && !l->password.wanted && !store_is_uri(key))
         warn(c, xstrdup("client_key_password has no effect: the private key is not encrypted"));
     check_usage(c);
 }

@@ -87,9 +87,10 @@ static const char *read_objects(OSSL_STORE_CTX *store, unsigned wanted, struct c
     ERR_clear_error();
     while (!why && !OSSL_STORE_eof(store)) {
         object = OSSL_STORE_load(store);
-        if (object)
-            why = ++count > OBJECTS_MAX ? "names too many objects: name one"
-                                        : take_object(object, wanted, out);
+        if (++count > OBJECTS_MAX)
+            why = "names too many objects: name one";
+        else if (object)
+            why = take_object(object, wanted, out);
         else if (OSSL_STORE_error(store))
             why = credentials_explain("cannot be read", text);
         OSSL_STORE_INFO_free(object);

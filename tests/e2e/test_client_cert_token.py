@@ -58,6 +58,9 @@ def test_the_certificate_may_be_in_the_token_too(token, pin, pinproxyd, server, 
     for name, client in ("a.test", first), ("b.test", second), ("a.test", first):
         assert_accepted(daemon, name)
         assert shown(server) == client.der
+    daemon.reload()
+    assert_accepted(daemon, "b.test")
+    assert not daemon.events(event="client_cert"), "a warning"
 
 
 @WAYS
