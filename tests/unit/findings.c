@@ -141,6 +141,39 @@ static void a_certificate_is_a_warning_by_days_or_by_the_share_of_its_life(void 
 }
 
 /* The end of a pin is the beginning of its day, which is 16 hours after CERTS_NOW's hour. */
+static void a_raw_key_has_no_end(void **state)
+{
+    struct snapshot *s = make("[a.example]\npin = " A "\n      " B "\n");
+    struct findings f;
+    struct probe p;
+    char *text;
+    json_t *o;
+
+    (void)state;
+    accept_server(&p, s, 1);
+    cert_info_free(&p.chain[0]);
+    assert_true(cert_describe_key(certs_ec_key(), &p.chain[0]));
+    assert_int_equal(level_of(s, &p, CERTS_NOW + 3650 * DAY, FINDINGS_WARN_DEFAULT), FINDING_OK);
+    text = messages(s, &p, CERTS_NOW);
+    assert_contains(text, "a raw public key, which has no end");
+    assert_null(strstr(text, "certificate"));
+    free(text);
+    /* a refusal shows the key */
+    p.reason = REASON_PIN_MISMATCH;
+    p.pki = xstrdup("a raw public key, without a certificate");
+    text = messages(s, &p, CERTS_NOW);
+    assert_contains(text,
+                    "presented: a raw public key, without a certificate\npresented: sha256//");
+    free(text);
+    f = collect(s, &p, CERTS_NOW, FINDINGS_WARN_DEFAULT);
+    o = findings_json(&f);
+    assert_true(json_is_true(json_object_get(json_object_get(o, "certificate"), "raw_key")));
+    json_decref(o);
+    findings_clear(&f);
+    probe_clear(&p);
+    snapshot_release(s);
+}
+
 static void a_pin_is_a_warning_fourteen_days_ahead(void **state)
 {
     struct snapshot *s = make("[a.example]\npin = " A " until=2027-03-01\n      " B "\n");
@@ -256,6 +289,7 @@ int main(void)
         cmocka_unit_test(the_worse_of_two_levels_counts),
         cmocka_unit_test(levels_are_exit_statuses),
         cmocka_unit_test(a_certificate_is_a_warning_by_days_or_by_the_share_of_its_life),
+        cmocka_unit_test(a_raw_key_has_no_end),
         cmocka_unit_test(a_pin_is_a_warning_fourteen_days_ahead),
         cmocka_unit_test(a_section_whose_pins_have_all_ended_is_critical),
         cmocka_unit_test(a_revocation_list_is_a_warning_by_the_share_of_its_life),

@@ -156,9 +156,24 @@ static void a_chain_has_a_note_on_its_first_intermediate(void **state)
     probe_clear(&p);
 }
 
+static void a_raw_key_has_no_certificate_that_ends(void **state)
+{
+    struct cert_info info;
+    json_t *notes;
+
+    (void)state;
+    assert_true(cert_describe_key(leaf.key, &info));
+    notes = renewal_of_chain(&info, 1);
+    assert_int_equal(json_array_size(notes), 1);
+    assert_contains(json_string_value(json_array_get(notes, 0)), "the next key of the server");
+    json_decref(notes);
+    cert_info_free(&info);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_raw_key_has_no_certificate_that_ends),
         cmocka_unit_test(an_intermediate_in_a_file_is_known_without_a_server),
         cmocka_unit_test(an_intermediate_by_its_digest_is_known_from_the_chain),
         cmocka_unit_test(a_root_in_the_chain_is_no_intermediate),

@@ -105,6 +105,36 @@ static void a_mismatch_shows_what_was_presented_and_expected(void **state)
     cert_info_free(&info);
 }
 
+static void a_raw_key_is_shown_without_a_certificate(void **state)
+{
+    struct cert c = certs_ca("Our CA");
+    struct cert_info info;
+    char *text;
+    json_t *o;
+
+    (void)state;
+    assert_true(cert_describe_key(c.key, &info));
+    o = report_cert_json(0, &info);
+    assert_int_equal(json_object_size(o), 3);
+    assert_true(json_is_true(json_object_get(o, "raw_key")));
+    assert_string_equal(text_of(o, "key_type"), "EC P-256");
+    assert_string_equal(text_of(o, "pin"), certs_key_pin(&c));
+    json_decref(o);
+    capture_start();
+    report_cert(stderr, 0, &info);
+    text = capture_end();
+    assert_contains(text, "0   a raw public key, without a certificate\n");
+    assert_contains(text, certs_key_pin(&c));
+    assert_null(strstr(text, "cert:"));
+    free(text);
+    text = refusal(REASON_PIN_MISMATCH, &info);
+    assert_contains(text, "presented  a raw public key, without a certificate\n");
+    assert_contains(text, certs_key_pin(&c));
+    assert_null(strstr(text, "cert:"));
+    free(text);
+    cert_info_free(&info);
+}
+
 static void a_failure_of_the_network_shows_no_certificate(void **state)
 {
     struct cert c = certs_ca("Our CA");
@@ -134,6 +164,7 @@ int main(void)
         cmocka_unit_test(a_certificate_has_the_pins_of_its_depth),
         cmocka_unit_test(a_list_without_next_update_has_no_such_field),
         cmocka_unit_test(a_mismatch_shows_what_was_presented_and_expected),
+        cmocka_unit_test(a_raw_key_is_shown_without_a_certificate),
         cmocka_unit_test(a_failure_of_the_network_shows_no_certificate),
         cmocka_unit_test(trust_and_network_have_different_exit_statuses),
     };
