@@ -22,6 +22,8 @@ LEVELS = 1, 10, 100, 1000, 9000  # tunnels
 LEVELS_FORKING = 1, 10, 100, 1000  # of processes more would say nothing
 FILLED = 1000, 9000  # ... through each of which a megabyte goes
 MEGABYTE = 1_000_000
+FIRSTS = 150
+FIRST_PAUSE = 0.02  # seconds before each, in which a warm connection is replaced
 SECTIONS = 10_000
 RELOAD_PINGS = 30_000  # some seconds
 
@@ -142,6 +144,15 @@ def carriers(bench, proxy):
         time.sleep(1)
         values["idle tunnel, KiB"] = per_tunnel(running, base, MORE_IDLE)
     return values
+
+
+def first_byte(bench, proxy):
+    """From connect(2) to the first answer; and in relation to the same client with TLS of its own."""
+    with bench.start(proxy) as running:
+        peers.first_answer(bench.place, "plain", running.port, FIRSTS // 10, FIRST_PAUSE)
+        p50, p99, _ = peers.first_answer(bench.place, "plain", running.port, FIRSTS, FIRST_PAUSE)
+        direct, _, _ = peers.first_answer(bench.place, "tls", bench.upstream.port, FIRSTS, FIRST_PAUSE)
+    return {"first answer p50, us": p50, "first answer p99, us": p99, "p50 / direct TLS": p50 / direct}
 
 
 def requests(running, client, over, count):

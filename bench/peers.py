@@ -9,7 +9,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 def compile_all(place):
-    for name in "upstream", "client", "relay":
+    for name in "upstream", "client", "first", "relay":
         subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", HERE / f"{name}.c", "-o", place / name, "-lssl",
                         "-lcrypto", "-pthread"], check=True)
 
@@ -67,6 +67,15 @@ class Upstream(Peer):
     def handshakes(self):
         """(all so far, those of them that were resumed)"""
         return self.ask("")
+
+
+def first_answer(place, kind, port, count, pause):
+    """(median, 99th percentile, maximum) in microseconds; see first.c. The pause is in seconds."""
+    done = subprocess.run([place / "first", kind, str(port), str(count), str(int(pause * 1e6))],
+                          stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise OSError(f"first {kind}: no answer")
+    return [float(word) for word in done.stdout.split()]
 
 
 class Client(Peer):

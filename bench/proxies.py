@@ -92,6 +92,9 @@ def over(name, way):
 CARRIERS = [OURS, over("unix:", "via = unix:$dir/server.sock"),
             over("exec:", "via = exec:$dir/upstream pass $dir/server.sock.exec")]
 
+# The same with connections that are made ahead.
+WARM = dataclasses.replace(OURS, name="pinproxyd, warm = 4", section=OURS.section + "warm = 4\n")
+
 STUNNEL = Proxy(
     "stunnel", "stunnel4", "stunnel4", "$config", "-version",
     head="""
