@@ -416,6 +416,11 @@ static int64_t patience(const struct relay *r)
     return r->held_count ? HELD_MS : 0;
 }
 
+bool relay_is_waiting(const struct relay *r)
+{
+    return is_half_closed(r) || patience(r) > 0;
+}
+
 void relay_facts(const struct relay *r, struct deadline_facts *f)
 {
     const bool client_has_finished = r->close_notify_sent || r->client->fin_received;

@@ -75,6 +75,9 @@ struct relay_end relay_start(struct relay *r, bool is_outer);
 /* Moves everything that can move and updates which side is read. The upstream must be READY. */
 struct relay_end relay_step(struct relay *r);
 
+/* Returns true if a relay waits for something that has a limit, besides bytes of the two sides. */
+bool relay_is_waiting(const struct relay *r);
+
 /* Fills in what a relay knows of its tunnel's deadlines; not the durations that are options. */
 void relay_facts(const struct relay *r, struct deadline_facts *f);
 

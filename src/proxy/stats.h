@@ -55,7 +55,7 @@ struct stats {
      * one was lost after the promise. NULL: the section has never had any. The main loop allocates
      * it before it orders the workers to make some. Here because it outlives a reload.
      */
-    _Atomic int *warm;
+    _Atomic int *_Atomic warm;
 
     pthread_mutex_t lock; /* protects the fields below */
     char last_pin[STATS_TEXT_SIZE];

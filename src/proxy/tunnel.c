@@ -65,9 +65,14 @@ static void on_timer(uv_timer_t *timer)
 /* Sets the timer if it would fire too late. If it fires too early, it is set for the rest. */
 static void arm_timer(struct tunnel *t)
 {
-    const struct deadline d = next_deadline(t);
+    const struct config_section *s = t->upstream.section->config;
     const int64_t now = (int64_t)uv_now(&t->thread->loop);
+    struct deadline d;
 
+    /* most tunnels, at each of their bytes */
+    if (s->idle_timeout == 0 && s->max_lifetime == 0 && !relay_is_waiting(&t->relay))
+        return;
+    d = next_deadline(t);
     if (d.action == DEADLINE_NONE || (t->armed && t->armed <= d.at))
         return;
     t->armed = d.at;

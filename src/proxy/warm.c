@@ -17,6 +17,12 @@
 /* A server that keeps a connection for this long is not one that refuses to be asked ahead. */
 #define PROVEN_MS 5000
 
+/* A connection that was used is replaced after its client has had this time for a first exchange. */
+#define REFILL_MS 5
+
+/* The pause between the first dials of two sections: they are not all made in one moment. */
+#define STAGGER_MS 2
+
 /* Handshakes of one pool at the same time, for a start or a reload must not flood a server. */
 #define DIALS_MAX 4
 
@@ -40,7 +46,7 @@ struct pool {
     struct conns dialled;
     struct conns ready;    /* the latest first */
     unsigned failures;     /* without a success between them */
-    uint64_t paused_until; /* loop time */
+    uint64_t paused_until; /* loop time: no dial before it */
     uv_timer_t timer;      /* the next dial or end of a lifetime */
     int holds;             /* the timer, and tunnels that are not freed yet */
 };
@@ -392,6 +398,7 @@ void warm_apply(struct warm *w, struct snapshot *snapshot)
 {
     struct snapshot *before;
     struct pool **pools;
+    uint64_t delay = 0;
     size_t i;
 
     if (w->stopped)
@@ -403,8 +410,10 @@ void warm_apply(struct warm *w, struct snapshot *snapshot)
     free(w->pools);
     w->pools = pools;
     for (i = 0; i < snapshot->frontend_count; i++) {
-        if (!pools[i] && share(w, snapshot, i) > 0)
+        if (!pools[i] && share(w, snapshot, i) > 0) {
             pools[i] = new_pool(w, &snapshot->frontends[i], share(w, snapshot, i));
+            pools[i]->paused_until = now(pools[i]) + STAGGER_MS * delay++;
+        }
         if (pools[i])
             schedule(pools[i]);
     }
@@ -421,6 +430,8 @@ static struct conn *take_conn(struct pool *p)
         if (expiry(c) > now(p) && tunnel_is_ready(c->tunnel)) {
             remove_conn(c);
             p->failures = 0;
+            if (p->paused_until < now(p) + REFILL_MS)
+                p->paused_until = now(p) + REFILL_MS;
             schedule(p);
             return c;
         }

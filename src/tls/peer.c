@@ -1,5 +1,6 @@
 #include "tls/peer.h"
 
+#include <openssl/ec.h>
 #include <openssl/ssl.h>
 #include <string.h>
 

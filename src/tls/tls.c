@@ -1,7 +1,6 @@
 #include "tls/tls.h"
 
 #include <assert.h>
-#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>

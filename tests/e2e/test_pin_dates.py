@@ -43,6 +43,7 @@ def test_it_stays_if_the_clock_is_set_back(pinproxyd, tls_server, clock):
         daemon.reload()
         ping(sock)
         assert_accepted(daemon)
+    clock.reset()
 
 
 def test_it_stays_under_keep_and_new_clients_are_refused(pinproxyd, tls_server, clock):

@@ -5,13 +5,16 @@ import time
 
 import pytest
 
-from harness import certs, servers
+from harness import certs, parents, servers
 from harness.assertions import SECRET, assert_accepted, assert_nothing_sent, assert_refused
+from harness.carriers import over
 from harness.certs import NAME
-from harness.clients import connect, exchange, open_tunnel, ping, read_all, read_exactly, try_exchange
-from harness.config import to
+from harness.clients import ContinuousClients, connect, exchange, open_tunnel, ping, read_all, read_exactly, try_exchange
+from harness.config import ini, to
+from harness.daemon import run_pinproxyd
 from harness.learned import tofu
 from harness.parallel import run_parallel
+from harness.revocation import response
 from harness.waiting import PATIENCE, wait_until
 
 
@@ -204,6 +207,34 @@ def test_one_whose_pin_has_expired_is_not_used(removed, pinproxyd, tls_server, c
     assert_nothing_sent(server, SECRET)
 
 
+@pytest.mark.parametrize("version", ["2", "3"])
+@pytest.mark.parametrize("resume", ["no", "yes"])
+def test_one_with_a_stapled_response_is_used(resume, version, pinproxyd, stapling_server, ca):
+    cert = ca.issue()
+    server = stapling_server(cert, response(cert, ca), version)
+    daemon = pinproxyd(with_workers(1, {NAME: to(server, verify="pki", pin=None, ca_file=ca.cert.pem_file(),
+                                                 ocsp="staple", resume=resume, warm=1)}))
+    for _ in range(3):  # the server serves one connection after the other
+        wait_warm(daemon, 1)
+        mark = daemon.mark()
+        with connect(daemon.address(NAME)):
+            daemon.wait_event(since=mark, event="tunnel_open")
+    daemon.stop()
+    assert len(daemon.events(event="tunnel_open")) == 3
+    assert not daemon.events(event="refused")
+
+
+@pytest.mark.threads
+def test_reloads_that_add_and_remove_them_disturb_no_client(pinproxyd, tls_server):
+    server = tls_server()
+    daemon = pinproxyd(with_workers(3, {NAME: to(server)}))
+    with ContinuousClients(daemon.address(NAME)) as clients:
+        for count in (3, 0, 5, 1, 4):
+            daemon.reload(with_workers(3, {NAME: to(server, warm=count)}))
+            time.sleep(0.1)
+        clients.wait_more(10)
+
+
 def test_a_reload_to_another_server_replaces_them(pinproxyd, tls_server):
     old, new = tls_server(), tls_server()
     daemon = pinproxyd({NAME: to(old, warm=2)})
@@ -297,6 +328,51 @@ def test_sessions_are_resumed(pinproxyd, tls_server):
         wait_warm(daemon, 1)
         results.append(assert_accepted(daemon)["resumed"])
     assert results[-1] == "yes"
+
+
+# Other ways to the server.
+
+def test_they_are_made_over_each_carrier_of_several_tunnels(carrier, carried, pinproxyd, backup, tmp_path):
+    server = carried()
+    config = {NAME: over(server, warm=2)}
+    if carrier.one_at_a_time:
+        path = tmp_path / "one.conf"
+        path.write_text(ini(config))
+        done = run_pinproxyd("-t", "-c", path)
+        assert done.returncode == 78 and "one tunnel at a time" in done.err
+        return
+    daemon = pinproxyd(config)
+    wait_warm(daemon, 2)
+    server.use(backup)
+    assert exchange(daemon.address(NAME), b"hello") == b"hello"
+    daemon.wait_event(event="pin_mismatch")
+    daemon.stop()
+
+
+def test_they_are_made_inside_tunnels_of_a_section(pinproxyd, tls_server, backup):
+    inner = tls_server()
+    outer = tls_server(parents.http(parents.Route(inner)))
+    config = {"proxy.test": to(outer, listen=None),
+              NAME: to(inner, address=None, port=inner.port, via="section:proxy.test", warm=1)}
+    daemon = pinproxyd(config)
+    wait_warm(daemon, 1)
+    inner.use(backup)
+    outer.use(certs.self_signed(backup.directory))
+    assert exchange(daemon.address(NAME), b"hello") == b"hello"
+    daemon.wait_event(event="pin_mismatch", section="proxy.test")
+
+
+def test_a_reload_that_changes_the_outer_section_replaces_them(pinproxyd, tls_server, backup):
+    inner = tls_server()
+    outer = tls_server(parents.http(parents.Route(inner)))
+    config = {"proxy.test": to(outer, listen=None),
+              NAME: to(inner, address=None, port=inner.port, via="section:proxy.test", warm=1)}
+    daemon = pinproxyd(config)
+    wait_warm(daemon, 1)
+    daemon.reload({**config, "proxy.test": to(outer, listen=None, pin=backup.pin)})
+    assert_refused(daemon, "upstream_error", "via")
+    daemon.stop()
+    assert_nothing_sent(inner, SECRET)
 
 
 # The end.

@@ -184,6 +184,19 @@ static void an_address_and_all_addresses_are_not_both_listened_on(void **state)
     config_free(take(text));
 }
 
+static void connections_made_ahead_need_clients_and_a_way_that_takes_several(void **state)
+{
+    (void)state;
+    refuse("[a.example]\npin = " A "\nwarm = 2\n", 3, "no effect without 'listen'");
+    config_free(take("[a.example]\npin = " A "\nwarm = 0\n"));
+    config_free(take("[defaults]\nwarm = 2\n[a.example]\npin = " A "\n"));
+    refuse("[a.example]\npin = " A "\nlisten = 127.0.0.1:1\nvia = serial:/dev/ttyS0\nwarm = 1\n", 5,
+           "one tunnel at a time");
+    refuse("[a.example]\npin = " A "\nwarm = 1001\nlisten = 127.0.0.1:1\n", 3, "warm = 1001");
+    refuse("[a.example]\npin = " A "\nwarm_lifetime = off\n", 3, "warm_lifetime");
+    refuse("[a.example]\npin = " A "\nwarm_lifetime = 0\n", 3, "warm_lifetime");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +212,7 @@ int main(void)
         cmocka_unit_test(one_address_is_listened_on_once),
         cmocka_unit_test(one_file_is_listened_on_once_by_whatever_path),
         cmocka_unit_test(an_address_and_all_addresses_are_not_both_listened_on),
+        cmocka_unit_test(connections_made_ahead_need_clients_and_a_way_that_takes_several),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
