@@ -34,7 +34,7 @@ class Carrier:
 
     name = "tcp"
     resets = True         # the server can reset the connection, and sees a reset
-    one_at_a_time = False
+    tunnels = 1           # of the daemon, for each client
     bulk = 64 << 20       # bytes that pass in a few seconds
 
     def __init__(self, directory):
@@ -143,7 +143,6 @@ class Serial(Carrier):
 
     name = "serial"
     resets = False
-    one_at_a_time = True
     bulk = 192 << 10
 
     def listener(self):
@@ -310,6 +309,7 @@ class Section(Carrier):
     """An HTTPS proxy that is a section itself: TLS inside TLS."""
 
     name = "section"
+    tunnels = 2
 
     def way(self, server):
         proxy = parents.HttpsProxy(server, certs.self_signed(self.directory))
