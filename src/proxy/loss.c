@@ -24,6 +24,13 @@ const char *loss_describe(const struct endpoint *conn)
     }
 }
 
+const char *loss_cause(const struct endpoint *conn)
+{
+    const char *ending = endpoint_ending(conn);
+
+    return *ending ? ending : loss_describe(conn);
+}
+
 char *loss_explain(const struct endpoint *conn, enum reason reason, const char *detail)
 {
     const char *ending = reason_is_trust(reason) ? "" : endpoint_ending(conn);

@@ -1,6 +1,7 @@
 #include "proxy/negotiation.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "net/endpoint.h"
 #include "net/target.h"
@@ -101,7 +102,15 @@ enum reason negotiation_failure(const struct negotiation *n, const struct sectio
 void negotiation_clear(struct negotiation *n)
 {
     dialog_free(n->dialog);
-    n->dialog = NULL;
     strbuf_free(&n->refusals);
     strbuf_free(&n->greeting);
+    *n = (struct negotiation){0};
+}
+
+bool negotiation_is_same(const struct section *a, const struct section *b)
+{
+    const struct dialog_list *x = &a->dialogs, *y = &b->dialogs;
+
+    return x->count == y->count && memcmp(x->items, y->items, x->count * sizeof(x->items[0])) == 0
+           && target_is_same_server(a->config, b->config);
 }

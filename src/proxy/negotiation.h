@@ -58,7 +58,10 @@ enum negotiation_result negotiation_end(struct negotiation *n, const struct sect
 enum reason negotiation_failure(const struct negotiation *n, const struct section *section,
                                 char detail[NEGOTIATION_DETAIL_SIZE]);
 
-/* Frees everything. */
+/* Frees everything. Another one may then begin. */
 void negotiation_clear(struct negotiation *n);
+
+/* Returns true if a negotiation of one section is also right for the other, in every word. */
+bool negotiation_is_same(const struct section *a, const struct section *b);
 
 #endif

@@ -5,6 +5,7 @@
 #include "filter/filter.h"
 #include "net/endpoint.h"
 #include "proxy/deadline.h"
+#include "proxy/loss.h"
 #include "proxy/upstream.h"
 
 /* A server that leaves more bytes of answers (to its key updates) unread is not read either. */
@@ -38,7 +39,7 @@ static uint64_t now(const struct relay *r)
  */
 static struct relay_end cut_relay(const struct relay *r)
 {
-    const char *loss = upstream_loss(r->upstream);
+    const char *loss = loss_cause(&r->upstream->conn);
 
     if (!r->close_notify_sent || r->received != r->received_before_eof)
         return make_end(RELAY_CUT, REASON_TRUNCATED, loss);
@@ -366,7 +367,7 @@ void relay_free(struct relay *r)
 
 struct relay_end relay_start(struct relay *r, bool is_outer)
 {
-    const struct filter_ops *ops = r->upstream->section->filter;
+    const struct filter_ops *ops = r->upstream->filter;
     struct strbuf *greeting = &r->upstream->negotiation.greeting;
     struct relay_end e;
 

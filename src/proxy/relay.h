@@ -67,7 +67,7 @@ struct relay_end relay_send_header(struct relay *r, const uint8_t *bytes, size_t
 
 /*
  * Begins with the bytes that the server's greeting of before TLS has left for the client, and with
- * the section's filter; with neither of them if the client is another section (outer.h). Called
+ * the upstream's filter; with neither of them if the client is another section (outer.h). Called
  * once, before relay_step().
  */
 struct relay_end relay_start(struct relay *r, bool is_outer);

@@ -229,6 +229,12 @@ static void start_tls(struct upstream *u)
     handshake(u);
 }
 
+static void close_and_dial(struct upstream *u)
+{
+    set_state(u, UPSTREAM_DIAL);
+    endpoint_close(&u->conn, false); /* on_conn_closed() dials */
+}
+
 static void take_negotiation(struct upstream *u, enum negotiation_result result)
 {
     char detail[NEGOTIATION_DETAIL_SIZE];
@@ -241,8 +247,7 @@ static void take_negotiation(struct upstream *u, enum negotiation_result result)
         start_tls(u);
         break;
     case NEGOTIATION_AGAIN:
-        set_state(u, UPSTREAM_DIAL);
-        endpoint_close(&u->conn, false); /* on_conn_closed() dials */
+        close_and_dial(u);
         break;
     case NEGOTIATION_FAILED:
         reason = negotiation_failure(&u->negotiation, u->section, detail);
@@ -364,16 +369,12 @@ static void on_timer_closed(uv_handle_t *handle)
 
 static const struct endpoint_events conn_events = {on_read, on_changed, on_conn_closed};
 
-static struct upstream *from_transport(struct transport_owner *owner)
-{
-    return container_of(owner, struct upstream, transport_owner);
-}
-
 static void on_connected(struct transport_owner *owner, const struct stream *stream)
 {
-    struct upstream *u = from_transport(owner);
+    struct upstream *u = container_of(owner, struct upstream, transport_owner);
 
     u->transport = NULL;
+    u->filter = u->section->filter;
     if (!target_has_parent(u->section->config))
         u->peer = stream->peer;
     endpoint_open(&u->conn, &u->thread->io, stream, u->section->config->keepalive, &conn_events);
@@ -386,7 +387,7 @@ static void on_connected(struct transport_owner *owner, const struct stream *str
 
 static void on_not_connected(struct transport_owner *owner, enum reason reason, const char *detail)
 {
-    struct upstream *u = from_transport(owner);
+    struct upstream *u = container_of(owner, struct upstream, transport_owner);
 
     u->transport = NULL;
     upstream_fail(u, reason, detail);
@@ -417,8 +418,7 @@ void upstream_start(struct upstream *u, struct thread *thread, const struct sect
     u->thread = thread;
     u->section = section;
     u->use = use;
-    u->transport_owner.connected = on_connected;
-    u->transport_owner.failed = on_not_connected;
+    u->transport_owner = (struct transport_owner){on_connected, on_not_connected};
     (void)uv_timer_init(&thread->loop, &u->deadline); /* cannot fail */
     u->deadline.data = u;
     u->holds = 1;
@@ -429,6 +429,7 @@ void upstream_start(struct upstream *u, struct thread *thread, const struct sect
 void upstream_set_section(struct upstream *u, const struct section *section)
 {
     const bool same = memcmp(u->section->policy->id, section->policy->id, POLICY_ID_SIZE) == 0;
+    const bool same_dialogs = negotiation_is_same(u->section, section);
 
     u->overtaken |= u->conn.open && !target_is_same_server(u->section->config, section->config);
     u->section = section;
@@ -436,6 +437,12 @@ void upstream_set_section(struct upstream *u, const struct section *section)
         set_state(u, UPSTREAM_HANDSHAKE); /* the key was stored for the section before */
     if (u->tls)
         tls_set_policy(u->tls, section->policy);
+    if (!same_dialogs && (u->state == UPSTREAM_DIAL || u->state == UPSTREAM_DIALOG))
+        negotiation_clear(&u->negotiation);
+    if (!same_dialogs && u->state == UPSTREAM_DIALOG) {
+        u->peer = (struct addr){0};
+        close_and_dial(u);
+    }
     if (!u->transport)
         return;
     if (same) {
@@ -473,13 +480,6 @@ void upstream_close(struct upstream *u, bool reset)
     u->learn = NULL;
     endpoint_close(&u->conn, reset);
     uv_close((uv_handle_t *)&u->deadline, on_timer_closed);
-}
-
-const char *upstream_loss(const struct upstream *u)
-{
-    const char *ending = endpoint_ending(&u->conn);
-
-    return *ending ? ending : loss_describe(&u->conn);
 }
 
 const char *upstream_name(const struct upstream *u, char out[SECTION_UPSTREAM_SIZE])

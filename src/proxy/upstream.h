@@ -67,7 +67,8 @@ struct upstream {
     struct transport_owner transport_owner;
     struct endpoint conn;
     struct negotiation negotiation;
-    struct tls *tls; /* NULL before HANDSHAKE */
+    const struct filter_ops *filter; /* that fits the dialogs of this connection, or NULL */
+    struct tls *tls;                 /* NULL before HANDSHAKE */
     uv_timer_t deadline;
     struct learn_job *learn;
     struct learn_owner learn_owner;
@@ -83,11 +84,13 @@ void upstream_start(struct upstream *u, struct thread *thread, const struct sect
 /*
  * Continues a connection that is not READY under the section of the same name of another
  * configuration, and borrows that section instead. The server is judged by the new section alone.
- * In DIAL it connects again if the section's identity has changed. Later it keeps its address, its
- * dialogs and, once the handshake has begun, its TLS settings. Deadlines stay.
+ * In DIAL it connects again if the section's identity has changed, and in DIALOG if via, starttls,
+ * host, port, address or sni has: a dialog must not say to one server, or parent proxy, what is for
+ * another. Once the handshake has begun, it keeps its address, its filter and its TLS settings.
+ * Deadlines stay.
  *
- * If via, host, port, address or sni has changed after DIAL, the key of a first use is refused: it
- * would be stored for another server.
+ * If via, host, port, address or sni has changed during the handshake, the key of a first use is
+ * refused: it would be stored for another server.
  */
 void upstream_set_section(struct upstream *u, const struct section *section);
 
@@ -104,12 +107,6 @@ void upstream_end(struct upstream *u);
 
 /* Closes a connection at once, in any state. With reset, the server sees a reset. Idempotent. */
 void upstream_close(struct upstream *u, bool reset);
-
-/*
- * Returns in words how the server broke the connection, or how the program behind it has ended, or
- * "" if neither is known. Valid until it is closed.
- */
-const char *upstream_loss(const struct upstream *u);
 
 /* Returns where it goes to, for people: section_upstream(). */
 const char *upstream_name(const struct upstream *u, char out[SECTION_UPSTREAM_SIZE]);

@@ -481,8 +481,7 @@ static void a_reload_within_a_dialog_decides_on_trust(void **state)
     (void)state;
     for (i = 0; i < COUNT(pinned); i++) {
         start_and_wait(&c, &s, pin(pinned[1 - i], ""));
-        /* the dialog that runs is not cut short, whatever the new section has */
-        reload(&c, make_snapshot(&s, &no_dialogs, pin(pinned[i], "")));
+        reload(&c, make_snapshot(&s, &ask, pin(pinned[i], "")));
         finish(&c);
         end_server(&s);
         if (i == 0)
@@ -492,16 +491,68 @@ static void a_reload_within_a_dialog_decides_on_trust(void **state)
     }
 }
 
-#define TOFU "verify = tofu\n"
-
-static void a_new_address_within_a_dialog_gets_no_key_of_the_old_one(void **state)
+/* What the new server or its protocol is to be told must not be told to the old one. */
+static void a_reload_within_a_dialog_that_is_not_right_any_more_connects_again(void **state)
 {
+    static void (*const servers[])(struct server *, int) = {speak_tls, answer};
+    static const struct dialog_list *const dialogs[] = {&no_dialogs, &both};
     struct connection c;
-    struct server s, elsewhere = {0};
+    struct server s, next;
+    size_t i;
 
     (void)state;
-    start_and_wait(&c, &s, TOFU);
-    elsewhere.port = 1;
+    for (i = 0; i < COUNT(servers); i++) {
+        start_and_wait(&c, &s, pin(&other, ""));
+        start_server(&next, servers[i]);
+        reload(&c, make_snapshot(&next, dialogs[i], pin(&cert, "")));
+        finish(&c);
+        end_server(&s);
+        end_server(&next);
+        assert_ready(&c);
+    }
+}
+
+static void connect_timeout_covers_both_connections(void **state)
+{
+    struct connection c;
+    struct server s, next;
+
+    (void)state;
+    start_and_wait(&c, &s, pin(&cert, "connect_timeout = 300ms\n"));
+    usleep(200000);
+    start_server(&next, trickle);
+    reload(&c, make_snapshot(&next, &greeting, pin(&cert, "connect_timeout = 300ms\n")));
+    finish(&c);
+    end_server(&s);
+    end_server(&next);
+    assert_failed(&c, REASON_TIMEOUT, "connect_timeout");
+}
+
+#define TOFU "verify = tofu\n"
+
+/* Speaks TLS once the test has said go. */
+static void speak_tls_later(struct server *s, int fd)
+{
+    char byte;
+
+    if (recv(fd, &byte, 1, MSG_PEEK) != 1)
+        snprintf(s->wrong, sizeof(s->wrong), "no ClientHello came");
+    sem_wait(&go);
+    speak_tls(s, fd);
+}
+
+static void a_new_address_in_the_handshake_gets_no_key_of_the_old_one(void **state)
+{
+    struct connection c;
+    struct server s, elsewhere = {.port = 1};
+
+    (void)state;
+    sem_init(&go, 0, 0);
+    start_server(&s, speak_tls_later);
+    start(&c, &s, &no_dialogs, UPSTREAM_FOR_TUNNEL, TOFU);
+    while (c.upstream.state == UPSTREAM_DIAL)
+        uv_run(&thread.loop, UV_RUN_ONCE);
+    assert_int_equal(c.upstream.state, UPSTREAM_HANDSHAKE);
     reload(&c, make_snapshot(&elsewhere, &ask, TOFU));
     finish(&c);
     end_server(&s);
@@ -564,7 +615,9 @@ int main(void)
         cmocka_unit_test(a_connection_may_be_closed_within_a_dialog),
         cmocka_unit_test(an_order_is_carried_out_before_an_answer_is_read),
         cmocka_unit_test(a_reload_within_a_dialog_decides_on_trust),
-        cmocka_unit_test(a_new_address_within_a_dialog_gets_no_key_of_the_old_one),
+        cmocka_unit_test(a_reload_within_a_dialog_that_is_not_right_any_more_connects_again),
+        cmocka_unit_test(connect_timeout_covers_both_connections),
+        cmocka_unit_test(a_new_address_in_the_handshake_gets_no_key_of_the_old_one),
         cmocka_unit_test(only_a_tunnel_stores_the_key_of_a_first_use),
     };
 
