@@ -9,6 +9,7 @@ from harness.clients import exchange
 from harness.config import ini, to
 from harness.daemon import run_pinproxy, run_pinproxyd
 from harness.parallel import run_parallel
+from harness.real_servers import need
 from harness.servers import ask_client
 from harness.token import PIN, Token, ways
 from test_client_cert import VERSIONS, shown, write
@@ -32,7 +33,8 @@ def server(tls_server, ca):
 
 
 def test_this_system_has_a_way_to_use_a_token():
-    assert ways(), "neither OpenSSL's PKCS#11 provider nor its engine is installed (tools/install-deps)"
+    if not ways():
+        need("OpenSSL's PKCS#11 provider or engine")
 
 
 @WAYS

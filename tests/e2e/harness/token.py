@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from harness.openssl import openssl
+from harness.openssl import openssl, openssl_version
 from harness.real_servers import need
 from harness.waiting import DEADLINE
 
@@ -20,7 +20,9 @@ def _directory(option):
 
 def ways():
     """Returns the ways that this system has: through a provider, or in versions before 4 through an engine."""
-    places = {"provider": _directory("-m"), "engine": _directory("-e")}
+    places = {"provider": _directory("-m")}
+    if openssl_version() < (4,):
+        places["engine"] = _directory("-e")
     return [way for way, place in places.items() if (place / "pkcs11.so").exists()]
 
 
