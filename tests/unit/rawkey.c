@@ -435,6 +435,41 @@ static void a_policy_that_is_replaced_at_any_byte_judges_alone(void **state)
     }
 }
 
+/* A connection that was made ahead is judged by its raw key when it is used. */
+static void an_open_connection_is_judged_again_by_its_raw_key(void **state)
+{
+    char revoked[128];
+    const struct {
+        const char *lines;
+        enum reason reason;
+    } rows[] = {{"raw_key = require", REASON_OK},
+                {"raw_key = no", REASON_RAW_KEY},
+                {revoked, REASON_REVOKED}};
+    size_t v, i;
+
+    (void)state;
+    snprintf(revoked, sizeof(revoked), "raw_key = offer\nrevoked = %s",
+             certs_key_pin(&channel_certs.pinned));
+    for (v = 0; v < COUNT(channel_versions); v++)
+        for (i = 0; i < COUNT(rows); i++) {
+            struct channel *w = channel_open(&(struct channel_setup){
+                .version = channel_versions[v], .keys = "raw_key = offer", .raw_key = true});
+            struct config *config;
+            struct policy *policy = other_policy(rows[i].lines, &config);
+
+            w->result = tls_judge_again(w->tls, policy, CERTS_NOW);
+            if (rows[i].reason == REASON_OK) {
+                assert_int_equal(w->result, TLS_OK);
+            } else {
+                channel_expect_failure(w, rows[i].reason, "");
+                channel_expect_shut(w);
+            }
+            leave(w);
+            policy_free(policy);
+            config_free(config);
+        }
+}
+
 static void a_session_whose_key_is_revoked_is_not_resumed(void **state)
 {
     char revoked[128];
@@ -513,6 +548,7 @@ int main(void)
         cmocka_unit_test(a_resumed_session_is_judged_by_the_key_of_its_full_handshake),
         cmocka_unit_test(a_resumed_session_ends_with_its_pin),
         cmocka_unit_test(a_policy_that_is_replaced_at_any_byte_judges_alone),
+        cmocka_unit_test(an_open_connection_is_judged_again_by_its_raw_key),
         cmocka_unit_test(a_session_whose_key_is_revoked_is_not_resumed),
         cmocka_unit_test(a_session_of_a_revoked_key_is_not_offered),
 #endif
