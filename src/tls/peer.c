@@ -92,6 +92,17 @@ bool peer_is_refused(const struct peer *p)
     return peerchain_length(&p->verdict) > 0 && !p->verdict.trusted && !peer_awaits_proof(p);
 }
 
+bool peer_may_know_client(struct peer *p, SSL *ssl)
+{
+    struct trust_evidence evidence;
+
+    if (peerchain_length(&p->verdict) == 0 && peer_evidence(ssl, &evidence)) {
+        evidence.complete = false;
+        peer_judge(p, ssl, &evidence);
+    }
+    return p->verdict.trusted || p->verdict.reason == REASON_FIRST_USE;
+}
+
 /* OpenSSL checks the versions of the context, but the policy may be a newer one. */
 bool peer_version_is_permitted(const struct peer *p, const SSL *ssl)
 {

@@ -66,6 +66,12 @@ bool peer_awaits_proof(const struct peer *p);
 /* Returns whether the server was judged, with a no that ends the handshake. */
 bool peer_is_refused(const struct peer *p);
 
+/*
+ * Returns whether the server may learn who its client is. Judges it again, by what it has presented,
+ * if peer_set_policy() has dropped the verdict since.
+ */
+bool peer_may_know_client(struct peer *p, struct ssl_st *ssl);
+
 /* Returns whether the policy permits the version of TLS that a connection has. */
 bool peer_version_is_permitted(const struct peer *p, const struct ssl_st *ssl);
 

@@ -70,9 +70,9 @@ static int verify_callback(X509_STORE_CTX *ctx, void *unused)
  */
 static int client_cert_callback(SSL *ssl, void *arg)
 {
-    const struct trust_verdict *v = &((const struct tls *)arg)->peer.verdict;
+    struct tls *t = arg;
 
-    if (!v->trusted && v->reason != REASON_FIRST_USE)
+    if (!peer_may_know_client(&t->peer, ssl))
         SSL_certs_clear(ssl);
     return 1;
 }

@@ -9,13 +9,13 @@ import pytest
 
 from harness import certs
 from harness.assertions import FAILURES, SECRET, assert_not_sent, assert_nothing_sent, failures, resumed
-from harness.certs import NAME, day
+from harness.certs import NAME, client_certificate, day
 from harness.clients import connect, read_exactly, read_to_any_end, try_exchange
 from harness.config import to
 from harness.frozen_threads import frozen, workers
 from harness.learned import tofu
 from harness.revocation import crl
-from harness.servers import FullBacklog
+from harness.servers import FullBacklog, ask_client
 from harness.waiting import wait_steady, wait_until
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -174,6 +174,25 @@ def test_a_handshake_is_accepted_by_the_new_configuration(change, place, version
     handshake.reload(after)
     handshake.assert_accepted()
     assert failures(handshake.daemon) == []
+
+
+@versions
+@pytest.mark.parametrize("revoked", [False, True], ids=["trusted", "revoked"])
+def test_a_client_certificate_is_shown_to_a_server_that_the_new_configuration_trusts(
+        revoked, version, handshake, ca):
+    """The server's certificate has come, but not the proof that it holds the key."""
+    handshake.start_server(version=version)
+    handshake.relay = handshake.new_relay(ask_client(handshake.server, ca.cert), -120)
+    client = client_certificate(ca)
+    options = {"client_cert": client.pem_file(), "client_key": client.key_file()}
+    handshake.begin(options)
+    handshake.reload({**options, **({"revoked": handshake.server.cert.pin} if revoked else {})})
+    if revoked:
+        handshake.assert_refused("refused", "revoked")
+    else:
+        handshake.assert_accepted()
+    with contextlib.suppress(ValueError):  # the server has refused the handshake
+        assert bool(handshake.server.conns[-1].tls.getpeercert(binary_form=True)) != revoked
 
 
 NEWLY_TRUSTED = {
