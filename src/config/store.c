@@ -67,9 +67,23 @@ const char *store_parse(const char *value, const char *dir, struct arena *arena,
     return NULL;
 }
 
+/*
+ * Returns how much of a URI may be printed: all before the query, which has the PIN of a token
+ * (RFC 7512 section 2.4), and before a PIN that was written among the attributes of the path.
+ */
+static size_t printable_length(const char *uri)
+{
+    size_t n = 0;
+
+    while (uri[n] && uri[n] != '?'
+           && !(strchr(":;&", uri[n]) && strncasecmp(uri + n + 1, "pin", 3) == 0))
+        n++;
+    return n;
+}
+
 const char *store_printable(const char *text, struct arena *arena)
 {
-    return arena_strndup(arena, text, store_is_uri(text) ? strcspn(text, "?") : strlen(text));
+    return arena_strndup(arena, text, store_is_uri(text) ? printable_length(text) : strlen(text));
 }
 
 typedef const char *parse_text(const char *value, const char *dir, struct arena *arena,
@@ -112,11 +126,18 @@ static const char *parse_password_file(const struct value_context *ctx,
     return parse_into(ctx, field, value, store_parse_file);
 }
 
-#define KIND(name)                                                                                 \
+/* Without the prefix, the value may be the password itself. */
+static const char *conceal_password(const char *value, struct arena *arena)
+{
+    return arena_strdup(arena, strncmp(value, "file:", 5) == 0 ? value : "***");
+}
+
+#define KIND(name, show)                                                                           \
     const struct value_kind store_##name = {.parse = parse_##name,                                 \
                                             .canonical = canonical_string,                         \
+                                            .conceal = (show),                                     \
                                             .size = sizeof(struct config_string)}
 
-KIND(client_cert);
-KIND(client_key);
-KIND(password_file);
+KIND(client_cert, store_printable);
+KIND(client_key, store_printable);
+KIND(password_file, conceal_password);

@@ -133,9 +133,11 @@ def test_an_error_of_the_defaults_is_reported_once(files):
     assert run.err.count("does not belong") == 1 and f"{path}:2: " in run.err
 
 
-def test_a_pin_in_a_uri_is_not_printed(files):
+@pytest.mark.parametrize("before", ["?", ";"])
+def test_a_pin_in_a_uri_is_not_printed(before, files):
     path = files / "p.conf"
-    path.write_text(f"{HEAD}client_cert = cert.pem\nclient_key = pkcs11:token=none;object=x?pin-value=s3cr3t-pin\n")
+    uri = f"pkcs11:token=none;object=x{before}pin-value=s3cr3t-pin"
+    path.write_text(f"{HEAD}client_cert = cert.pem\nclient_key = {uri}\n")
     run = run_pinproxyd("-t", "-c", path)
     assert run.returncode == 78
     assert "pkcs11:token=none;object=x" in run.err
@@ -147,6 +149,15 @@ def test_no_password_is_printed(files):
     path.write_text(f"{HEAD}client_cert = cut.pem\nclient_key_password = file:good-password\n")
     run = run_pinproxyd("-t", "-c", path)
     assert run.returncode == 78 and PASSWORD not in run.err
+
+
+@pytest.mark.parametrize("value", ["s3cr3t-word", "pass:s3cr3t-word", "FILE:s3cr3t-word"])
+def test_a_password_in_the_place_of_its_file_is_not_printed(value, files):
+    path = files / "p.conf"
+    path.write_text(f"{HEAD}client_cert = cert.pem\nclient_key_password = {value}\n")
+    run = run_pinproxyd("-t", "-c", path)
+    assert run.returncode == 78 and "client_key_password = ***: expected file:PATH" in run.err
+    assert "s3cr3t-word" not in run.err + run.out
 
 
 @pytest.mark.parametrize("value", ["encrypted.pem", "encrypted.p12", "pkcs11:token=none", "cert.pem\nclient_key = encrypted.pem"])

@@ -79,6 +79,10 @@ static void messages_have_no_pin(void **state)
 
     (void)state;
     assert_string_equal(store_printable("pkcs11:token=a?pin-value=1234", &arena), "pkcs11:token=a");
+    assert_string_equal(store_printable("pkcs11:token=a;pin-value=1234", &arena), "pkcs11:token=a");
+    assert_string_equal(store_printable("pkcs11:PIN-VALUE=1;token=a", &arena), "pkcs11");
+    assert_string_equal(store_printable("pkcs11:token=pin;object=spin", &arena),
+                        "pkcs11:token=pin;object=spin");
     assert_string_equal(store_printable("/path?with=mark", &arena), "/path?with=mark");
     arena_free(&arena);
 }
