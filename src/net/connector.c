@@ -177,7 +177,7 @@ static void on_try(uv_timer_t *timer)
     if (refuse_loop(c))
         return;
     fd = sock_open(c->to.sa.sa_family);
-    if (c->to.sa.sa_family == AF_VSOCK)
+    if (fd >= 0 && c->to.sa.sa_family == AF_VSOCK)
         lift_vsock_limit(fd);
     if (fd >= 0 && connect(fd, &c->to.sa, c->to.len) == 0) {
         hand_over(c, fd);

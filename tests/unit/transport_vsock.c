@@ -11,7 +11,8 @@
 
 #include "dialing.h"
 
-static int tried; /* connects over vsock */
+static int tried;     /* connects over vsock */
+static bool no_files; /* socket(2) fails */
 
 int socket(int family, int type, int protocol)
 {
@@ -19,6 +20,10 @@ int socket(int family, int type, int protocol)
 
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "socket");
+    if (no_files && family == AF_VSOCK) {
+        errno = EMFILE;
+        return -1;
+    }
     return real(family == AF_VSOCK ? AF_INET : family, type, protocol);
 }
 
@@ -50,7 +55,7 @@ static void start(uint32_t cid, uint32_t port)
     c->section->via = (struct config_via){.scheme = VIA_VSOCK, .cid = cid, .vsock_port = port};
     dialing_start_over(c, &transport_vsock);
     dialing_finish();
-    assert_int_equal(tried, 1);
+    assert_int_equal(tried, !no_files);
 }
 
 static void the_owner_gets_the_connected_stream(void **state)
@@ -90,11 +95,21 @@ static void a_failure_says_what_was_refused(void **state)
     close(fd);
 }
 
+static void a_shortage_of_descriptors_is_reported_as_one(void **state)
+{
+    (void)state;
+    no_files = true;
+    start(VMADDR_CID_LOCAL, 443);
+    no_files = false;
+    dialing_assert_failed(REASON_FILES, strerror(EMFILE));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         DIALING_TEST(the_owner_gets_the_connected_stream),
         DIALING_TEST(a_failure_says_what_was_refused),
+        DIALING_TEST(a_shortage_of_descriptors_is_reported_as_one),
     };
 
     return cmocka_run_group_tests(tests, dialing_group_setup, NULL);
