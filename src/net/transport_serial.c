@@ -97,7 +97,7 @@ static int set_raw(int fd, speed_t speed)
     return tcflush(fd, TCIOFLUSH) == 0 ? 0 : errno;
 }
 
-/* Returns 0, or an errno value with *step set. */
+/* Returns 0, or an errno value with *step set and the device free for others. */
 static int claim(int fd, speed_t speed, const char **step)
 {
     int error;
@@ -112,32 +112,35 @@ static int claim(int fd, speed_t speed, const char **step)
     }
     (void)ioctl(fd, TIOCEXCL);
     error = set_raw(fd, speed);
-    if (error)
+    if (error) {
+        (void)ioctl(fd, TIOCNXCL); /* some devices remember it */
         *step = "its settings cannot be changed";
+    }
     return error;
 }
 
 static void unclaim(int fd)
 {
-    (void)ioctl(fd, TIOCNXCL); /* some devices remember it */
+    (void)ioctl(fd, TIOCNXCL);
     close(fd);
 }
 
 static void on_open(uv_work_t *work)
 {
     struct serial *s = container_of(work, struct serial, work);
-    const int fd = open(s->path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 
     s->step = NULL;
-    s->error = fd < 0 ? errno : claim(fd, s->speed, &s->step);
-    if (fd >= 0 && !s->error) {
-        s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-        s->error = s->fd < 0 ? errno : 0;
-    }
+    s->lock = open(s->path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    /* before the claim, so that nothing fails while the device is claimed */
+    s->fd = s->lock < 0 ? -1 : fcntl(s->lock, F_DUPFD_CLOEXEC, 0);
+    s->error = s->fd < 0 ? errno : claim(s->lock, s->speed, &s->step);
     if (!s->error)
-        s->lock = fd;
-    else if (fd >= 0)
-        close(fd);
+        return;
+    if (s->fd >= 0)
+        close(s->fd);
+    if (s->lock >= 0)
+        close(s->lock);
+    s->lock = s->fd = -1;
 }
 
 static void on_close(uv_work_t *work)

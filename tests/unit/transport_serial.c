@@ -1,9 +1,11 @@
 /* net/transport_serial: the device is set to raw bytes, and one has it at a time. */
+#include <errno.h>
 #include <fcntl.h>
 #include <pty.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -140,6 +142,33 @@ static void a_cancelled_start_gives_the_device_back(void **state)
     close(master);
 }
 
+/* It remembers that it is claimed as long as anybody has it open. */
+static void a_shortage_of_descriptors_leaves_the_device_free(void **state)
+{
+    struct rlimit all, few;
+    int slave, exclusive, tries;
+
+    (void)state;
+    make_device();
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+    finish(connect_device(115200), false); /* libuv has its own descriptors now */
+    slave = open(device, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(slave >= 0);
+    few = all;
+    for (tries = 1; tries <= 2; tries++) {
+        few.rlim_cur = (rlim_t)(slave + tries);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        (void)start(device, 115200);
+        dialing_finish();
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+        dialing_assert_failed(REASON_FILES, strerror(EMFILE));
+        assert_int_equal(ioctl(slave, TIOCGEXCL, &exclusive), 0);
+        assert_false(exclusive);
+    }
+    close(slave);
+    close(master);
+}
+
 static void the_last_bytes_are_sent_before_the_device_is_closed(void **state)
 {
     struct attachment *a;
@@ -179,6 +208,7 @@ int main(void)
         DIALING_TEST(the_second_waits_until_the_first_has_ended),
         DIALING_TEST(a_device_that_another_program_has_locked_is_waited_for),
         DIALING_TEST(a_cancelled_start_gives_the_device_back),
+        DIALING_TEST(a_shortage_of_descriptors_leaves_the_device_free),
         DIALING_TEST(the_last_bytes_are_sent_before_the_device_is_closed),
         DIALING_TEST(what_is_no_terminal_is_refused),
     };
