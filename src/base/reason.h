@@ -77,6 +77,7 @@ enum reason_about {
     X(MAX_CONNECTIONS, "max_connections", LIMIT, OTHER,                                            \
       "the section has reached its max_connections")                                               \
     X(FILES, "files", LIMIT, OTHER, "no file descriptors are left")                                \
+    X(PROCESSES, "processes", LIMIT, OTHER, "no more processes are permitted")                     \
     X(MEMORY, "memory", LIMIT, OTHER, "out of memory")
 
 enum reason {

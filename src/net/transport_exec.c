@@ -314,11 +314,17 @@ static struct transport_owner *take_owner(struct exec *x)
 static void exec_fail(struct exec *x, int error)
 {
     struct transport_owner *owner = take_owner(x);
+    enum reason reason = sock_error_is_shortage(error) ? REASON_FILES : REASON_CONNECT;
+    const char *why = strerror(error);
     char detail[512];
 
-    snprintf(detail, sizeof(detail), "%s: %s", x->argv[0], strerror(error));
+    if (error == EAGAIN) { /* fork(2), execve(2) */
+        reason = REASON_PROCESSES;
+        why = "no more processes are permitted (LimitNPROC=, TasksMax=)";
+    }
+    snprintf(detail, sizeof(detail), "%s: %s", x->argv[0], why);
     if (owner)
-        owner->failed(owner, sock_error_is_shortage(error) ? REASON_FILES : REASON_CONNECT, detail);
+        owner->failed(owner, reason, detail);
 }
 
 static void exec_run(struct exec *x)

@@ -1,13 +1,30 @@
 /* net/transport_exec: the program is the connection, and ends with it. */
+#define _GNU_SOURCE 1
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "dialing.h"
+
+static bool no_processes; /* posix_spawn(3) fails */
+
+int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *files,
+                const posix_spawnattr_t *attributes, char *const argv[], char *const environment[])
+{
+    static __typeof__(posix_spawn) *real;
+
+    if (no_processes)
+        return EAGAIN;
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "posix_spawn");
+    return real(pid, path, files, attributes, argv, environment);
+}
 
 static struct dialing *start(const char *const *argv)
 {
@@ -201,6 +218,18 @@ static void a_program_that_cannot_run_is_a_failure_to_connect(void **state)
     dialing_assert_failed(REASON_CONNECT, "/nowhere/at/all: No such file or directory");
 }
 
+static void a_shortage_of_processes_is_reported_as_one(void **state)
+{
+    const char *const argv[] = {"/bin/true", NULL};
+
+    (void)state;
+    no_processes = true;
+    (void)start(argv);
+    dialing_finish();
+    no_processes = false;
+    dialing_assert_failed(REASON_PROCESSES, "/bin/true: no more processes are permitted");
+}
+
 static void a_cancelled_start_leaves_no_program(void **state)
 {
     const char *const argv[] = {"/bin/sleep", "1000", NULL};
@@ -235,6 +264,7 @@ int main(void)
         DIALING_TEST(its_standard_error_is_logged_line_by_line),
         DIALING_TEST(a_long_line_is_cut),
         DIALING_TEST(a_program_that_cannot_run_is_a_failure_to_connect),
+        DIALING_TEST(a_shortage_of_processes_is_reported_as_one),
         DIALING_TEST(a_cancelled_start_leaves_no_program),
     };
 
