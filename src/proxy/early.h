@@ -20,8 +20,8 @@ enum reason early_read(struct upstream *u, const char **detail);
 
 /*
  * Returns true if a client can use the connection. Asks the kernel, so an end that has reached this
- * host is never missed. Returns false also if bytes have come that were not read yet, because the
- * end may be among them.
+ * host is never missed. Returns false also if bytes have come that were not read yet, unless no end
+ * can be among them.
  */
 bool early_is_usable(const struct upstream *u);
 
