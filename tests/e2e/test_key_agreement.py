@@ -55,9 +55,11 @@ class SlowPath(RawServer):
             back = threading.Thread(target=self._forward_answer, args=(out, conn.sock, answered), daemon=True)
             back.start()
             while data := conn.sock.recv(self.piece):
-                out.sendall(data)
-                if not answered.is_set():
+                waiting = not answered.is_set()  # before the last piece, which is answered at once
+                if waiting:
                     self.hello += data
+                out.sendall(data)
+                if waiting:
                     time.sleep(0.005)
             out.shutdown(socket.SHUT_WR)
             back.join(DEADLINE)
