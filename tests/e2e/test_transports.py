@@ -168,7 +168,8 @@ def test_a_client_that_does_not_read_makes_the_tunnel_hold_little(carrier, carri
         conn, = server.wait_conns()
         wait_steady(lambda: conn.sent, quiet=0.3)
         if not instrumented():
-            assert daemon.anonymous_memory() - before <= 512 * KIB * carrier.tunnels
+            # the heap has a share of its own, which is not known
+            assert daemon.anonymous_memory() - before <= MIB * carrier.tunnels
         got = hashlib.sha256()
         while data := client.recv(1 << 18):
             got.update(data)
