@@ -21,17 +21,21 @@ struct httpconnect {
     bool asked;
 };
 
-static void add_credentials(struct dialog_io *io)
+static void add_basic(struct strbuf *out, const struct config_via *via)
 {
-    const struct config_via *via = &io->section->via;
     struct strbuf plain = {0};
 
     strbuf_addf(&plain, "%s:%s", via->user, via->password);
-    strbuf_add(io->out, "Proxy-Authorization: Basic ");
-    strbuf_add_base64(io->out, plain.data, plain.len);
-    strbuf_add(io->out, "\r\n");
+    strbuf_add_base64(out, plain.data, plain.len);
     explicit_bzero(plain.data, plain.len);
     strbuf_free(&plain);
+}
+
+static void add_credentials(struct dialog_io *io)
+{
+    strbuf_add(io->out, "Proxy-Authorization: Basic ");
+    add_basic(io->out, &io->section->via);
+    strbuf_add(io->out, "\r\n");
 }
 
 static void send_request(struct dialog_io *io)
@@ -88,10 +92,31 @@ static const char *advice(const struct dialog_io *io, int status)
                                  : ": set USER:PASSWORD in 'via'";
 }
 
+static bool contains(const char *bytes, size_t n, const char *text)
+{
+    return *text && memmem(bytes, n, text, strlen(text));
+}
+
+/* Returns true if the proxy's words repeat the password, which must not get to a log. */
+static bool shows_password(const struct config_via *via, const char *bytes, size_t n)
+{
+    struct strbuf basic = {0};
+    bool shown;
+
+    if (!via->user)
+        return false;
+    add_basic(&basic, via);
+    shown = contains(bytes, n, via->password) || contains(bytes, n, basic.data);
+    explicit_bzero(basic.data, basic.len);
+    strbuf_free(&basic);
+    return shown;
+}
+
 /* Describes a refusal with the proxy's status, and with the first line of a text that follows. */
 static enum dialog_result refuse(struct dialog_io *io, const struct http_response *r,
                                  const char *content, size_t n)
 {
+    const struct config_via *via = &io->section->via;
     const size_t wanted = content_length(r);
     const bool is_complete = n >= wanted || io->ended;
     bool has_end;
@@ -99,10 +124,14 @@ static enum dialog_result refuse(struct dialog_io *io, const struct http_respons
 
     if (!has_end && !is_complete)
         return DIALOG_MORE;
-    snprintf(io->detail, DIALOG_DETAIL_SIZE, "%d%s%.*s%s%s%.*s", r->status,
-             r->reason.len ? " " : "", (int)(r->reason.len < 80 ? r->reason.len : 80),
-             r->reason.len ? r->reason.bytes : "", advice(io, r->status), len ? ": " : "",
-             (int)(len < 100 ? len : 100), len ? content : "");
+    if (shows_password(via, r->reason.bytes, r->reason.len) || shows_password(via, content, n))
+        snprintf(io->detail, DIALOG_DETAIL_SIZE, "%d%s: its words have the password in them",
+                 r->status, advice(io, r->status));
+    else
+        snprintf(io->detail, DIALOG_DETAIL_SIZE, "%d%s%.*s%s%s%.*s", r->status,
+                 r->reason.len ? " " : "", (int)(r->reason.len < 80 ? r->reason.len : 80),
+                 r->reason.len ? r->reason.bytes : "", advice(io, r->status), len ? ": " : "",
+                 (int)(len < 100 ? len : 100), len ? content : "");
     return r->status == 407 ? DIALOG_FAILED : DIALOG_REFUSED;
 }
 

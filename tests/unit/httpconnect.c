@@ -125,6 +125,31 @@ static void a_missing_password_is_named(void **state)
     TRY(&with_password, rejected);
 }
 
+/* Proxies repeat a request that they do not understand, as its text or decoded. */
+static void words_with_the_password_are_not_quoted(void **state)
+{
+#define ASKED                                                                                      \
+    "CONNECT [2001:db8::1]:8443 HTTP/1.1\r\nHost: [2001:db8::1]:8443\r\n"                          \
+    "Proxy-Authorization: Basic bWU6cDp3\r\n\r\n"
+#define HIDDEN(n, more)                                                                            \
+    {                                                                                              \
+        (n) == 407 ? DIALOG_FAILED : DIALOG_REFUSED,                                               \
+            .detail = #n more ": its words have the password in them", .out = ASKED                \
+    }
+    static const struct row rows[] = {
+        {"HTTP/1.1 400 Bad bWU6cDp3\r\n\r\n", HIDDEN(400, "")},
+        {"HTTP/1.1 400 me:p:w\r\n\r\n", HIDDEN(400, "")},
+        {"HTTP/1.1 407 p:w\r\n\r\n", HIDDEN(407, ": it rejects the user or the password")},
+        {TEXT "Content-Length: 14\r\n\r\nBasic bWU6cDp3", HIDDEN(403, "")},
+        {TEXT "Content-Length: 7\r\n\r\nno p:w\n", HIDDEN(403, "")},
+        {TEXT "Content-Length: 6\r\n\r\nno p w",
+         {DIALOG_REFUSED, .detail = "403 Forbidden: no p w", .out = ASKED}},
+    };
+
+    (void)state;
+    TRY(&with_password, rows);
+}
+
 static void an_answer_that_is_not_http_is_refused(void **state)
 {
     static const struct row rows[] = {
@@ -148,6 +173,7 @@ int main(void)
         cmocka_unit_test(a_refusal_is_in_the_words_of_the_proxy),
         cmocka_unit_test(a_line_without_an_end_is_not_waited_for),
         cmocka_unit_test(a_missing_password_is_named),
+        cmocka_unit_test(words_with_the_password_are_not_quoted),
         cmocka_unit_test(an_answer_that_is_not_http_is_refused),
     };
 
