@@ -209,9 +209,9 @@ static enum answer read_dotted(struct line *l, const struct line_step *step, str
 }
 
 /*
- * Adds the greeting without its response codes. CAPABILITY lists what held before TLS, such as
- * STARTTLS and LOGINDISABLED; and no code is from the server for certain, since it came before TLS:
- * ALERT and REFERRAL would make the program show a text, or go to another server.
+ * Adds the greeting without its response codes, which came before TLS: CAPABILITY has offers that no
+ * longer hold, ALERT would show a text, and REFERRAL leads to another server. What looks like a
+ * literal, such as {9}, is removed with all that follows it: some programs would wait for it.
  */
 static void add_imap_greeting(const struct line_step *step, struct text text, struct dialog_io *io)
 {
@@ -223,6 +223,8 @@ static void add_imap_greeting(const struct line_step *step, struct text text, st
         while (text.len && is_blank(text.bytes[0]))
             text = skip(text, 1);
     }
+    end = memchr(text.bytes, '{', text.len);
+    text.len = end ? (size_t)(end - text.bytes) : text.len;
     strbuf_add(io->greeting, "* OK ");
     add_greeting(step, text.len ? text : (struct text){"ready", strlen("ready")}, io);
 }

@@ -129,6 +129,8 @@ static void imap_greets_without_response_codes(void **state)
         {"* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] Dovecot ready.\r\n" IMAP_REST,
          DONE("* OK Dovecot ready.\r\n")},
         {"* OK [ALERT] [REFERRAL imap://b.example/] hi [x]\r\n" IMAP_REST, DONE("* OK hi [x]\r\n")},
+        {"* OK hi {9}\r\n" IMAP_REST, DONE("* OK hi \r\n")},
+        {"* OK [ALERT] {9+}\r\n" IMAP_REST, DONE("* OK ready\r\n")},
         {"* OK [CAPABILITY X]\r\n" IMAP_REST, DONE("* OK ready\r\n")},
         {"* OK [CAPABILITY X\r\n" IMAP_REST, DONE("* OK ready\r\n")},
         {"* OK\r\n" IMAP_REST, DONE("* OK ready\r\n")},
