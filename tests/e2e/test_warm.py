@@ -335,7 +335,7 @@ def test_sessions_are_resumed(pinproxyd, tls_server):
 def test_they_are_made_over_each_carrier_of_several_tunnels(carrier, carried, pinproxyd, backup, tmp_path):
     server = carried()
     config = {NAME: over(server, warm=2)}
-    if carrier.one_at_a_time:
+    if carrier.name == "serial":
         path = tmp_path / "one.conf"
         path.write_text(ini(config))
         done = run_pinproxyd("-t", "-c", path)
