@@ -222,7 +222,7 @@ static struct snapshot *build(struct config *config, const struct snapshot *old,
         make_frontend(s, section);
         make_outer(s, section);
     }
-    if (diags->count == before)
+    if (diags->count == 0)
         link_outers(s, diags);
     anchors_free(anchors);
     if (diags->count == before)

@@ -293,7 +293,9 @@ def test_sections_without_an_end_are_errors(chain, circle, word, tmp_path):
         text += f"[{name}]\nverify = pki\n" + (f"{mark}via = section:{via}\n" if via else "")
     path = tmp_path / "pinproxyd.conf"
     marks = write_marked(path, text)
-    assert_config_error(path, marks, word, run_pinproxyd("-t", "-c", path))
+    run = run_pinproxyd("-t", "-c", path)
+    assert_config_error(path, marks, word, run)
+    assert len(run.err.splitlines()) == len(circle)
 
 
 def test_a_section_that_speaks_no_http_is_an_error(tmp_path):
