@@ -59,6 +59,15 @@ void mysql_write_int4(uint8_t *at, uint32_t value)
         at[i] = (uint8_t)(value >> (8 * i));
 }
 
+/* A client may show the version on its terminal, and it came before TLS, from anyone. */
+static bool is_printable(const uint8_t *bytes, const uint8_t *end)
+{
+    for (; bytes < end; bytes++)
+        if (*bytes < ' ' || *bytes > '~')
+            return false;
+    return true;
+}
+
 const char *mysql_read_handshake(const uint8_t *payload, size_t n, struct mysql_handshake *out)
 {
     /* the version's NUL, the connection, 8 bytes of the nonce, and a filler */
@@ -71,6 +80,8 @@ const char *mysql_read_handshake(const uint8_t *payload, size_t n, struct mysql_
     end = memchr(payload + 1, '\0', n - 1);
     if (!end)
         return "the server's handshake packet is malformed: the version has no end";
+    if (!is_printable(payload + 1, end))
+        return "the server's handshake packet has a control byte in the version";
     h.low_at = (size_t)(end - payload) + BEFORE_FLAGS;
     if (n < h.low_at || n - h.low_at < REST)
         return "the server's handshake packet is too short for protocol 4.1";

@@ -114,6 +114,9 @@ static void what_is_no_handshake_is_a_failure(void **state)
     DIALOG("\0\0\1\0", DIALOG_FAILED, 0, "no handshake packet of MySQL");
     DIALOG("\1\0\0\0\x09", DIALOG_FAILED, 0, "not of protocol version 10");
     DIALOG("\1\0\0\0\x0a", DIALOG_FAILED, 0, "the version has no end");
+    DIALOG("\4\0\0\0\x0a"
+           "8\x1b\0",
+           DIALOG_FAILED, 0, "control byte in the version");
     DIALOG("\3\0\0\0\x0a"
            "8\0",
            DIALOG_FAILED, 0, "too short");
