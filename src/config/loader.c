@@ -10,6 +10,7 @@
 #include "base/util.h"
 #include "config/include.h"
 #include "config/inifile.h"
+#include "config/optionname.h"
 #include "config/options.h"
 #include "config/validate.h"
 
@@ -165,7 +166,7 @@ static void end_option(struct loader *l)
 /* Reads an indented line: one more value of the current option, or an option indented by mistake. */
 static void continue_option(struct loader *l, struct inifile_entry *e)
 {
-    const char *value, *key = options_find_key(e->value, &value);
+    const char *value, *key = optionname_find(e->value, &value);
 
     if (key) {
         diag_add(l->diags, e->where,
@@ -258,7 +259,7 @@ static void read_option(struct loader *l, struct inifile_entry e)
     if (!o) {
         if (!e.continued)
             diag_add(l->diags, e.where, "%s",
-                     options_explain_key(e.key, l->section.scope, &l->config->arena));
+                     optionname_explain(e.key, l->section.scope, &l->config->arena));
         return;
     }
     line = find_line(l->section.lines, o);

@@ -60,17 +60,6 @@ extern const size_t options_count;
  */
 const struct option_row *options_find(const char *name, enum option_scope scope);
 
-/*
- * Checks if a line is "OPTION = VALUE" or "OPTION: VALUE". Returns the option's name, a literal,
- * after storing the beginning of the value; or returns NULL if no scope has such an option.
- */
-const char *options_find_key(const char *line, const char **value);
-
-/*
- * Returns what is wrong with a name that is no option of a scope, and what to write; in the arena.
- */
-const char *options_explain_key(const char *key, enum option_scope scope, struct arena *arena);
-
 /* Sets every field of a scope to its default. The struct must be zeroed. */
 void options_set_defaults(void *target, enum option_scope scope, struct arena *arena);
 
