@@ -109,7 +109,8 @@ class MariaDB(_Database):
     def _start(self):
         mariadbd, install = self.programs
         data = f"{self.directory}/data"
-        common = ["--no-defaults", f"--datadir={data}"]
+        # A server that starts removes the temporary tables of all others in the same tmpdir.
+        common = ["--no-defaults", f"--datadir={data}", f"--tmpdir={self.directory}"]
         users = self._write("users.sql", f"""
 CREATE DATABASE things;
 CREATE USER '{USER}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}' REQUIRE SSL;
