@@ -127,12 +127,15 @@ static void an_attempt_that_gave_way_is_in_the_detail(void **state)
     dialing_close(fds, 2);
 }
 
-/* One family that is silent does not come first with all of its addresses. */
+/*
+ * One family that is silent does not come first with all of its addresses. The order of the others
+ * depends on whether the families were looked up separately, as they are on a busy machine.
+ */
 static void families_are_tried_in_turn(void **state)
 {
     static const char *const ips[] = {"::1", "127.0.0.1"};
     int fds[DIALING_ADDRESSES_MAX];
-    char text[600];
+    const char *first, *second;
     struct dialing *c;
     uint16_t port;
 
@@ -144,11 +147,11 @@ static void families_are_tried_in_turn(void **state)
     c = dialing_new("both.example", port);
     dialing_start(c);
     dialing_finish();
-    snprintf(text, sizeof(text),
-             "[::1]:%u: Connection refused; 127.0.0.1:%u: Connection refused; [::1]:%u: Connection "
-             "refused; 127.0.0.1:%u: Connection refused; [::1]:%u: Connection refused",
-             port, port, port, port, port);
-    dialing_assert_failed(REASON_CONNECT, text);
+    dialing_assert_failed(REASON_CONNECT, "[::1]:");
+    first = dialing_result.detail;
+    second = strchr(first, ';');
+    assert_non_null(second);
+    assert_true((first[0] == '[') != (second[2] == '['));
     dialing_close(fds, COUNT(ips));
 }
 
