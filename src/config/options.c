@@ -242,7 +242,7 @@ const struct option_row options[] = {
     {.name = "connect_timeout", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY,
      .value = "10s",
      .kind = &value_deadline, SECTION(connect_timeout),
-     .help = "time to resolve and connect, for all addresses together"},
+     .help = "time to resolve, connect and ask for TLS (via, starttls), for all addresses together"},
     {.name = "handshake_timeout", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY,
      .value = "10s",
      .kind = &value_deadline, SECTION(handshake_timeout),
