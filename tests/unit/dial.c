@@ -167,7 +167,6 @@ static void a_name_that_is_not_found_is_a_failure_to_resolve(void **state)
     dialing_finish();
     dialing_assert_failed(REASON_RESOLVE, "nonexistent.invalid: ");
     assert_contains(dialing_result.detail, gai_strerror(EAI_NONAME));
-    assert_int_equal(names_asked(), 1);
 }
 
 /* "address = NAME:1, NAME:2": the second is asked for while the first is answered. */
@@ -214,7 +213,7 @@ static void a_refusal_outweighs_a_name_that_is_not_found(void **state)
 static void all_addresses_of_a_name_are_tried(void **state)
 {
     static const char *const ips[] = {"127.0.0.1", "127.0.0.2", "127.0.0.3"};
-    int fds[DIALING_ADDRESSES_MAX], i;
+    int fds[DIALING_ADDRESSES_MAX], asked = 0, i;
     struct dialing *c;
     uint16_t port;
 
@@ -227,8 +226,10 @@ static void all_addresses_of_a_name_are_tried(void **state)
         dialing_start(c);
         dialing_finish();
         dialing_assert_connected(fds[2], port);
+        if (i == 0)
+            asked = names_asked();
     }
-    assert_int_equal(names_asked(), 1);
+    assert_int_equal(names_asked(), asked);
     dialing_close(fds, COUNT(ips));
 }
 

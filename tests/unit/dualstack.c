@@ -25,10 +25,25 @@ static void on_timer(uv_timer_t *timer)
     *(bool *)timer->data = true;
 }
 
+/* While it is stopped, no look-up takes long, however busy the machine is. */
+static bool clock_is_stopped;
+
 static uint64_t now(void)
 {
-    uv_update_time(&asking_thread.loop);
-    return uv_now(&asking_thread.loop);
+    static uint64_t time;
+
+    if (!clock_is_stopped) {
+        uv_update_time(&asking_thread.loop);
+        time = uv_now(&asking_thread.loop);
+    }
+    return time;
+}
+
+static void stop_clock(void)
+{
+    clock_is_stopped = false;
+    (void)now();
+    clock_is_stopped = true;
 }
 
 static void start(struct name *n, const char *host, int family, int64_t max_age)
@@ -44,6 +59,7 @@ static void finish(struct name *n)
 {
     dualstack_end(&n->addresses);
     uv_close((uv_handle_t *)&n->timer, NULL);
+    clock_is_stopped = false;
     asking_run();
 }
 
@@ -86,6 +102,7 @@ static void one_look_up_serves_both_families(void **state)
 
     (void)state;
     names_set("a.example", "2001:db8::1 2001:db8::2 192.0.2.1");
+    stop_clock();
     start(&n, "a.example", AF_UNSPEC, ASKING_AGE);
     assert_string_equal(next_address(&n), "2001:db8::1");
     assert_string_equal(next_address(&n), "192.0.2.1"); /* the families alternate */
@@ -103,6 +120,7 @@ static void the_family_that_the_system_puts_first_is_first(void **state)
 
     (void)state;
     names_set("a.example", "192.0.2.1 2001:db8::1");
+    stop_clock();
     start(&n, "a.example", AF_UNSPEC, ASKING_AGE);
     assert_string_equal(next_address(&n), "192.0.2.1");
     assert_string_equal(next_address(&n), "2001:db8::1");
@@ -180,6 +198,7 @@ static void a_failure_of_both_asks_for_each(void **state)
     (void)state;
     names_set("a.example", "192.0.2.1");
     names_fail_family("a.example", AF_INET6);
+    stop_clock();
     start(&n, "a.example", AF_UNSPEC, ASKING_AGE);
     assert_string_equal(next_address(&n), "192.0.2.1");
     assert_string_equal(next_address(&n), "end");
@@ -194,6 +213,7 @@ static void a_name_that_is_not_found_is_looked_up_once(void **state)
 
     (void)state;
     names_set("nonexistent.invalid", NULL);
+    stop_clock();
     start(&n, "nonexistent.invalid", AF_UNSPEC, ASKING_AGE);
     assert_string_equal(next_address(&n), "end");
     assert_non_null(n.addresses.error);
