@@ -233,7 +233,7 @@ static void send_request(struct job *j)
     struct strbuf text = {0};
 
     strbuf_add_bytes(&text, (const char *)header,
-                     proxyheader_make(u->section->config->send_proxy, &none, &none, header));
+                     proxyheader_make(u->send_proxy, &none, &none, header));
     announcement_request(u->section->config, &text);
     (void)tls_write(u->tls, (const uint8_t *)text.data, text.len);
     upstream_flush(u);

@@ -159,10 +159,9 @@ static void count_opened(const struct tunnel *t)
 /* Names the client to the server, before any byte of the client. */
 static struct relay_end send_proxy_header(struct tunnel *t)
 {
-    const enum config_send_proxy version = t->upstream.section->config->send_proxy;
     const struct addr listener = endpoint_local(&t->client);
     uint8_t header[PROXYHEADER_MAX];
-    const size_t n = proxyheader_make(version, &t->client_addr, &listener, header);
+    const size_t n = proxyheader_make(t->upstream.send_proxy, &t->client_addr, &listener, header);
 
     return relay_send_header(&t->relay, header, n);
 }
@@ -183,7 +182,7 @@ static void enter_relay(struct tunnel *t)
     arm_timer(t);
     /* the only place that reports success to a client; it goes before any byte of the server */
     (void)greeting_reply(&t->greeting, REASON_OK);
-    if (t->upstream.section->config->send_proxy != SEND_PROXY_OFF && !t->route.frontend->is_outer)
+    if (t->upstream.send_proxy != SEND_PROXY_OFF && !t->route.frontend->is_outer)
         end = send_proxy_header(t);
     if (end.result == RELAY_OPEN)
         end = relay_start(&t->relay, t->route.frontend->is_outer);

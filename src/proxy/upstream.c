@@ -375,6 +375,7 @@ static void on_connected(struct transport_owner *owner, const struct stream *str
 
     u->transport = NULL;
     u->filter = u->section->filter;
+    u->send_proxy = u->section->config->send_proxy;
     if (!target_has_parent(u->section->config))
         u->peer = stream->peer;
     endpoint_open(&u->conn, &u->thread->io, stream, u->section->config->keepalive, &conn_events);

@@ -67,8 +67,9 @@ struct upstream {
     struct transport_owner transport_owner;
     struct endpoint conn;
     struct negotiation negotiation;
-    const struct filter_ops *filter; /* that fits the dialogs of this connection, or NULL */
-    struct tls *tls;                 /* NULL before HANDSHAKE */
+    const struct filter_ops *filter;   /* that fits the dialogs of this connection, or NULL */
+    enum config_send_proxy send_proxy; /* that this connection's server expects */
+    struct tls *tls;                   /* NULL before HANDSHAKE */
     uv_timer_t deadline;
     struct learn_job *learn;
     struct learn_owner learn_owner;
@@ -86,7 +87,7 @@ void upstream_start(struct upstream *u, struct thread *thread, const struct sect
  * configuration, and borrows that section instead. The server is judged by the new section alone.
  * In DIAL it connects again if the section's identity has changed, and in DIALOG if via, starttls,
  * host, port, address or sni has: a dialog must not say to one server, or parent proxy, what is for
- * another. Once the handshake has begun, it keeps its address, its filter and its TLS settings.
+ * another. Once the handshake has begun, it keeps its address, its filter, its header and its TLS settings.
  * Deadlines stay.
  *
  * If via, host, port, address or sni has changed during the handshake, the key of a first use is

@@ -70,7 +70,7 @@ def test_an_old_parent_is_not_asked_for_the_new_server(slow_parent, pinproxyd, t
     old.assert_nothing_received(NAME.encode())
 
 
-# In the handshake the dialog has been: the client needs its greeting and its filter, and no others.
+# In the handshake the dialog has been. The client needs its greeting and its filter, and no others.
 
 def held(relay, server, greeting):
     """A relay that lets the greeting pass, and holds the server's part of the handshake."""
@@ -90,6 +90,20 @@ def test_a_greeting_goes_to_the_client_as_its_dialog_has_left_it(after, pinproxy
         between.open()
         assert read_exactly(client, len(GREETING)) == GREETING
         ping(client)
+
+
+@pytest.mark.parametrize("before, after", (("off", "v1"), ("v1", "off")))
+def test_a_server_gets_the_header_that_it_expects(before, after, pinproxyd, tls_server, relay):
+    server = tls_server()
+    between = relay(server)
+    daemon = pinproxyd({NAME: to(between, send_proxy=before)})
+    with connect(daemon.address(NAME)) as client:
+        between.wait_held(1)
+        daemon.reload({NAME: to(between, send_proxy=after)})
+        between.open()
+        client.sendall(b"hello\n")
+        wait_until(lambda: server.conns[0].plaintext.endswith(b"hello\n"), "the bytes of the client")
+    assert server.conns[0].plaintext.startswith(b"PROXY" if before == "v1" else b"hello")
 
 
 @pytest.mark.parametrize("after", ("off", "smtp"))
