@@ -14,8 +14,8 @@
 #include "base/units.h"
 #include "base/util.h"
 #include "config/canonical.h"
-#include "config/credentials.h"
 #include "config/listen.h"
+#include "config/userinfo.h"
 #include "config/via.h"
 #include "pin/pinvalue.h"
 
@@ -461,5 +461,5 @@ KIND(tls, int, canonical_int, );
 KIND(url_path, const char *, canonical_text, );
 KIND(user, const char *, canonical_text, );
 KIND(verify_name, const char *, canonical_text, );
-KIND(via, struct config_via, canonical_via, .conceal = credentials_conceal);
+KIND(via, struct config_via, canonical_via, .conceal = userinfo_conceal);
 KIND(workers, long, canonical_long, );

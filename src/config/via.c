@@ -12,7 +12,7 @@
 #include "base/program.h"
 #include "base/units.h"
 #include "base/util.h"
-#include "config/credentials.h"
+#include "config/userinfo.h"
 #include "config/words.h"
 
 /* What the parser of a scheme works on. */
@@ -25,11 +25,11 @@ struct via_context {
 /* Sets the scheme's own fields. Returns NULL, or what would have been right. */
 typedef const char *via_parser(const struct via_context *ctx, struct config_via *out);
 
-static const char *take_credentials(const struct via_context *ctx, struct config_via *out,
-                                    const char **rest)
+static const char *take_userinfo(const struct via_context *ctx, struct config_via *out,
+                                 const char **rest)
 {
-    struct credentials c;
-    const char *why = credentials_parse(ctx->rest, ctx->dir, ctx->arena, &c, rest);
+    struct userinfo c;
+    const char *why = userinfo_parse(ctx->rest, ctx->dir, ctx->arena, &c, rest);
 
     if (why)
         return why;
@@ -43,7 +43,7 @@ static const char *parse_parent(const struct via_context *ctx, struct config_via
 {
     char host[HOSTNAME_MAX + 2];
     uint16_t port = 0;
-    const char *rest, *why = take_credentials(ctx, out, &rest);
+    const char *rest, *why = take_userinfo(ctx, out, &rest);
 
     if (!why)
         why = addr_split(rest, host, sizeof(host), &port);
@@ -189,7 +189,7 @@ static const char *parse_exec(const struct via_context *ctx, struct config_via *
 
 static const char *parse_section(const struct via_context *ctx, struct config_via *out)
 {
-    const char *name, *why = take_credentials(ctx, out, &name);
+    const char *name, *why = take_userinfo(ctx, out, &name);
 
     if (!why)
         why = check_basic(out);
@@ -240,7 +240,7 @@ const char *via_parse(const char *value, const char *dir, struct arena *arena,
     for (i = 0; i < COUNT_OF(schemes); i++) {
         const struct scheme *s = &schemes[i];
         const struct via_context ctx = {value + strlen(s->prefix), dir, arena};
-        struct config_via via = {.scheme = (enum via)i, .text = credentials_conceal(value, arena)};
+        struct config_via via = {.scheme = (enum via)i, .text = userinfo_conceal(value, arena)};
         const char *why;
 
         if (!is_scheme(s, value))

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/credentials.h"
+#include "config/userinfo.h"
 #include "configs.h"
 #include "help.h"
 
@@ -170,7 +170,7 @@ static void other_values_are_shown_whole(void **state)
 
     (void)state;
     for (i = 0; i < COUNT(values); i++)
-        assert_string_equal(credentials_conceal(values[i], &arena), values[i]);
+        assert_string_equal(userinfo_conceal(values[i], &arena), values[i]);
 }
 
 static void a_parent_must_be_of_the_family(void **state)

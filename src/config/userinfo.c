@@ -1,4 +1,4 @@
-#include "config/credentials.h"
+#include "config/userinfo.h"
 
 #include <ctype.h>
 #include <stdbool.h>
@@ -57,12 +57,12 @@ static const char *read_password(const char *text, size_t n, const char *dir, st
                   "%25";
 }
 
-const char *credentials_parse(const char *text, const char *dir, struct arena *arena,
-                              struct credentials *out, const char **rest)
+const char *userinfo_parse(const char *text, const char *dir, struct arena *arena,
+                           struct userinfo *out, const char **rest)
 {
     const char *at = strrchr(text, '@');
     const char *colon = at ? memchr(text, ':', (size_t)(at - text)) : NULL;
-    struct credentials c = {0};
+    struct userinfo c = {0};
     const char *why;
 
     if (!at) {
@@ -121,7 +121,7 @@ static const char *find_authority(const char *value)
                                                                                    : value;
 }
 
-const char *credentials_conceal(const char *value, struct arena *arena)
+const char *userinfo_conceal(const char *value, struct arena *arena)
 {
     const char *start = find_authority(value), *at = strrchr(start, '@'), *colon;
 
