@@ -1,11 +1,10 @@
 #include "config/store.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "base/file.h"
+#include "config/secret.h"
 
 /* Returns the length of the scheme of a URI (RFC 3986 section 3.1), or 0 if there is none. */
 static size_t scheme_length(const char *text)
@@ -27,19 +26,14 @@ bool store_is_uri(const char *text)
 static const char *parse_path(const char *value, const char *dir, struct arena *arena,
                               const char **out)
 {
-    const char *credentials = getenv("CREDENTIALS_DIRECTORY"), *path;
+    const char *path = secret_path(value, dir, arena);
 
-    if (strncmp(value, "%d/", 3) == 0) {
-        if (!credentials)
-            return "%d/ is systemd's credentials directory, and CREDENTIALS_DIRECTORY is not set: "
-                   "write LoadCredential= in the unit; to check by hand, set it to "
-                   "/run/credentials/pinproxyd.service";
-        value += 3;
-        dir = credentials;
-    }
-    if (!*value)
+    if (!path)
+        return "%d/ is systemd's credentials directory, and CREDENTIALS_DIRECTORY is not set: "
+               "write LoadCredential= in the unit; to check by hand, set it to "
+               "/run/credentials/pinproxyd.service";
+    if (!*value || strcmp(value, "%d/") == 0)
         return "expected the name of a file";
-    path = file_resolve(arena, dir, value);
     /* a relative directory may have a colon too */
     *out = store_is_uri(path) ? arena_printf(arena, "./%s", path) : path;
     return NULL;

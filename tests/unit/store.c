@@ -23,6 +23,7 @@ static void values_are_read_as_paths_or_uris(void **state)
         {"1:b", "/etc", "/etc/1:b", false},
         {"%d/key", "/etc", "/run/credentials/x/key", false},
         {"file:%d/key", "/etc", "/run/credentials/x/key", false},
+        {"%d//key", "/etc", "/run/credentials/x//key", false},
         {"%d", "/etc", "/etc/%d", false},
         {"pkcs11:token=a;object=b", "/etc", "pkcs11:token=a;object=b", true},
         {"handle:0x81000001", "/etc", "handle:0x81000001", true},
@@ -65,6 +66,9 @@ static void other_values_are_refused_and_change_nothing(void **state)
         assert_non_null(why);
         assert_contains(why, rows[i][1]);
     }
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "", 1), 0);
+    assert_contains(store_parse("%d/key", "/etc", &arena, &got),
+                    "CREDENTIALS_DIRECTORY is not set");
     assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x", 1), 0);
     assert_contains(store_parse("%d/", "/etc", &arena, &got), "the name of a file");
     assert_contains(store_parse_file("secret", "/etc", &arena, &got), "expected file:PATH");
