@@ -5,12 +5,13 @@ import signal
 import pytest
 from harness import parents, servers
 from harness.assertions import SECRET, assert_accepted, assert_refused, failures
-from harness.certs import NAME, self_signed
+from harness.certs import CA, NAME, client_certificate, day, self_signed
 from harness.clients import connect, exchange, open_tunnel, ping, read_all, read_to_any_end, try_exchange
 from harness.config import ini, to
 from harness.config_errors import assert_config_error, write_marked
 from harness.daemon import run_pinproxy, run_pinproxyd
 from harness.parents import Route
+from harness.servers import ask_client
 from harness.tls_connection import reset
 from harness.waiting import wait_until
 
@@ -196,6 +197,35 @@ def test_removing_the_outer_pin_closes_what_is_inside(proxy, pinproxyd, tmp_path
         daemon.reload(config)
         assert read_to_any_end(client) == (b"", True)
     daemon.wait_event(event="tunnel_close", section=OUTER, reason="pin_removed")
+
+
+def test_the_date_of_the_outer_pin_closes_what_is_inside(proxy, pinproxyd, clock):
+    p = proxy()
+    daemon = pinproxyd(p.config(outer={"on_pin_removed": "close", "pin": f"{p.outer.cert.pin} until={day(1)}"},
+                                inner={"truncation": "allow"}), env=clock.env)
+    with open_tunnel(daemon.address(NAME)) as client:
+        clock.before_midnight(2)
+        assert read_to_any_end(client) == (b"", True)
+    daemon.wait_event(event="tunnel_close", section=OUTER, reason="expired_pins")
+    assert_refused(daemon, "upstream_error", "via")
+
+
+def test_the_outer_server_is_shown_the_certificate_of_its_section(proxy, pinproxyd, tmp_path):
+    p = proxy()
+    ca = CA(tmp_path)
+    ask_client(p.outer, ca.cert)
+    daemon = pinproxyd(p.config())
+    assert_refused(daemon, "upstream_error", "via")
+    client = client_certificate(ca)
+    daemon.reload(p.config(outer={"client_cert": client.pem_file(), "client_key": client.key_file()}))
+    assert_accepted(daemon)
+
+
+def test_options_for_clients_of_the_outer_section_do_not_apply(proxy, pinproxyd):
+    p = proxy()
+    daemon = pinproxyd(p.config(outer={"client": "postgres", "send_proxy": "v1"}))
+    assert_accepted(daemon)
+    assert failures(daemon, OUTER) == []
 
 
 def test_a_reload_that_changes_neither_keeps_both(proxy, pinproxyd):
