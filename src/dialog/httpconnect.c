@@ -124,7 +124,7 @@ static enum dialog_result refuse(struct dialog_io *io, const struct http_respons
 
     if (!has_end && !is_complete)
         return DIALOG_MORE;
-    if (shows_password(via, r->reason.bytes, r->reason.len) || shows_password(via, content, n))
+    if (shows_password(via, r->reason.bytes, r->reason.len) || shows_password(via, content, len))
         snprintf(io->detail, DIALOG_DETAIL_SIZE, "%d%s: its words have the password in them",
                  r->status, advice(io, r->status));
     else

@@ -142,6 +142,8 @@ static void words_with_the_password_are_not_quoted(void **state)
         {"HTTP/1.1 407 p:w\r\n\r\n", HIDDEN(407, ": it rejects the user or the password")},
         {TEXT "Content-Length: 14\r\n\r\nBasic bWU6cDp3", HIDDEN(403, "")},
         {TEXT "Content-Length: 7\r\n\r\nno p:w\n", HIDDEN(403, "")},
+        {TEXT "Content-Length: 9\r\n\r\nno\np:w\r\n",
+         {DIALOG_REFUSED, .detail = "403 Forbidden: no", .out = ASKED}},
         {TEXT "Content-Length: 6\r\n\r\nno p w",
          {DIALOG_REFUSED, .detail = "403 Forbidden: no p w", .out = ASKED}},
     };
