@@ -30,7 +30,8 @@ bool store_is_uri(const char *text);
 
 /*
  * Returns a text from store_parse() as messages may have it: a URI without its query, which may
- * contain a PIN (RFC 7512 section 2.4), and without a PIN that was written before the query. The text is in the arena.
+ * contain a PIN (RFC 7512 section 2.4), and without a PIN that was written before the query. The
+ * text is in the arena.
  */
 const char *store_printable(const char *text, struct arena *arena);
 

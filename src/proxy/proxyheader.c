@@ -16,6 +16,7 @@ static const uint8_t signature[] = {0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d,
 #define UNSPEC 0x00
 #define INET 0x11
 #define INET6 0x21
+
 /* Both ends of a connection. */
 struct ends {
     struct addr client;

@@ -2,8 +2,8 @@
  * A tunnel: one client, one upstream, and the bytes between them.
  *
  *     GREETING -> UPSTREAM -> RELAY -> (LINGER ->) CLOSING -> freed
- *         \______/____\__________________/
- *               WARM
+ *         \___________\__________________/
+ *     WARM -------^
  *
  * WARM      there is no client yet: the upstream is dialled and judged, and waits (warm.h)
  * GREETING  the front reads the client's greeting (front.h); a raw client has none and is not read

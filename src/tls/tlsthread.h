@@ -1,7 +1,8 @@
 /*
  * The memory that all TLS connections of one thread share: the buffer that they write records to,
- * the certificates of their servers, and the sessions that they can resume. One connection inside
- * another needs a set of its own, because both write records in one turn.
+ * the certificates of their servers, and the sessions that they can resume. A connection inside
+ * another one shares it too: a socket pair is between them (proxy/outer.h), so no call into one is
+ * made from within a call into the other.
  */
 #ifndef TLS_TLSTHREAD_H
 #define TLS_TLSTHREAD_H
