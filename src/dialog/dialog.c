@@ -14,6 +14,7 @@ struct dialog {
     bool ended;
     size_t received;
     size_t used;
+    size_t before; /* what the dialogs before this one have used */
     struct strbuf out;
     struct strbuf greeting;
     char detail[DIALOG_DETAIL_SIZE];
@@ -85,6 +86,7 @@ enum dialog_result dialog_feed(struct dialog *d, const struct config_section *se
     d->received += n;
     while ((result = run(d, section)) == DIALOG_DONE && d->index + 1 < d->list.count) {
         d->index++;
+        d->before = d->used;
         memset(d->state, 0, d->state_size);
     }
     return result;
@@ -134,4 +136,14 @@ const struct dialog_ops *dialog_current(const struct dialog *d)
 const char *dialog_detail(const struct dialog *d)
 {
     return d->detail;
+}
+
+const char *dialog_obstacle(const struct dialog *d)
+{
+    if (d->received > d->before)
+        return NULL;
+    return dialog_current(d)->reason == REASON_STARTTLS
+               ? "the server has sent nothing: if this port begins with TLS, as 465 and 993 do, "
+                 "remove 'starttls'"
+               : "the proxy has sent nothing: 'via' may name another kind of proxy, or a wrong port";
 }

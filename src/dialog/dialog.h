@@ -128,6 +128,12 @@ size_t dialog_unread(const struct dialog *d);
 /* Returns the dialog that runs, or that ran last. Lives for ever. */
 const struct dialog_ops *dialog_current(const struct dialog *d);
 
+/*
+ * Returns what may be wrong if the dialog that runs waits too long, a literal, or NULL if the server
+ * has answered in it.
+ */
+const char *dialog_obstacle(const struct dialog *d);
+
 /* Returns why a run failed, or "". Valid until dialog_free(). */
 const char *dialog_detail(const struct dialog *d);
 

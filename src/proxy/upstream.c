@@ -118,6 +118,7 @@ static void on_deadline(uv_timer_t *timer)
     if (u->state == UPSTREAM_DIALOG) {
         missing = dialog_current(u->negotiation.dialog)->name;
         answer = " answer";
+        obstacle = dialog_obstacle(u->negotiation.dialog);
     }
     units_format_duration(limit_ms(u, limits[u->state]), after);
     snprintf(detail, sizeof(detail), "no %s%s (%s) within %s%s%s", missing, answer,

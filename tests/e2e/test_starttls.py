@@ -121,7 +121,10 @@ def test_a_dialog_that_stalls_is_a_timeout(protocol, turn, pinproxyd, starttls_s
     server = starttls_server(until(protocol, turn))
     daemon = pinproxyd(section(server, protocol, connect_timeout="300ms"))
     line = assert_refused(daemon, "upstream_error", "timeout", server=server)
-    assert line["detail"] == f"no {protocol} answer (connect_timeout) within 300ms"
+    detail, _, hint = line["detail"].partition(": ")
+    assert detail == f"no {protocol} answer (connect_timeout) within 300ms"
+    answered = any(answer for _, answer in CONVERSATIONS[protocol].turns[:turn])
+    assert ("remove 'starttls'" in hint) == (not answered)
 
 
 @pytest.mark.parametrize("protocol, turn", SILENT)

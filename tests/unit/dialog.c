@@ -84,6 +84,27 @@ static void a_list_runs_in_order(void **state)
     dialog_free(d);
 }
 
+static void a_server_that_has_sent_nothing_is_an_obstacle(void **state)
+{
+    static const struct dialog_list smtp = {{&dialog_smtp}, 1};
+    struct dialog *d = start(&both, "ASK a.example\n");
+
+    (void)state;
+    assert_contains(dialog_obstacle(d), "the proxy has sent nothing");
+    feed(d, "O");
+    assert_null(dialog_obstacle(d));
+    feed(d, "K\n");
+    assert_non_null(dialog_obstacle(d));
+    feed(d, "2");
+    assert_null(dialog_obstacle(d));
+    dialog_free(d);
+    d = start(&smtp, "");
+    assert_contains(dialog_obstacle(d), "remove 'starttls'");
+    feed(d, "2");
+    assert_null(dialog_obstacle(d));
+    dialog_free(d);
+}
+
 static void input_may_come_in_any_pieces(void **state)
 {
     static const char input[] = "OK\n220 hello\n";
@@ -187,6 +208,7 @@ int main(void)
         cmocka_unit_test(a_dialog_may_speak_first),
         cmocka_unit_test(a_dialog_may_wait_for_the_server),
         cmocka_unit_test(a_list_runs_in_order),
+        cmocka_unit_test(a_server_that_has_sent_nothing_is_an_obstacle),
         cmocka_unit_test(input_may_come_in_any_pieces),
         cmocka_unit_test(what_one_dialog_leaves_is_the_next_ones),
         cmocka_unit_test(each_dialog_begins_with_a_zeroed_state),
