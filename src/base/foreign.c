@@ -25,7 +25,23 @@ static const char write_tls[] = "write 'tls_min = 1.2' or '1.3', and 'tls_max' i
 static const char write_client_cert[] =
     "write 'client_cert = FILE' and 'client_key = FILE' for the client's own; to pin the server's "
     "certificate write 'pin = cert:FILE'";
-static const char write_starttls[] = "write 'starttls = smtp', or another protocol";
+static const char write_starttls[] =
+    "write 'starttls = smtp', or another protocol; for stunnel's 'connect' and 'socks' write "
+    "'via = http://HOST:PORT' or 'via = socks5://HOST:PORT', for its 'proxy' 'send_proxy = v1'";
+static const char write_proxy[] =
+    "write 'via = http://HOST:PORT' or 'via = socks5://HOST:PORT', and 'via = section:NAME' for a "
+    "proxy that speaks TLS";
+static const char write_credentials[] = "write them in 'via', before the proxy's name: "
+                                        "'via = http://USER:PASSWORD@HOST:PORT'";
+static const char write_exec[] = "write 'via = exec:COMMAND ARGS'";
+static const char write_unix[] = "write 'via = unix:PATH'";
+static const char write_serial[] = "write 'via = serial:DEVICE,BAUD'";
+static const char write_password[] = "write 'client_key_password = file:PATH'";
+static const char write_token[] = "write 'client_cert' and 'client_key' as URIs, such as "
+                                  "'client_key = pkcs11:...'";
+static const char write_send_proxy[] = "write 'send_proxy = v1' or 'send_proxy = v2'";
+static const char no_switch[] = "remove this line: TLS is always used; for a service that begins "
+                                "in plaintext write 'starttls = PROTOCOL'";
 static const char write_log[] = "the log goes to standard error or the journal: see 'log_level' "
                                 "and 'log_format'";
 static const char no_pid[] = "remove this line: pinproxyd runs in the foreground and writes no PID "
@@ -54,6 +70,13 @@ static const struct word keys[] = {
     {"curves", write_groups},
     {"curve", write_groups},
     {"protocol", write_starttls},
+    {"protocolHost", write_host},
+    {"protocolUsername", write_credentials},
+    {"protocolPassword", write_credentials},
+    {"exec", write_exec},
+    {"execArgs", write_exec},
+    {"engine", write_token},
+    {"engineId", write_token},
     {"local", "write 'bind = IP'"},
     {"output", write_log},
     {"debug", write_log},
@@ -78,7 +101,9 @@ static const struct word keys[] = {
     {"IdentityFile", write_client_cert},
     {"LocalForward", "write 'listen = ADDR:PORT' in the section of the host"},
     {"LogLevel", "write 'log_level = info' in [global]"},
-    {"ProxyCommand", "'via' supports only 'tcp' so far"},
+    {"ProxyCommand", "write 'via = exec:COMMAND ARGS', with the host and the port in place of %h "
+                     "and %p"},
+    {"ProxyJump", "write 'via = exec:ssh -W HOST:PORT GATEWAY'"},
     /* curl */
     {"url", write_host},
     {"pinnedpubkey", "write 'pin = sha256//BASE64'"},
@@ -87,7 +112,17 @@ static const struct word keys[] = {
     {"interface", "write 'bind = IP'"},
     {"resolve", write_address},
     {"connect-to", write_address},
-    {"proxy", "'via' supports only 'tcp' so far"},
+    {"proxy", write_proxy},
+    {"preproxy", write_proxy},
+    {"socks5", write_proxy},
+    {"socks5-hostname", write_proxy},
+    {"http_proxy", write_proxy},
+    {"https_proxy", write_proxy},
+    {"all_proxy", write_proxy},
+    {"proxy-user", write_credentials},
+    {"unix-socket", write_unix},
+    {"pass", write_password},
+    {"ssl-reqd", no_switch},
     {"tls-max", write_tls},
     {"tls13-ciphers", "write 'ciphersuites = LIST'"},
     {"max-time", "write 'max_lifetime = 10m'"},
@@ -109,13 +144,35 @@ static const struct word keys[] = {
     {"proxy_ssl_protocols", write_tls},
     {"proxy_ssl_ciphers", "write 'ciphers = LIST'"},
     {"proxy_ssl_certificate", write_client_cert},
+    {"proxy_ssl_certificate_key", write_client_cert},
+    {"proxy_ssl_password_file", write_password},
+    {"proxy_protocol", write_send_proxy},
+    {"send-proxy-v2", write_send_proxy},
     {"ssl_certificate", write_client_cert},
+    {"ssl_certificate_key", write_client_cert},
+    {"crt", write_client_cert},
     {"worker_processes", "write 'workers = N' in [global]"},
     {"worker_connections", "write 'max_connections = N' in [global]"},
     {"maxconn", "write 'max_connections = N'"},
     {"error_log", write_log},
     {"log", write_log},
+    /* libpq */
+    {"sslmode", no_switch},
+    {"sslcert", write_client_cert},
+    {"sslkey", write_client_cert},
+    {"sslpassword", write_password},
+    {"sslrootcert", write_ca},
     /* common words */
+    {"ssl", no_switch},
+    {"tls", no_switch},
+    {"command", write_exec},
+    {"program", write_exec},
+    {"socket", write_unix},
+    {"serial", write_serial},
+    {"device", write_serial},
+    {"baud", write_serial},
+    {"spiffe_id", "write 'verify_name = spiffe://DOMAIN/PATH'"},
+    {"lifetime", "write 'max_lifetime = 10m'"},
     {"fingerprint", "write 'pin = cert:sha256:HEX' for a certificate's fingerprint, or "
                     "'pin = sha256//BASE64' for a key's"},
     {"sha256", "write 'pin = sha256//BASE64'"},
@@ -146,6 +203,26 @@ static const struct {
      "this name cannot be turned off: only 'verify = pin' with a server's pin checks no name"},
     {"client", " yes no on off true false ",
      "pinproxyd is always the TLS client: leave this line out"},
+    {"client", " postgresql pgsql psql pg libpq ", "write 'client = postgres'"},
+    {"client", " mysql mariadb ",
+     "leave this line out: 'starttls = mysql' is enough for clients of MySQL"},
+    {"starttls", " yes on true 1 required ",
+     "name the protocol of the server, such as 'starttls = smtp'"},
+    {"starttls", " ssl tls ssl/tls implicit smtps imaps pop3s ldaps ftps nntps redis https ",
+     "leave this line out if the server begins with TLS, as on the ports 465, 636 and 993: "
+     "TLS is always used"},
+    {"starttls", " no none false 0 never ", "write 'starttls = off'"},
+    {"starttls", " submission esmtp ", "write 'starttls = smtp'"},
+    {"starttls", " postgresql pgsql psql pg ", "write 'starttls = postgres'"},
+    {"starttls", " mariadb ", "write 'starttls = mysql'"},
+    {"starttls", " managesieve ", "write 'starttls = sieve'"},
+    {"starttls", " jabber xmpp-client ", "write 'starttls = xmpp'"},
+    {"send_proxy", " yes on true 2 ", "write 'send_proxy = v2', or v1 for its text"},
+    {"send_proxy", " 1 ", "write 'send_proxy = v1'"},
+    {"send_proxy", " no none false 0 ", "write 'send_proxy = off'"},
+    {"raw_key", " yes on true 1 ",
+     "with 'offer' the server may send a certificate too, with 'require' a raw public key only"},
+    {"raw_key", " off none false 0 ", "write 'raw_key = no'"},
     {"tls_min", " TLSv1.2 TLS1.2 TLSv1_2 tls_1.2 12 ", "write 'tls_min = 1.2'"},
     {"tls_min", " TLSv1.3 TLS1.3 TLSv1_3 tls_1.3 13 ", "write 'tls_min = 1.3'"},
     {"tls_max", " TLSv1.2 TLS1.2 TLSv1_2 tls_1.2 12 ", "write 'tls_max = 1.2'"},
@@ -317,5 +394,62 @@ const char *foreign_host(const char *text)
         return NULL; /* an IPv6 literal, perhaps a wrong one */
     if (colon && colon[1] && strspn(colon + 1, "0123456789") == strlen(colon + 1))
         return "has a port: write the host's name alone, and 'port = N' on another line";
+    return NULL;
+}
+
+/* Returns true if a text ends in a colon and a number. */
+static bool ends_in_port(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+
+    return colon && colon[1] && strspn(colon + 1, "0123456789") == strlen(colon + 1);
+}
+
+/* Returns true if a text begins with a word, which the text or a colon ends. */
+static bool has_scheme(const char *text, const char *word)
+{
+    const char last = word[strlen(word) - 1], *rest = text + strlen(word);
+
+    return starts_with_word(text, word)
+           && (last == '/' || last == '|' || *rest == '\0' || *rest == ':');
+}
+
+const char *foreign_via(const char *text)
+{
+    static const char socks[] = "for a SOCKS proxy write socks5://HOST:PORT; the proxy resolves "
+                                "the name, and no other version is supported";
+    static const char no_tls[] = "TLS is always used: leave this line out, or write tcp";
+    static const char plain[] = "leave this line out, or write tcp";
+    static const struct {
+        const char *word;
+        const char *advice;
+    } rows[] = {
+        {"https", "for a proxy that speaks TLS write section:NAME, and a section NAME for it"},
+        {"socks", socks},
+        {"socks4", socks},
+        {"socks4a", socks},
+        {"socks5", socks},
+        {"socks5h", socks},
+        {"http", "for an HTTP proxy write http://HOST:PORT"},
+        {"connect", "for an HTTP proxy write http://HOST:PORT"},
+        {"tls", no_tls},
+        {"ssl", no_tls},
+        {"tcp", "write tcp alone: the server is set with 'host' and 'port', or with 'address'"},
+        {"none", plain},
+        {"off", plain},
+        {"direct", plain},
+        {"/", "write unix:PATH for a Unix socket, serial:DEVICE for a serial line"},
+        {"unix", "write unix:PATH for a Unix socket"},
+        {"|", "for a program write exec:COMMAND"},
+    };
+    size_t i;
+
+    for (i = 0; i < COUNT_OF(rows); i++)
+        if (has_scheme(text, rows[i].word))
+            return rows[i].advice;
+    if (strchr(text, ' '))
+        return "for a program write exec:COMMAND";
+    if (ends_in_port(text))
+        return "for a proxy write http://HOST:PORT or socks5://HOST:PORT";
     return NULL;
 }

@@ -20,6 +20,9 @@ const char *foreign_value(const char *key, const char *value);
 /* Looks up a value of `pin` or `revoked` that has none of their forms. */
 const char *foreign_pin(const char *value);
 
+/* Looks up a value of `via` that begins with none of its words. */
+const char *foreign_via(const char *text);
+
 /*
  * Returns true if a comment, with its ';', begins with one of the words, which are separated by
  * blanks. Other programs separate values with a ';', so a value would be lost in the comment.

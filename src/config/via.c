@@ -7,6 +7,7 @@
 #include "base/addr.h"
 #include "base/baud.h"
 #include "base/file.h"
+#include "base/foreign.h"
 #include "base/hostname.h"
 #include "base/mem.h"
 #include "base/program.h"
@@ -108,6 +109,21 @@ static const char *parse_http(const struct via_context *ctx, struct config_via *
                : NULL;
 }
 
+/* Returns true if a path continues as a value of `listen` may, with a mode or an owner. */
+static bool has_listen_option(const char *path)
+{
+    const char *comma = strchr(path, ',');
+
+    for (; comma; comma = strchr(comma + 1, ',')) {
+        const char *word = comma + 1 + strspn(comma + 1, " \t");
+
+        if (strncmp(word, "mode=", 5) == 0 || strncmp(word, "user=", 5) == 0
+            || strncmp(word, "group=", 6) == 0)
+            return true;
+    }
+    return false;
+}
+
 static const char *parse_unix(const struct via_context *ctx, struct config_via *out)
 {
     struct addr to;
@@ -119,6 +135,8 @@ static const char *parse_unix(const struct via_context *ctx, struct config_via *
                             "expected unix:PATH: abstract sockets are not supported, because they "
                             "have no owner and no mode (for a file of this name: unix:./%s)",
                             ctx->rest);
+    if (has_listen_option(ctx->rest))
+        return "expected unix:PATH alone: mode=, user= and group= are for a socket of 'listen'";
     out->path = file_resolve(ctx->arena, ctx->dir, ctx->rest);
     if (!addr_from_unix(&to, out->path))
         return "expected a shorter path: the kernel takes at most 107 bytes (unix(7))";
@@ -147,6 +165,16 @@ static const char *parse_vsock(const struct via_context *ctx, struct config_via 
     return NULL;
 }
 
+/* Returns true if a speed follows a colon. */
+static bool ends_in_speed(const char *device)
+{
+    const char *colon = strrchr(device, ':');
+    speed_t speed;
+    long baud;
+
+    return colon && units_number(colon + 1, 0, LONG_MAX, &baud) == NULL && baud_find(baud, &speed);
+}
+
 static const char *parse_serial(const struct via_context *ctx, struct config_via *out)
 {
     char *device = arena_strdup(ctx->arena, ctx->rest), *baud = strrchr(device, ',');
@@ -157,6 +185,10 @@ static const char *parse_serial(const struct via_context *ctx, struct config_via
         *baud++ = '\0';
     if (!*device)
         return "expected serial:DEVICE[,BAUD], such as serial:/dev/ttyUSB0,115200";
+    if (baud && strpbrk(ctx->rest, " \t"))
+        return "expected serial:DEVICE,BAUD without blanks, such as serial:/dev/ttyUSB0,115200";
+    if (!baud && ends_in_speed(device))
+        return "expected a comma before the speed, such as serial:/dev/ttyUSB0,115200";
     if (baud && (units_number(baud, 0, LONG_MAX, &out->baud) || !baud_find(out->baud, &speed)))
         return "expected a speed after the comma that serial lines have: 9600, 19200, 38400, "
                "57600, 115200, 230400, 460800, 921600 or another one of termios(3)";
@@ -176,7 +208,7 @@ static const char *parse_exec(const struct via_context *ctx, struct config_via *
     if (why)
         return arena_printf(ctx->arena, "expected a command: %s", why);
     if (count == 0 || !*words[0])
-        return "expected exec:COMMAND ARGS, such as exec:ssh -W %h:%p gateway";
+        return "expected exec:COMMAND ARGS, such as exec:ssh -W db.example.com:5432 gateway";
     name = strchr(words[0], '/') ? file_resolve(ctx->arena, ctx->dir, words[0]) : words[0];
     error = program_find(name, path);
     if (error)
@@ -216,14 +248,14 @@ static const struct scheme {
     [VIA_SECTION] = {"section:", parse_section},
 };
 
-static const char *list_schemes(struct arena *arena)
+static const char *list_schemes(const char *value, struct arena *arena)
 {
-    const char *list = NULL;
+    const char *list = NULL, *advice = foreign_via(value);
     size_t i;
 
     for (i = 0; i < COUNT_OF(schemes); i++)
         list = arena_printf(arena, "%s%s%s", list ? list : "", list ? ", " : "", schemes[i].prefix);
-    return arena_printf(arena, "expected %s", list);
+    return arena_printf(arena, "expected %s%s%s", list, advice ? "; " : "", advice ? advice : "");
 }
 
 static bool is_scheme(const struct scheme *s, const char *value)
@@ -250,5 +282,5 @@ const char *via_parse(const char *value, const char *dir, struct arena *arena,
             *out = via;
         return why;
     }
-    return list_schemes(arena);
+    return list_schemes(value, arena);
 }

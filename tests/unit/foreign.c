@@ -29,7 +29,15 @@ static void options_of_other_programs_are_known_in_any_spelling(void **state)
         {"connect-to", "address"},
         {"connect_to", "address"},
         {"timeout connect", "connect_timeout"},
-        {"ProxyCommand", "only 'tcp'"},
+        {"ProxyCommand", "via = exec:COMMAND"},
+        {"proxyjump", "via = exec:ssh -W"},
+        {"proxy", "via = socks5://"},
+        {"exec", "via = exec:"},
+        {"protocol", "starttls = smtp"},
+        {"sslkey", "client_key"},
+        {"sslpassword", "client_key_password = file:"},
+        {"sslmode", "starttls = PROTOCOL"},
+        {"baud", "via = serial:"},
         {"pid", "remove this line"},
         {"", NULL},
         {"accep", NULL},
@@ -62,6 +70,35 @@ static void values_of_other_programs_are_known_whole(void **state)
         check(foreign_value("verify", rows[i].word), &rows[i]);
     assert_null(foreign_value("port", "yes"));
     assert_contains(foreign_value("sni", "none"), "sni = off");
+    assert_contains(foreign_value("starttls", "yes"), "name the protocol");
+    assert_contains(foreign_value("starttls", "SSL"), "TLS is always used");
+    assert_contains(foreign_value("starttls", "postgresql"), "starttls = postgres");
+    assert_null(foreign_value("starttls", "postgres"));
+    assert_contains(foreign_value("send_proxy", "yes"), "v2");
+    assert_contains(foreign_value("raw_key", "yes"), "'require'");
+    assert_contains(foreign_value("client", "psql"), "client = postgres");
+}
+
+static void ways_of_other_programs_are_known(void **state)
+{
+    static const struct row rows[] = {
+        {"tls://", "TLS is always used"},
+        {"https://proxy.example:3128", "section:NAME"},
+        {"proxy.example:3128", "http://HOST:PORT"},
+        {"SOCKS5H://proxy.example:1080", "socks5://HOST:PORT"},
+        {"none", "leave this line out"},
+        {"/run/db.sock", "unix:PATH"},
+        {"ssh -W db.example:5432 gateway", "exec:COMMAND"},
+        {"tlsproxy", NULL},
+        {"nonesuch", NULL},
+        {"proxy.example:", NULL},
+        {"", NULL},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++)
+        check(foreign_via(rows[i].word), &rows[i]);
 }
 
 static void pins_of_other_programs_are_known(void **state)
@@ -127,6 +164,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_of_other_programs_are_known_in_any_spelling),
         cmocka_unit_test(values_of_other_programs_are_known_whole),
+        cmocka_unit_test(ways_of_other_programs_are_known),
         cmocka_unit_test(pins_of_other_programs_are_known),
         cmocka_unit_test(a_host_with_more_than_a_name_is_known),
         cmocka_unit_test(characters_that_look_like_others_are_named),

@@ -36,6 +36,10 @@ static void each_carrier_has_its_fields(void **state)
     assert_int_equal(via.scheme, VIA_SERIAL);
     assert_string_equal(via.path, "/dev/ttyUSB0");
     assert_int_equal(via.baud, 115200);
+    assert_null(parse("unix:/run/a,b.sock", &via));
+    assert_string_equal(via.path, "/run/a,b.sock");
+    assert_null(parse("serial:/dev/serial/by-path/pci-0:1:1.0-port0", &via));
+    assert_string_equal(via.path, "/dev/serial/by-path/pci-0:1:1.0-port0");
     assert_null(parse("serial:/dev/ttyS1,9600", &via));
     assert_string_equal(via.path, "/dev/ttyS1");
     assert_int_equal(via.baud, 9600);
@@ -56,6 +60,8 @@ static void a_wrong_value_is_an_error_that_says_what_is_expected(void **state)
         {"tcp:1", "tcp"},
         {"unix:", "unix:PATH"},
         {"unix:@name", "abstract"},
+        {"unix:/run/db.sock,mode=0660", "'listen'"},
+        {"unix:/run/a,b.sock, group=db", "'listen'"},
         {"unix:/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234"
          "5678901234567890123456789",
          "107 bytes"},
@@ -69,6 +75,8 @@ static void a_wrong_value_is_an_error_that_says_what_is_expected(void **state)
         {"vsock:3:1:2", "vsock:CID:PORT"},
         {"serial:", "serial:DEVICE"},
         {"serial:,9600", "serial:DEVICE"},
+        {"serial:/dev/ttyS0, 9600", "without blanks"},
+        {"serial:/dev/ttyS0:9600", "a comma before the speed"},
         {"serial:/dev/ttyS0,9601", "115200"},
         {"serial:/dev/ttyS0,", "115200"},
         {"serial:/dev/ttyS0,fast", "115200"},
@@ -76,6 +84,7 @@ static void a_wrong_value_is_an_error_that_says_what_is_expected(void **state)
         {"exec:  ", "exec:COMMAND"},
         {"exec:'' a", "exec:COMMAND"},
         {"exec:'sh", "quote"},
+        {"exec:sh -c 'a", "a ';' after a blank starts a comment"},
         {"exec:no-such-program-here", "no-such-program-here: No such file or directory in any"},
         {"exec:./missing x", "/etc/pinproxy/./missing: No such file"},
         {"exec:/etc/passwd", "/etc/passwd: Permission denied"},
