@@ -234,6 +234,8 @@ static const char *parse_target(const struct value_context *ctx, const struct va
     const char *why = addr_split(value, host, sizeof(host), &port);
 
     (void)range;
+    if (strpbrk(value, ", \t"))
+        return "expected one IP[:PORT] or NAME[:PORT]: write each on a line of its own";
     if (why && foreign_host(value))
         return arena_printf(ctx->arena, "expected IP[:PORT] or NAME[:PORT]: '%s' %s", value,
                             foreign_host(value));

@@ -46,7 +46,7 @@ static const char *read_word(const char *p, struct strbuf *word, const char **wh
         }
     }
     if (!p)
-        *why = "a quote is not closed";
+        *why = "a quote is not closed (a ';' after a blank starts a comment, also in quotes)";
     return p;
 }
 
