@@ -61,7 +61,7 @@ void sock_oob_inline(int fd)
 
 void sock_widen(int fd)
 {
-    set(fd, SOL_SOCKET, SO_SNDBUF, 256 * 1024);
+    set(fd, SOL_SOCKET, SO_SNDBUF, 1024 * 1024);
 }
 
 int64_t sock_keepalive_limit(int64_t keepalive_ms)

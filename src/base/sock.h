@@ -45,8 +45,9 @@ void sock_seal_port(uint16_t port);
 void sock_oob_inline(int fd);
 
 /*
- * Enlarges the send buffer of a Unix socket as far as the kernel permits (socket(7), SO_SNDBUF), so
- * that it takes a whole turn of records at once. TCP does so by itself.
+ * Enlarges the send buffer of a Unix socket to some turns of records, as far as the kernel permits
+ * (socket(7), SO_SNDBUF and wmem_max), so that little of a turn is left to send later. TCP does so
+ * by itself.
  */
 void sock_widen(int fd);
 

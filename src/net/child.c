@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/program.h"
+#include "base/sock.h"
 #include "base/util.h"
 
 /* The programs of the process, for child_kill_all(). */
@@ -114,6 +115,7 @@ static int open_ends(struct ends *e)
         return error;
     }
     *e = (struct ends){pair[0], pair[1], pipe[0], pipe[1]};
+    sock_widen(e->theirs);                      /* endpoint_open() does it for ours */
     (void)fcntl(e->error, F_SETFL, O_NONBLOCK); /* of our end alone */
     return 0;
 }

@@ -73,6 +73,19 @@ static void a_program_has_its_two_ends(void **state)
     finish(&c);
 }
 
+/* A socket pair takes 208 KiB unless its buffers are enlarged. */
+static void a_program_can_write_more_than_a_turn_before_it_is_read(void **state)
+{
+    struct child c = start("dd if=/dev/zero bs=300000 count=1 2>/dev/null; echo written >&2");
+    struct pollfd written = {.fd = c.error, .events = POLLIN};
+
+    (void)state;
+    assert_int_equal(poll(&written, 1, 30000), 1);
+    assert_string_equal(read_all(c.error), "written\n");
+    assert_int_equal(wait_exit(&c).status, 0);
+    finish(&c);
+}
+
 static void a_program_gets_no_other_descriptor(void **state)
 {
     const int leak = open("/dev/null", O_RDONLY); /* without O_CLOEXEC */
@@ -202,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_program_has_its_two_ends),
+        cmocka_unit_test(a_program_can_write_more_than_a_turn_before_it_is_read),
         cmocka_unit_test(a_program_gets_no_other_descriptor),
         cmocka_unit_test(a_program_gets_three_variables_of_the_environment),
         cmocka_unit_test(a_program_has_no_signal_blocked_or_ignored),
