@@ -36,9 +36,9 @@ def test_the_header_has_the_addresses_of_the_client_and_the_listener(version, li
     server = tls_server(SERVED)
     daemon = pinproxyd(proxied(server, version, listen=listen))
     with connect(daemon.address(NAME).replace("0.0.0.0", "127.0.0.3")) as client:
+        ends = client.getsockname()[:2], client.getpeername()[:2]  # now, because the tunnel may close soon
         client.sendall(b"hello")
         client.shutdown(socket.SHUT_WR)
-        ends = client.getsockname()[:2], client.getpeername()[:2]
         assert read_all(client) == b"done"
     header, rest = split_header(plaintext(server))
     assert header == ("PROXY", *ends)
