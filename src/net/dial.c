@@ -82,10 +82,11 @@ static bool take_result(struct dial *d, const struct attempt_result *result)
         d->next_at = 0; /* the next one need not wait */
         return false;
     }
-    /* an address that lets later ones win costs every client this time */
-    dial_end(
-        d,
-        DESTINATIONS_STAGGER_MS); /* d is not freed before its handles are closed, after this callback */
+    /*
+     * An address that lets later ones win costs every client this time. d is not freed before its
+     * handles are closed, after this callback.
+     */
+    dial_end(d, DESTINATIONS_STAGGER_MS);
     d->ops->connected(d, &result->stream);
     return true;
 }
