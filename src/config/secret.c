@@ -5,12 +5,28 @@
 
 #include "base/file.h"
 
+/* Returns the directory of systemd's credentials, or NULL. */
+static const char *find_credentials(void)
+{
+    const char *dir = getenv("CREDENTIALS_DIRECTORY");
+
+    return dir && *dir ? dir : NULL;
+}
+
 const char *secret_path(const char *path, const char *dir, struct arena *arena)
 {
     if (strncmp(path, "%d/", 3) != 0)
         return file_resolve(arena, dir, path);
-    dir = getenv("CREDENTIALS_DIRECTORY");
-    return dir && *dir ? arena_printf(arena, "%s%s", dir, path + 2) : NULL;
+    dir = find_credentials();
+    return dir ? arena_printf(arena, "%s%s", dir, path + 2) : NULL;
+}
+
+bool secret_is_credential(const char *path)
+{
+    const char *dir = find_credentials();
+    const size_t n = dir ? strlen(dir) : 0;
+
+    return dir && strncmp(path, dir, n) == 0 && path[n] == '/';
 }
 
 /* Takes the first line of n bytes. */

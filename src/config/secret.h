@@ -2,6 +2,8 @@
 #ifndef CONFIG_SECRET_H
 #define CONFIG_SECRET_H
 
+#include <stdbool.h>
+
 struct arena;
 
 /* The maximum length of a secret, in bytes. */
@@ -13,6 +15,9 @@ struct arena;
  * The text is in the arena.
  */
 const char *secret_path(const char *path, const char *dir, struct arena *arena);
+
+/* Returns whether a path, as secret_path() returns it, is in the directory of the credentials. */
+bool secret_is_credential(const char *path);
 
 /*
  * Reads the first line of a file, without its end. path is as secret_path() has it. Returns NULL

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/print.h"
 #include "config/loader.h"
+#include "config/secret.h"
 #include "config/store.h"
 #include "net/acceptor.h"
 #include "pinproxyd/privileges.h"
@@ -36,12 +37,17 @@ struct named_file {
     bool secret;
 };
 
-static void add_file(struct preflight *p, const char *path)
+static void add(struct preflight *p, const char *path, bool secret)
 {
     if (!path || strcmp(path, "-") == 0)
         return;
     p->files = arena_grow(&p->arena, p->files, p->count, sizeof(*p->files));
-    p->files[p->count++] = (struct named_file){path, false};
+    p->files[p->count++] = (struct named_file){path, secret};
+}
+
+static void add_file(struct preflight *p, const char *path)
+{
+    add(p, path, false);
 }
 
 static void add_texts(struct preflight *p, const struct config_strings *texts)
@@ -55,13 +61,8 @@ static void add_texts(struct preflight *p, const struct config_strings *texts)
 /* Adds a key or a password, unless systemd passes it to the daemon's user. */
 static void add_secret(struct preflight *p, const struct config_string *value)
 {
-    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
-
-    if (!value->text || store_is_uri(value->text)
-        || (credentials && strncmp(value->text, credentials, strlen(credentials)) == 0))
-        return;
-    add_file(p, value->text);
-    p->files[p->count - 1].secret = true;
+    if (value->text && !store_is_uri(value->text) && !secret_is_credential(value->text))
+        add(p, value->text, true);
 }
 
 static void add_pins(struct preflight *p, const struct pin_list *pins)
