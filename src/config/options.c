@@ -163,7 +163,7 @@ const struct option_row options[] = {
     {.name = "on_pin_removed", .scope = OPTION_SECTION, .flags = OPTION_NO_IDENTITY,
      .value = "keep",
      .kind = &value_choice, SECTION(on_pin_removed), .range = {.words = pin_removed_words},
-     .help = "keep or close tunnels whose pin a reload removes"},
+     .help = "keep or close tunnels whose pin is removed or expires"},
     {.name = "pins_url", .scope = OPTION_SECTION, .flags = OPTION_IDENTITY,
      .kind = &value_url_path, SECTION(pins_url),
      .help = "path on the host whose Public-Key-Pins header adds pins, asked once a day"},

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The manual pages are clean mdoc.
+# The manual pages are clean mdoc, and pinproxyd(8) has every reason and every event.
 . "$(dirname "$0")/lib.sh"
 need mandoc
 
@@ -15,4 +15,31 @@ must_fail "an unknown macro" check "$tmp/bad.1"
 must_fail "a missing page" check "$tmp/none.1"
 
 check "$srcdir/man/pinproxyd.8" "$srcdir/man/pinproxyd.conf.5" "$srcdir/man/pinproxy.1" \
-    "$srcdir/man/pinproxy-recipes.7" "$srcdir/man/pinproxy-troubleshooting.7"
+    "$srcdir/man/pinproxy-recipes.7" "$srcdir/man/pinproxy-troubleshooting.7" || exit 1
+
+# Without those that nobody sees: unknown_host is for listeners that do not exist yet.
+reasons() {
+    sed -n 's/^ *X([A-Z_]*, "\([a-z_]*\)", [A-Z].*/\1/p' "$srcdir/src/base/reason.h" |
+        grep -vxE 'none|probe_only|unknown_host'
+}
+events() {
+    cat "$srcdir"/src/*/*.c | grep -oE 'log_begin\([^"]*"[a-z_]+"' | cut -d '"' -f 2
+}
+check_names() {
+    local page=$1 name missing=
+    shift
+    for name; do
+        grep -qE "^\.(It )?Cm (.* )?$name( |\$)" "$page" || missing+=" $name"
+    done
+    [ -z "$missing" ] || { echo "$page: not described:$missing"; return 1; }
+}
+
+mapfile -t reasons < <(reasons)
+mapfile -t events < <(events)
+if [ ${#reasons[@]} -lt 30 ] || [ ${#events[@]} -lt 10 ]; then
+    echo "self-check: reasons or events are not found in the sources"
+    exit 1
+fi
+grep -v '^\.It Cm starttls$' "$srcdir/man/pinproxyd.8" >"$tmp/bad.8"
+must_fail "a missing reason" check_names "$tmp/bad.8" "${reasons[@]}"
+check_names "$srcdir/man/pinproxyd.8" "${reasons[@]}" "${events[@]}"
