@@ -86,7 +86,7 @@ static size_t line_length(const char *bytes, size_t n, bool *has_end)
 
 static const char *advice(const struct dialog_io *io, int status)
 {
-    if (status != 407)
+    if (status != 407 && status != 401) /* Tinyproxy answers 401 to a wrong password */
         return "";
     return io->section->via.user ? ": it rejects the user or the password"
                                  : ": set USER:PASSWORD in 'via'";

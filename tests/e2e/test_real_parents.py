@@ -61,7 +61,8 @@ def test_tinyproxy_with_a_password(start, pinproxyd, tls_server):
                         "wrong": through(server, f"http://me:other@{proxy.address}", host=NAME, sni="6.test")})
     assert_accepted(daemon)
     assert "407" in assert_refused(daemon, "upstream_error", "via", section="bare")["detail"]
-    assert "40" in assert_refused(daemon, "upstream_error", "via", section="wrong")["detail"]
+    detail = assert_refused(daemon, "upstream_error", "via", section="wrong")["detail"]
+    assert "40" in detail and "it rejects the user or the password" in detail
 
 
 def test_squid(start, pinproxyd, tls_server, tmp_path):

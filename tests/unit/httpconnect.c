@@ -114,6 +114,10 @@ static void a_missing_password_is_named(void **state)
          FAILED("407 Proxy Authentication Required: set USER:PASSWORD in 'via'")},
     };
     static const struct row rejected[] = {
+        {"HTTP/1.1 401 x\r\n\r\n",
+         {DIALOG_REFUSED, .detail = "401 x: it rejects the user or the password",
+          .out = "CONNECT [2001:db8::1]:8443 HTTP/1.1\r\nHost: [2001:db8::1]:8443\r\n"
+                 "Proxy-Authorization: Basic bWU6cDp3\r\n\r\n"}},
         {"HTTP/1.1 407 x\r\n\r\n",
          {DIALOG_FAILED, .detail = "407 x: it rejects the user or the password",
           .out = "CONNECT [2001:db8::1]:8443 HTTP/1.1\r\nHost: [2001:db8::1]:8443\r\n"
