@@ -374,5 +374,5 @@ int main(void)
         DIALING_TEST(too_few_descriptors_are_a_limit_of_ours),
     };
 
-    return cmocka_run_group_tests(tests, dialing_group_setup, NULL);
+    return cmocka_run_group_tests(tests, dialing_group_setup, names_group_teardown);
 }

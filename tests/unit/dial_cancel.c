@@ -175,5 +175,5 @@ int main(void)
         DIALING_TEST(a_cancel_leaves_other_dials_alone),
     };
 
-    return cmocka_run_group_tests(tests, dialing_group_setup, NULL);
+    return cmocka_run_group_tests(tests, dialing_group_setup, names_group_teardown);
 }

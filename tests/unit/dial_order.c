@@ -262,5 +262,5 @@ int main(void)
         DIALING_TEST(a_failed_address_is_tried_beside_a_silent_name),
     };
 
-    return cmocka_run_group_tests(tests, dialing_group_setup, NULL);
+    return cmocka_run_group_tests(tests, dialing_group_setup, names_group_teardown);
 }

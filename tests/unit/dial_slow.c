@@ -221,5 +221,5 @@ int main(void)
         DIALING_TEST(a_failed_address_does_not_end_a_slow_one),
     };
 
-    return cmocka_run_group_tests(tests, dialing_group_setup, NULL);
+    return cmocka_run_group_tests(tests, dialing_group_setup, names_group_teardown);
 }

@@ -275,5 +275,5 @@ int main(void)
         ASKING_TEST(an_end_during_the_look_ups_calls_nobody),
     };
 
-    return cmocka_run_group_tests(tests, asking_group_setup, NULL);
+    return cmocka_run_group_tests(tests, asking_group_setup, names_group_teardown);
 }

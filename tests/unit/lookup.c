@@ -133,5 +133,5 @@ int main(void)
         ASKING_TEST(slow_names_leave_room_for_others),
     };
 
-    return cmocka_run_group_tests(tests, asking_group_setup, NULL);
+    return cmocka_run_group_tests(tests, asking_group_setup, names_group_teardown);
 }

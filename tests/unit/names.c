@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #define NAMES_MAX 256
 
@@ -257,4 +258,30 @@ void freeaddrinfo(struct addrinfo *list)
         next = list->ai_next;
         free(list);
     }
+}
+
+/* Returns the number of threads of this process, or 1 if it is not known. */
+static int count_threads(void)
+{
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[256];
+    int n = 1;
+
+    while (f && fgets(line, sizeof(line), f))
+        if (sscanf(line, "Threads: %d", &n) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return n;
+}
+
+/* What a thread still has is no leak, but it looks like one when the program ends. */
+int names_group_teardown(void **state)
+{
+    int i;
+
+    (void)state;
+    for (i = 0; i < 100 && count_threads() > 1; i++)
+        usleep(10000);
+    return 0;
 }

@@ -32,4 +32,7 @@ int names_family(void);
 /* Look-ups that have begun and not ended. */
 int names_running(void);
 
+/* The teardown of a group: waits for the end of the threads that look up names, for a second at most. */
+int names_group_teardown(void **state);
+
 #endif

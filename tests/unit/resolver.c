@@ -574,5 +574,5 @@ int main(void)
         ASKING_TEST(an_idle_resolver_closes),
     };
 
-    return cmocka_run_group_tests(tests, asking_group_setup, NULL);
+    return cmocka_run_group_tests(tests, asking_group_setup, names_group_teardown);
 }
