@@ -155,6 +155,8 @@ static struct relay_end finish_to_client(struct relay *r)
 
     if (r->filter)
         e = run_filter(r, FILTER_TO_CLIENT, NULL, 0);
+    if (e.result != RELAY_OPEN)
+        return e; /* no FIN: what the client has must not look whole */
     r->fin_sent = true;
     endpoint_shutdown(r->client);
     return e;
@@ -261,6 +263,8 @@ static struct relay_end relay_to_server(struct relay *r)
     e = release_held(r);
     if (e.result == RELAY_OPEN && r->filter)
         e = run_filter(r, FILTER_TO_SERVER, NULL, 0);
+    if (e.result != RELAY_OPEN)
+        return e; /* no close_notify, for the same reason */
     r->close_notify_sent = true;
     r->received_before_eof = r->received;
     tls_close_notify(r->upstream->tls);

@@ -41,11 +41,23 @@ static enum filter_result quiz_run(void *state, struct filter_io *io)
 
 static const struct filter_ops quiz = {"quiz", 0, quiz_run};
 
-static struct tunneling *start_with_quiz(size_t wanted, const char *sent)
+/* A filter to which the end of the server's stream comes too early. */
+static enum filter_result early_end_run(void *state, struct filter_io *io)
+{
+    (void)state;
+    if (io->way == FILTER_TO_SERVER)
+        strbuf_add_bytes(io->to_server, (const char *)io->in, io->in_len);
+    return io->end && io->way == FILTER_TO_CLIENT ? FILTER_FAILED : FILTER_MORE;
+}
+
+static const struct filter_ops early_end = {"early end", 0, early_end_run};
+
+static struct tunneling *start_with_filter(const struct filter_ops *filter, size_t wanted,
+                                           const char *sent)
 {
     struct tunneling *s;
 
-    tunneling_filter = &quiz;
+    tunneling_filter = filter;
     s = tunneling_start(&front_raw, false, &tunneling_good, wanted);
     tunneling_filter = NULL;
     sem_post(&s->server.go);
@@ -56,7 +68,7 @@ static struct tunneling *start_with_quiz(size_t wanted, const char *sent)
 
 static void a_filter_rewrites_both_directions_and_sees_their_ends(void **state)
 {
-    struct tunneling *s = start_with_quiz(2, "qab");
+    struct tunneling *s = start_with_filter(&quiz, 2, "qab");
 
     (void)state;
     assert_true(s->eof);
@@ -67,7 +79,7 @@ static void a_filter_rewrites_both_directions_and_sees_their_ends(void **state)
 
 static void a_filter_that_is_done_lets_everything_pass(void **state)
 {
-    struct tunneling *s = start_with_quiz(2, "qdq");
+    struct tunneling *s = start_with_filter(&quiz, 2, "qdq");
 
     (void)state;
     assert_true(s->eof);
@@ -78,7 +90,7 @@ static void a_filter_that_is_done_lets_everything_pass(void **state)
 
 static void a_filter_that_fails_ends_the_tunnel_and_passes_nothing(void **state)
 {
-    struct tunneling *s = start_with_quiz(2, "a!");
+    struct tunneling *s = start_with_filter(&quiz, 2, "a!");
 
     (void)state;
     assert_int_equal(s->error, ECONNRESET);
@@ -88,12 +100,24 @@ static void a_filter_that_fails_ends_the_tunnel_and_passes_nothing(void **state)
     tunneling_finish(s);
 }
 
+static void a_filter_that_fails_at_an_end_lets_nothing_look_whole(void **state)
+{
+    struct tunneling *s = start_with_filter(&early_end, 2, "ab");
+
+    (void)state;
+    assert_false(s->eof);
+    assert_int_equal(s->error, ECONNRESET);
+    assert_int_equal(s->reason, REASON_GREETING);
+    tunneling_finish(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_filter_rewrites_both_directions_and_sees_their_ends),
         cmocka_unit_test(a_filter_that_is_done_lets_everything_pass),
         cmocka_unit_test(a_filter_that_fails_ends_the_tunnel_and_passes_nothing),
+        cmocka_unit_test(a_filter_that_fails_at_an_end_lets_nothing_look_whole),
     };
 
     return cmocka_run_group_tests(tests, tunneling_group_setup, NULL);
